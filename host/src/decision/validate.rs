@@ -1,0 +1,236 @@
+//! Checks that hold for every decision, whatever policy made it.
+
+use thiserror::Error;
+
+use super::{Decision, HeaderChange, Reply, ReturnPathChoice, Verdict};
+
+/// Most entries of any one list of a decision. A decision names a handful of
+/// relays and notices; thousands are a policy gone wrong, and each costs work.
+const MAXIMUM_ENTRIES: usize = 100;
+
+/// Most bytes of a reply's text: what smtpd can say in its lines of 512 bytes
+/// (RFC 5321, section 4.5.3.1.5) without anyone wondering where it ends.
+const MAXIMUM_REPLY: usize = 2000;
+
+/// Fields that only the host, the MTA or a verifier writes. A policy that could
+/// write them could forge a signature's result or our own routing.
+const RESERVED: [&str; 6] = [
+    "Received",
+    "Return-Path",
+    "DKIM-Signature",
+    "Authentication-Results",
+    crate::ROUTE_FIELD,
+    crate::SPLIT_FIELD,
+];
+
+/// What makes a decision one that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidDecision {
+    /// The reply's code does not belong to its verdict.
+    #[error("the reply code {code} does not fit: {verdict} takes {expected}")]
+    ReplyCode {
+        /// The code given.
+        code: u16,
+        /// `reject` or `defer`.
+        verdict: &'static str,
+        /// Which codes do.
+        expected: &'static str,
+    },
+    /// The enhanced status code is none, or of another class than the code.
+    #[error("the enhanced status code {enhanced:?} does not fit {code}: expected like \"{first}.7.1\" (RFC 3463)")]
+    Enhanced {
+        /// The text given.
+        enhanced: String,
+        /// The code it stands with.
+        code: u16,
+        /// First digit of the code.
+        first: u16,
+    },
+    /// The reply's text has characters that SMTP cannot carry, or too many.
+    #[error("the reply text is too long or holds control characters")]
+    ReplyText,
+    /// A header field's name is none (RFC 5322, section 2.2).
+    #[error("{0:?} is no header field name")]
+    FieldName(String),
+    /// A header field that no policy may write.
+    #[error("the header field {0} is not a policy's to change")]
+    Reserved(String),
+    /// A header value with line ends or NUL in it.
+    #[error("the value of header field {0} holds a line end or NUL")]
+    FieldValue(String),
+    /// A domain name that is none.
+    #[error("{0:?} is no domain name")]
+    Domain(String),
+    /// A list that is out of all proportion.
+    #[error("{count} {what}: {MAXIMUM_ENTRIES} are the most")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there are.
+        count: usize,
+    },
+}
+
+/// Checks what the types alone cannot.
+///
+/// # Errors
+///
+/// The first thing found that cannot be carried out.
+pub fn validate(decision: &Decision) -> Result<(), InvalidDecision> {
+    counts(decision)?;
+    match &decision.verdict {
+        Verdict::Reject(reply) => validate_reply(reply, 5, "reject", "550 to 559")?,
+        Verdict::Defer(reply) => validate_reply(reply, 4, "defer", "421, 450 to 459")?,
+        Verdict::Accept | Verdict::Discard | Verdict::Hold(_) => {}
+    }
+    for change in &decision.headers {
+        match change {
+            HeaderChange::Add(field) | HeaderChange::Replace(field) => {
+                validate_field(&field.name, &field.value)?;
+            }
+            HeaderChange::Remove(name) => validate_field(name, "")?,
+        }
+    }
+    if let Some(sender) = &decision.sender {
+        validate_field("Sender", sender)?;
+    }
+    let hops = decision.route.iter().filter_map(|hop| hop.return_path.as_ref());
+    for choice in hops.chain([&decision.return_path]) {
+        if let ReturnPathChoice::Verp(domain) = choice {
+            validate_domain(domain)?;
+        }
+    }
+    decision.sign.iter().try_for_each(|domain| validate_domain(domain))
+}
+
+fn counts(decision: &Decision) -> Result<(), InvalidDecision> {
+    let lists = [
+        ("relays", decision.route.len()),
+        ("charges", decision.charges.len()),
+        ("signing domains", decision.sign.len()),
+        ("disclaimers", decision.disclaimers.len()),
+        ("header changes", decision.headers.len()),
+        ("copies", decision.copies.len()),
+        ("labels", decision.labels.len()),
+        ("reasons", decision.reasons.len()),
+    ];
+    match lists.into_iter().find(|&(_, count)| count > MAXIMUM_ENTRIES) {
+        Some((what, count)) => Err(InvalidDecision::TooMany { what, count }),
+        None => Ok(()),
+    }
+}
+
+fn validate_reply(
+    reply: &Reply,
+    class: u16,
+    verdict: &'static str,
+    expected: &'static str,
+) -> Result<(), InvalidDecision> {
+    let code = reply.code;
+    let fits = match class {
+        4 => code == 421 || (450..=459).contains(&code),
+        _ => (550..=559).contains(&code),
+    };
+    if !fits {
+        return Err(InvalidDecision::ReplyCode { code, verdict, expected });
+    }
+    let digits: Vec<&str> = reply.enhanced.split('.').collect();
+    let well_formed = digits.len() == 3
+        && digits[0] == class.to_string()
+        && digits[1..].iter().all(|part| {
+            (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+        });
+    if !well_formed {
+        let enhanced = reply.enhanced.clone();
+        return Err(InvalidDecision::Enhanced { enhanced, code, first: class });
+    }
+    let printable = reply.text.chars().all(|c| c == '\n' || (c.is_ascii() && !c.is_ascii_control()));
+    if !printable || reply.text.len() > MAXIMUM_REPLY {
+        return Err(InvalidDecision::ReplyText);
+    }
+    Ok(())
+}
+
+fn validate_field(name: &str, value: &str) -> Result<(), InvalidDecision> {
+    let is_name = !name.is_empty()
+        && name.len() <= 76
+        && name.bytes().all(|byte| (33..=126).contains(&byte) && byte != b':');
+    if !is_name {
+        return Err(InvalidDecision::FieldName(name.to_owned()));
+    }
+    if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+        return Err(InvalidDecision::Reserved(name.to_owned()));
+    }
+    if value.chars().any(|c| matches!(c, '\r' | '\n' | '\0')) {
+        return Err(InvalidDecision::FieldValue(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn validate_domain(domain: &str) -> Result<(), InvalidDecision> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if domain.len() <= 253 && domain.split('.').all(is_label) {
+        Ok(())
+    } else {
+        Err(InvalidDecision::Domain(domain.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::HeaderField;
+
+    fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
+        Reply { code, enhanced: enhanced.into(), text: text.into() }
+    }
+
+    fn with(change: impl FnOnce(&mut Decision)) -> Result<(), InvalidDecision> {
+        let mut decision = Decision::default();
+        change(&mut decision);
+        validate(&decision)
+    }
+
+    #[test]
+    fn the_default_decision_is_valid() {
+        assert_eq!(validate(&Decision::default()), Ok(()));
+    }
+
+    #[test]
+    fn replies_fit_their_verdict() {
+        assert!(with(|d| d.verdict = Verdict::Reject(reply(550, "5.7.1", "no"))).is_ok());
+        assert!(with(|d| d.verdict = Verdict::Reject(reply(450, "4.7.1", "no"))).is_err());
+        assert!(with(|d| d.verdict = Verdict::Defer(reply(450, "5.7.1", "no"))).is_err());
+        assert!(with(|d| d.verdict = Verdict::Defer(reply(451, "4.7", "no"))).is_err());
+        let raw = with(|d| d.verdict = Verdict::Defer(reply(451, "4.7.1", "a\r\nDATA")));
+        assert_eq!(raw, Err(InvalidDecision::ReplyText));
+    }
+
+    #[test]
+    fn a_policy_cannot_write_our_marker_nor_a_line_end() {
+        let add = |name: &str, value: &str| {
+            let field = HeaderField { name: name.into(), value: value.into() };
+            with(|d| d.headers.push(HeaderChange::Add(field)))
+        };
+        assert!(add("X-Tag", "value").is_ok());
+        assert!(matches!(add("x-waxseal-route", "relay"), Err(InvalidDecision::Reserved(_))));
+        assert!(matches!(add("X-Tag", "a\nB: c"), Err(InvalidDecision::FieldValue(_))));
+        assert!(matches!(add("X Tag", "a"), Err(InvalidDecision::FieldName(_))));
+    }
+
+    #[test]
+    fn lists_out_of_proportion_are_refused() {
+        let many = with(|d| d.reasons = vec![String::new(); 101]);
+        assert_eq!(many, Err(InvalidDecision::TooMany { what: "reasons", count: 101 }));
+    }
+
+    #[test]
+    fn domains_are_names() {
+        assert!(with(|d| d.sign.push("acme.test".into())).is_ok());
+        assert!(with(|d| d.sign.push("../keys".into())).is_err());
+        assert!(with(|d| d.return_path = ReturnPathChoice::Verp("a b".into())).is_err());
+    }
+}

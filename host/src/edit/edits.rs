@@ -1,0 +1,192 @@
+//! Edits of a message, and the bytes they make of it.
+
+use crate::message::{Address, Content, ReversePath};
+
+/// One change of the header. They are applied in order, each to the header that
+/// those before it left.
+///
+/// A `value` is everything behind the colon: its leading space included, folds
+/// as CRLF and white space, no line end at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// Insert above all fields.
+    Prepend {
+        /// Field name.
+        name: String,
+        /// Raw value.
+        value: Vec<u8>,
+    },
+    /// Append below all fields.
+    Append {
+        /// Field name.
+        name: String,
+        /// Raw value.
+        value: Vec<u8>,
+    },
+    /// Give the `nth` field of that name, counted from 1, another value.
+    Replace {
+        /// Field name, in any case.
+        name: String,
+        /// Which of the fields of that name, from 1.
+        nth: usize,
+        /// Raw value.
+        value: Vec<u8>,
+    },
+    /// Take out the `nth` field of that name, counted from 1.
+    Remove {
+        /// Field name, in any case.
+        name: String,
+        /// Which of the fields of that name, from 1.
+        nth: usize,
+    },
+}
+
+/// All that is to be changed on a message, in the form that a milter can say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    /// The new envelope sender.
+    pub sender: Option<ReversePath>,
+    /// Recipients that get a copy that the others do not see.
+    pub add_recipients: Vec<Address>,
+    /// Changes of the header, in order.
+    pub headers: Vec<HeaderEdit>,
+    /// The whole new body.
+    pub body: Option<Vec<u8>>,
+}
+
+impl Edits {
+    /// Nothing is to be changed.
+    pub fn is_empty(&self) -> bool {
+        self.sender.is_none()
+            && self.add_recipients.is_empty()
+            && self.headers.is_empty()
+            && self.body.is_none()
+    }
+
+    /// The message that comes out, as bytes. Fields and bodies that no edit
+    /// names are copied as they stand.
+    pub fn apply(&self, content: &Content) -> Vec<u8> {
+        let mut fields: Vec<Out<'_>> = content
+            .fields()
+            .iter()
+            .map(|field| Out::Kept {
+                name: content.name_of(field),
+                whole: &content.bytes()[field.whole()],
+            })
+            .collect();
+        for edit in &self.headers {
+            apply_header(&mut fields, edit);
+        }
+        let header_end = content.fields().last().map_or(0, |field| field.whole().end);
+        let body = self.body.as_deref().unwrap_or(content.body());
+        let mut bytes = Vec::with_capacity(content.bytes().len() + body.len() / 8 + 1024);
+        for field in &fields {
+            field.write(&mut bytes);
+        }
+        match &content.bytes()[header_end..content.body_offset()] {
+            // A header that ended without its empty line gets one, or what was
+            // appended would run into the body.
+            [] => bytes.extend_from_slice(b"\r\n"),
+            separator => bytes.extend_from_slice(separator),
+        }
+        bytes.extend_from_slice(body);
+        bytes
+    }
+}
+
+enum Out<'a> {
+    Kept { name: &'a [u8], whole: &'a [u8] },
+    Made { name: &'a str, value: &'a [u8] },
+}
+
+impl Out<'_> {
+    fn name(&self) -> &[u8] {
+        match self {
+            Self::Kept { name, .. } => name,
+            Self::Made { name, .. } => name.as_bytes(),
+        }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Kept { whole, .. } => {
+                bytes.extend_from_slice(whole);
+                if !whole.ends_with(b"\n") {
+                    bytes.extend_from_slice(b"\r\n");
+                }
+            }
+            Self::Made { name, value } => {
+                bytes.extend_from_slice(name.as_bytes());
+                bytes.push(b':');
+                bytes.extend_from_slice(value);
+                bytes.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+}
+
+fn apply_header<'a>(fields: &mut Vec<Out<'a>>, edit: &'a HeaderEdit) {
+    match edit {
+        HeaderEdit::Prepend { name, value } => fields.insert(0, Out::Made { name, value }),
+        HeaderEdit::Append { name, value } => fields.push(Out::Made { name, value }),
+        HeaderEdit::Replace { name, nth, value } => {
+            if let Some(at) = position(fields, name, *nth) {
+                fields[at] = Out::Made { name, value };
+            }
+        }
+        HeaderEdit::Remove { name, nth } => {
+            if let Some(at) = position(fields, name, *nth) {
+                fields.remove(at);
+            }
+        }
+    }
+}
+
+fn position(fields: &[Out<'_>], name: &str, nth: usize) -> Option<usize> {
+    fields
+        .iter()
+        .enumerate()
+        .filter(|(_, field)| field.name().eq_ignore_ascii_case(name.as_bytes()))
+        .nth(nth.checked_sub(1)?)
+        .map(|(at, _)| at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MESSAGE: &[u8] = b"A: 1\r\nB: 2\r\n x\r\na: 3\r\n\r\nBody\r\n";
+
+    fn edited(headers: Vec<HeaderEdit>, body: Option<&[u8]>) -> String {
+        let edits = Edits {
+            headers,
+            body: body.map(<[u8]>::to_vec),
+            ..Edits::default()
+        };
+        String::from_utf8(edits.apply(&Content::new(MESSAGE.to_vec()))).expect("ASCII")
+    }
+
+    #[test]
+    fn no_edit_changes_no_byte() {
+        for message in [MESSAGE, b"A: 1\nB:2\n\nBody", b"A : 1\r\n\r\n"] {
+            let content = Content::new(message.to_vec());
+            assert_eq!(Edits::default().apply(&content), message);
+        }
+    }
+
+    #[test]
+    fn fields_are_counted_by_name_from_one() {
+        let name = || "A".to_owned();
+        let made = edited(
+            vec![
+                HeaderEdit::Replace { name: name(), nth: 2, value: b" three".to_vec() },
+                HeaderEdit::Remove { name: name(), nth: 1 },
+                HeaderEdit::Remove { name: name(), nth: 9 },
+                HeaderEdit::Prepend { name: "Top".into(), value: b" t".to_vec() },
+                HeaderEdit::Append { name: "End".into(), value: b" e".to_vec() },
+            ],
+            Some(b"New\r\n"),
+        );
+        assert_eq!(made, "Top: t\r\nB: 2\r\n x\r\nA: three\r\nEnd: e\r\n\r\nNew\r\n");
+    }
+}

@@ -1,0 +1,27 @@
+//! Mail policies as WebAssembly components, beside the mail server you already
+//! run.
+//!
+//! A policy is a component of the world `waxseal:policy/policy`: a pure function
+//! from a message and facts to a [`Decision`](decision::Decision). This crate
+//! runs it in a sandbox and carries out what it decides.
+//!
+//! The modules, from the ground up; each imports only from those above it:
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`message`] | a message as bytes plus a map of them |
+//! | [`decision`] | what a policy can decide |
+//! | [`edit`] | message and decision to edits, edits to bytes |
+
+pub mod decision;
+pub mod edit;
+pub mod message;
+
+/// The header field that tells Postfix where a message goes
+/// (`milter_header_checks`). Added and taken out again in one reply, so that it
+/// is never delivered; refused in decisions, deleted where a sender wrote it.
+pub const ROUTE_FIELD: &str = "X-Waxseal-Route";
+
+/// The header field that carries a sealed route to the split listener, which
+/// takes it out again.
+pub const SPLIT_FIELD: &str = "X-Waxseal-Split";
