@@ -11,11 +11,15 @@
 //! | --- | --- |
 //! | [`message`] | a message as bytes plus a map of them |
 //! | [`decision`] | what a policy can decide |
+//! | [`config`] | `waxseal.toml` |
 //! | [`edit`] | message and decision to edits, edits to bytes |
+//! | [`relay`] | relays as the MTA knows them |
 
+pub mod config;
 pub mod decision;
 pub mod edit;
 pub mod message;
+pub mod relay;
 
 /// The header field that tells Postfix where a message goes
 /// (`milter_header_checks`). Added and taken out again in one reply, so that it
