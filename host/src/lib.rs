@@ -14,11 +14,13 @@
 //! | [`config`] | `waxseal.toml` |
 //! | [`edit`] | message and decision to edits, edits to bytes |
 //! | [`relay`] | relays as the MTA knows them |
+//! | [`postfix`] | the Postfix configuration that goes with it |
 
 pub mod config;
 pub mod decision;
 pub mod edit;
 pub mod message;
+pub mod postfix;
 pub mod relay;
 
 /// The header field that tells Postfix where a message goes
