@@ -1,6 +1,6 @@
 //! R22 and R23: notices in the text, and copies nobody sees.
 
-use mail_parser::{MessageParser, MimeHeaders as _};
+use mail_parser::MessageParser;
 use waxseal_tests::{Delivery, Rig};
 
 use crate::mail::{acme, mime, plain};
@@ -28,7 +28,7 @@ fn read(delivery: &Delivery) -> Read {
         html: message.body_html(0).unwrap_or_default().into_owned(),
         attachments: message
             .attachments()
-            .map(|part| (part.attachment_name().map(str::to_owned), part.contents().to_vec()))
+            .map(|part| (part.attachment_name().map(str::to_owned), part.decoded().into_owned()))
             .collect(),
     }
 }

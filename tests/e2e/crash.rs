@@ -66,7 +66,8 @@ fn load(rig: &Rig, told: &Told) {
 fn under_load(mut rig: Rig, times: usize, end: impl Fn(&mut Waxseal)) {
     let told = Told::default();
     // The daemon is taken out so that clients can use the rig meanwhile.
-    let mut waxseal = std::mem::replace(&mut rig.waxseal, Waxseal::new(&rig.path(""), Vec::new()));
+    let nothing = Waxseal::new(&rig.path(""), Vec::new());
+    let mut waxseal = std::mem::replace(&mut rig.waxseal, nothing);
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| load(&rig, &told));

@@ -1,0 +1,55 @@
+//! `make demo`: mail goes through a real Postfix, and comes out relayed,
+//! rewritten, signed and with its notice.
+//!
+//! The settings are those of `examples/acme`. All servers are private, on
+//! loopback, and gone when the demo ends, also when it is interrupted.
+
+#![allow(clippy::print_stdout)]
+
+mod page;
+mod story;
+
+use std::path::Path;
+use std::time::Instant;
+
+use waxseal_tests::Rig;
+
+use page::Page;
+
+fn main() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("Postfix is started by root alone: run this by `make demo`, which uses sudo.");
+        std::process::exit(2);
+    }
+    let page = Page::new();
+    let began = Instant::now();
+    page.title("Waxseal: a mail policy beside a real Postfix");
+    page.text("Starting Postfix, three relays and Waxseal. All on loopback, in a folder of their own.");
+    let mut rig = rig();
+    page.blank();
+    page.entry("Postfix", &format!("on {}", rig.postfix.mx()));
+    page.entry("policy", "target/policies/waxseal_standard.wasm, a WebAssembly component");
+    page.entry("settings", "examples/acme/settings.toml");
+    page.entry("relays", "northwind, bluebird, quarry: SMTP servers that keep what they get");
+    story::tell(&page, &mut rig);
+    drop(rig);
+    page.title(&format!("Done in {} s; nothing is left running", began.elapsed().as_secs().max(1)));
+    page.text("Next: read examples/acme/*.toml, change a line, and run this again. Or see what");
+    page.text("becomes of one message, with no server at all:");
+    page.blank();
+    page.text("  target/debug/waxseal try --config examples/acme/waxseal.toml tests/samples/….eml");
+    page.blank();
+}
+
+fn rig() -> Rig {
+    let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/acme/settings.toml");
+    let settings = std::fs::read_to_string(settings).expect("examples/acme/settings.toml");
+    Rig::new("demo")
+        .relay("northwind", "daily-maximum = 2000")
+        .relay("bluebird", "daily-maximum = 500")
+        .relay("quarry", "")
+        .settings(&settings)
+        .config("[dkim]\ngenerate = true")
+        .split()
+        .start()
+}

@@ -1,0 +1,227 @@
+//! What the demo shows, in order.
+
+use mail_parser::MessageParser;
+use serde_json::Value;
+use waxseal_tests::dkim::verify;
+use waxseal_tests::{Delivery, Rig};
+
+use crate::page::Page;
+
+/// A message and what is worth saying about it.
+struct Scene {
+    title: &'static str,
+    author: &'static str,
+    recipients: &'static [&'static str],
+    message: &'static str,
+}
+
+/// Far ends, and what people call them.
+const FAR_ENDS: [(&str, &str); 5] = [
+    ("northwind", "relay northwind"),
+    ("bluebird", "relay bluebird"),
+    ("quarry", "relay quarry"),
+    ("inside", "our own mailboxes"),
+    ("default", "the default route"),
+];
+
+/// Fields that every hop adds, and that say nothing here.
+const NOISE: [&str; 1] = ["Received"];
+
+const SCENES: [Scene; 4] = [
+    Scene {
+        title: "A personal message",
+        author: "alice@acme.test",
+        recipients: &["bob@customer.test"],
+        message: "From: Alice Example <alice@acme.test>\nTo: Bob <bob@customer.test>\nSubject: Your order\n\
+            Date: Mon, 02 Mar 2026 09:30:00 +0100\nMessage-ID: <1@acme.test>\n\n\
+            Dear Bob,\n\nyour order is on its way.\n\nBest regards\nAlice\n",
+    },
+    Scene {
+        title: "A newsletter, in text and HTML",
+        author: "news@acme.test",
+        recipients: &["bob@customer.test", "eve@elsewhere.test"],
+        message: "From: Acme News <news@acme.test>\nTo: customers@acme.test\nSubject: What is new in March\n\
+            Date: Mon, 02 Mar 2026 09:31:00 +0100\nMessage-ID: <2@acme.test>\nPrecedence: bulk\n\
+            X-Mail-Type: bulk\nList-Id: News <news.acme.test>\nMIME-Version: 1.0\n\
+            Content-Type: multipart/alternative; boundary=\"b\"\n\n\
+            --b\nContent-Type: text/plain; charset=utf-8\n\nThe new wax is here.\n\n\
+            --b\nContent-Type: text/html; charset=utf-8\n\n<html><body><p>The new <b>wax</b> is here.</p></body></html>\n\n--b--\n",
+    },
+    Scene {
+        title: "To a customer and to a colleague: only the outside copy is relayed",
+        author: "alice@acme.test",
+        recipients: &["bob@customer.test", "carol@inside.test"],
+        message: "From: Alice Example <alice@acme.test>\nTo: Bob <bob@customer.test>, Carol <carol@inside.test>\n\
+            Subject: Meeting on Friday\nDate: Mon, 02 Mar 2026 09:32:00 +0100\nMessage-ID: <3@acme.test>\n\n\
+            Shall we meet on Friday?\n\nAlice\n",
+    },
+    Scene {
+        title: "From a domain that is in no settings",
+        author: "carol@elsewhere.test",
+        recipients: &["bob@customer.test"],
+        message: "From: Carol <carol@elsewhere.test>\nTo: Bob <bob@customer.test>\nSubject: Hello\n\
+            Date: Mon, 02 Mar 2026 09:33:00 +0100\nMessage-ID: <4@elsewhere.test>\n\nHello Bob!\n",
+    },
+];
+
+pub(crate) fn tell(page: &Page, rig: &mut Rig) {
+    for (number, scene) in (1..).zip(&SCENES) {
+        page.title(&format!("{number}  {}", scene.title));
+        show(page, rig, scene);
+    }
+    stranger(page, rig);
+    killed(page, rig);
+}
+
+fn show(page: &Page, rig: &Rig, scene: &Scene) {
+    let message = scene.message.replace('\n', "\r\n").into_bytes();
+    page.entry("sent", &format!("by {}, logged in, to {}", scene.author, scene.recipients.join(" and ")));
+    decided(page, rig, scene, &message);
+    let before = counts(rig);
+    rig.send_as(scene.author, scene.recipients, &message);
+    for (name, delivery) in arrived(rig, &before) {
+        page.blank();
+        arrival(page, rig, name, &delivery, scene.author, &message);
+    }
+}
+
+/// What `waxseal try` says beforehand, as the milter then does.
+fn decided(page: &Page, rig: &Rig, scene: &Scene, message: &[u8]) {
+    let path = rig.path("scene.eml");
+    std::fs::write(&path, message).expect("the message");
+    let path = path.display().to_string();
+    let mut arguments = vec!["try", path.as_str(), "--sender", scene.author, "--user", scene.author];
+    for recipient in scene.recipients {
+        arguments.extend(["--recipient", recipient]);
+    }
+    let decision = rig.waxseal.json(&arguments);
+    let relay = match decision["relay"].as_str() {
+        Some(relay) => format!("relay {relay}"),
+        None => "the default route".to_owned(),
+    };
+    let next: Vec<&str> = texts(&decision["fallbacks"]);
+    let next = match next.is_empty() {
+        true => String::new(),
+        false => format!(" (next: {})", next.join(", ")),
+    };
+    page.entry("decided", &format!("{relay}{next}"));
+    for reason in texts(&decision["reasons"]) {
+        page.entry("  because", reason);
+    }
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+fn counts(rig: &Rig) -> Vec<usize> {
+    FAR_ENDS.iter().map(|(name, _)| rig.sink(name).count()).collect()
+}
+
+fn arrived(rig: &Rig, before: &[usize]) -> Vec<(&'static str, Delivery)> {
+    rig.settle();
+    let ends = FAR_ENDS.iter().zip(before);
+    ends.flat_map(|((name, called), &before)| {
+        let new = rig.sink(name).deliveries().into_iter().skip(before);
+        new.map(move |delivery| (*called, delivery))
+    })
+    .collect()
+}
+
+fn arrival(page: &Page, rig: &Rig, at: &str, delivery: &Delivery, sender: &str, sent: &[u8]) {
+    page.entry("arrived", &format!("at {at}, for {}", delivery.recipients.join(" and ")));
+    if delivery.sender != sender {
+        page.entry("from", &format!("{} (the envelope sender; it was {sender})", delivery.sender));
+    }
+    signatures(page, rig, delivery);
+    page.diff(&readable(sent), &readable(&delivery.bytes));
+}
+
+fn signatures(page: &Page, rig: &Rig, delivery: &Delivery) {
+    if delivery.header("DKIM-Signature").is_empty() {
+        page.entry("signed", "no");
+        return;
+    }
+    let author = delivery.header("From").concat();
+    let domain = author.rsplit('@').next().unwrap_or_default().trim_end_matches('>');
+    for signature in verify(&delivery.bytes, &rig.records(domain)) {
+        let about = format!(
+            "{} for {}: dkimpy and OpenDKIM both find it {}",
+            signature.algorithm,
+            signature.domain,
+            if signature.valid { "valid" } else { "NOT valid" }
+        );
+        page.check("signed", signature.valid, &about);
+    }
+}
+
+/// A message as a mail program reads it: header fields one a line, and text
+/// decoded.
+fn readable(message: &[u8]) -> String {
+    let mut text = String::new();
+    for line in header_lines(message) {
+        text.push_str(&line);
+        text.push('\n');
+    }
+    let parsed = MessageParser::default().parse(message);
+    if let Some(parsed) = &parsed {
+        let plain = parsed.body_text(0).unwrap_or_default();
+        text.push_str(&format!("\n{}\n", plain.trim_end()));
+        let is_html = |delivery: &[u8]| {
+            String::from_utf8_lossy(delivery).to_lowercase().contains("text/html")
+        };
+        if is_html(message) {
+            let html = parsed.body_html(0).unwrap_or_default();
+            text.push_str(&format!("\n{}\n", html.trim_end().replace("><", ">\n<")));
+        }
+    }
+    text.replace("\r\n", "\n")
+}
+
+fn header_lines(message: &[u8]) -> Vec<String> {
+    let end = message.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(message.len());
+    let header = String::from_utf8_lossy(&message[..end]).into_owned();
+    let unfolded = header.replace("\r\n\t", " ").replace("\r\n ", " ");
+    let lines = unfolded.lines().filter(|line| {
+        let name = line.split(':').next().unwrap_or_default();
+        !NOISE.iter().any(|noise| noise.eq_ignore_ascii_case(name))
+    });
+    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// Somebody sends in our name: Waxseal is no oracle that signs it.
+fn stranger(page: &Page, rig: &Rig) {
+    page.title("5  A stranger writes in our name, without a login");
+    let message = SCENES[0].message.replace('\n', "\r\n").into_bytes();
+    let before = counts(rig);
+    page.entry("sent", "by nobody in particular, From: alice@acme.test");
+    rig.send(&mut rig.stranger(), "mallory@stranger.test", &["carol@inside.test"], &message);
+    for (at, delivery) in arrived(rig, &before) {
+        page.entry("arrived", &format!("at {at}"));
+        let untouched = delivery.bytes.ends_with(&message);
+        page.check("unchanged", untouched, "byte for byte, below the Received lines of Postfix");
+        let unsigned = delivery.header("DKIM-Signature").is_empty();
+        page.check("unsigned", unsigned, "no signature of ours vouches for it");
+    }
+}
+
+/// The daemon is killed: Postfix keeps the mail, or its sender does.
+fn killed(page: &Page, rig: &mut Rig) {
+    page.title("6  Waxseal is killed, and comes back");
+    let scene = &SCENES[0];
+    let message = scene.message.replace('\n', "\r\n").into_bytes();
+    rig.waxseal.kill();
+    let reply = rig.try_as(scene.author, scene.recipients, &message);
+    page.entry("killed", "kill -9, and a message is sent");
+    page.check("refused", reply.is_temporary(), &format!("for now: {} {}", reply.code, reply.text));
+    rig.waxseal.start();
+    let before = counts(rig);
+    rig.send_as(scene.author, scene.recipients, &message);
+    let arrived = arrived(rig, &before);
+    page.entry("restarted", "and the message is sent again, as any sender does");
+    for (at, delivery) in &arrived {
+        page.entry("arrived", &format!("at {at}, for {}", delivery.recipients.join(" and ")));
+        signatures(page, rig, delivery);
+    }
+    page.check("once", arrived.len() == 1, "it was never lost, never doubled, never unsigned");
+}
