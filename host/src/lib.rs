@@ -19,6 +19,7 @@ pub mod config;
 pub mod decision;
 pub mod edit;
 pub mod message;
+pub mod policy;
 pub mod relay;
 
 /// The header field that tells Postfix where a message goes
