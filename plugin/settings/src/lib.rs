@@ -25,7 +25,7 @@ mod table;
 use std::cell::RefCell;
 use std::ops::Range;
 
-pub use table::{Entry, Table};
+pub use table::{Entry, Item, Table};
 use toml::de::DeTable;
 
 /// Something in the settings that is not as it should be.

@@ -31,6 +31,14 @@ pub struct Entry<'d> {
     pub table: Table<'d>,
 }
 
+/// An element of a list that may hold texts and tables.
+pub enum Item<'d> {
+    /// A text.
+    Text(Spanned<String>),
+    /// A table, `{ … }`.
+    Table(Table<'d>),
+}
+
 impl<'d> Table<'d> {
     pub(crate) fn new(
         entries: &'d DeTable<'d>,
@@ -55,6 +63,12 @@ impl<'d> Table<'d> {
     /// Whether the key is there, and where its value stands.
     pub fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.value(key).map(TomlSpanned::span)
+    }
+
+    /// Type of the value of `key` in TOML's own words (`string`, `integer`,
+    /// `boolean`, `array`, `table`, …), for keys that take several.
+    pub fn type_of(&self, key: &str) -> Option<&'static str> {
+        self.value(key).map(|value| value.get_ref().type_str())
     }
 
     /// Notes a problem of the caller's own.
@@ -179,6 +193,30 @@ impl<'d> Table<'d> {
             }
         }
         Some(texts)
+    }
+
+    /// A text, a table, or a list of texts and tables.
+    pub fn items(&self, key: &str) -> Option<Vec<Item<'d>>> {
+        let value = self.value(key)?;
+        let Some(list) = value.get_ref().as_array() else {
+            return Some(self.item(key, value).into_iter().collect());
+        };
+        let items = list.iter().filter_map(|element| self.item(key, element));
+        Some(items.collect())
+    }
+
+    fn item(&self, key: &str, value: &'d TomlSpanned<DeValue<'d>>) -> Option<Item<'d>> {
+        if let Some(text) = value.get_ref().as_str() {
+            return Some(Item::Text(spanned(text.to_owned(), value.span())));
+        }
+        match value.get_ref().as_table() {
+            Some(entries) => Some(Item::Table(self.inner(
+                entries,
+                value.span(),
+                self.full(key),
+            ))),
+            None => self.wrong_type(key, value, "texts and tables"),
+        }
     }
 
     /// A table, `[key]` or `key = { … }`.
