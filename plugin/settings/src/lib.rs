@@ -21,6 +21,8 @@
 
 mod suggest;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -22,7 +22,7 @@ use waxseal_settings::{Spanned, Table};
 pub(crate) use choices::{Choices, RelayEntry, ReturnPathWord, Sign};
 pub(crate) use domains::DomainEntry;
 pub(crate) use maxima::{Maximum, UserMaxima};
-pub(crate) use notices::{Notice};
+pub(crate) use notices::Notice;
 pub(crate) use types::{Condition, HeaderTest, MailType, Rule};
 
 /// Everything that the settings say.

@@ -164,6 +164,9 @@ impl Headers {
     }
 }
 
+/// Makes a condition of patterns, one of which has to fit.
+type OfPatterns = fn(Vec<Pattern>) -> Condition;
+
 fn read_rule(type_name: &str, table: &Table<'_>, headers: &mut Headers) -> Rule {
     let mut conditions = Vec::new();
     let mut words = Vec::new();
@@ -189,7 +192,7 @@ fn read_rule(type_name: &str, table: &Table<'_>, headers: &mut Headers) -> Rule 
             false => "not submitted by a program".to_owned(),
         });
     }
-    let by_pattern: [(&str, fn(Vec<Pattern>) -> Condition); 4] = [
+    let by_pattern: [(&str, OfPatterns); 4] = [
         ("user", Condition::User),
         ("author", Condition::Author),
         ("sender", Condition::Sender),
@@ -206,7 +209,7 @@ fn read_rule(type_name: &str, table: &Table<'_>, headers: &mut Headers) -> Rule 
         words.push(format!("it is {}", names.join(" and ")));
         conditions.push(Condition::Traits(names));
     }
-    if conditions.is_empty() {
+    if table.keys().is_empty() {
         let expected = "`header`, `list-id`, `precedence`, `auto-submitted`, `user`, `author`, \
                         `sender`, `listener` or `trait`";
         table.problem(
