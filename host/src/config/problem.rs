@@ -35,6 +35,7 @@ impl Source {
             column: Some(column),
             message: message.into(),
             expected,
+            missing_key: false,
             place: Some((self.text.clone(), span)),
         }
     }
@@ -66,6 +67,9 @@ pub struct Problem {
     pub message: String,
     /// What was expected.
     pub expected: Option<String>,
+    /// It is that a DKIM key is missing, which `dkim.generate` mends.
+    #[serde(skip)]
+    pub missing_key: bool,
     #[serde(skip)]
     place: Option<(Arc<str>, Range<usize>)>,
 }
@@ -84,6 +88,7 @@ impl Problem {
             column: None,
             message: message.into(),
             expected,
+            missing_key: false,
             place: None,
         }
     }
