@@ -7,8 +7,8 @@
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
 
-# One selection of packages for every step: another selection has other
-# features, and builds the same libraries once more.
+# One selection of packages and targets for every step: with another one cargo
+# finds other features, and builds the same libraries once more.
 ALL    := --workspace --locked
 
 # Postfix is started by root alone. Whoever else runs the tests has them run by
@@ -40,7 +40,7 @@ policies: tools
 
 build: tools
 	$(SAY) 'The waxseal command (the first build takes some minutes)'
-	$(CARGO) build $(ALL) --bins
+	$(CARGO) build $(ALL) --bins --tests
 
 lint: tools
 	$(SAY) 'Lints'

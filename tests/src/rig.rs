@@ -36,6 +36,7 @@ pub struct RigBuilder {
     settings: Option<String>,
     config: String,
     networks: String,
+    inside: String,
     on_error: Option<&'static str>,
     split: bool,
     place: Place,
@@ -64,6 +65,7 @@ impl Rig {
             policy: waxseal::policy("waxseal_standard"),
             settings: None,
             config: String::new(),
+            inside: "inside.test".into(),
             on_error: None,
             split: false,
         }
@@ -104,6 +106,12 @@ impl RigBuilder {
     pub fn config(mut self, tables: &str) -> Self {
         self.config.push_str(tables);
         self.config.push('\n');
+        self
+    }
+
+    /// Another domain that stays inside than inside.test.
+    pub fn inside(mut self, domain: &str) -> Self {
+        self.inside = domain.into();
         self
     }
 
@@ -158,7 +166,7 @@ impl RigBuilder {
         let read = |name: &str| fs::read_to_string(folder.join(name)).expect("what `waxseal postfix` wrote");
         let wishes = Wishes {
             default_route: sinks.get("default").nexthop(),
-            transports: vec![("inside.test".into(), sinks.get("inside").nexthop())],
+            transports: vec![(self.inside.clone(), sinks.get("inside").nexthop())],
             main: read("main.cf"),
             master: read("master.cf"),
             submission: vec![format!("smtpd_milters=inet:{}", place.port(MILTER_SUBMISSION))],
@@ -174,8 +182,9 @@ impl RigBuilder {
 
     fn toml(&self, sinks: &Sinks) -> String {
         let mut text = format!(
-            "hostname = \"mx.test\"\ninside = [\"inside.test\"]\n\
+            "hostname = \"mx.test\"\ninside = [\"{}\"]\n\
              [policy]\nfile = \"{}\"\n",
+            self.inside,
             self.policy.display()
         );
         if self.settings.is_some() {

@@ -9,8 +9,15 @@ use serde_json::Value;
 
 use crate::wait::wait_for;
 
-/// Where cargo puts the command.
+/// Where cargo puts the command; `WAXSEAL_BINARY` names another one to test.
+///
+/// # Panics
+///
+/// When it has not been built.
 pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("WAXSEAL_BINARY") {
+        return path.into();
+    }
     let path = target().join("debug/waxseal");
     assert!(path.exists(), "{} is missing: run `cargo build -p waxseal`", path.display());
     path

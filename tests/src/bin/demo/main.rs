@@ -50,6 +50,7 @@ fn rig() -> Rig {
         .relay("quarry", "")
         .settings(&settings)
         .config("[dkim]\ngenerate = true")
+        .inside("acme.test")
         .split()
         .start()
 }

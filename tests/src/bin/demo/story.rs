@@ -24,6 +24,9 @@ const FAR_ENDS: [(&str, &str); 5] = [
     ("default", "the default route"),
 ];
 
+/// Where the settings send copies.
+const ARCHIVE: &str = "archive@acme.test";
+
 /// Fields that every hop adds, and that say nothing here.
 const NOISE: [&str; 1] = ["Received"];
 
@@ -50,8 +53,8 @@ const SCENES: [Scene; 4] = [
     Scene {
         title: "To a customer and to a colleague: only the outside copy is relayed",
         author: "alice@acme.test",
-        recipients: &["bob@customer.test", "carol@inside.test"],
-        message: "From: Alice Example <alice@acme.test>\nTo: Bob <bob@customer.test>, Carol <carol@inside.test>\n\
+        recipients: &["bob@customer.test", "carol@acme.test"],
+        message: "From: Alice Example <alice@acme.test>\nTo: Bob <bob@customer.test>, Carol <carol@acme.test>\n\
             Subject: Meeting on Friday\nDate: Mon, 02 Mar 2026 09:32:00 +0100\nMessage-ID: <3@acme.test>\n\n\
             Shall we meet on Friday?\n\nAlice\n",
     },
@@ -80,8 +83,12 @@ fn show(page: &Page, rig: &Rig, scene: &Scene) {
     let before = counts(rig);
     rig.send_as(scene.author, scene.recipients, &message);
     for (name, delivery) in arrived(rig, &before) {
-        page.blank();
-        arrival(page, rig, name, &delivery, scene.author, &message);
+        match delivery.recipients.as_slice() {
+            [one] if one == ARCHIVE => {
+                page.entry("copied", &format!("to {one}, which no recipient sees"));
+            }
+            _ => arrival(page, rig, name, &delivery, scene.author, &message),
+        }
     }
 }
 
@@ -195,7 +202,7 @@ fn stranger(page: &Page, rig: &Rig) {
     let message = SCENES[0].message.replace('\n', "\r\n").into_bytes();
     let before = counts(rig);
     page.entry("sent", "by nobody in particular, From: alice@acme.test");
-    rig.send(&mut rig.stranger(), "mallory@stranger.test", &["carol@inside.test"], &message);
+    rig.send(&mut rig.stranger(), "mallory@stranger.test", &["carol@acme.test"], &message);
     for (at, delivery) in arrived(rig, &before) {
         page.entry("arrived", &format!("at {at}"));
         let untouched = delivery.bytes.ends_with(&message);
@@ -219,6 +226,7 @@ fn killed(page: &Page, rig: &mut Rig) {
     rig.send_as(scene.author, scene.recipients, &message);
     let arrived = arrived(rig, &before);
     page.entry("restarted", "and the message is sent again, as any sender does");
+    let arrived: Vec<_> = arrived.iter().filter(|(_, delivery)| delivery.recipients != [ARCHIVE]).collect();
     for (at, delivery) in &arrived {
         page.entry("arrived", &format!("at {at}, for {}", delivery.recipients.join(" and ")));
         signatures(page, rig, delivery);
