@@ -24,7 +24,9 @@ fn deliver_one(place: &Place) -> (Postfix, Sinks) {
     client.login("alice").expect("a login");
     let message = plain("alice@acme.test", "harness");
     let recipients = ["bob@outside.test", "bob@inside.test"];
-    let reply = client.send("alice@acme.test", &recipients, &message).expect("a reply");
+    let reply = client
+        .send("alice@acme.test", &recipients, &message)
+        .expect("a reply");
     assert!(reply.is_positive(), "{reply:?}");
     wait_for("delivery", || (postfix.queued() == 0).then_some(()));
     for sink in sinks.all() {
@@ -47,7 +49,9 @@ fn a_wrong_password_does_not_log_in() {
     let place = Place::claim("harness-login");
     let (postfix, _sinks) = deliver_one(&place);
     let mut client = Client::connect(postfix.mx()).expect("a connection");
-    let reply = client.command("AUTH PLAIN AGFsaWNlAHdyb25n").expect("a reply");
+    let reply = client
+        .command("AUTH PLAIN AGFsaWNlAHdyb25n")
+        .expect("a reply");
     assert_eq!(reply.code, 535, "{reply:?}");
 }
 
@@ -61,7 +65,10 @@ fn nothing_outlives_a_test_that_cannot_clean_up() {
     std::mem::forget(postfix);
     drop(guard);
     wait_for("Postfix to be gone", || {
-        let alive = Command::new("kill").args(["-0", master.trim()]).output().expect("kill");
+        let alive = Command::new("kill")
+            .args(["-0", master.trim()])
+            .output()
+            .expect("kill");
         (!alive.status.success()).then_some(())
     });
     assert!(!place.folder().exists());

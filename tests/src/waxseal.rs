@@ -19,7 +19,11 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let path = target().join("debug/waxseal");
-    assert!(path.exists(), "{} is missing: run `cargo build -p waxseal`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build -p waxseal`",
+        path.display()
+    );
     path
 }
 
@@ -30,13 +34,22 @@ pub fn binary() -> PathBuf {
 /// When it has not.
 pub fn policy(name: &str) -> PathBuf {
     let path = target().join("policies").join(format!("{name}.wasm"));
-    assert!(path.exists(), "{} is missing: run `make policies`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `make policies`",
+        path.display()
+    );
     path
 }
 
 fn target() -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    folder.canonicalize().expect("the folder that cargo builds into")
+    let folder = repository("target").canonicalize();
+    folder.expect("the folder that cargo builds into")
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// `waxseal` with one configuration.
@@ -97,7 +110,8 @@ impl Waxseal {
     pub fn json(&self, arguments: &[&str]) -> Value {
         let arguments = [arguments, &["--json"]].concat();
         let output = self.output(&arguments);
-        serde_json::from_str(&output).unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{output}"))
+        serde_json::from_str(&output)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{output}"))
     }
 
     /// Starts the daemon and waits until it listens.
@@ -107,7 +121,11 @@ impl Waxseal {
     /// When it ends instead.
     pub fn start(&mut self) {
         assert!(self.daemon.is_none(), "waxseal runs already");
-        let log = File::options().create(true).append(true).open(&self.log).expect("log");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .expect("log");
         let child = Command::new(binary())
             .arg("run")
             .arg("--config")

@@ -9,10 +9,10 @@
 mod page;
 mod story;
 
-use std::path::Path;
 use std::time::Instant;
 
 use waxseal_tests::Rig;
+use waxseal_tests::waxseal::repository;
 
 use page::Page;
 
@@ -24,16 +24,27 @@ fn main() {
     let page = Page::new();
     let began = Instant::now();
     page.title("Waxseal: a mail policy beside a real Postfix");
-    page.text("Starting Postfix, three relays and Waxseal. All on loopback, in a folder of their own.");
+    page.text(
+        "Starting Postfix, three relays and Waxseal. All on loopback, in a folder of their own.",
+    );
     let mut rig = rig();
     page.blank();
     page.entry("Postfix", &format!("on {}", rig.postfix.mx()));
-    page.entry("policy", "target/policies/waxseal_standard.wasm, a WebAssembly component");
+    page.entry(
+        "policy",
+        "target/policies/waxseal_standard.wasm, a WebAssembly component",
+    );
     page.entry("settings", "examples/acme/settings.toml");
-    page.entry("relays", "northwind, bluebird, quarry: SMTP servers that keep what they get");
+    page.entry(
+        "relays",
+        "northwind, bluebird, quarry: SMTP servers that keep what they get",
+    );
     story::tell(&page, &mut rig);
     drop(rig);
-    page.title(&format!("Done in {} s; nothing is left running", began.elapsed().as_secs().max(1)));
+    page.title(&format!(
+        "Done in {} s; nothing is left running",
+        began.elapsed().as_secs().max(1)
+    ));
     page.text("Next: read examples/acme/*.toml, change a line, and run this again. Or see what");
     page.text("becomes of one message, with no server at all:");
     page.blank();
@@ -42,7 +53,7 @@ fn main() {
 }
 
 fn rig() -> Rig {
-    let settings = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/acme/settings.toml");
+    let settings = repository("examples/acme/settings.toml");
     let settings = std::fs::read_to_string(settings).expect("examples/acme/settings.toml");
     Rig::new("demo")
         .relay("northwind", "daily-maximum = 2000")

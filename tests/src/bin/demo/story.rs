@@ -78,7 +78,14 @@ pub(crate) fn tell(page: &Page, rig: &mut Rig) {
 
 fn show(page: &Page, rig: &Rig, scene: &Scene) {
     let message = scene.message.replace('\n', "\r\n").into_bytes();
-    page.entry("sent", &format!("by {}, logged in, to {}", scene.author, scene.recipients.join(" and ")));
+    page.entry(
+        "sent",
+        &format!(
+            "by {}, logged in, to {}",
+            scene.author,
+            scene.recipients.join(" and ")
+        ),
+    );
     decided(page, rig, scene, &message);
     let before = counts(rig);
     rig.send_as(scene.author, scene.recipients, &message);
@@ -97,7 +104,14 @@ fn decided(page: &Page, rig: &Rig, scene: &Scene, message: &[u8]) {
     let path = rig.path("scene.eml");
     std::fs::write(&path, message).expect("the message");
     let path = path.display().to_string();
-    let mut arguments = vec!["try", path.as_str(), "--sender", scene.author, "--user", scene.author];
+    let mut arguments = vec![
+        "try",
+        path.as_str(),
+        "--sender",
+        scene.author,
+        "--user",
+        scene.author,
+    ];
     for recipient in scene.recipients {
         arguments.extend(["--recipient", recipient]);
     }
@@ -118,11 +132,19 @@ fn decided(page: &Page, rig: &Rig, scene: &Scene, message: &[u8]) {
 }
 
 fn texts(value: &Value) -> Vec<&str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 fn counts(rig: &Rig) -> Vec<usize> {
-    FAR_ENDS.iter().map(|(name, _)| rig.sink(name).count()).collect()
+    FAR_ENDS
+        .iter()
+        .map(|(name, _)| rig.sink(name).count())
+        .collect()
 }
 
 fn arrived(rig: &Rig, before: &[usize]) -> Vec<(&'static str, Delivery)> {
@@ -136,9 +158,15 @@ fn arrived(rig: &Rig, before: &[usize]) -> Vec<(&'static str, Delivery)> {
 }
 
 fn arrival(page: &Page, rig: &Rig, at: &str, delivery: &Delivery, sender: &str, sent: &[u8]) {
-    page.entry("arrived", &format!("at {at}, for {}", delivery.recipients.join(" and ")));
+    page.entry(
+        "arrived",
+        &format!("at {at}, for {}", delivery.recipients.join(" and ")),
+    );
     if delivery.sender != sender {
-        page.entry("from", &format!("{} (the envelope sender; it was {sender})", delivery.sender));
+        page.entry(
+            "from",
+            &format!("{} (the envelope sender; it was {sender})", delivery.sender),
+        );
     }
     signatures(page, rig, delivery);
     page.diff(&readable(sent), &readable(&delivery.bytes));
@@ -150,13 +178,21 @@ fn signatures(page: &Page, rig: &Rig, delivery: &Delivery) {
         return;
     }
     let author = delivery.header("From").concat();
-    let domain = author.rsplit('@').next().unwrap_or_default().trim_end_matches('>');
+    let domain = author
+        .rsplit('@')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('>');
     for signature in verify(&delivery.bytes, &rig.records(domain)) {
         let about = format!(
             "{} for {}: dkimpy and OpenDKIM both find it {}",
             signature.algorithm,
             signature.domain,
-            if signature.valid { "valid" } else { "NOT valid" }
+            if signature.valid {
+                "valid"
+            } else {
+                "NOT valid"
+            }
         );
         page.check("signed", signature.valid, &about);
     }
@@ -175,7 +211,9 @@ fn readable(message: &[u8]) -> String {
         let plain = parsed.body_text(0).unwrap_or_default();
         text.push_str(&format!("\n{}\n", plain.trim_end()));
         let is_html = |delivery: &[u8]| {
-            String::from_utf8_lossy(delivery).to_lowercase().contains("text/html")
+            String::from_utf8_lossy(delivery)
+                .to_lowercase()
+                .contains("text/html")
         };
         if is_html(message) {
             let html = parsed.body_html(0).unwrap_or_default();
@@ -186,14 +224,19 @@ fn readable(message: &[u8]) -> String {
 }
 
 fn header_lines(message: &[u8]) -> Vec<String> {
-    let end = message.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(message.len());
+    let end = message
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap_or(message.len());
     let header = String::from_utf8_lossy(&message[..end]).into_owned();
     let unfolded = header.replace("\r\n\t", " ").replace("\r\n ", " ");
     let lines = unfolded.lines().filter(|line| {
         let name = line.split(':').next().unwrap_or_default();
         !NOISE.iter().any(|noise| noise.eq_ignore_ascii_case(name))
     });
-    lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    lines
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 /// Somebody sends in our name: Waxseal is no oracle that signs it.
@@ -202,11 +245,20 @@ fn stranger(page: &Page, rig: &Rig) {
     let message = SCENES[0].message.replace('\n', "\r\n").into_bytes();
     let before = counts(rig);
     page.entry("sent", "by nobody in particular, From: alice@acme.test");
-    rig.send(&mut rig.stranger(), "mallory@stranger.test", &["carol@acme.test"], &message);
+    rig.send(
+        &mut rig.stranger(),
+        "mallory@stranger.test",
+        &["carol@acme.test"],
+        &message,
+    );
     for (at, delivery) in arrived(rig, &before) {
         page.entry("arrived", &format!("at {at}"));
         let untouched = delivery.bytes.ends_with(&message);
-        page.check("unchanged", untouched, "byte for byte, below the Received lines of Postfix");
+        page.check(
+            "unchanged",
+            untouched,
+            "byte for byte, below the Received lines of Postfix",
+        );
         let unsigned = delivery.header("DKIM-Signature").is_empty();
         page.check("unsigned", unsigned, "no signature of ours vouches for it");
     }
@@ -220,16 +272,33 @@ fn killed(page: &Page, rig: &mut Rig) {
     rig.waxseal.kill();
     let reply = rig.try_as(scene.author, scene.recipients, &message);
     page.entry("killed", "kill -9, and a message is sent");
-    page.check("refused", reply.is_temporary(), &format!("for now: {} {}", reply.code, reply.text));
+    page.check(
+        "refused",
+        reply.is_temporary(),
+        &format!("for now: {} {}", reply.code, reply.text),
+    );
     rig.waxseal.start();
     let before = counts(rig);
     rig.send_as(scene.author, scene.recipients, &message);
     let arrived = arrived(rig, &before);
-    page.entry("restarted", "and the message is sent again, as any sender does");
-    let arrived: Vec<_> = arrived.iter().filter(|(_, delivery)| delivery.recipients != [ARCHIVE]).collect();
+    page.entry(
+        "restarted",
+        "and the message is sent again, as any sender does",
+    );
+    let arrived: Vec<_> = arrived
+        .iter()
+        .filter(|(_, delivery)| delivery.recipients != [ARCHIVE])
+        .collect();
     for (at, delivery) in &arrived {
-        page.entry("arrived", &format!("at {at}, for {}", delivery.recipients.join(" and ")));
+        page.entry(
+            "arrived",
+            &format!("at {at}, for {}", delivery.recipients.join(" and ")),
+        );
         signatures(page, rig, delivery);
     }
-    page.check("once", arrived.len() == 1, "it was never lost, never doubled, never unsigned");
+    page.check(
+        "once",
+        arrived.len() == 1,
+        "it was never lost, never doubled, never unsigned",
+    );
 }
