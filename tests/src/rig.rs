@@ -273,6 +273,18 @@ impl Rig {
         client
     }
 
+    /// A client who tries to log in: Postfix refuses that for now while it misses
+    /// its milter.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection, or the login is refused.
+    pub fn try_user(&self, name: &str) -> std::io::Result<Client> {
+        let mut client = Client::connect_from(STRANGER, self.postfix.mx())?;
+        client.login(name)?;
+        Ok(client)
+    }
+
     /// A client of the service `submission`, from an address in no list.
     ///
     /// # Panics

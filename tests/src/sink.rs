@@ -111,9 +111,8 @@ pub struct Sink {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Delivery {
     /// Envelope sender, empty if null.
-    #[serde(deserialize_with = "none_is_empty")]
     pub sender: String,
-    /// Envelope recipients.
+    /// Envelope recipients, sorted: Postfix's order is its own.
     pub recipients: Vec<String>,
     /// Whether the connection was encrypted.
     pub tls: bool,
@@ -122,10 +121,6 @@ pub struct Delivery {
     /// The message.
     #[serde(skip)]
     pub bytes: Vec<u8>,
-}
-
-fn none_is_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    Ok(Option::<String>::deserialize(from)?.unwrap_or_default())
 }
 
 impl Sinks {
@@ -232,6 +227,7 @@ impl Sink {
         let path = |end: &str| self.folder.join(format!("{number:06}.{end}"));
         let about = std::fs::read(path("json")).expect("a kept envelope");
         let mut delivery: Delivery = serde_json::from_slice(&about).expect("an envelope");
+        delivery.recipients.sort();
         delivery.bytes = std::fs::read(path("eml")).expect("a kept message");
         delivery
     }

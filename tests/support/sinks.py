@@ -46,9 +46,9 @@ class Keeper:
         with open(name + ".eml", "wb") as file:
             file.write(envelope.original_content)
         tls = getattr(session, "ssl", None) is not None or server.transport.get_extra_info("ssl_object") is not None
-        login = session.login_data.decode() if session.login_data else None
+        login = session.auth_data.login.decode() if session.auth_data else None
         about = {
-            "sender": envelope.mail_from,
+            "sender": (envelope.mail_from or "").removeprefix("<").removesuffix(">"),
             "recipients": envelope.rcpt_tos,
             "mail_options": envelope.mail_options,
             "helo": session.host_name,
@@ -65,8 +65,7 @@ def authenticator(login):
     def check(server, session, envelope, mechanism, data):
         given = [data.login.decode(), data.password.decode()]
         if given == login:
-            session.login_data = data.login
-            return AuthResult(success=True)
+            return AuthResult(success=True, auth_data=data)
         return AuthResult(success=False, handled=False)
 
     return check

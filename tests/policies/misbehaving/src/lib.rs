@@ -22,7 +22,7 @@ fn decide(message: &Message, _: &Facts) -> Result<Decision, String> {
             }
         }
         "error" => Err("the subject asked for an error".into()),
-        "invalid" => Ok(Decision::accept().relay("no-such-relay")),
+        "invalid" => Ok(Decision::accept().add_header("X-Waxseal-Route", "anywhere")),
         _ => Ok(Decision::accept().reason("nothing asked for")),
     }
 }
