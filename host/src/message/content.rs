@@ -59,7 +59,8 @@ impl Content {
 
     /// The parts of the body, mapped when first asked for.
     pub fn structure(&self) -> &Structure {
-        self.structure.get_or_init(|| Structure::new(self, self.body()))
+        self.structure
+            .get_or_init(|| Structure::new(self, self.body()))
     }
 
     /// The whole message.
@@ -114,7 +115,11 @@ pub(crate) fn map_fields(bytes: &[u8]) -> (Vec<Field>, usize) {
         let (line_end, next) = match memchr(b'\n', &bytes[at..]) {
             Some(lf) => {
                 let lf = at + lf;
-                let end = if lf > at && bytes[lf - 1] == b'\r' { lf - 1 } else { lf };
+                let end = if lf > at && bytes[lf - 1] == b'\r' {
+                    lf - 1
+                } else {
+                    lf
+                };
                 (end, lf + 1)
             }
             None => (bytes.len(), bytes.len()),
@@ -137,7 +142,11 @@ pub(crate) fn map_fields(bytes: &[u8]) -> (Vec<Field>, usize) {
                 .iter()
                 .rposition(|&byte| !matches!(byte, b' ' | b'\t'))
                 .map_or(0, |last| last + 1);
-            if name_end == 0 || line[..name_end].iter().any(|&byte| !(33..=126).contains(&byte)) {
+            if name_end == 0
+                || line[..name_end]
+                    .iter()
+                    .any(|&byte| !(33..=126).contains(&byte))
+            {
                 return (fields, at);
             }
             fields.push(Field {
@@ -184,7 +193,10 @@ mod tests {
         let message = Content::new(b"From: a@b\r\n".to_vec());
         assert_eq!((message.fields().len(), message.body()), (1, &b""[..]));
         let message = Content::new(b"no header here\r\n".to_vec());
-        assert_eq!((message.fields().len(), message.body()), (0, &b"no header here\r\n"[..]));
+        assert_eq!(
+            (message.fields().len(), message.body()),
+            (0, &b"no header here\r\n"[..])
+        );
         let message = Content::new(Vec::new());
         assert_eq!((message.fields().len(), message.body_offset()), (0, 0));
     }
