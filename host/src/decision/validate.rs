@@ -14,11 +14,15 @@ const MAXIMUM_REPLY: usize = 2000;
 
 /// Fields that only the host, the MTA or a verifier writes. A policy that could
 /// write them could forge a signature's result or our own routing.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 9] = [
     "Received",
     "Return-Path",
     "DKIM-Signature",
     "Authentication-Results",
+    // They describe the body, which only the editor changes.
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "MIME-Version",
     crate::ROUTE_FIELD,
     crate::SPLIT_FIELD,
 ];
@@ -37,7 +41,9 @@ pub enum InvalidDecision {
         expected: &'static str,
     },
     /// The enhanced status code is none, or of another class than the code.
-    #[error("the enhanced status code {enhanced:?} does not fit {code}: expected like \"{first}.7.1\" (RFC 3463)")]
+    #[error(
+        "the enhanced status code {enhanced:?} does not fit {code}: expected like \"{first}.7.1\" (RFC 3463)"
+    )]
     Enhanced {
         /// The text given.
         enhanced: String,
@@ -94,13 +100,19 @@ pub fn validate(decision: &Decision) -> Result<(), InvalidDecision> {
     if let Some(sender) = &decision.sender {
         validate_field("Sender", sender)?;
     }
-    let hops = decision.route.iter().filter_map(|hop| hop.return_path.as_ref());
+    let hops = decision
+        .route
+        .iter()
+        .filter_map(|hop| hop.return_path.as_ref());
     for choice in hops.chain([&decision.return_path]) {
         if let ReturnPathChoice::Verp(domain) = choice {
             validate_domain(domain)?;
         }
     }
-    decision.sign.iter().try_for_each(|domain| validate_domain(domain))
+    decision
+        .sign
+        .iter()
+        .try_for_each(|domain| validate_domain(domain))
 }
 
 fn counts(decision: &Decision) -> Result<(), InvalidDecision> {
@@ -114,7 +126,10 @@ fn counts(decision: &Decision) -> Result<(), InvalidDecision> {
         ("labels", decision.labels.len()),
         ("reasons", decision.reasons.len()),
     ];
-    match lists.into_iter().find(|&(_, count)| count > MAXIMUM_ENTRIES) {
+    match lists
+        .into_iter()
+        .find(|&(_, count)| count > MAXIMUM_ENTRIES)
+    {
         Some((what, count)) => Err(InvalidDecision::TooMany { what, count }),
         None => Ok(()),
     }
@@ -132,7 +147,11 @@ fn validate_reply(
         _ => (550..=559).contains(&code),
     };
     if !fits {
-        return Err(InvalidDecision::ReplyCode { code, verdict, expected });
+        return Err(InvalidDecision::ReplyCode {
+            code,
+            verdict,
+            expected,
+        });
     }
     let digits: Vec<&str> = reply.enhanced.split('.').collect();
     let well_formed = digits.len() == 3
@@ -142,9 +161,16 @@ fn validate_reply(
         });
     if !well_formed {
         let enhanced = reply.enhanced.clone();
-        return Err(InvalidDecision::Enhanced { enhanced, code, first: class });
+        return Err(InvalidDecision::Enhanced {
+            enhanced,
+            code,
+            first: class,
+        });
     }
-    let printable = reply.text.chars().all(|c| c == '\n' || (c.is_ascii() && !c.is_ascii_control()));
+    let printable = reply
+        .text
+        .chars()
+        .all(|c| c == '\n' || (c.is_ascii() && !c.is_ascii_control()));
     if !printable || reply.text.len() > MAXIMUM_REPLY {
         return Err(InvalidDecision::ReplyText);
     }
@@ -154,11 +180,16 @@ fn validate_reply(
 fn validate_field(name: &str, value: &str) -> Result<(), InvalidDecision> {
     let is_name = !name.is_empty()
         && name.len() <= 76
-        && name.bytes().all(|byte| (33..=126).contains(&byte) && byte != b':');
+        && name
+            .bytes()
+            .all(|byte| (33..=126).contains(&byte) && byte != b':');
     if !is_name {
         return Err(InvalidDecision::FieldName(name.to_owned()));
     }
-    if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
+    if RESERVED
+        .iter()
+        .any(|reserved| reserved.eq_ignore_ascii_case(name))
+    {
         return Err(InvalidDecision::Reserved(name.to_owned()));
     }
     if value.chars().any(|c| matches!(c, '\r' | '\n' | '\0')) {
@@ -170,7 +201,9 @@ fn validate_field(name: &str, value: &str) -> Result<(), InvalidDecision> {
 fn validate_domain(domain: &str) -> Result<(), InvalidDecision> {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if domain.len() <= 253 && domain.split('.').all(is_label) {
         Ok(())
@@ -185,7 +218,11 @@ mod tests {
     use crate::decision::HeaderField;
 
     fn reply(code: u16, enhanced: &str, text: &str) -> Reply {
-        Reply { code, enhanced: enhanced.into(), text: text.into() }
+        Reply {
+            code,
+            enhanced: enhanced.into(),
+            text: text.into(),
+        }
     }
 
     fn with(change: impl FnOnce(&mut Decision)) -> Result<(), InvalidDecision> {
@@ -212,19 +249,37 @@ mod tests {
     #[test]
     fn a_policy_cannot_write_our_marker_nor_a_line_end() {
         let add = |name: &str, value: &str| {
-            let field = HeaderField { name: name.into(), value: value.into() };
+            let field = HeaderField {
+                name: name.into(),
+                value: value.into(),
+            };
             with(|d| d.headers.push(HeaderChange::Add(field)))
         };
         assert!(add("X-Tag", "value").is_ok());
-        assert!(matches!(add("x-waxseal-route", "relay"), Err(InvalidDecision::Reserved(_))));
-        assert!(matches!(add("X-Tag", "a\nB: c"), Err(InvalidDecision::FieldValue(_))));
-        assert!(matches!(add("X Tag", "a"), Err(InvalidDecision::FieldName(_))));
+        assert!(matches!(
+            add("x-waxseal-route", "relay"),
+            Err(InvalidDecision::Reserved(_))
+        ));
+        assert!(matches!(
+            add("X-Tag", "a\nB: c"),
+            Err(InvalidDecision::FieldValue(_))
+        ));
+        assert!(matches!(
+            add("X Tag", "a"),
+            Err(InvalidDecision::FieldName(_))
+        ));
     }
 
     #[test]
     fn lists_out_of_proportion_are_refused() {
         let many = with(|d| d.reasons = vec![String::new(); 101]);
-        assert_eq!(many, Err(InvalidDecision::TooMany { what: "reasons", count: 101 }));
+        assert_eq!(
+            many,
+            Err(InvalidDecision::TooMany {
+                what: "reasons",
+                count: 101
+            })
+        );
     }
 
     #[test]

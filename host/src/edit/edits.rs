@@ -179,14 +179,33 @@ mod tests {
         let name = || "A".to_owned();
         let made = edited(
             vec![
-                HeaderEdit::Replace { name: name(), nth: 2, value: b" three".to_vec() },
-                HeaderEdit::Remove { name: name(), nth: 1 },
-                HeaderEdit::Remove { name: name(), nth: 9 },
-                HeaderEdit::Prepend { name: "Top".into(), value: b" t".to_vec() },
-                HeaderEdit::Append { name: "End".into(), value: b" e".to_vec() },
+                HeaderEdit::Replace {
+                    name: name(),
+                    nth: 2,
+                    value: b" three".to_vec(),
+                },
+                HeaderEdit::Remove {
+                    name: name(),
+                    nth: 1,
+                },
+                HeaderEdit::Remove {
+                    name: name(),
+                    nth: 9,
+                },
+                HeaderEdit::Prepend {
+                    name: "Top".into(),
+                    value: b" t".to_vec(),
+                },
+                HeaderEdit::Append {
+                    name: "End".into(),
+                    value: b" e".to_vec(),
+                },
             ],
             Some(b"New\r\n"),
         );
-        assert_eq!(made, "Top: t\r\nB: 2\r\n x\r\nA: three\r\nEnd: e\r\n\r\nNew\r\n");
+        assert_eq!(
+            made,
+            "Top: t\r\nB: 2\r\n x\r\nA: three\r\nEnd: e\r\n\r\nNew\r\n"
+        );
     }
 }

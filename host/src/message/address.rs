@@ -178,7 +178,10 @@ mod tests {
     fn addresses_are_read_with_or_without_brackets() {
         for text in ["<bob@example.org>", "bob@example.org"] {
             let address = Address::parse(text).expect(text);
-            assert_eq!((address.local_part(), address.domain()), ("bob", Some("example.org")));
+            assert_eq!(
+                (address.local_part(), address.domain()),
+                ("bob", Some("example.org"))
+            );
         }
         assert_eq!(Address::parse("root").expect("local").domain(), None);
         let quoted = Address::parse("\"a b@c\"@example.org").expect("quoted");
@@ -187,11 +190,20 @@ mod tests {
 
     #[test]
     fn what_could_end_a_command_is_no_address() {
-        assert_eq!(Address::parse("a@b\r\nDATA"), Err(AddressError::Character('\r')));
+        assert_eq!(
+            Address::parse("a@b\r\nDATA"),
+            Err(AddressError::Character('\r'))
+        );
         assert_eq!(Address::parse("a b@c"), Err(AddressError::Character(' ')));
         assert_eq!(Address::parse("a@"), Err(AddressError::Incomplete));
-        assert_eq!(Address::parse_bytes(b"a\xff@b"), Err(AddressError::Encoding));
-        assert_eq!(Address::parse(&"a".repeat(300)), Err(AddressError::TooLong(300)));
+        assert_eq!(
+            Address::parse_bytes(b"a\xff@b"),
+            Err(AddressError::Encoding)
+        );
+        assert_eq!(
+            Address::parse(&"a".repeat(300)),
+            Err(AddressError::TooLong(300))
+        );
     }
 
     #[test]

@@ -1,0 +1,379 @@
+//! A table of the settings, asked key by key.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
+
+use toml::Spanned as TomlSpanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::{Problem, Spanned, suggest};
+
+/// A table of the settings. Every question notes its key as known and its
+/// mistakes as problems; when the table is dropped, the keys that nobody asked
+/// for are problems too.
+pub struct Table<'d> {
+    entries: &'d DeTable<'d>,
+    span: Range<usize>,
+    path: String,
+    known: RefCell<BTreeSet<String>>,
+    problems: &'d RefCell<Vec<Problem>>,
+}
+
+/// A table under a name that is the administrator's to choose, such as
+/// `[relay.NAME]`.
+pub struct Entry<'d> {
+    /// The name and where it stands.
+    pub name: Spanned<String>,
+    /// What it holds.
+    pub table: Table<'d>,
+}
+
+/// An element of a list that may hold texts and tables.
+pub enum Item<'d> {
+    /// A text.
+    Text(Spanned<String>),
+    /// A table, `{ … }`.
+    Table(Table<'d>),
+}
+
+impl<'d> Table<'d> {
+    pub(crate) fn new(
+        entries: &'d DeTable<'d>,
+        span: Range<usize>,
+        path: String,
+        problems: &'d RefCell<Vec<Problem>>,
+    ) -> Self {
+        Self {
+            entries,
+            span,
+            path,
+            known: RefCell::default(),
+            problems,
+        }
+    }
+
+    /// Where the table stands: its header, or its braces.
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// Whether the key is there, and where its value stands.
+    pub fn span_of(&self, key: &str) -> Option<Range<usize>> {
+        self.value(key).map(TomlSpanned::span)
+    }
+
+    /// Type of the value of `key` in TOML's own words (`string`, `integer`,
+    /// `boolean`, `array`, `table`, …), for keys that take several.
+    pub fn type_of(&self, key: &str) -> Option<&'static str> {
+        self.value(key).map(|value| value.get_ref().type_str())
+    }
+
+    /// Notes a problem of the caller's own.
+    pub fn problem(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        expected: Option<String>,
+    ) {
+        self.problems.borrow_mut().push(Problem {
+            span,
+            message: message.into(),
+            expected,
+        });
+    }
+
+    /// Notes that `key` is missing, unless it is there.
+    pub fn require(&self, key: &str, expected: &str) {
+        if self.value(key).is_none() {
+            let message = format!("`{}` is missing", self.full(key));
+            self.problem(self.span(), message, Some(expected.to_owned()));
+        }
+    }
+
+    /// A text.
+    pub fn string(&self, key: &str) -> Option<Spanned<String>> {
+        let value = self.value(key)?;
+        match value.get_ref().as_str() {
+            Some(text) => Some(spanned(text.to_owned(), value.span())),
+            None => self.wrong_type(key, value, "a text in quotes"),
+        }
+    }
+
+    /// A text that `T` can be read from.
+    pub fn parsed<T>(&self, key: &str, expected: &str) -> Option<Spanned<T>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let text = self.string(key)?;
+        self.parse(&self.full(key), &text, expected)
+    }
+
+    /// A text or a list of texts that `T` can be read from. What cannot be
+    /// read is left out, and noted.
+    pub fn parsed_list<T>(&self, key: &str, expected: &str) -> Option<Vec<Spanned<T>>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        let texts = self.strings(key)?;
+        let path = self.full(key);
+        Some(
+            texts
+                .iter()
+                .filter_map(|text| self.parse(&path, text, expected))
+                .collect(),
+        )
+    }
+
+    /// A whole number within a range.
+    pub fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Option<Spanned<u64>> {
+        let value = self.value(key)?;
+        let expected = match *range.end() {
+            u64::MAX => format!("a whole number, {} or more", range.start()),
+            end => format!("a whole number from {} to {end}", range.start()),
+        };
+        let Some(integer) = value.get_ref().as_integer() else {
+            return self.wrong_type(key, value, &expected);
+        };
+        let number = u64::from_str_radix(integer.as_str(), integer.radix());
+        match number.ok().filter(|number| range.contains(number)) {
+            Some(number) => Some(spanned(number, value.span())),
+            None => {
+                let message = format!("`{}` is {integer}", self.full(key));
+                self.problem(value.span(), message, Some(expected));
+                None
+            }
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, key: &str) -> Option<bool> {
+        let value = self.value(key)?;
+        match value.get_ref().as_bool() {
+            Some(boolean) => Some(boolean),
+            None => self.wrong_type(key, value, "true or false"),
+        }
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Clone>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.string(key)?;
+        if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text.value) {
+            return Some(meaning.clone());
+        }
+        let list: Vec<String> = words
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
+        let message = format!("`{}` is \"{}\"", self.full(key), text.value);
+        self.problem(text.span, message, Some(list.join(", ")));
+        None
+    }
+
+    /// A text, or a list of texts.
+    pub fn strings(&self, key: &str) -> Option<Vec<Spanned<String>>> {
+        let value = self.value(key)?;
+        if let Some(text) = value.get_ref().as_str() {
+            return Some(vec![spanned(text.to_owned(), value.span())]);
+        }
+        let Some(list) = value.get_ref().as_array() else {
+            return self.wrong_type(key, value, "a text, or a list of texts");
+        };
+        let mut texts = Vec::with_capacity(list.len());
+        for element in list.iter() {
+            match element.get_ref().as_str() {
+                Some(text) => texts.push(spanned(text.to_owned(), element.span())),
+                None => {
+                    self.wrong_type::<()>(key, element, "texts only in this list");
+                }
+            }
+        }
+        Some(texts)
+    }
+
+    /// A text, a table, or a list of texts and tables.
+    pub fn items(&self, key: &str) -> Option<Vec<Item<'d>>> {
+        let value = self.value(key)?;
+        let Some(list) = value.get_ref().as_array() else {
+            return Some(self.item(key, value).into_iter().collect());
+        };
+        let items = list.iter().filter_map(|element| self.item(key, element));
+        Some(items.collect())
+    }
+
+    fn item(&self, key: &str, value: &'d TomlSpanned<DeValue<'d>>) -> Option<Item<'d>> {
+        if let Some(text) = value.get_ref().as_str() {
+            return Some(Item::Text(spanned(text.to_owned(), value.span())));
+        }
+        match value.get_ref().as_table() {
+            Some(entries) => Some(Item::Table(self.inner(
+                entries,
+                value.span(),
+                self.full(key),
+            ))),
+            None => self.wrong_type(key, value, "texts and tables"),
+        }
+    }
+
+    /// A table, `[key]` or `key = { … }`.
+    pub fn table(&self, key: &str) -> Option<Table<'d>> {
+        let value = self.value(key)?;
+        match value.get_ref().as_table() {
+            Some(entries) => Some(self.inner(entries, value.span(), self.full(key))),
+            None => self.wrong_type(key, value, "a table"),
+        }
+    }
+
+    /// A table or a list of tables: `[[key]]`.
+    pub fn tables(&self, key: &str) -> Vec<Table<'d>> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        if value.get_ref().is_table() {
+            return self.table(key).into_iter().collect();
+        }
+        let Some(list) = value.get_ref().as_array() else {
+            self.wrong_type::<()>(key, value, "a list of tables, [[…]]");
+            return Vec::new();
+        };
+        let mut tables = Vec::with_capacity(list.len());
+        for element in list.iter() {
+            match element.get_ref().as_table() {
+                Some(entries) => {
+                    tables.push(self.inner(entries, element.span(), self.full(key)));
+                }
+                None => {
+                    self.wrong_type::<()>(key, element, "tables only in this list");
+                }
+            }
+        }
+        tables
+    }
+
+    /// All tables below `key`, whose names are the administrator's:
+    /// `[key.NAME]`.
+    pub fn named_tables(&self, key: &str) -> Vec<Entry<'d>> {
+        match self.table(key) {
+            Some(table) => table.entries(),
+            None => Vec::new(),
+        }
+    }
+
+    /// All entries of this table, each of which has to be a table.
+    pub fn entries(&self) -> Vec<Entry<'d>> {
+        let mut entries = Vec::with_capacity(self.entries.len());
+        for (name, value) in self.entries {
+            let key: &str = name.get_ref();
+            self.know(key);
+            match value.get_ref().as_table() {
+                Some(inner) => entries.push(Entry {
+                    name: spanned(key.to_owned(), name.span()),
+                    table: self.inner(inner, value.span(), self.full(key)),
+                }),
+                None => {
+                    self.wrong_type::<()>(key, value, "a table");
+                }
+            }
+        }
+        entries.sort_by_key(|entry| entry.name.span.start);
+        entries
+    }
+
+    /// All keys of this table, in the order of the text, without knowing them:
+    /// for tables whose keys are the administrator's and whose values differ.
+    pub fn keys(&self) -> Vec<Spanned<String>> {
+        let mut keys: Vec<_> = self
+            .entries
+            .keys()
+            .map(|name| spanned(name.get_ref().to_string(), name.span()))
+            .collect();
+        keys.sort_by_key(|key| key.span.start);
+        keys
+    }
+
+    fn inner(&self, entries: &'d DeTable<'d>, span: Range<usize>, path: String) -> Table<'d> {
+        Table::new(entries, span, path, self.problems)
+    }
+
+    fn parse<T>(&self, path: &str, text: &Spanned<String>, expected: &str) -> Option<Spanned<T>>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match text.value.parse() {
+            Ok(value) => Some(spanned(value, text.span.clone())),
+            Err(error) => {
+                let message = format!("`{path}` is \"{}\": {error}", text.value);
+                self.problem(text.span.clone(), message, Some(expected.to_owned()));
+                None
+            }
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<&'d TomlSpanned<DeValue<'d>>> {
+        self.know(key);
+        self.entries.get(key)
+    }
+
+    fn know(&self, key: &str) {
+        if !self.known.borrow().contains(key) {
+            self.known.borrow_mut().insert(key.to_owned());
+        }
+    }
+
+    fn full(&self, key: &str) -> String {
+        let key = match key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
+            true => key.to_owned(),
+            false => format!("\"{key}\""),
+        };
+        match self.path.as_str() {
+            "" => key,
+            path => format!("{path}.{key}"),
+        }
+    }
+
+    fn wrong_type<T>(
+        &self,
+        key: &str,
+        value: &TomlSpanned<DeValue<'_>>,
+        expected: &str,
+    ) -> Option<T> {
+        let found = value.get_ref().type_str();
+        let message = format!("`{}` is of type {found}", self.full(key));
+        self.problem(value.span(), message, Some(expected.to_owned()));
+        None
+    }
+}
+
+impl Drop for Table<'_> {
+    fn drop(&mut self) {
+        let known = self.known.borrow();
+        for name in self.entries.keys() {
+            let key: &str = name.get_ref();
+            if known.contains(key) {
+                continue;
+            }
+            let expected = match suggest::nearest(key, known.iter().map(String::as_str)) {
+                Some(meant) => Some(format!("perhaps `{meant}` is meant")),
+                None if known.is_empty() => None,
+                None => {
+                    let list: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
+                    Some(format!("one of {}", list.join(", ")))
+                }
+            };
+            let message = format!("`{}` is not known here", self.full(key));
+            self.problem(name.span(), message, expected);
+        }
+    }
+}
+
+fn spanned<T>(value: T, span: Range<usize>) -> Spanned<T> {
+    Spanned { value, span }
+}
