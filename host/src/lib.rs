@@ -11,11 +11,34 @@
 //! | --- | --- |
 //! | [`message`] | a message as bytes plus a map of them |
 //! | [`decision`] | what a policy can decide |
+//! | [`config`] | `waxseal.toml` |
 //! | [`edit`] | message and decision to edits, edits to bytes |
+//! | [`sign`] | keys and DKIM |
+//! | [`store`] | what outlives the process: the secret, counters |
+//! | [`relay`] | relays as the MTA knows them |
+//! | [`quota`] | daily maxima over the store |
+//! | [`policy`] | Wasm: loading, limits, sandbox |
+//! | [`pipeline`] | decide → resolve → edit, in one place |
+//! | [`milter`] | wire codec, session, server |
+//! | [`postfix`] | the configuration generated for Postfix |
+//! | [`daemon`] | everything put together and kept running |
+//! | [`cli`] | the `waxseal` command |
 
+pub mod cli;
+pub mod config;
+pub mod daemon;
 pub mod decision;
 pub mod edit;
 pub mod message;
+pub mod milter;
+pub mod pipeline;
+pub mod policy;
+pub mod postfix;
+mod private;
+pub mod quota;
+pub mod relay;
+pub mod sign;
+pub mod store;
 
 /// The header field that tells Postfix where a message goes
 /// (`milter_header_checks`). Added and taken out again in one reply, so that it

@@ -14,11 +14,15 @@ const MAXIMUM_REPLY: usize = 2000;
 
 /// Fields that only the host, the MTA or a verifier writes. A policy that could
 /// write them could forge a signature's result or our own routing.
-const RESERVED: [&str; 6] = [
+const RESERVED: [&str; 9] = [
     "Received",
     "Return-Path",
     "DKIM-Signature",
     "Authentication-Results",
+    // They describe the body, which only the editor changes.
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "MIME-Version",
     crate::ROUTE_FIELD,
     crate::SPLIT_FIELD,
 ];

@@ -3,6 +3,25 @@
 //! The rule: bytes that we were not asked to change do not change. Pure
 //! functions only; nothing here does I/O.
 
+mod codec;
 mod edits;
+mod encoded_word;
+mod header;
+mod html;
+mod insert;
+mod leaf;
+mod notice;
+mod parameter;
+mod plain;
+mod thread;
+mod transport;
+mod verify;
+mod walk;
+mod wrap;
 
 pub use edits::{Edits, HeaderEdit};
+pub use header::{Stamp, header_edits};
+pub use insert::{Insertion, insert};
+pub use notice::{Closed, Context, Notice, Outcome, Reason, Settings};
+pub use transport::{Prepared, Transport, Warning, is_safe, prepare};
+pub use verify::verify_untouched;

@@ -1,7 +1,9 @@
 //! Header fields and body by byte range.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
+use super::Structure;
 use memchr::memchr;
 
 /// One header field and where it stands.
@@ -38,6 +40,7 @@ pub struct Content {
     bytes: Vec<u8>,
     fields: Vec<Field>,
     body: usize,
+    structure: OnceLock<Structure>,
 }
 
 impl Content {
@@ -50,7 +53,13 @@ impl Content {
             bytes,
             fields,
             body,
+            structure: OnceLock::new(),
         }
+    }
+
+    /// The parts of the body, mapped when first asked for.
+    pub fn structure(&self) -> &Structure {
+        self.structure.get_or_init(|| Structure::new(self, self.body()))
     }
 
     /// The whole message.

@@ -5,12 +5,29 @@
 //! this module does I/O.
 
 mod address;
+mod boundary;
+mod charset;
 mod content;
+mod entity;
 mod envelope;
+mod mime;
+mod reading;
+#[cfg(test)]
+mod tests;
 
 pub use address::{Address, AddressError, ReversePath};
+pub use charset::{Charset, Narrow, View};
 pub use content::{Content, Field};
+pub use entity::{Disposition, MediaType, TransferEncoding};
 pub use envelope::{Client, Envelope, Recipient};
+pub use mime::{Guess, Part, Structure};
+pub use reading::{Attachment, Mailbox};
+
+pub(crate) use charset::escape_in_force;
+pub(crate) use content::map_fields;
+pub(crate) use reading::{
+    has_pgp_armour, is_calendar, is_encrypted, is_signed, is_tnef, parse_mailboxes,
+};
 
 use jiff::Timestamp;
 

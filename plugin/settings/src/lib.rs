@@ -21,11 +21,13 @@
 
 mod suggest;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::ops::Range;
 
-pub use table::{Entry, Table};
+pub use table::{Entry, Item, Table};
 use toml::de::DeTable;
 
 /// Something in the settings that is not as it should be.

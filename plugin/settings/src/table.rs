@@ -31,6 +31,14 @@ pub struct Entry<'d> {
     pub table: Table<'d>,
 }
 
+/// An element of a list that may hold texts and tables.
+pub enum Item<'d> {
+    /// A text.
+    Text(Spanned<String>),
+    /// A table, `{ … }`.
+    Table(Table<'d>),
+}
+
 impl<'d> Table<'d> {
     pub(crate) fn new(
         entries: &'d DeTable<'d>,
@@ -55,6 +63,12 @@ impl<'d> Table<'d> {
     /// Whether the key is there, and where its value stands.
     pub fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.value(key).map(TomlSpanned::span)
+    }
+
+    /// Type of the value of `key` in TOML's own words (`string`, `integer`,
+    /// `boolean`, `array`, `table`, …), for keys that take several.
+    pub fn type_of(&self, key: &str) -> Option<&'static str> {
+        self.value(key).map(|value| value.get_ref().type_str())
     }
 
     /// Notes a problem of the caller's own.
@@ -179,6 +193,30 @@ impl<'d> Table<'d> {
             }
         }
         Some(texts)
+    }
+
+    /// A text, a table, or a list of texts and tables.
+    pub fn items(&self, key: &str) -> Option<Vec<Item<'d>>> {
+        let value = self.value(key)?;
+        let Some(list) = value.get_ref().as_array() else {
+            return Some(self.item(key, value).into_iter().collect());
+        };
+        let items = list.iter().filter_map(|element| self.item(key, element));
+        Some(items.collect())
+    }
+
+    fn item(&self, key: &str, value: &'d TomlSpanned<DeValue<'d>>) -> Option<Item<'d>> {
+        if let Some(text) = value.get_ref().as_str() {
+            return Some(Item::Text(spanned(text.to_owned(), value.span())));
+        }
+        match value.get_ref().as_table() {
+            Some(entries) => Some(Item::Table(self.inner(
+                entries,
+                value.span(),
+                self.full(key),
+            ))),
+            None => self.wrong_type(key, value, "texts and tables"),
+        }
     }
 
     /// A table, `[key]` or `key = { … }`.
@@ -338,76 +376,4 @@ impl Drop for Table<'_> {
 
 fn spanned<T>(value: T, span: Range<usize>) -> Spanned<T> {
     Spanned { value, span }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::{line_and_column, read};
-
-    #[test]
-    fn every_mistake_is_told_with_its_place() {
-        let text =
-            "a = 1\nb = \"x\"\nlist = [\"p\", 3]\n[t]\nc = true\nmode = \"of\"\n[t.u]\nz = 1\n";
-        let ((), problems) = read(text, |top| {
-            top.string("a");
-            top.integer("b", 0..=u64::MAX);
-            assert_eq!(top.strings("list").map(|list| list.len()), Some(1));
-            let table = top.table("t").expect("t");
-            assert_eq!(table.boolean("c"), Some(true));
-            table.choice("mode", &[("on", 1), ("off", 0)]);
-            table.require("d", "a text");
-            table.table("u").expect("u").string("q");
-        });
-        let told: Vec<_> = problems
-            .iter()
-            .map(|problem| {
-                (
-                    line_and_column(text, problem.span.start).0,
-                    problem.message.as_str(),
-                )
-            })
-            .collect();
-        assert_eq!(
-            told,
-            [
-                (1, "`a` is of type integer"),
-                (2, "`b` is of type string"),
-                (3, "`list` is of type integer"),
-                (4, "`t.d` is missing"),
-                (6, "`t.mode` is \"of\""),
-                (8, "`t.u.z` is not known here"),
-            ]
-        );
-        assert_eq!(problems[4].expected.as_deref(), Some("\"on\", \"off\""));
-    }
-
-    #[test]
-    fn broken_toml_is_a_problem_with_its_place() {
-        let text = "a = \"x\nb = 2\n";
-        let (b, problems) = read(text, |top| {
-            top.string("a");
-            top.integer("b", 0..=9)
-        });
-        assert!(
-            problems[0].message.starts_with("not valid TOML"),
-            "{problems:?}"
-        );
-        assert_eq!(line_and_column(text, problems[0].span.start).0, 1);
-        assert!(b.is_none_or(|b| b.value == 2));
-    }
-
-    #[test]
-    fn names_of_the_administrators_own() {
-        let (names, problems) = read("[domain.\"acme.test\"]\n[domain.b]\n", |top| {
-            let entries = top.named_tables("domain");
-            entries
-                .iter()
-                .map(|entry| entry.name.value.clone())
-                .collect::<Vec<_>>()
-        });
-        assert_eq!(
-            (names, problems),
-            (vec!["acme.test".to_owned(), "b".to_owned()], vec![])
-        );
-    }
 }

@@ -1,1 +1,258 @@
+//! The standard policy: relays, return path, signing, notices, archive copies
+//! and daily maxima, from settings alone.
+//!
+//! `docs/standard-policy.md` describes every setting. In short: a message has a
+//! *sending domain* (`author`) and a *mail type* (`recognise`); the settings say
+//! what the two get, and that is worked out beforehand (`plan`). To decide is
+//! then two searches and a copy. A message of a domain that is not listed goes
+//! as it is, unless there is a default entry.
+//!
+//! Which mail is outgoing, daily maxima of relays, and null senders are the
+//! host's business.
 
+mod author;
+mod domains;
+mod language;
+mod names;
+mod plan;
+mod recognise;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+use waxseal_policy::{
+    Charge, Configured, Decision, Description, Disclaimer, Facts, HeaderField, Message, Policy,
+    Problem, ReturnPath, Verdict,
+};
+
+use crate::author::Sending;
+use crate::domains::DomainTable;
+use crate::plan::{Plan, Plans, SignPlan};
+use crate::recognise::View;
+use crate::settings::{MailType, Notes, Notice, Settings, UserMaxima};
+
+/// Name of whatever is not listed, in labels and counters: those have few
+/// different values, whatever strangers write.
+const REST: &str = "default";
+
+/// The standard policy with its settings read.
+#[derive(Debug)]
+pub struct StandardPolicy {
+    table: DomainTable,
+    /// Names of the domains by number, and last the default entry's if there
+    /// is one.
+    names: Vec<String>,
+    has_rest: bool,
+    plans: Plans,
+    types: Vec<MailType>,
+    default_type: usize,
+    /// The reason of a message whose type is the default, for people.
+    default_reason: String,
+    headers: Vec<String>,
+    notices: Vec<Notice>,
+    /// Charges of every message of a type: the organisation's and the type's.
+    charges: Vec<Vec<Charge>>,
+    users: UserMaxima,
+}
+
+waxseal_policy::export!(StandardPolicy);
+
+impl Policy for StandardPolicy {
+    fn describe() -> Description {
+        Description {
+            name: "standard".to_owned(),
+            settings_schema: Some(include_str!("../settings.schema.json").to_owned()),
+            ..Description::default()
+        }
+    }
+
+    fn configure(text: &str) -> Result<(Self, Configured), Vec<Problem>> {
+        let notes = Notes::default();
+        let (policy, problems) = waxseal_settings::read(text, |top| {
+            let settings = settings::read(top, &notes);
+            warnings::warn(&settings, &notes);
+            let plans = Plans::new(&settings, top, &notes);
+            Self::new(settings, plans)
+        });
+        if !problems.is_empty() {
+            return Err(problems.into_iter().map(problem).collect());
+        }
+        let (references, warnings) = notes.into_parts();
+        let configured = Configured {
+            references,
+            warnings,
+        };
+        Ok((policy, configured))
+    }
+
+    fn decide(&self, message: &Message, _: &Facts) -> Result<Decision, String> {
+        let authors = message.author();
+        let sending = author::sending_domain(message, &authors);
+        let mut view = View::new(message, &authors, &self.headers);
+        let (type_index, type_reason) = match view.recognise(&self.types) {
+            Some((index, rule)) => (index, &rule.reason),
+            None => (self.default_type, &self.default_reason),
+        };
+        let type_name = &self.types[type_index].name;
+
+        let mut decision = Decision::accept();
+        decision.charges.clone_from(&self.charges[type_index]);
+        self.charge_user(message, &mut decision);
+        let entry = self.entry(&sending);
+        let domain = entry.map_or(REST, |index| &self.names[index]);
+        decision.labels = vec![
+            HeaderField::new("domain", domain),
+            HeaderField::new("type", type_name),
+        ];
+        decision.reasons = vec![
+            domain_reason(&sending, entry.map(|_| domain)),
+            type_reason.clone(),
+        ];
+        if let Some(plan) = entry.and_then(|index| self.plans.get(index, type_index)) {
+            self.carry_out(plan, domain, type_name, message, &mut decision);
+        }
+        Ok(decision)
+    }
+}
+
+impl StandardPolicy {
+    fn new(settings: Settings, plans: Plans) -> Self {
+        let listed = settings.domains.iter();
+        let listed: Vec<_> = listed.map(|it| (it.name.clone(), it.subdomains)).collect();
+        let names = settings.domains.into_iter().chain(settings.rest);
+        let names: Vec<_> = names.map(|entry| entry.name).collect();
+        let default = &settings.types[settings.default_type].name;
+        let default_reason = match settings.types.len() {
+            1 => format!("type {default}"),
+            _ => format!("type {default}: none of the others"),
+        };
+        let charges = settings.types.iter().map(|mail_type| {
+            let organisation = settings.organisation.iter();
+            let organisation = organisation.map(|maximum| maximum.charge("organisation"));
+            let scope = format!("type/{}", mail_type.name);
+            let of_type = mail_type.maxima.iter().map(|it| it.charge(&scope));
+            organisation.chain(of_type).collect()
+        });
+        Self {
+            charges: charges.collect(),
+            table: DomainTable::new(&listed),
+            has_rest: names.len() > listed.len(),
+            names,
+            plans,
+            default_type: settings.default_type,
+            default_reason,
+            types: settings.types,
+            headers: settings.headers,
+            notices: settings.notices,
+            users: settings.users,
+        }
+    }
+
+    /// Number of the domain's entry, or of the default entry.
+    fn entry(&self, sending: &Sending) -> Option<usize> {
+        let rest = || self.has_rest.then(|| self.names.len() - 1);
+        self.table.find(&sending.domain).or_else(rest)
+    }
+
+    fn charge_user(&self, message: &Message, decision: &mut Decision) {
+        if self.users.is_empty() {
+            return;
+        }
+        if let Some(user) = message.user() {
+            decision.charges.extend(self.users.charges(&user));
+        }
+    }
+
+    fn carry_out(
+        &self,
+        plan: &Plan,
+        domain: &str,
+        type_name: &str,
+        message: &Message,
+        decision: &mut Decision,
+    ) {
+        decision.verdict = Verdict::Accept;
+        decision.route.clone_from(&plan.route);
+        decision.return_path = plan.return_path.clone();
+        keep_null_sender(message, decision);
+        decision.sign = match &plan.sign {
+            SignPlan::Own => vec![domain.to_owned()],
+            SignPlan::Domains(domains) => domains.clone(),
+        };
+        decision.copies.clone_from(&plan.copies);
+        if !plan.domain.is_empty() {
+            let scope = format!("domain/{domain}");
+            let charges = plan.domain.iter().map(|it| it.charge(&scope));
+            decision.charges.extend(charges);
+        }
+        if !plan.domain_type.is_empty() {
+            let scope = format!("type/{domain}/{type_name}");
+            let charges = plan.domain_type.iter().map(|it| it.charge(&scope));
+            decision.charges.extend(charges);
+        }
+        decision.reasons.push(plan.reason.clone());
+        for &index in &plan.notices {
+            self.add_notice(&self.notices[index], plan, message, decision);
+        }
+    }
+
+    fn add_notice(&self, notice: &Notice, plan: &Plan, message: &Message, decision: &mut Decision) {
+        let variant = match notice.variants.as_slice() {
+            [only] => only,
+            variants => {
+                let languages: Vec<_> = notice.languages().collect();
+                match language::of_message(message, &languages) {
+                    Some(index) => &variants[index],
+                    None => notice.variant(plan.language.as_deref()),
+                }
+            }
+        };
+        decision.reasons.push(match variant.language.as_str() {
+            "" => format!("notice {}", notice.id),
+            language => format!("notice {} in {language}", notice.id),
+        });
+        decision.disclaimers.push(Disclaimer {
+            id: notice.id.clone(),
+            text: variant.text.clone(),
+            html: variant.html.clone(),
+            placement: notice.placement,
+        });
+    }
+}
+
+/// Null senders stay null, so that bounces cannot bounce.
+fn keep_null_sender(message: &Message, decision: &mut Decision) {
+    let kept = |path: &ReturnPath| *path == ReturnPath::Keep;
+    let mut own = decision
+        .route
+        .iter()
+        .filter_map(|hop| hop.return_path.as_ref());
+    if kept(&decision.return_path) && own.all(kept) {
+        return;
+    }
+    if message.sender().is_empty() {
+        decision.return_path = ReturnPath::Keep;
+        for hop in &mut decision.route {
+            hop.return_path = None;
+        }
+    }
+}
+
+fn domain_reason(sending: &Sending, entry: Option<&str>) -> String {
+    let Sending { domain, source } = sending;
+    match entry {
+        _ if domain.is_empty() => "no sending domain can be read".to_owned(),
+        Some(entry) if entry == domain => format!("domain {domain} by {source}"),
+        Some(entry) => format!("domain {domain} by {source}, entry {entry}"),
+        None => format!("domain {domain} by {source} is not listed: default route"),
+    }
+}
+
+fn problem(problem: waxseal_settings::Problem) -> Problem {
+    let told = Problem::at(problem.span, problem.message);
+    match problem.expected {
+        Some(expected) => told.expected(expected),
+        None => told,
+    }
+}

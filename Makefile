@@ -1,0 +1,60 @@
+# `make` alone tells what there is. Everything needs a Debian machine with
+# rustup, and installs the rest itself, once.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test policies build tools lint doc unit end-to-end
+
+CARGO  := cargo
+SAY    := @printf '\n\033[1m==> %s\033[0m\n'
+
+# One selection of packages for every step: another selection has other
+# features, and builds the same libraries once more.
+ALL    := --workspace --locked
+
+# Postfix is started by root alone. Whoever else runs the tests has them run by
+# sudo; building stays the user's own.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+RUNNER  := CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
+
+help:
+	@echo 'make demo      see a message go through a real Postfix, decided by a policy'
+	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
+	@echo 'make policies  build the policies into target/policies'
+	@echo 'make tools     install what the above need (they do it themselves)'
+
+demo: policies build
+	@$(AS_ROOT) target/debug/demo
+
+test: tools
+	$(SAY) 'Style'
+	$(CARGO) fmt --all --check
+	$(MAKE) --no-print-directory policies lint doc unit end-to-end
+	$(SAY) 'All passed'
+
+tools:
+	@scripts/tools.sh
+
+policies: tools
+	$(SAY) 'Policies: WebAssembly components'
+	@CARGO='$(CARGO)' scripts/policies.sh
+
+build: tools
+	$(SAY) 'The waxseal command (the first build takes some minutes)'
+	$(CARGO) build $(ALL) --bins
+
+lint: tools
+	$(SAY) 'Lints'
+	$(CARGO) clippy $(ALL) --all-targets -- -D warnings
+
+doc: tools
+	$(SAY) 'Documentation'
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ALL) --no-deps
+
+unit: build
+	$(SAY) 'Unit tests'
+	$(CARGO) test $(ALL) --lib --bins
+
+end-to-end: policies build
+	$(SAY) 'End-to-end tests, each with a Postfix of its own on loopback'
+	$(if $(AS_ROOT),@echo 'Starting Postfix takes root: these tests are run by sudo.')
+	$(if $(AS_ROOT),$(RUNNER)='$(AS_ROOT)') $(CARGO) test $(ALL) --test '*' --no-fail-fast

@@ -1,0 +1,80 @@
+//! `waxseal check`: is everything in order?
+
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use crate::config::{self, Config, Problem, Severity};
+use crate::pipeline::{Built, Generation, PolicyId, Secrets};
+use crate::policy::{Limits, Sandbox};
+use crate::store::Secret;
+
+use super::{Status, read_or_problems, runtime};
+
+#[derive(Serialize)]
+struct Report {
+    good: bool,
+    policy: Option<PolicyId>,
+    relays: usize,
+    problems: Vec<Problem>,
+}
+
+pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
+    super::quiet_log();
+    let report = match read_or_problems(path)? {
+        Ok(config) => runtime()?.block_on(check(config))?,
+        Err(problems) => Report { good: false, policy: None, relays: 0, problems },
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        show(path, &report);
+    }
+    Ok(if report.good { Status::Done } else { Status::No })
+}
+
+async fn check(mut config: Config) -> anyhow::Result<Report> {
+    // A check changes nothing: keys that are to be made at the start are not.
+    let generate = std::mem::replace(&mut config.dkim.generate, false);
+    let relays = config.relays.len();
+    let keys = config.dkim.keys.clone();
+    let sandbox = Sandbox::new(Limits::from(&config.limits))?;
+    let secrets = Arc::new(Secrets::new(&Secret::from_bytes([0; 32])));
+    let today = jiff::Zoned::now().date();
+    let built = Generation::build(&sandbox, config, secrets, today).await;
+    let (policy, mut problems) = match built {
+        Ok(Built { generation, warnings }) => (Some(generation.policy_id()), warnings),
+        Err(problems) => (None, problems),
+    };
+    if generate {
+        soften_missing_keys(&mut problems, &keys);
+    }
+    let good = problems.iter().all(|problem| problem.severity != Severity::Error);
+    Ok(Report { good, policy, relays, problems })
+}
+
+/// A missing key is no error where `dkim.generate` will make it.
+fn soften_missing_keys(problems: &mut [Problem], keys: &Path) {
+    for problem in problems.iter_mut().filter(|problem| problem.missing_key) {
+        problem.severity = Severity::Warning;
+        problem.expected = Some(format!("nothing: it will be made in {} at the start", keys.display()));
+    }
+}
+
+fn show(path: &Path, report: &Report) {
+    if !report.problems.is_empty() {
+        println!("{}\n", config::render(&report.problems, io::stdout().is_terminal()));
+    }
+    let errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let warnings = report.problems.len() - errors;
+    let path = path.display();
+    match (&report.policy, errors) {
+        (Some(policy), 0) => {
+            println!("{path}: good, {warnings} warning(s)");
+            println!("  policy {} {}, sha256 {}", policy.name, policy.version, policy.digest);
+            println!("  {} relay(s)", report.relays);
+        }
+        _ => println!("{path}: {errors} error(s), {warnings} warning(s)"),
+    }
+}

@@ -1,0 +1,121 @@
+//! The `waxseal` command. One file a subcommand; this one has what they share.
+
+mod check;
+mod dkim;
+mod postfix;
+mod report;
+mod run;
+mod trial;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use crate::config::{self, Config, ConfigError, Problem};
+
+/// Mail policies as WebAssembly components, beside the mail server you already
+/// run.
+#[derive(Parser)]
+#[command(name = "waxseal", version, about, max_term_width = 100)]
+struct Arguments {
+    /// The host's configuration.
+    #[arg(long, global = true, value_name = "FILE", default_value = "waxseal.toml")]
+    config: PathBuf,
+    /// Print results as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon: the milter that decides on mail.
+    Run,
+    /// Check configuration, settings, keys and policy; tell all problems at once.
+    Check,
+    /// Run one message through the pipeline, changing no counter: print what
+    /// was decided and why.
+    Try(trial::Arguments),
+    /// Make DKIM keys, show the DNS records to publish.
+    #[command(subcommand)]
+    Dkim(dkim::Command),
+    /// Print the Postfix configuration that goes with this one.
+    Postfix(postfix::Arguments),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Done, or yes: exit code 0.
+    Done,
+    /// The answer is no: exit code 1.
+    No,
+}
+
+/// Runs the command line. Exit code 2: it could not be asked.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match dispatch(&arguments) {
+        Ok(Status::Done) => ExitCode::SUCCESS,
+        Ok(Status::No) => ExitCode::from(1),
+        Err(error) => {
+            match error.downcast_ref::<ConfigError>() {
+                Some(ConfigError::Problems(problems)) => show_problems(problems),
+                _ => eprintln!("waxseal: {error:#}"),
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
+    let json = arguments.json;
+    let read = || config::read(&arguments.config);
+    match &arguments.command {
+        Command::Run => run::run(read()?),
+        Command::Check => check::run(&arguments.config, json),
+        Command::Try(trial) => trial::run(trial, read()?, json),
+        Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
+        Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
+    }
+}
+
+/// Runs a command that prints. A reader that went away (`| head`) is no error.
+fn finish(
+    command: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<Status>,
+) -> anyhow::Result<Status> {
+    let mut out = Vec::new();
+    let status = command(&mut out)?;
+    match io::stdout().write_all(&out) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(status),
+    }
+}
+
+/// Problems for people, on stderr.
+fn show_problems(problems: &[Problem]) {
+    eprintln!("{}", config::render(problems, io::stderr().is_terminal()));
+}
+
+/// A runtime for commands that need one.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// A log for commands other than `run`: what is wrong, on stderr.
+fn quiet_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WAXSEAL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().try_init();
+}
+
+/// Reads a configuration, or tells all its problems.
+fn read_or_problems(path: &std::path::Path) -> anyhow::Result<Result<Config, Vec<Problem>>> {
+    match config::read(path) {
+        Ok(config) => Ok(Ok(config)),
+        Err(ConfigError::Problems(problems)) => Ok(Err(problems)),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,74 @@
+//! `waxseal postfix`: the Postfix configuration that goes with `waxseal.toml`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+
+use crate::config::Config;
+use crate::postfix::Setup;
+
+/// Where packages have Postfix's configuration; a folder of its own in there.
+const FOLDER: &str = "/etc/postfix/waxseal";
+
+/// Prints Postfix configuration, or writes it into a folder.
+///
+/// Nothing of Postfix's own is changed: paste what is for main.cf and master.cf,
+/// and run `postfix reload`.
+#[derive(Debug, Args)]
+pub struct Postfix {
+    /// Writes main.cf, master.cf, the tables and the password maps into this
+    /// folder instead of printing them.
+    #[arg(long, value_name = "FOLDER")]
+    write: Option<PathBuf>,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Postfix {
+    /// Runs it.
+    ///
+    /// # Errors
+    ///
+    /// When files cannot be written, or a relay's password not be read.
+    pub fn run(&self, config: &Config) -> anyhow::Result<()> {
+        let folder = self.write.as_deref().unwrap_or(Path::new(FOLDER));
+        let folder = std::path::absolute(folder)
+            .with_context(|| format!("cannot tell where {} is", folder.display()))?;
+        let setup = Setup::of(&absolute(config)?, &folder);
+        let mut output = std::io::stdout().lock();
+        let written = match &self.write {
+            Some(_) => setup.write()?,
+            None => Vec::new(),
+        };
+        if self.json {
+            serde_json::to_writer_pretty(&mut output, &setup)?;
+            writeln!(output)?;
+        } else if written.is_empty() {
+            write!(output, "{}", setup.page())?;
+        } else {
+            for file in &written {
+                writeln!(output, "wrote {}", file.display())?;
+            }
+            write!(output, "{}", setup.instructions())?;
+        }
+        Ok(())
+    }
+}
+
+/// The same with absolute paths: Postfix has a working directory of its own.
+fn absolute(config: &Config) -> anyhow::Result<Config> {
+    let mut config = config.clone();
+    let files = config.relays.iter_mut().filter_map(|relay| relay.ca_file.as_mut());
+    for path in files {
+        *path = std::path::absolute(&*path)?;
+    }
+    for listener in &mut config.listeners {
+        if let crate::config::ListenAddress::Unix(path) = &mut listener.address {
+            *path = std::path::absolute(&*path)?;
+        }
+    }
+    Ok(config)
+}

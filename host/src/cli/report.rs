@@ -1,0 +1,146 @@
+//! What was decided on a message, for people and as JSON.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::decision::{Charge, HeaderField, Verdict};
+use crate::edit::{Notice, Outcome as NoticeOutcome};
+use crate::message::Message;
+use crate::pipeline::{Outcome, PolicyId};
+
+/// The JSON object of `waxseal try --json`.
+#[derive(Serialize)]
+pub(super) struct Decided<'a> {
+    verdict: &'a Verdict,
+    relay: Option<&'a str>,
+    fallbacks: Vec<&'a str>,
+    return_path: &'a str,
+    author: Option<&'a str>,
+    signatures: Vec<Signature<'a>>,
+    disclaimers: &'a [Notice],
+    copies: Vec<&'a str>,
+    charges: &'a [Charge],
+    labels: &'a [HeaderField],
+    reasons: &'a [String],
+    policy: &'a PolicyId,
+    /// Why there is no decision; none where there is one.
+    failure: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Signature<'a> {
+    domain: &'a str,
+    selector: &'a str,
+    algorithm: String,
+}
+
+impl<'a> Decided<'a> {
+    pub(super) fn of(outcome: &'a Outcome) -> Self {
+        Self {
+            verdict: &outcome.verdict,
+            relay: outcome.relay.as_ref().map(|relay| relay.as_str()),
+            fallbacks: outcome.fallbacks.iter().map(|relay| relay.as_str()).collect(),
+            return_path: outcome.return_path.as_str(),
+            author: outcome.author.as_deref(),
+            signatures: signatures(outcome),
+            disclaimers: &outcome.notices,
+            copies: outcome.copies.iter().map(|copy| copy.as_str()).collect(),
+            charges: &outcome.charges,
+            labels: &outcome.labels,
+            reasons: &outcome.reasons,
+            policy: &outcome.policy,
+            failure: outcome.failure.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+fn signatures(outcome: &Outcome) -> Vec<Signature<'_>> {
+    outcome
+        .signatures
+        .iter()
+        .map(|signed| Signature {
+            domain: &signed.domain,
+            selector: &signed.selector,
+            algorithm: signed.algorithm.to_string(),
+        })
+        .collect()
+}
+
+/// The same for people: what leaves, by which way, and why.
+pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
+    let mut lines = Lines::default();
+    lines.add("verdict", &verdict(&outcome.verdict));
+    if let Some(failure) = &outcome.failure {
+        lines.add("failure", &failure.to_string());
+    }
+    if matches!(outcome.verdict, Verdict::Accept | Verdict::Hold(_)) {
+        lines.add("relay", outcome.relay.as_ref().map_or("default route", |relay| relay.as_str()));
+        for fallback in &outcome.fallbacks {
+            lines.add("then", fallback.as_str());
+        }
+        let kept = if outcome.return_path == message.envelope.sender { " (kept)" } else { "" };
+        lines.add("return path", &format!("{}{kept}", outcome.return_path));
+    }
+    lines.add_some("author", outcome.author.as_deref());
+    for signature in signatures(outcome) {
+        let Signature { domain, selector, algorithm } = signature;
+        lines.add("signature", &format!("{algorithm}, d={domain}, s={selector}"));
+    }
+    for notice in &outcome.notices {
+        lines.add("disclaimer", &disclaimer(notice));
+    }
+    for copy in &outcome.copies {
+        lines.add("copy", copy.as_str());
+    }
+    for charge in &outcome.charges {
+        let of = charge.maximum.map_or(String::new(), |maximum| format!(", at most {maximum} a day"));
+        lines.add("charge", &format!("{}{of}", charge.counter));
+    }
+    for label in &outcome.labels {
+        lines.add("label", &format!("{} = {}", label.name, label.value));
+    }
+    for reason in &outcome.reasons {
+        lines.add("because", reason);
+    }
+    let PolicyId { name, version, digest } = &outcome.policy;
+    lines.add("policy", &format!("{name} {version} ({})", digest.get(..12).unwrap_or(digest)));
+    lines.0
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Accept => "accept".to_owned(),
+        Verdict::Discard => "discard".to_owned(),
+        Verdict::Hold(why) => format!("hold: {why}"),
+        Verdict::Reject(reply) => format!("reject: {} {} {}", reply.code, reply.enhanced, reply.text),
+        Verdict::Defer(reply) => format!("defer: {} {} {}", reply.code, reply.enhanced, reply.text),
+    }
+}
+
+fn disclaimer(notice: &Notice) -> String {
+    let what = match notice.outcome {
+        NoticeOutcome::Inserted => format!("inserted into {}", notice.places.join(", ")),
+        NoticeOutcome::Wrapped => "wrapped round the message".to_owned(),
+        NoticeOutcome::Skipped => "left out".to_owned(),
+    };
+    let why = notice.reason.map_or(String::new(), |reason| format!(": {reason}"));
+    format!("{} {what}{why}", notice.id)
+}
+
+/// Lines of a name and a value, aligned.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: &str) {
+        // Writing to a String does not fail.
+        let _ = writeln!(self.0, "{name:>12}  {value}");
+    }
+
+    fn add_some(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `waxseal run`: the daemon.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+use crate::config::Config;
+use crate::daemon::{self, DaemonError};
+
+use super::{Status, runtime, show_problems};
+
+pub(super) fn run(config: Config) -> anyhow::Result<Status> {
+    start_log(&config);
+    let runtime = runtime()?;
+    let ended = runtime.block_on(daemon::run(config));
+    // A policy or a store that hangs must not keep the process from ending.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => Ok(Status::Done),
+        Err(DaemonError::Problems(problems)) => {
+            show_problems(&problems);
+            anyhow::bail!("not started: {} problem(s)", problems.len());
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// stderr: systemd's journal, or whatever the administrator sends it to.
+/// `WAXSEAL_LOG` overrides the configured level (`waxseal=debug`).
+fn start_log(config: &Config) {
+    let level = config.log.level.to_string();
+    let filter = EnvFilter::try_from_env("WAXSEAL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    if config.log.json {
+        log.json().flatten_event(true).init();
+    } else {
+        log.with_ansi(false).init();
+    }
+}

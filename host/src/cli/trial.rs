@@ -1,0 +1,202 @@
+//! `waxseal try`: one message through the pipeline, changing nothing.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Status, report, runtime, show_problems};
+use crate::config::{Config, Mode};
+use crate::decision::Verdict;
+use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
+use crate::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
+use crate::policy::{Limits, Sandbox};
+use crate::quota::{Day, Dry};
+use crate::store::{Secret, SqliteStore};
+
+/// Run one message through the pipeline, with counters and relay states as they
+/// are, changing none.
+///
+/// Without --user and --client-ip the message is taken as submitted by its
+/// author. The envelope defaults to the addresses of its header.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The message (RFC 5322).
+    message: PathBuf,
+    /// Envelope sender; "" or "<>" is the null sender.
+    #[arg(long, value_name = "ADDRESS")]
+    sender: Option<String>,
+    /// Envelope recipient; may be given several times.
+    #[arg(long = "recipient", value_name = "ADDRESS")]
+    recipients: Vec<Address>,
+    /// Authenticated user.
+    #[arg(long)]
+    user: Option<String>,
+    /// Address of the client.
+    #[arg(long, value_name = "IP")]
+    client_ip: Option<IpAddr>,
+    /// When the message arrives (RFC 3339); now by default.
+    #[arg(long, value_name = "RFC3339")]
+    now: Option<Timestamp>,
+    /// Write the resulting message to this file.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments, config: Config, json: bool) -> anyhow::Result<Status> {
+    super::quiet_log();
+    runtime()?.block_on(try_message(arguments, config, json))
+}
+
+async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyhow::Result<Status> {
+    let now = arguments.now.unwrap_or_else(Timestamp::now);
+    let message = read_message(arguments, &config, now)?;
+    let day = Day::of(now, &config.time_zone);
+    let store = SqliteStore::open_to_read(&config.state)?;
+    let ledger = Arc::new(Dry::new(store.as_ref(), &day)?);
+    let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
+    let sandbox = Sandbox::new(Limits::from(&config.limits))?;
+    let mode = mode(arguments, &config);
+    let direction = Direction::of(&config, mode, &message.envelope.client);
+    let Built { generation, .. } = match Generation::build(&sandbox, config, secrets, day.date()).await {
+        Ok(built) => built,
+        Err(problems) => {
+            show_problems(&problems);
+            bail!("{} problem(s) in what the configuration names", problems.len());
+        }
+    };
+    let message = Arc::new(message);
+    if let Direction::Passing(_) = direction {
+        return passing(arguments, &message, json);
+    }
+    let outcome = Pipeline::new(ledger).process(&generation, Arc::clone(&message)).await;
+    write_output(arguments.output.as_deref(), &outcome.edits.apply(&message.content))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report::Decided::of(&outcome))?);
+    } else {
+        print!("{}", report::text(&message, &outcome));
+    }
+    Ok(status(&outcome))
+}
+
+fn status(outcome: &Outcome) -> Status {
+    match (&outcome.failure, &outcome.verdict) {
+        (None, Verdict::Accept) => Status::Done,
+        _ => Status::No,
+    }
+}
+
+/// As the MTA would give it: through the listener for submissions, or with the
+/// login and address that were asked for.
+fn mode(arguments: &Arguments, config: &Config) -> Mode {
+    let submission = config.listeners.iter().any(|listener| listener.mode == Mode::Submission);
+    match (&arguments.user, arguments.client_ip) {
+        (None, None) => Mode::Submission,
+        _ if submission && config.listeners.iter().all(|listener| listener.mode != Mode::Mixed) => Mode::Submission,
+        _ => Mode::Mixed,
+    }
+}
+
+#[derive(Serialize)]
+struct Passing<'a> {
+    verdict: &'a Verdict,
+    outgoing: bool,
+    reasons: [&'static str; 1],
+}
+
+const NOT_OUTGOING: &str =
+    "not outgoing: no login and no listed network, so it passes untouched (see [outgoing])";
+
+fn passing(arguments: &Arguments, message: &Message, json: bool) -> anyhow::Result<Status> {
+    write_output(arguments.output.as_deref(), message.content.bytes())?;
+    if json {
+        let passing = Passing { verdict: &Verdict::Accept, outgoing: false, reasons: [NOT_OUTGOING] };
+        println!("{}", serde_json::to_string_pretty(&passing)?);
+    } else {
+        println!("{NOT_OUTGOING}");
+    }
+    Ok(Status::Done)
+}
+
+fn write_output(file: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
+    let Some(file) = file else {
+        return Ok(());
+    };
+    fs::write(file, bytes).with_context(|| format!("writing the message to {}", file.display()))
+}
+
+fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyhow::Result<Message> {
+    let file = arguments.message.display();
+    let bytes = fs::read(&arguments.message).with_context(|| format!("reading the message {file}"))?;
+    let content = Content::new(wire_form(bytes));
+    if content.fields().is_empty() {
+        bail!("{file} has no header: this is no message (RFC 5322)");
+    }
+    let sender = match &arguments.sender {
+        Some(sender) => ReversePath::parse_bytes(sender.as_bytes()).context("--sender")?,
+        None => author(&content)?,
+    };
+    let addresses = match arguments.recipients.as_slice() {
+        [] => recipients(&content),
+        given => given.to_vec(),
+    };
+    if addresses.is_empty() {
+        bail!("{file} names no recipient in To, Cc or Bcc: give one with --recipient");
+    }
+    let recipient = |address: Address| Recipient { inside: config.is_inside(&address), address };
+    let listener = config.listeners.iter().find(|listener| listener.mode != Mode::Split);
+    Ok(Message {
+        envelope: Envelope {
+            queue_id: "TRY".to_owned(),
+            listener: listener.map_or_else(|| "try".to_owned(), |listener| listener.name.clone()),
+            client: Client {
+                address: arguments.client_ip,
+                user: arguments.user.clone(),
+                ..Client::default()
+            },
+            sender,
+            recipients: addresses.into_iter().map(recipient).collect(),
+        },
+        arrival: now,
+        content,
+    })
+}
+
+/// Files of messages often have bare line feeds; on the wire there are none.
+fn wire_form(bytes: Vec<u8>) -> Vec<u8> {
+    if memchr::memmem::find(&bytes, b"\r\n").is_some() {
+        return bytes;
+    }
+    let lines = memchr::memchr_iter(b'\n', &bytes).count();
+    let mut wire = Vec::with_capacity(bytes.len() + lines);
+    for byte in bytes {
+        if byte == b'\n' {
+            wire.push(b'\r');
+        }
+        wire.push(byte);
+    }
+    wire
+}
+
+fn author(content: &Content) -> anyhow::Result<ReversePath> {
+    let author = content.author().into_iter().next().context("the message has no author in From: give --sender")?;
+    let address = Address::parse(&author.address).with_context(|| format!("the author {}", author.address))?;
+    Ok(ReversePath::Address(address))
+}
+
+fn recipients(content: &Content) -> Vec<Address> {
+    let mut addresses: Vec<Address> = Vec::new();
+    for mailbox in ["To", "Cc", "Bcc"].iter().flat_map(|name| content.mailboxes(name)) {
+        if let Ok(address) = Address::parse(&mailbox.address)
+            && !addresses.contains(&address)
+        {
+            addresses.push(address);
+        }
+    }
+    addresses
+}

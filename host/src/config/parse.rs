@@ -1,0 +1,531 @@
+//! From the text of `waxseal.toml` to [`Config`].
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
+use thiserror::Error;
+use waxseal_settings::{Entry, Table as Toml};
+
+use super::{
+    ByteSize, Config, DefaultRoute, Dkim, Domain, Editing, KeyFile, Limits, ListenAddress,
+    Listener, Log, Login, Mode, OnError, Outgoing, Policy, Problem, Relay, RelayName, Security,
+    Severity, Source, Table,
+};
+use crate::decision::WhenFull;
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {error}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The file has mistakes.
+    #[error("{} problem(s) in the configuration; the first: {}", .0.len(), .0.first().map(ToString::to_string).unwrap_or_default())]
+    Problems(Vec<Problem>),
+}
+
+/// Reads `waxseal.toml`.
+///
+/// # Errors
+///
+/// When the file cannot be read, or with all its mistakes at once.
+pub fn read(path: &Path) -> Result<Config, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    read_text(path, &text)
+}
+
+/// The same from a text; `path` gives the folder that paths are relative to.
+///
+/// # Errors
+///
+/// With all mistakes at once.
+pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let source = Source {
+        path: path.to_owned(),
+        text: text.into(),
+    };
+    let reader = Reader {
+        folder: path.parent().unwrap_or(Path::new("")).to_owned(),
+        source: source.clone(),
+    };
+    let (config, problems) = waxseal_settings::read(text, |top| reader.config(top));
+    match (config, problems.as_slice()) {
+        (Some(config), []) => Ok(config),
+        _ => Err(ConfigError::Problems(
+            problems
+                .into_iter()
+                .map(|problem| {
+                    source.problem(
+                        Severity::Error,
+                        problem.span,
+                        problem.message,
+                        problem.expected,
+                    )
+                })
+                .collect(),
+        )),
+    }
+}
+
+struct Reader {
+    folder: PathBuf,
+    source: Source,
+}
+
+impl Reader {
+    fn config(&self, top: &Toml<'_>) -> Option<Config> {
+        let hostname =
+            top.parsed::<Domain>("hostname", "this host's name, like \"mail.example.org\"");
+        top.require("hostname", "this host's name, like \"mail.example.org\"");
+        let time_zone = self.time_zone(top);
+        let state = self
+            .path(top, "state")
+            .unwrap_or_else(|| self.folder.join("state"));
+        let inside = top
+            .parsed_list::<Domain>("inside", "domain names")
+            .unwrap_or_default()
+            .into_iter()
+            .map(|domain| domain.value)
+            .collect();
+        top.require("policy", "a table with the policy's `file`");
+        let policy = top.table("policy").and_then(|table| self.policy(&table));
+        let relays = self.relays(top);
+        let listeners = self.listeners(top);
+        // What is required comes last: `?` must not keep other tables unread.
+        Some(Config {
+            source: self.source.clone(),
+            time_zone,
+            state,
+            inside,
+            limits: limits(top.table("limits").as_ref()),
+            outgoing: outgoing(top.table("outgoing").as_ref()),
+            default_route: default_route(top.table("default-route").as_ref()),
+            dkim: self.dkim(top.table("dkim").as_ref()),
+            editing: editing(top.table("editing").as_ref()),
+            tables: self.tables(top),
+            log: log(top.table("log").as_ref()),
+            listeners,
+            relays,
+            hostname: hostname?.value.to_string(),
+            policy: policy?,
+        })
+    }
+
+    fn path(&self, table: &Toml<'_>, key: &str) -> Option<PathBuf> {
+        let text = table.string(key)?;
+        if text.value.is_empty() {
+            table.problem(
+                text.span,
+                format!("`{key}` is empty"),
+                Some("a path".into()),
+            );
+            return None;
+        }
+        Some(self.folder.join(text.value))
+    }
+
+    fn time_zone(&self, top: &Toml<'_>) -> TimeZone {
+        let Some(name) = top.string("time-zone") else {
+            return TimeZone::UTC;
+        };
+        TimeZone::get(&name.value).unwrap_or_else(|error| {
+            let expected = "an IANA name, like \"Europe/Berlin\"".to_owned();
+            top.problem(name.span, error.to_string(), Some(expected));
+            TimeZone::UTC
+        })
+    }
+
+    fn policy(&self, table: &Toml<'_>) -> Option<Policy> {
+        table.require("file", "the policy's component, a .wasm file");
+        let file = self.path(table, "file");
+        let settings = self.path(table, "settings");
+        let on_error = table.choice(
+            "on-error",
+            &[
+                ("defer", OnError::Defer),
+                ("reject", OnError::Reject),
+                ("accept", OnError::Accept),
+            ],
+        );
+        Some(Policy {
+            file: file?,
+            file_span: table.span_of("file").unwrap_or_default(),
+            settings,
+            settings_span: table.span_of("settings").unwrap_or_default(),
+            on_error: on_error.unwrap_or_default(),
+        })
+    }
+
+    fn listeners(&self, top: &Toml<'_>) -> Vec<Listener> {
+        let mut listeners: Vec<Listener> = Vec::new();
+        for table in top.tables("listener") {
+            let Some(listener) = self.listener(&table) else {
+                continue;
+            };
+            if listeners.iter().any(|other| other.name == listener.name) {
+                let message = format!("there are two listeners named \"{}\"", listener.name);
+                table.problem(table.span(), message, None);
+            }
+            if listeners
+                .iter()
+                .any(|other| other.address == listener.address)
+            {
+                let message = format!("two listeners have the address {}", listener.address);
+                table.problem(table.span(), message, None);
+            }
+            listeners.push(listener);
+        }
+        listeners
+    }
+
+    fn listener(&self, table: &Toml<'_>) -> Option<Listener> {
+        let modes = [
+            ("mixed", Mode::Mixed),
+            ("submission", Mode::Submission),
+            ("split", Mode::Split),
+        ];
+        let mode = table.choice("mode", &modes).unwrap_or(Mode::Mixed);
+        table.require("name", "a name for logs and policies");
+        table.require("address", EXPECTED_ADDRESS);
+        let name = table.string("name");
+        let socket_mode = table.parsed::<Octal>("socket-mode", "octal mode bits, like \"0660\"");
+        let socket_group = table.string("socket-group").map(|group| group.value);
+        let smtpd =
+            table.parsed::<SocketAddr>("smtpd", "where Postfix listens, like \"127.0.0.1:10025\"");
+        match mode {
+            Mode::Split => table.require(
+                "smtpd",
+                "where Postfix listens for it, like \"127.0.0.1:10025\"",
+            ),
+            _ => {
+                if let Some(smtpd) = &smtpd {
+                    let message = "`smtpd` belongs to listeners of mode \"split\" only";
+                    table.problem(smtpd.span.clone(), message, None);
+                }
+            }
+        }
+        Some(Listener {
+            address: self.listen_address(table)?,
+            name: name?.value,
+            mode,
+            socket_mode: socket_mode.map_or(0o660, |mode| mode.value.0),
+            socket_group,
+            smtpd: smtpd.map(|address| address.value),
+        })
+    }
+
+    fn listen_address(&self, table: &Toml<'_>) -> Option<ListenAddress> {
+        let text = table.string("address")?;
+        if let Some(path) = text
+            .value
+            .strip_prefix("unix:")
+            .filter(|path| !path.is_empty())
+        {
+            return Some(ListenAddress::Unix(self.folder.join(path)));
+        }
+        let address = text
+            .value
+            .strip_prefix("inet:")
+            .and_then(|address| address.parse().ok());
+        if address.is_none() {
+            let message = format!("`address` is \"{}\"", text.value);
+            table.problem(text.span, message, Some(EXPECTED_ADDRESS.into()));
+        }
+        address.map(ListenAddress::Tcp)
+    }
+
+    fn relays(&self, top: &Toml<'_>) -> Vec<Relay> {
+        let entries = top.named_tables("relay");
+        entries
+            .iter()
+            .filter_map(|entry| self.relay(entry))
+            .collect()
+    }
+
+    fn relay(&self, entry: &Entry<'_>) -> Option<Relay> {
+        let table = &entry.table;
+        let name = self.relay_name(entry);
+        table.require("host", "the relay's host name or address");
+        let host = self.relay_host(table);
+        let port = table
+            .integer("port", 1..=65535)
+            .map_or(587, |port| port.value as u16);
+        let security = table.choice(
+            "security",
+            &[
+                ("tls", Security::Tls),
+                ("starttls", Security::StartTls),
+                ("none", Security::None),
+            ],
+        );
+        let relay = Relay {
+            login: self.login(table),
+            verify_certificate: table.boolean("verify-certificate").unwrap_or(true),
+            ca_file: self.path(table, "ca-file"),
+            daily_maximum: table
+                .integer("daily-maximum", 0..=u64::MAX)
+                .map(|maximum| maximum.value),
+            eight_bit: table.boolean("eight-bit").unwrap_or(true),
+            security: security.unwrap_or(if port == 465 {
+                Security::Tls
+            } else {
+                Security::StartTls
+            }),
+            span: entry.name.span.clone(),
+            name: name?,
+            host: host?,
+            port,
+        };
+        Some(relay)
+    }
+
+    fn relay_name(&self, entry: &Entry<'_>) -> Option<RelayName> {
+        let problem = match entry.name.value.parse::<RelayName>() {
+            Ok(name) if RESERVED_RELAY_NAMES.contains(&name.as_str()) => {
+                format!("the name \"{name}\" is taken by a transport of Waxseal's own")
+            }
+            Ok(name) => return Some(name),
+            Err(error) => error.to_string(),
+        };
+        entry.table.problem(entry.name.span.clone(), problem, None);
+        None
+    }
+
+    fn relay_host(&self, table: &Toml<'_>) -> Option<String> {
+        let host = table.string("host")?;
+        let is_address = host.value.parse::<std::net::IpAddr>().is_ok();
+        if is_address || host.value.parse::<Domain>().is_ok() {
+            return Some(host.value);
+        }
+        let message = format!("`host` is \"{}\"", host.value);
+        table.problem(
+            host.span,
+            message,
+            Some("a host name or an IP address, without a port".into()),
+        );
+        None
+    }
+
+    fn login(&self, table: &Toml<'_>) -> Option<Login> {
+        let user = table.string("user");
+        let password_file = self.path(table, "password-file");
+        match (&user, &password_file) {
+            (Some(_), None) => {
+                table.require("password-file", "a file whose first line is the password")
+            }
+            (None, Some(_)) => table.require("user", "the user name at the relay"),
+            _ => {}
+        }
+        if let Some(user) = &user
+            && user.value.contains([':', '\n', '\r'])
+        {
+            let message = "`user` holds a colon or a line end, which Postfix cannot carry";
+            table.problem(user.span.clone(), message, None);
+        }
+        Some(Login {
+            user: user?.value,
+            password_file: password_file?,
+        })
+    }
+
+    fn dkim(&self, table: Option<&Toml<'_>>) -> Dkim {
+        let keys = table.and_then(|table| self.path(table, "keys"));
+        let files = table.map_or_else(Vec::new, |table| {
+            let keys = table.tables("key");
+            keys.iter().filter_map(|key| self.key_file(key)).collect()
+        });
+        Dkim {
+            keys: keys.unwrap_or_else(|| self.folder.join("keys")),
+            generate: table
+                .and_then(|table| table.boolean("generate"))
+                .unwrap_or(false),
+            files,
+        }
+    }
+
+    fn key_file(&self, table: &Toml<'_>) -> Option<KeyFile> {
+        for key in ["domain", "selector", "file"] {
+            table.require(key, "a text in quotes");
+        }
+        let domain = table.parsed::<Domain>("domain", "a domain name");
+        let selector = table.parsed::<Domain>("selector", "a selector, like \"mail2026\"");
+        let file = self.path(table, "file");
+        Some(KeyFile {
+            domain: domain?.value,
+            selector: selector?.value.as_str().to_owned(),
+            file: file?,
+            span: table.span(),
+        })
+    }
+
+    fn tables(&self, top: &Toml<'_>) -> Vec<Table> {
+        let entries = top.named_tables("table");
+        entries
+            .iter()
+            .filter_map(|entry| {
+                entry.table.require("file", "a file of lines `key value`");
+                Some(Table {
+                    name: entry.name.value.clone(),
+                    file: self.path(&entry.table, "file")?,
+                    span: entry.name.span.clone(),
+                })
+            })
+            .collect()
+    }
+}
+
+/// Names that no relay may have, since its transport's name would be one of
+/// ours.
+const RESERVED_RELAY_NAMES: [&str; 2] = ["split", "return"];
+
+const EXPECTED_ADDRESS: &str = "\"unix:PATH\" or \"inet:ADDRESS:PORT\"";
+
+/// Mode bits as `chmod` takes them.
+struct Octal(u32);
+
+impl std::str::FromStr for Octal {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u32::from_str_radix(text, 8).map(|mode| Self(mode & 0o777))
+    }
+}
+
+fn limits(table: Option<&Toml<'_>>) -> Limits {
+    let bytes = |key: &str, default: usize| {
+        table
+            .and_then(|table| table.parsed::<ByteSize>(key, "a size, like \"50 MiB\""))
+            .map_or(default, |size| size.value.0)
+    };
+    let number = |key: &str, range, default: u64| {
+        table
+            .and_then(|table| table.integer(key, range))
+            .map_or(default, |number| number.value)
+    };
+    let time = |key: &str, default: Duration| {
+        table
+            .and_then(|table| duration(table, key))
+            .unwrap_or(default)
+    };
+    Limits {
+        // A decision takes microseconds. A quarter of a second is long enough
+        // for a policy in Python on a busy machine, and short enough that a
+        // loop holds up its own message only.
+        decision_time: time("decision-time", Duration::from_millis(250)),
+        // About a tenth of a second of Wasm: the limit that repeats exactly,
+        // where wall clock does not.
+        instructions: number("instructions", 1..=u64::MAX, 200_000_000),
+        // Python needs about 40 MiB.
+        memory: bytes("memory", 64 << 20),
+        message_size: bytes("message-size", 50 << 20),
+        held: bytes("held", 512 << 20),
+        connections: number("connections", 1..=100_000, 1_000) as usize,
+        decisions: number("decisions", 1..=1_000, 64) as u32,
+        stop_time: time("stop-time", Duration::from_secs(30)),
+    }
+}
+
+fn duration(table: &Toml<'_>, key: &str) -> Option<Duration> {
+    let expected = "a time, like \"250ms\" or \"5s\"";
+    let span: Range<usize> = table.span_of(key)?;
+    let value = table.parsed::<jiff::SignedDuration>(key, expected)?.value;
+    let duration = Duration::try_from(value)
+        .ok()
+        .filter(|duration| !duration.is_zero());
+    if duration.is_none() {
+        table.problem(
+            span,
+            format!("`{key}` is not longer than nothing"),
+            Some(expected.into()),
+        );
+    }
+    duration
+}
+
+fn outgoing(table: Option<&Toml<'_>>) -> Outgoing {
+    let expected = "a network like \"192.0.2.0/24\", or an address";
+    let networks = table.and_then(|table| table.parsed_list::<Network>("networks", expected));
+    Outgoing {
+        networks: networks
+            .unwrap_or_default()
+            .into_iter()
+            .map(|network| network.value.0)
+            .collect(),
+        logins: table
+            .and_then(|table| table.boolean("logins"))
+            .unwrap_or(true),
+    }
+}
+
+/// A network, or a single address.
+struct Network(IpNet);
+
+impl std::str::FromStr for Network {
+    type Err = ipnet::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<std::net::IpAddr>() {
+            Ok(address) => Ok(Self(IpNet::from(address))),
+            Err(_) => text.parse::<IpNet>().map(|network| Self(network.trunc())),
+        }
+    }
+}
+
+fn default_route(table: Option<&Toml<'_>>) -> DefaultRoute {
+    let words = [("defer", WhenFull::Defer), ("reject", WhenFull::Reject)];
+    DefaultRoute {
+        daily_maximum: table
+            .and_then(|table| table.integer("daily-maximum", 0..=u64::MAX))
+            .map(|maximum| maximum.value),
+        when_full: table
+            .and_then(|table| table.choice("when-full", &words))
+            .unwrap_or(WhenFull::Defer),
+        eight_bit: table
+            .and_then(|table| table.boolean("eight-bit"))
+            .unwrap_or(true),
+    }
+}
+
+fn editing(table: Option<&Toml<'_>>) -> Editing {
+    let flag = |key: &str, default: bool| {
+        table
+            .and_then(|table| table.boolean(key))
+            .unwrap_or(default)
+    };
+    Editing {
+        wrap: flag("wrap", false),
+        replies: flag("replies", true),
+        lists: flag("lists", false),
+    }
+}
+
+fn log(table: Option<&Toml<'_>>) -> Log {
+    use tracing::Level;
+    let formats = [("text", false), ("json", true)];
+    let levels = [
+        ("error", Level::ERROR),
+        ("warn", Level::WARN),
+        ("info", Level::INFO),
+        ("debug", Level::DEBUG),
+    ];
+    Log {
+        json: table
+            .and_then(|table| table.choice("format", &formats))
+            .unwrap_or(false),
+        level: table
+            .and_then(|table| table.choice("level", &levels))
+            .unwrap_or(Level::INFO),
+    }
+}

@@ -1,0 +1,164 @@
+//! Values of the configuration that are more than text.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A number of bytes: `512`, `64 KiB`, `50 MiB`, `1 GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub usize);
+
+/// Why a text is no number of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("this is no number of bytes")]
+pub struct ByteSizeError;
+
+impl FromStr for ByteSize {
+    type Err = ByteSizeError;
+
+    fn from_str(text: &str) -> Result<Self, ByteSizeError> {
+        let text = text.trim();
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
+        let number: usize = text[..digits].parse().map_err(|_| ByteSizeError)?;
+        let factor = match text[digits..].trim() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "kB" | "KB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            _ => return Err(ByteSizeError),
+        };
+        number.checked_mul(factor).map(Self).ok_or(ByteSizeError)
+    }
+}
+
+/// A domain name in lower-case ASCII (A-labels), without a dot at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Domain(Box<str>);
+
+/// Why a text is no domain name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("this is no domain name")]
+pub struct DomainError;
+
+impl Domain {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Domain {
+    type Err = DomainError;
+
+    fn from_str(text: &str) -> Result<Self, DomainError> {
+        let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        let is_label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        };
+        if text.len() <= 253 && text.split('.').all(is_label) {
+            Ok(Self(text.into()))
+        } else {
+            Err(DomainError)
+        }
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a relay. It becomes part of a Postfix service name, hence its
+/// narrow alphabet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelayName(Box<str>);
+
+/// Why a text is no relay name.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "a relay's name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter"
+)]
+pub struct RelayNameError;
+
+impl RelayName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RelayName {
+    type Err = RelayNameError;
+
+    fn from_str(text: &str) -> Result<Self, RelayNameError> {
+        let fits = (1..=32).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(RelayNameError)
+        }
+    }
+}
+
+impl fmt::Display for RelayName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        for (text, bytes) in [
+            ("512", 512),
+            ("64 KiB", 65536),
+            ("50MiB", 52_428_800),
+            ("2 MB", 2_000_000),
+        ] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in [
+            "",
+            "MiB",
+            "5 apples",
+            "99999999999999999999",
+            "99999999999 GiB",
+        ] {
+            assert_eq!(text.parse::<ByteSize>(), Err(ByteSizeError), "{text}");
+        }
+    }
+
+    #[test]
+    fn relay_names_fit_into_master_cf() {
+        assert!("north-2".parse::<RelayName>().is_ok());
+        for text in ["", "North", "a b", "2a", "relay:x"] {
+            assert!(text.parse::<RelayName>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn domains_are_lower_case_without_final_dot() {
+        assert_eq!(
+            "Acme.TEST.".parse::<Domain>().expect("domain").as_str(),
+            "acme.test"
+        );
+        assert!("acme..test".parse::<Domain>().is_err());
+    }
+}

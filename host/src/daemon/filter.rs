@@ -1,0 +1,183 @@
+//! The pipeline behind the milter server.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::config::Mode;
+use crate::decision::{Reply, Verdict};
+use crate::message::{Client, Envelope, Message, Recipient};
+use crate::milter::{
+    Answer, Early, Filter, Handed, Interest, Listener, Mark, Receipt, Submission, Unreadable,
+};
+use crate::pipeline::{self, Direction, Generation, Outcome, Pipeline};
+use crate::quota::Ledger;
+
+/// Decides on messages with the generation in service when they began.
+pub struct PolicyFilter<L> {
+    pipeline: Pipeline<L>,
+    in_service: Arc<ArcSwap<Generation>>,
+}
+
+/// What a message is decided with.
+pub struct Transaction {
+    generation: Arc<Generation>,
+    mode: Mode,
+}
+
+impl<L: Ledger> PolicyFilter<L> {
+    /// A filter over the pointer to what is in service.
+    pub fn new(pipeline: Pipeline<L>, in_service: Arc<ArcSwap<Generation>>) -> Self {
+        Self { pipeline, in_service }
+    }
+}
+
+impl<L: Ledger> Filter for PolicyFilter<L> {
+    type Transaction = Transaction;
+
+    fn begin(&self, listener: &Listener) -> Transaction {
+        let generation = self.in_service.load_full();
+        let known = generation.config().listeners.iter().find(|known| *known.name == *listener.name);
+        // A listener that a reload took out of the configuration: what comes
+        // through it is mixed mail, which signs nothing for strangers.
+        let mode = known.map_or(Mode::Mixed, |known| known.mode);
+        Transaction { generation, mode }
+    }
+
+    fn wants(&self, transaction: &Transaction, early: &Early<'_>) -> Interest {
+        match direction(transaction, early.client) {
+            Direction::Outgoing => Interest::Decide,
+            Direction::Returning => Interest::Header,
+            Direction::Passing(_) => Interest::Pass,
+        }
+    }
+
+    async fn filter(&self, transaction: Transaction, submission: Submission) -> Answer {
+        let direction = direction(&transaction, &submission.client);
+        let generation = transaction.generation;
+        let message = match message(&generation, submission) {
+            Ok(message) => message,
+            Err((queue_id, unreadable, reply)) => {
+                tracing::warn!(queue_id, "refused: {unreadable}");
+                return Answer::of(Verdict::Reject(reply));
+            }
+        };
+        match direction {
+            Direction::Outgoing => self.decide(&generation, message).await,
+            Direction::Returning => route(&generation, &message),
+            Direction::Passing(_) => Answer::accept(),
+        }
+    }
+}
+
+fn direction(transaction: &Transaction, client: &Client) -> Direction {
+    Direction::of(transaction.generation.config(), transaction.mode, client)
+}
+
+impl<L: Ledger> PolicyFilter<L> {
+    async fn decide(&self, generation: &Arc<Generation>, message: Message) -> Answer {
+        let message = Arc::new(message);
+        let outcome = self.pipeline.process(generation, Arc::clone(&message)).await;
+        told(&message.envelope, &outcome);
+        let ledger = Arc::clone(self.pipeline.ledger());
+        let receipt = match outcome.receipt {
+            Some(charged) => Receipt::new(move |handed| {
+                if handed == Handed::Not {
+                    ledger.refund(charged);
+                }
+            }),
+            None => Receipt::default(),
+        };
+        Answer {
+            verdict: outcome.verdict,
+            edits: outcome.edits,
+            marks: marks(outcome.marks),
+            receipt,
+        }
+    }
+}
+
+/// One line for each message decided, with what an administrator looks for.
+fn told(envelope: &Envelope, outcome: &Outcome) {
+    if outcome.failure.is_some() {
+        return;
+    }
+    let verdict = match &outcome.verdict {
+        Verdict::Accept => "accept",
+        Verdict::Reject(_) => "reject",
+        Verdict::Defer(_) => "defer",
+        Verdict::Discard => "discard",
+        Verdict::Hold(_) => "hold",
+    };
+    tracing::info!(
+        queue_id = envelope.queue_id,
+        listener = envelope.listener,
+        from = envelope.sender.as_str(),
+        verdict,
+        relay = outcome.relay.as_ref().map_or("default", |relay| relay.as_str()),
+        return_path = outcome.return_path.as_str(),
+        signatures = outcome.signatures.len(),
+        "{}",
+        outcome.reasons.join("; ")
+    );
+}
+
+/// A copy that came back by the split listener.
+fn route(generation: &Generation, message: &Message) -> Answer {
+    let queue_id = message.envelope.queue_id.as_str();
+    match generation.route_returned(message) {
+        Ok(returned) => {
+            let relay = returned.relay.as_ref().map_or("none", |relay| relay.as_str());
+            let first = returned.first_queue_id.as_str();
+            tracing::info!(queue_id, first, relay, "routed a copy of a message with recipients on both sides");
+            Answer { edits: returned.edits, marks: marks(returned.marks), ..Answer::accept() }
+        }
+        Err(forged) => {
+            tracing::warn!(queue_id, listener = message.envelope.listener, "refused: {forged}");
+            Answer::of(Verdict::Reject(Reply {
+                code: 554,
+                enhanced: "5.7.1".to_owned(),
+                text: "this service takes its own messages only".to_owned(),
+            }))
+        }
+    }
+}
+
+fn marks(marks: Vec<pipeline::Mark>) -> Vec<Mark> {
+    let mark = |mark: pipeline::Mark| Mark {
+        name: mark.name.to_owned(),
+        value: format!(" {}", mark.value).into_bytes(),
+    };
+    marks.into_iter().map(mark).collect()
+}
+
+type Refused = (String, Unreadable, Reply);
+
+/// What the milter collected, as a message to decide on.
+fn message(generation: &Generation, submission: Submission) -> Result<Message, Refused> {
+    let queue_id = submission.queue_id;
+    let refused = |queue_id: &str, unreadable: Unreadable, enhanced: &str, what: &str| {
+        let text = format!("the {what} address is not valid: {}", unreadable.error);
+        (queue_id.to_owned(), unreadable, Reply { code: 553, enhanced: enhanced.to_owned(), text })
+    };
+    let sender = submission.sender.map_err(|unreadable| refused(&queue_id, unreadable, "5.1.7", "sender's"))?;
+    let mut recipients = Vec::with_capacity(submission.recipients.len());
+    for recipient in submission.recipients {
+        let address = recipient
+            .address
+            .map_err(|unreadable| refused(&queue_id, unreadable, "5.1.3", "recipient's"))?;
+        let inside = generation.config().is_inside(&address);
+        recipients.push(Recipient { address, inside });
+    }
+    Ok(Message {
+        envelope: Envelope {
+            queue_id,
+            listener: submission.listener.name.to_string(),
+            client: submission.client,
+            sender,
+            recipients,
+        },
+        arrival: submission.arrival,
+        content: submission.content,
+    })
+}

@@ -1,0 +1,72 @@
+//! From the configuration's listeners to the milter server's.
+
+use rustix::fs::Gid;
+use thiserror::Error;
+
+use crate::config::{self, ListenAddress, Mode};
+use crate::milter::{self, Endpoint, LetGo, ListenerSettings, SizeLimit, UnixSocket};
+
+/// `socket-group` names a group that this machine does not have.
+#[derive(Debug, Error)]
+#[error("listener {listener}: there is no group \"{group}\" on this machine (socket-group)")]
+pub struct UnknownGroup {
+    /// Name of the listener.
+    pub listener: String,
+    /// Name of the group.
+    pub group: String,
+}
+
+pub(super) fn settings(listeners: &[config::Listener]) -> Result<Vec<ListenerSettings>, UnknownGroup> {
+    listeners.iter().map(setting).collect()
+}
+
+fn setting(listener: &config::Listener) -> Result<ListenerSettings, UnknownGroup> {
+    let endpoint = match &listener.address {
+        ListenAddress::Tcp(address) => Endpoint::Tcp(*address),
+        ListenAddress::Unix(path) => Endpoint::Unix(UnixSocket {
+            path: path.clone(),
+            mode: listener.socket_mode,
+            owner: None,
+            group: group(listener)?.map(Gid::as_raw),
+        }),
+    };
+    // Only where strangers' mail comes in is there anything to let go early.
+    let let_go = match listener.mode {
+        Mode::Mixed | Mode::Submission | Mode::Split => LetGo::AtEnd,
+    };
+    Ok(ListenerSettings { name: listener.name.clone(), endpoint, let_go })
+}
+
+fn group(listener: &config::Listener) -> Result<Option<Gid>, UnknownGroup> {
+    let Some(name) = &listener.socket_group else {
+        return Ok(None);
+    };
+    let unknown = || UnknownGroup { listener: listener.name.clone(), group: name.clone() };
+    // The system's database of groups, as a file: no name service is asked by a
+    // daemon that mail waits for.
+    let groups = std::fs::read_to_string("/etc/group").map_err(|_| unknown())?;
+    let found = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok()).flatten()
+    });
+    found.map(|id| Some(Gid::from_raw(id))).ok_or_else(unknown)
+}
+
+pub(super) fn limits(limits: &config::Limits) -> milter::Limits {
+    let defaults = milter::Limits::default();
+    milter::Limits {
+        connections: limits.connections,
+        message: SizeLimit { bytes: limits.message_size, ..defaults.message },
+        held: limits.held,
+        stop: limits.stop_time,
+        ..defaults
+    }
+}
+
+/// Whether sockets have to be opened or closed for the change.
+pub(super) fn differ(old: &[config::Listener], new: &[config::Listener]) -> bool {
+    let addresses = |listeners: &[config::Listener]| -> Vec<(String, ListenAddress)> {
+        listeners.iter().map(|listener| (listener.name.clone(), listener.address.clone())).collect()
+    };
+    addresses(old) != addresses(new)
+}

@@ -1,0 +1,217 @@
+//! Header values from text: encoded words (RFC 2047) where it is not ASCII,
+//! folds where the line would be long (RFC 5322, section 2.1.1).
+
+use std::fmt::Write as _;
+
+use data_encoding::BASE64;
+
+use crate::message::Mailbox;
+
+/// Columns that a line should not pass.
+const FOLD: usize = 78;
+
+/// Longest word that stands as it is: no line may pass 998 bytes, and a word
+/// cannot be folded.
+const LONGEST_WORD: usize = 900;
+
+/// Most characters of an encoded word (RFC 2047, section 2).
+const ENCODED_WORD: usize = 75;
+
+/// What surrounds the text of an encoded word.
+const WORD_FRAME: usize = "=?utf-8?B??=".len();
+
+/// The raw value of an unstructured field: everything behind the colon.
+pub(super) fn unstructured(name: &str, text: &str) -> Vec<u8> {
+    let mut line = Folder::new(name);
+    let words: Vec<&str> = text.split(' ').collect();
+    let mut at = 0;
+    while at < words.len() {
+        if !must_encode(words[at]) {
+            line.word(words[at]);
+            at += 1;
+            continue;
+        }
+        // Words side by side are encoded together: white space between encoded
+        // words is not shown.
+        let mut end = at + 1;
+        while end < words.len() && must_encode(words[end]) {
+            end += 1;
+        }
+        line.encoded(&words[at..end].join(" "));
+        at = end;
+    }
+    line.finish()
+}
+
+/// The raw value of a field that lists mailboxes.
+pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> Vec<u8> {
+    let mut line = Folder::new(name);
+    for (index, mailbox) in mailboxes.iter().enumerate() {
+        let comma = if index + 1 < mailboxes.len() { "," } else { "" };
+        match mailbox.name.as_deref().map(one_line) {
+            Some(name) if !name.is_empty() => {
+                line.phrase(&name);
+                line.word(&format!("<{}>{comma}", mailbox.address));
+            }
+            _ => line.word(&format!("{}{comma}", mailbox.address)),
+        }
+    }
+    line.finish()
+}
+
+/// Control characters and line ends become spaces: nothing that a policy or a
+/// sender wrote may begin a field of its own.
+pub(super) fn one_line(text: &str) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    clean.trim().to_owned()
+}
+
+fn must_encode(word: &str) -> bool {
+    word.len() > LONGEST_WORD || word.bytes().any(|byte| !(32..=126).contains(&byte))
+}
+
+/// A value that is being written, and the column that it has reached.
+struct Folder {
+    value: String,
+    column: usize,
+}
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        Self { value: String::new(), column: name.len() + 1 }
+    }
+
+    /// A space or a fold, and a word that stands as it is. Folds come only
+    /// before a word that is visible: a line of white space alone is obsolete.
+    fn word(&mut self, word: &str) {
+        self.gap(word.len());
+        self.value.push_str(word);
+        self.column += word.len();
+    }
+
+    fn gap(&mut self, width: usize) {
+        let fold = width > 0 && self.column + 1 + width > FOLD && !self.value.trim_ascii().is_empty();
+        if fold {
+            self.value.push_str("\r\n ");
+            self.column = 1;
+        } else {
+            self.value.push(' ');
+            self.column += 1;
+        }
+    }
+
+    /// A display name: atoms, a quoted string or encoded words.
+    fn phrase(&mut self, name: &str) {
+        if must_encode(name) {
+            return self.encoded(name);
+        }
+        let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
+        if name.chars().all(is_atom) && !name.contains("=?") {
+            return name.split(' ').filter(|word| !word.is_empty()).for_each(|word| self.word(word));
+        }
+        self.word(&format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
+    }
+
+    /// Encoded words, each with whole characters only (RFC 2047, section 5).
+    fn encoded(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let free = FOLD.saturating_sub(self.column + 1);
+            // A short first word on a full line is worse than a fold.
+            let limit = if free < WORD_FRAME + 24 { ENCODED_WORD } else { free.min(ENCODED_WORD) };
+            let budget = limit - WORD_FRAME;
+            let ascii = rest.chars().filter(char::is_ascii).count() * 2 > rest.chars().count();
+            let (taken, payload) = if ascii { q_word(rest, budget) } else { b_word(rest, budget) };
+            let kind = if ascii { 'Q' } else { 'B' };
+            self.word(&format!("=?utf-8?{kind}?{payload}?="));
+            rest = &rest[taken..];
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        self.value.into_bytes()
+    }
+}
+
+/// As many characters as fit, in the Q encoding, safe in phrases too.
+fn q_word(text: &str, budget: usize) -> (usize, String) {
+    let mut payload = String::new();
+    for (at, c) in text.char_indices() {
+        let start = payload.len();
+        match c {
+            ' ' => payload.push('_'),
+            c if c.is_ascii_alphanumeric() || "!*+-/".contains(c) => payload.push(c),
+            c => {
+                let mut buffer = [0; 4];
+                for byte in c.encode_utf8(&mut buffer).bytes() {
+                    // Writing to a String cannot fail.
+                    let _ = write!(payload, "={byte:02X}");
+                }
+            }
+        }
+        if payload.len() > budget && at > 0 {
+            payload.truncate(start);
+            return (at, payload);
+        }
+    }
+    (text.len(), payload)
+}
+
+/// As many characters as fit, in base64.
+fn b_word(text: &str, budget: usize) -> (usize, String) {
+    let octets = (budget / 4 * 3).max(4);
+    let end = text.floor_char_boundary(octets.min(text.len()));
+    (end, BASE64.encode(&text.as_bytes()[..end]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Content;
+
+    fn read_back(name: &str, value: &[u8]) -> Content {
+        Content::new([name.as_bytes(), b":", value, b"\r\n\r\n"].concat())
+    }
+
+    #[test]
+    fn any_text_comes_back_and_no_line_is_long() {
+        let long_ascii = "word ".repeat(60) + "end";
+        let long_japanese = "社外秘の情報".repeat(40);
+        let token = "x".repeat(3000);
+        for text in [
+            "plain",
+            "",
+            "two  spaces",
+            "café au lait",
+            "Grüße aus München und Köln",
+            "社外秘",
+            "mixed 社 and ascii 外 here",
+            long_ascii.as_str(),
+            long_japanese.as_str(),
+            token.as_str(),
+        ] {
+            let value = unstructured("Subject", text);
+            let whole = [b"Subject:", value.as_slice()].concat();
+            assert!(whole.is_ascii());
+            assert!(whole.split(|&byte| byte == b'\n').all(|line| line.len() <= FOLD + 1), "{text}");
+            let decoded = read_back("Subject", &value).header("Subject").concat();
+            assert_eq!(decoded, text);
+        }
+    }
+
+    #[test]
+    fn mailboxes_come_back() {
+        let all: Vec<Mailbox> = [
+            (Some("Alice"), "a@acme.test"),
+            (Some("Example, Bob (Sales) \"B\""), "b@acme.test"),
+            (Some("山田 太郎"), "y@acme.test"),
+            (Some("a@b.test via Acme"), "n@acme.test"),
+            (None, "c@acme.test"),
+        ]
+        .map(|(name, address)| Mailbox { name: name.map(str::to_owned), address: address.into() })
+        .to_vec();
+        let value = mailboxes("From", &all);
+        assert_eq!(read_back("From", &value).mailboxes("From"), all);
+        assert_eq!(one_line("a\r\nBcc: x"), "a  Bcc: x");
+    }
+}

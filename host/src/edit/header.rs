@@ -1,0 +1,252 @@
+//! A decision's header changes as edits that a milter can say.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use crate::decision::{AuthorRewrite, Decision, HeaderChange, HeaderField};
+use crate::message::{Content, Mailbox, parse_mailboxes};
+
+use super::HeaderEdit;
+use super::encoded_word::{mailboxes, one_line, unstructured};
+
+/// What the host knows that a missing `Date` or `Message-ID` is made of. Neither
+/// clock nor chance: the same message gets the same fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// Our name, the right side of a Message-ID.
+    pub hostname: &'a str,
+    /// When the message arrived.
+    pub arrival: Timestamp,
+    /// The MTA's name for the message.
+    pub queue_id: &'a str,
+}
+
+/// Fields that list mailboxes, in which only display names are encoded.
+const MAILBOX_FIELDS: [&str; 10] = [
+    "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Resent-From", "Resent-Sender", "Resent-To",
+    "Resent-Cc",
+];
+
+/// All changes of the header that a decision asks for: fields of ours that the
+/// sender wrote are deleted, the policy's own changes are made, the author and
+/// sender are rewritten, and what is missing is added, in this order.
+pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -> Vec<HeaderEdit> {
+    let mut plan = HeaderPlan::new(content);
+    plan.remove_all(crate::ROUTE_FIELD);
+    plan.remove_all(crate::SPLIT_FIELD);
+    for change in &decision.headers {
+        match change {
+            HeaderChange::Add(field) => plan.append(&field.name, encode(field)),
+            HeaderChange::Replace(field) => plan.set(&field.name, encode(field)),
+            HeaderChange::Remove(name) => plan.remove_all(name),
+        }
+    }
+    if let Some(rewrite) = &decision.author {
+        rewrite_author(content, rewrite, &mut plan);
+    }
+    if let Some(sender) = &decision.sender {
+        let field = HeaderField { name: "Sender".to_owned(), value: sender.clone() };
+        plan.set("Sender", encode(&field));
+    }
+    add_missing(stamp, &mut plan);
+    plan.into_edits()
+}
+
+/// The raw value of a field, encoded as its name asks for.
+fn encode(field: &HeaderField) -> Vec<u8> {
+    let text = one_line(&field.value);
+    let lists_mailboxes = MAILBOX_FIELDS.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+    if lists_mailboxes {
+        let mut parsed = Vec::new();
+        parse_mailboxes(text.as_bytes(), &mut parsed);
+        // A value that is no list, or of which something would be lost, stands
+        // as the policy wrote it.
+        if !parsed.is_empty() && parsed.iter().all(|mailbox| mailbox.address.is_ascii()) {
+            return mailboxes(&field.name, &parsed);
+        }
+    }
+    unstructured(&field.name, &text)
+}
+
+/// Another author, and the old one kept readable (R19).
+fn rewrite_author(content: &Content, rewrite: &AuthorRewrite, plan: &mut HeaderPlan<'_>) {
+    let old = content.author();
+    let mut new = Mailbox {
+        name: rewrite.mailbox.name.clone(),
+        address: rewrite.mailbox.address.as_str().to_owned(),
+    };
+    if rewrite.keep_in_name && !old.is_empty() {
+        let names: Vec<&str> =
+            old.iter().map(|author| author.name.as_deref().unwrap_or(&author.address)).collect();
+        let through = new.name.as_deref().or(rewrite.mailbox.address.domain());
+        let through = through.map_or(String::new(), |through| format!(" via {through}"));
+        new.name = Some(names.join(", ") + &through);
+    }
+    plan.set("From", mailboxes("From", &[new]));
+    if rewrite.reply_to && !old.is_empty() && plan.count("Reply-To") == 0 {
+        plan.append("Reply-To", mailboxes("Reply-To", &old));
+    }
+}
+
+/// `Date` and `Message-ID` where they are missing: a later hop would add them,
+/// and so break a signature over their absence.
+fn add_missing(stamp: &Stamp<'_>, plan: &mut HeaderPlan<'_>) {
+    if plan.count("Date") == 0 {
+        let date = stamp.arrival.strftime("%a, %d %b %Y %H:%M:%S +0000");
+        plan.append("Date", format!(" {date}").into_bytes());
+    }
+    if plan.count("Message-ID") == 0 {
+        let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let queue_id: String = stamp.queue_id.chars().filter(safe).collect();
+        let id = format!(" <{}.{queue_id}@{}>", stamp.arrival.as_millisecond(), stamp.hostname);
+        plan.append("Message-ID", id.into_bytes());
+    }
+}
+
+/// Header edits that are being collected. It keeps count of the fields, as each
+/// edit is applied to the header that those before it left.
+pub(super) struct HeaderPlan<'a> {
+    content: &'a Content,
+    counts: HashMap<String, usize>,
+    edits: Vec<HeaderEdit>,
+}
+
+impl<'a> HeaderPlan<'a> {
+    pub(super) fn new(content: &'a Content) -> Self {
+        Self { content, counts: HashMap::new(), edits: Vec::new() }
+    }
+
+    pub(super) fn into_edits(self) -> Vec<HeaderEdit> {
+        self.edits
+    }
+
+    /// How many fields of that name there are now.
+    pub(super) fn count(&mut self, name: &str) -> usize {
+        *self.counted(name)
+    }
+
+    fn counted(&mut self, name: &str) -> &mut usize {
+        let content = self.content;
+        self.counts.entry(name.to_ascii_lowercase()).or_insert_with(|| content.count_named(name))
+    }
+
+    /// One more field, below all others.
+    pub(super) fn append(&mut self, name: &str, value: Vec<u8>) {
+        *self.counted(name) += 1;
+        self.edits.push(HeaderEdit::Append { name: name.to_owned(), value });
+    }
+
+    /// Takes out all fields of that name, the last one first, so that no index
+    /// depends on how an MTA counts what it has deleted.
+    pub(super) fn remove_all(&mut self, name: &str) {
+        self.remove_from(name, 1);
+    }
+
+    fn remove_from(&mut self, name: &str, first: usize) {
+        let count = self.count(name);
+        for nth in (first..=count).rev() {
+            self.edits.push(HeaderEdit::Remove { name: name.to_owned(), nth });
+        }
+        *self.counted(name) = count.min(first - 1);
+    }
+
+    /// All fields of that name give way to one, in the place of the first.
+    pub(super) fn set(&mut self, name: &str, value: Vec<u8>) {
+        if self.count(name) == 0 {
+            return self.append(name, value);
+        }
+        self.remove_from(name, 2);
+        self.edits.push(HeaderEdit::Replace { name: name.to_owned(), nth: 1, value });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::Edits;
+
+    const STAMP: Stamp<'_> =
+        Stamp { hostname: "mail.acme.test", arrival: Timestamp::constant(1_800_000_000, 0), queue_id: "4Xy/1" };
+
+    fn edited(message: &str, change: impl FnOnce(&mut Decision)) -> String {
+        let content = Content::new(message.replace('\n', "\r\n").into_bytes());
+        let mut decision = Decision::default();
+        change(&mut decision);
+        let headers = header_edits(&content, &decision, &STAMP);
+        let bytes = Edits { headers, ..Edits::default() }.apply(&content);
+        String::from_utf8(bytes).expect("ASCII").replace("\r\n", "\n")
+    }
+
+    fn field(name: &str, value: &str) -> HeaderField {
+        HeaderField { name: name.into(), value: value.into() }
+    }
+
+    const DATED: &str = "Date: x\nMessage-ID: <y>\n";
+
+    #[test]
+    fn nothing_asked_for_changes_nothing() {
+        let message = format!("{DATED}A: 1\n\nBody\n");
+        assert_eq!(edited(&message, |_| ()), message);
+    }
+
+    #[test]
+    fn date_and_message_id_are_added_where_they_are_missing() {
+        let made = edited("From: a@acme.test\n\n", |_| ());
+        assert_eq!(
+            made,
+            "From: a@acme.test\nDate: Fri, 15 Jan 2027 08:00:00 +0000\n\
+             Message-ID: <1800000000000.4Xy1@mail.acme.test>\n\n"
+        );
+    }
+
+    #[test]
+    fn our_own_fields_are_deleted_where_a_sender_wrote_them() {
+        let message = format!("{DATED}X-Waxseal-Route: a\nx-waxseal-ROUTE: b\nX-Waxseal-Split: c\n\n");
+        assert_eq!(edited(&message, |_| ()), format!("{DATED}\n"));
+    }
+
+    #[test]
+    fn fields_are_added_replaced_and_removed() {
+        let message = format!("{DATED}A: 1\nB: 1\na: 2\nC: 1\n\n");
+        let made = edited(&message, |decision| {
+            decision.headers = vec![
+                HeaderChange::Replace(field("A", "new")),
+                HeaderChange::Remove("B".into()),
+                HeaderChange::Add(field("C", "社")),
+                HeaderChange::Replace(field("D", "made")),
+                HeaderChange::Remove("D".into()),
+            ];
+        });
+        assert_eq!(made, format!("{DATED}A: new\nC: 1\nC: =?utf-8?B?56S+?=\n\n"));
+    }
+
+    #[test]
+    fn r19_the_old_author_stays_readable() {
+        let rewrite = |name: Option<&str>| AuthorRewrite {
+            mailbox: crate::decision::Mailbox {
+                name: name.map(str::to_owned),
+                address: crate::message::Address::parse("relay@acme.test").expect("address"),
+            },
+            keep_in_name: true,
+            reply_to: true,
+        };
+        let from = "From: =?utf-8?B?5bGx55Sw?= <y@globex.test>\n";
+        let made = edited(&format!("{DATED}{from}\n"), |d| d.author = Some(rewrite(Some("Acme"))));
+        let content = Content::new(made.replace('\n', "\r\n").into_bytes());
+        assert_eq!(content.author()[0].name.as_deref(), Some("山田 via Acme"));
+        assert_eq!(content.author()[0].address, "relay@acme.test");
+        assert_eq!(content.mailboxes("Reply-To")[0].address, "y@globex.test");
+        let kept = edited(&format!("{DATED}From: y@globex.test\nReply-To: r@globex.test\n\n"), |d| {
+            d.author = Some(rewrite(None));
+        });
+        assert!(kept.contains("From: \"y@globex.test via acme.test\" <relay@acme.test>\n"), "{kept}");
+        assert_eq!(kept.matches("Reply-To").count(), 1);
+    }
+
+    #[test]
+    fn r19_sender_is_set_with_its_name_encoded() {
+        let made = edited(&format!("{DATED}Sender: old@x.test\n\n"), |d| d.sender = Some("山田 <s@acme.test>".into()));
+        assert_eq!(made, format!("{DATED}Sender: =?utf-8?B?5bGx55Sw?= <s@acme.test>\n\n"));
+    }
+}

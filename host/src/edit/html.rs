@@ -1,0 +1,221 @@
+//! Where a notice stands in HTML.
+//!
+//! A tokenizer reads the document, so that a `</body>` in a comment, a
+//! conditional comment, a script or a style sheet is not taken for the real one.
+
+use std::convert::Infallible;
+
+use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
+use html5gum::{Span, Tokenizer};
+
+use crate::decision::Placement;
+
+/// Elements whose content is not shown as text, and which nest nothing.
+const HIDDEN: [&[u8]; 6] = [b"script", b"style", b"textarea", b"title", b"xmp", b"iframe"];
+
+/// Class names and ids by which mail programs mark what they quote.
+const QUOTE_MARKS: [&[u8]; 8] = [
+    b"gmail_quote",
+    b"moz-cite-prefix",
+    b"yahoo_quoted",
+    b"protonmail_quote",
+    b"appendonsend",
+    b"divRplyFwdMsg",
+    b"mail-editor-reference-message-container",
+    b"OLK_SRC_BODY_SECTION",
+];
+
+/// What the tokenizer saw of a document.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Marks {
+    /// Behind the first `<body …>`.
+    body_open: Option<usize>,
+    /// Before the last `</body>`.
+    body_close: Option<usize>,
+    /// Before the last `</html>`.
+    html_close: Option<usize>,
+    /// Before the first element that quotes a message.
+    quote: Option<usize>,
+    /// The element without text that is open.
+    hidden: Option<Vec<u8>>,
+    /// Behind the last complete token.
+    end: usize,
+    tag: usize,
+    in_body_tag: bool,
+    in_quoting_tag: bool,
+    attribute: Vec<u8>,
+}
+
+/// Offset in the document at which the notice is to stand; none where it would
+/// not be seen. `html` is a view in which ASCII is what it looks like.
+pub(super) fn place(html: &[u8], placement: Placement) -> Option<usize> {
+    let marks = read(html);
+    let bottom = || {
+        let close = marks.body_close.or(marks.html_close);
+        close.or_else(|| (marks.hidden.is_none() && marks.end == html.len()).then_some(html.len()))
+    };
+    match placement {
+        Placement::Top => marks.body_open.or_else(|| fragment(html).then_some(0)).or_else(bottom),
+        Placement::AboveQuote => marks.quote.or_else(bottom),
+        Placement::Bottom => bottom(),
+    }
+}
+
+/// Whether a document without `<body>` has none of the parts that come before
+/// one.
+fn fragment(html: &[u8]) -> bool {
+    let begin = &html[..html.len().min(1024)];
+    let begin = begin.to_ascii_lowercase();
+    let parts: [&[u8]; 3] = [b"<!doctype", b"<html", b"<head"];
+    !parts.iter().any(|part| memchr::memmem::find(&begin, part).is_some())
+}
+
+fn read(html: &[u8]) -> Marks {
+    let mut marks = Marks::default();
+    let callback = |event: CallbackEvent<'_>, span: Span<usize>| -> Option<Infallible> {
+        marks.see(&event, span);
+        None
+    };
+    let mut emitter: CallbackEmitter<_, Infallible, usize> = CallbackEmitter::new(callback);
+    emitter.naively_switch_states(true);
+    // The reader of a byte slice cannot fail.
+    let Ok(()) = Tokenizer::new_with_emitter(html, emitter).finish();
+    marks.check(html);
+    marks
+}
+
+impl Marks {
+    fn see(&mut self, event: &CallbackEvent<'_>, span: Span<usize>) {
+        match event {
+            CallbackEvent::OpenStartTag { name } => {
+                self.tag = span.start;
+                self.in_body_tag = *name == b"body";
+                self.in_quoting_tag = false;
+                self.hidden = HIDDEN.contains(name).then(|| name.to_vec());
+            }
+            CallbackEvent::AttributeName { name } => {
+                self.attribute.clear();
+                self.attribute.extend_from_slice(name);
+            }
+            CallbackEvent::AttributeValue { value } => self.in_quoting_tag |= quotes(&self.attribute, value),
+            CallbackEvent::CloseStartTag { .. } => {
+                if self.in_body_tag && self.body_open.is_none() {
+                    self.body_open = Some(span.end);
+                }
+                if self.in_quoting_tag && self.quote.is_none() {
+                    self.quote = Some(self.tag);
+                }
+                self.end = span.end;
+            }
+            CallbackEvent::EndTag { name } => {
+                self.hidden = None;
+                match *name {
+                    b"body" => self.body_close = Some(span.start),
+                    b"html" => self.html_close = Some(span.start),
+                    _ => {}
+                }
+                self.end = span.end;
+            }
+            CallbackEvent::String { .. } => self.end = span.end,
+            CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } => self.end = span.end,
+            CallbackEvent::Error(html5gum::Error::EofInComment) => self.hidden = Some(b"!--".to_vec()),
+            CallbackEvent::Error(_) => {}
+        }
+    }
+
+    /// Drops what is not where the tokenizer said: a place that is not certain
+    /// is no place.
+    fn check(&mut self, html: &[u8]) {
+        let begins = |at: &usize, tag: &[u8]| {
+            html.get(*at..*at + tag.len()).is_some_and(|found| found.eq_ignore_ascii_case(tag))
+        };
+        self.body_close = self.body_close.filter(|at| begins(at, b"</body"));
+        self.html_close = self.html_close.filter(|at| begins(at, b"</html"));
+        self.quote = self.quote.filter(|at| begins(at, b"<"));
+        self.body_open = self.body_open.filter(|&at| at > 0 && html.get(at - 1) == Some(&b'>'));
+    }
+}
+
+fn quotes(attribute: &[u8], value: &[u8]) -> bool {
+    let marks = |part: &[u8]| QUOTE_MARKS.iter().any(|mark| part == *mark);
+    match attribute {
+        b"class" | b"id" => value.split(u8::is_ascii_whitespace).any(marks),
+        b"type" => value.eq_ignore_ascii_case(b"cite"),
+        _ => false,
+    }
+}
+
+/// The notice as an HTML fragment around which nothing flows: the given one, or
+/// the plain text with its lines kept.
+pub(super) fn fragment_of(html: Option<&str>, text: &str, marker: &str) -> String {
+    let content = match html {
+        Some(html) => html.replace("\r\n", "\n").replace('\n', "\r\n"),
+        None => {
+            let lines: Vec<String> = text.trim_end().lines().map(escape).collect();
+            lines.join("<br>\r\n")
+        }
+    };
+    format!("\r\n<div class=\"{marker}\" style=\"clear:both\">{content}</div>\r\n")
+}
+
+fn escape(line: &str) -> String {
+    line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(html: &str, placement: Placement) -> Option<String> {
+        let mut made = html.to_owned();
+        made.insert(place(html.as_bytes(), placement)?, '*');
+        Some(made)
+    }
+
+    #[test]
+    fn the_last_real_body_end_is_the_place() {
+        for (html, expected) in [
+            ("<p>a</p>", "<p>a</p>*"),
+            ("a", "a*"),
+            ("", "*"),
+            ("<html><body>a</body></html>\r\n", "<html><body>a*</body></html>\r\n"),
+            ("<BODY>\r\né</BODY >\r\n", "<BODY>\r\né*</BODY >\r\n"),
+            ("<html>a</html>", "<html>a*</html>"),
+            ("<body>a<!-- </body> --></body>", "<body>a<!-- </body> -->*</body>"),
+            ("<body>a</body><!-- </body> -->", "<body>a*</body><!-- </body> -->"),
+            ("<body>a<!--[if mso]></body><![endif]-->b", "<body>a<!--[if mso]></body><![endif]-->b*"),
+            ("<body><script>'</body>'</script>a</body>", "<body><script>'</body>'</script>a*</body>"),
+            ("<style>/* </body> */</style>a", "<style>/* </body> */</style>a*"),
+            ("<textarea></body></textarea>", "<textarea></body></textarea>*"),
+            ("<body>a</body><body>b</body>", "<body>a</body><body>b*</body>"),
+            ("<a title='</body>'>x</a>", "<a title='</body>'>x</a>*"),
+            ("a &amp; b &unknown &#1234", "a &amp; b &unknown &#1234*"),
+        ] {
+            assert_eq!(with(html, Placement::Bottom).as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_not_shown_is_no_place() {
+        for html in ["a<!-- open", "a<style>x", "<script>", "<title>x", "a<b", "a<b x='"] {
+            assert_eq!(with(html, Placement::Bottom), None, "{html}");
+        }
+    }
+
+    #[test]
+    fn top_is_behind_the_body_tag_and_a_quote_is_found_by_its_mark() {
+        assert_eq!(with("<html><body class=\"x\">a", Placement::Top).as_deref(), Some("<html><body class=\"x\">*a"));
+        assert_eq!(with("<p>a", Placement::Top).as_deref(), Some("*<p>a"));
+        for quote in [
+            "<div class=\"x gmail_quote\">",
+            "<blockquote type=\"cite\">",
+            "<div id=\"divRplyFwdMsg\">",
+            "<DIV CLASS=moz-cite-prefix>",
+        ] {
+            let html = format!("<body>\r\nyes\r\n{quote}\r\nold</div></body>");
+            let expected = format!("<body>\r\nyes\r\n*{quote}\r\nold</div></body>");
+            assert_eq!(with(&html, Placement::AboveQuote), Some(expected));
+        }
+        assert_eq!(with("<body>a</body>", Placement::AboveQuote).as_deref(), Some("<body>a*</body>"));
+    }
+}

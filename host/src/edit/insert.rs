@@ -1,0 +1,211 @@
+//! Notices into a message (R22).
+//!
+//! Promises: bytes that do not belong to a text part that gets the notice stay
+//! as they are; a text shown in two forms gets the notice in both or in none; a
+//! message that cannot be edited safely goes as it came, or as the second part
+//! of a new multipart where that is set. What comes out is mapped again and
+//! compared before it is handed on. Nothing here fails: whatever stands in the
+//! way is a [`Reason`] in the result.
+
+use std::ops::Range;
+
+use crate::decision::Disclaimer;
+use crate::message::Content;
+
+use super::header::HeaderPlan;
+use super::leaf::{Leaf, LeafEdit, Traced};
+use super::thread::Trace;
+use super::verify::{verify_untouched, verify_wrapped};
+use super::{Closed, Context, Edits, HeaderEdit, Notice, Outcome, Reason, parameter, walk, wrap};
+
+/// The edits that put notices into a message, and what became of each notice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Insertion {
+    /// The whole new body, if it changes.
+    pub body: Option<Vec<u8>>,
+    /// Changes of the message's header that go with it.
+    pub headers: Vec<HeaderEdit>,
+    /// One entry for each notice, in the order given.
+    pub notices: Vec<Notice>,
+}
+
+/// Puts notices into a message, or tells why not.
+pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) -> Insertion {
+    let mut report: Vec<Notice> = disclaimers.iter().map(|notice| skipped(notice, Reason::Empty)).collect();
+    let wanted: Vec<usize> = (0..disclaimers.len()).filter(|&index| !is_empty(&disclaimers[index])).collect();
+    if wanted.is_empty() {
+        return Insertion { notices: report, ..Insertion::default() };
+    }
+    let traces: Vec<Trace> = disclaimers.iter().map(Trace::new).collect();
+    let (edit, settled) = match into_text(content, context, disclaimers, &traces, &wanted) {
+        Ok(inserted) => inserted,
+        Err(reason) => closed(content, context, disclaimers, &wanted, reason),
+    };
+    for (index, outcome) in settled {
+        let notice = &mut report[index];
+        (notice.outcome, notice.reason) = outcome;
+        if notice.outcome != Outcome::Skipped {
+            notice.places.clone_from(&edit.places);
+        }
+    }
+    Insertion { body: edit.body, headers: edit.headers, notices: report }
+}
+
+/// The changed message, and the media types of the parts that changed.
+#[derive(Default)]
+struct Edit {
+    body: Option<Vec<u8>>,
+    headers: Vec<HeaderEdit>,
+    places: Vec<String>,
+}
+
+/// For each notice, by index, what became of it.
+type Settled = Vec<(usize, (Outcome, Option<Reason>))>;
+
+fn is_empty(notice: &Disclaimer) -> bool {
+    notice.text.trim().is_empty() && notice.html.as_deref().is_none_or(|html| html.trim().is_empty())
+}
+
+fn skipped(notice: &Disclaimer, reason: Reason) -> Notice {
+    Notice { id: notice.id.clone(), outcome: Outcome::Skipped, places: Vec::new(), reason: Some(reason) }
+}
+
+fn into_text(
+    content: &Content,
+    context: &Context,
+    disclaimers: &[Disclaimer],
+    traces: &[Trace],
+    wanted: &[usize],
+) -> Result<(Edit, Settled), Reason> {
+    let targets = walk::targets(content, context)?;
+    let structure = content.structure();
+    let body = content.body();
+    let open = |&target: &usize| Leaf::open(&structure.parts()[target], body);
+    let leaves = targets.iter().map(open).collect::<Result<Vec<_>, Reason>>()?;
+    let replies = content.has_trait("reply");
+    let mut present = vec![false; traces.len()];
+    for leaf in &leaves {
+        for (notice, found) in present.iter_mut().zip(leaf.has(traces, replies)) {
+            *notice |= found;
+        }
+    }
+    let missing: Vec<usize> = wanted.iter().copied().filter(|&index| !present[index]).collect();
+    let settle = |&index: &usize| match present[index] {
+        true => (index, (Outcome::Skipped, Some(Reason::AlreadyPresent))),
+        false => (index, (Outcome::Inserted, None)),
+    };
+    let settled = wanted.iter().map(settle).collect();
+    if missing.is_empty() {
+        return Ok((Edit::default(), settled));
+    }
+    let notices: Vec<Traced<'_>> = missing.iter().map(|&index| (&disclaimers[index], &traces[index])).collect();
+    let edits = leaves
+        .iter()
+        .zip(&targets)
+        .map(|(leaf, &target)| leaf.insert(&notices, target == 0))
+        .collect::<Result<Vec<_>, Reason>>()?;
+    let mut edit = assemble(content, &targets, edits)?;
+    edit.places = targets.iter().map(|&part| structure.parts()[part].media().essence().to_owned()).collect();
+    let after = header_after(content, &edit.headers);
+    match verify_untouched(content, &after, edit.body.as_deref().unwrap_or(body), &targets) {
+        true => Ok((edit, settled)),
+        false => Err(Reason::SelfCheck),
+    }
+}
+
+/// A message into whose text nothing goes: wrapped where that is set and does no
+/// harm, else left alone.
+fn closed(
+    content: &Content,
+    context: &Context,
+    disclaimers: &[Disclaimer],
+    wanted: &[usize],
+    reason: Reason,
+) -> (Edit, Settled) {
+    let settings = &context.settings;
+    let choice = if reason == Reason::Encrypted { settings.encrypted } else { settings.closed };
+    let settled = |outcome, reason| wanted.iter().map(|&index| (index, (outcome, Some(reason)))).collect();
+    if choice == Closed::Leave || !reason.allows_wrapping() {
+        return (Edit::default(), settled(Outcome::Skipped, reason));
+    }
+    let notices: Vec<&Disclaimer> = wanted.iter().map(|&index| &disclaimers[index]).collect();
+    let (body, headers) = wrap::wrap(content, &notices);
+    if !verify_wrapped(content, &header_after(content, &headers), &body) {
+        return (Edit::default(), settled(Outcome::Skipped, Reason::SelfCheck));
+    }
+    let edit = Edit { body: Some(body), headers, places: vec!["text/plain".to_owned()] };
+    (edit, settled(Outcome::Wrapped, reason))
+}
+
+/// The header after some edits, as a message without a body.
+fn header_after(content: &Content, headers: &[HeaderEdit]) -> Content {
+    let header = Content::new(content.bytes()[..content.body_offset()].to_vec());
+    let edits = Edits { headers: headers.to_vec(), ..Edits::default() };
+    Content::new(edits.apply(&header))
+}
+
+/// The body with the changed parts in it, and the edits of the header.
+fn assemble(content: &Content, targets: &[usize], edits: Vec<LeafEdit>) -> Result<Edit, Reason> {
+    let mut plan = HeaderPlan::new(content);
+    let mut splices = Vec::new();
+    for (&target, edit) in targets.iter().zip(edits) {
+        if target == 0 {
+            relabel_message(content, &mut plan, &edit)?;
+        } else if edit.charset.is_some() || edit.encoding.is_some() {
+            let range = content.structure().parts()[target].header();
+            let header = parameter::relabel(&content.body()[range.clone()], edit.charset, edit.encoding);
+            splices.push((range, header.ok_or(Reason::UneditableType)?));
+        }
+        splices.push(part_body(content, target, edit));
+    }
+    plan.remove_all("Content-Length");
+    plan.remove_all("Content-MD5");
+    let body = replace_ranges(content.body(), splices);
+    Ok(Edit { body: Some(body), headers: plan.into_edits(), places: Vec::new() })
+}
+
+/// A body with some of its ranges replaced.
+pub(super) fn replace_ranges(body: &[u8], mut splices: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
+    splices.sort_by_key(|(range, _)| (range.start, range.end));
+    let added: usize = splices.iter().map(|(_, bytes)| bytes.len()).sum();
+    let mut out = Vec::with_capacity(body.len() + added);
+    let mut from = 0;
+    for (range, bytes) in splices {
+        out.extend_from_slice(&body[from..range.start]);
+        out.extend_from_slice(&bytes);
+        from = range.end;
+    }
+    out.extend_from_slice(&body[from..]);
+    out
+}
+
+fn part_body(content: &Content, target: usize, edit: LeafEdit) -> (Range<usize>, Vec<u8>) {
+    let range = content.structure().parts()[target].body();
+    let mut bytes = edit.body;
+    // An empty body may have no line end between it and the delimiter.
+    if target != 0 && content.body()[range.end..].starts_with(b"--") {
+        bytes.extend_from_slice(b"\r\n");
+    }
+    (range, bytes)
+}
+
+/// The message is one text: its labels are header fields.
+fn relabel_message(content: &Content, plan: &mut HeaderPlan<'_>, edit: &LeafEdit) -> Result<(), Reason> {
+    if edit.charset.is_none() && edit.encoding.is_none() {
+        return Ok(());
+    }
+    if let Some(charset) = edit.charset {
+        let value = match content.fields_named("Content-Type").next() {
+            Some(field) => parameter::with_charset(content.value_of(field), charset).ok_or(Reason::UneditableType)?,
+            None => format!(" text/plain; charset={charset}").into_bytes(),
+        };
+        plan.set("Content-Type", value);
+    }
+    if let Some(encoding) = edit.encoding {
+        plan.set("Content-Transfer-Encoding", format!(" {}", encoding.as_str()).into_bytes());
+    }
+    if content.count_named("MIME-Version") == 0 {
+        plan.append("MIME-Version", b" 1.0".to_vec());
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! Notices into one text part: where in its text, in which characters, in which
+//! transfer encoding.
+
+use std::borrow::Cow;
+
+use crate::decision::{Disclaimer, Placement};
+use crate::message::{Charset, Part, TransferEncoding, View, escape_in_force, has_pgp_armour};
+
+use super::codec::{self, Insert};
+use super::plain::{self, Format};
+use super::thread::{Trace, normalise};
+use super::{Reason, html};
+
+/// The order in which notices stand in a text.
+const PLACEMENTS: [Placement; 3] = [Placement::Top, Placement::AboveQuote, Placement::Bottom];
+
+/// A text part, decoded.
+pub(super) struct Leaf<'a> {
+    part: &'a Part,
+    encoded: &'a [u8],
+    text: Cow<'a, [u8]>,
+    charset: Charset,
+}
+
+/// What becomes of a text part: its body as encoded, and what its header has to
+/// say anew.
+#[derive(Debug, Default)]
+pub(super) struct LeafEdit {
+    pub(super) body: Vec<u8>,
+    pub(super) charset: Option<&'static str>,
+    pub(super) encoding: Option<TransferEncoding>,
+}
+
+/// A notice and the forms in which it is found again.
+pub(super) type Traced<'a> = (&'a Disclaimer, &'a Trace);
+
+impl<'a> Leaf<'a> {
+    /// Decodes a part.
+    ///
+    /// # Errors
+    ///
+    /// The encoding or charset is not known, or the bytes are not in it; or the
+    /// text is PGP armour.
+    pub(super) fn open(part: &'a Part, body: &'a [u8]) -> Result<Self, Reason> {
+        let encoded = &body[part.body()];
+        let text = match part.encoding() {
+            TransferEncoding::QuotedPrintable => Cow::Owned(codec::qp_decode(encoded)),
+            TransferEncoding::Base64 => {
+                Cow::Owned(codec::base64_decode(encoded).ok_or(Reason::Undecodable)?)
+            }
+            TransferEncoding::Unknown => return Err(Reason::UnknownEncoding),
+            _ => Cow::Borrowed(encoded),
+        };
+        let label = part.media().parameter("charset");
+        let charset = Charset::for_label(label, &text).ok_or(Reason::UnknownCharset)?;
+        let odd = matches!(charset, Charset::Utf16 { .. }) && text.len() % 2 == 1;
+        // ISO-2022-JP without a label: what looks like ASCII is not.
+        let escapes = charset == Charset::Ascii && memchr::memmem::find(&text, b"\x1B$").is_some();
+        if odd || escapes {
+            return Err(Reason::Undecodable);
+        }
+        if has_pgp_armour(View::new(&charset, &text).bytes()) {
+            return Err(Reason::PgpInline);
+        }
+        Ok(Self { part, encoded, text, charset })
+    }
+
+    fn is_html(&self) -> bool {
+        self.part.media().is("text/html")
+    }
+
+    /// Which of the notices the text has already. With `quotes`, the words are
+    /// looked for in HTML too, where quoting may have cost the marker.
+    pub(super) fn has(&self, traces: &[Trace], quotes: bool) -> Vec<bool> {
+        let words = (!self.is_html() || quotes).then(|| {
+            let text = self.charset.decode_lossy(&self.text);
+            match self.is_html() {
+                true => normalise(&mail_parser::html_to_text(&text)),
+                false => normalise(&text),
+            }
+        });
+        let has = |trace: &Trace| {
+            (self.is_html() && trace.marks(&self.text)) || words.as_deref().is_some_and(|words| trace.is_in(words))
+        };
+        traces.iter().map(has).collect()
+    }
+
+    /// Inserts notices.
+    ///
+    /// # Errors
+    ///
+    /// There is no place that is seen, or the text is not what it claims to be.
+    pub(super) fn insert(&self, notices: &[Traced<'_>], whole_body: bool) -> Result<LeafEdit, Reason> {
+        if self.is_html() {
+            let inserts = self.html_inserts(notices)?;
+            return self.splice(inserts);
+        }
+        match self.plain_inserts(notices, &self.charset, &self.text, whole_body) {
+            Some(inserts) => self.splice(inserts),
+            None => self.as_utf8(notices, whole_body),
+        }
+    }
+
+    fn html_inserts(&self, notices: &[Traced<'_>]) -> Result<Vec<Insert>, Reason> {
+        let view = View::new(&self.charset, &self.text);
+        let seven_bit = self.part.encoding() == TransferEncoding::SevenBit;
+        let mut inserts = Vec::new();
+        for (placement, group) in by_placement(notices) {
+            let at = html::place(view.bytes(), placement).ok_or(Reason::NoPlace)?;
+            let fragment: String = group
+                .iter()
+                .map(|(notice, trace)| html::fragment_of(notice.html.as_deref(), &notice.text, trace.marker()))
+                .collect();
+            let bytes = self.charset.encode_html(&fragment, seven_bit);
+            inserts.push(self.in_ascii(view.to_text(at), bytes));
+        }
+        Ok(sorted(inserts))
+    }
+
+    /// The insertions for plain text in a charset; `None` where it lacks one of
+    /// their characters.
+    fn plain_inserts(
+        &self,
+        notices: &[Traced<'_>],
+        charset: &Charset,
+        text: &[u8],
+        whole_body: bool,
+    ) -> Option<Vec<Insert>> {
+        let view = View::new(charset, text);
+        let media = self.part.media();
+        let format = Format {
+            flowed: media.has_parameter("format", "flowed"),
+            delsp: media.has_parameter("delsp", "yes"),
+        };
+        let line_end = plain::line_end(view.bytes());
+        let mut inserts = Vec::new();
+        for (placement, group) in by_placement(notices) {
+            let place = plain::place(view.bytes(), placement, format, whole_body);
+            let texts: Vec<String> = group.iter().map(|(notice, _)| plain_form(notice)).collect();
+            let bytes = charset.encode(&place.fill(&texts.join("\n\n"), format, line_end))?;
+            inserts.push(self.in_ascii(view.to_text(place.at), bytes));
+        }
+        Some(sorted(inserts))
+    }
+
+    /// ISO-2022-JP: an insertion begins in ASCII, and what follows it goes on in
+    /// the set that it was in.
+    fn in_ascii(&self, at: usize, bytes: Vec<u8>) -> Insert {
+        let escape = self.charset.is_iso_2022_jp().then(|| escape_in_force(&self.text, at)).flatten();
+        match escape {
+            Some(escape) => Insert { at, bytes: [b"\x1B(B", bytes.as_slice(), escape].concat() },
+            None => Insert { at, bytes },
+        }
+    }
+
+    fn splice(&self, inserts: Vec<Insert>) -> Result<LeafEdit, Reason> {
+        let binary = matches!(self.charset, Charset::Utf16 { .. });
+        let unchanged = |body| LeafEdit { body, charset: None, encoding: None };
+        match self.part.encoding() {
+            TransferEncoding::Base64 => {
+                Ok(unchanged(codec::base64_splice(self.encoded, &self.text, &inserts)))
+            }
+            TransferEncoding::QuotedPrintable => Ok(unchanged(
+                codec::qp_splice(self.encoded, &inserts, binary)
+                    .unwrap_or_else(|| codec::qp_encode(&codec::splice(&self.text, &inserts), binary)),
+            )),
+            TransferEncoding::SevenBit if inserts.iter().any(|insert| !insert.bytes.is_ascii()) => {
+                Ok(LeafEdit {
+                    body: codec::qp_encode(&codec::splice(&self.text, &inserts), binary),
+                    charset: None,
+                    encoding: Some(TransferEncoding::QuotedPrintable),
+                })
+            }
+            TransferEncoding::Unknown => Err(Reason::UnknownEncoding),
+            _ => Ok(unchanged(codec::splice(&self.text, &inserts))),
+        }
+    }
+
+    /// The whole part in UTF-8, which has every character.
+    fn as_utf8(&self, notices: &[Traced<'_>], whole_body: bool) -> Result<LeafEdit, Reason> {
+        let text = match self.charset {
+            // Unlabelled UTF-8 is told by its bytes; other sets cannot be.
+            Charset::Ascii => std::str::from_utf8(&self.text).ok().map(Cow::Borrowed),
+            charset => charset.decode(&self.text),
+        };
+        let text = text.ok_or(Reason::Undecodable)?;
+        let inserts = self
+            .plain_inserts(notices, &Charset::Utf8, text.as_bytes(), whole_body)
+            .ok_or(Reason::Undecodable)?;
+        let text = codec::splice(text.as_bytes(), &inserts);
+        let (body, encoding) = match self.part.encoding() {
+            TransferEncoding::Base64 => {
+                let mut body = codec::base64_encode(&text);
+                if self.encoded.ends_with(b"\n") || whole_body {
+                    body.extend_from_slice(b"\r\n");
+                }
+                (body, None)
+            }
+            TransferEncoding::QuotedPrintable => (codec::qp_encode(&text, false), None),
+            TransferEncoding::SevenBit => {
+                (codec::qp_encode(&text, false), Some(TransferEncoding::QuotedPrintable))
+            }
+            _ => (text, None),
+        };
+        Ok(LeafEdit { body, charset: Some("utf-8"), encoding })
+    }
+}
+
+/// The plain-text form of a notice: made from its HTML where it has none.
+pub(super) fn plain_form(notice: &Disclaimer) -> String {
+    match notice.html.as_deref() {
+        Some(html) if notice.text.trim().is_empty() => {
+            mail_parser::html_to_text(html).trim().to_owned()
+        }
+        _ => notice.text.trim_end().to_owned(),
+    }
+}
+
+/// Notices of the same place, in the order given.
+fn by_placement<'a>(notices: &[Traced<'a>]) -> Vec<(Placement, Vec<Traced<'a>>)> {
+    let group = |placement| -> Vec<Traced<'a>> {
+        notices.iter().copied().filter(|(notice, _)| notice.placement == placement).collect()
+    };
+    let groups = PLACEMENTS.map(|placement| (placement, group(placement)));
+    groups.into_iter().filter(|(_, group)| !group.is_empty()).collect()
+}
+
+fn sorted(mut inserts: Vec<Insert>) -> Vec<Insert> {
+    inserts.sort_by_key(|insert| insert.at);
+    inserts
+}

@@ -1,0 +1,82 @@
+//! Once in a thread: whether a text, or what it quotes, has a notice already.
+//!
+//! HTML carries a marker, a class name that most mail programs keep when they
+//! quote. Everywhere else the words themselves are looked for, with white space
+//! and quote marks taken out, so that wrapped and quoted lines are found too.
+
+use memchr::memmem;
+
+use crate::decision::Disclaimer;
+
+/// A notice in the forms in which it is looked for.
+#[derive(Debug)]
+pub(super) struct Trace {
+    marker: String,
+    text: String,
+    html_text: Option<String>,
+}
+
+/// Fewest letters of a notice that are looked for as words: "Thanks" in a
+/// thread is no notice.
+const SHORTEST: usize = 12;
+
+impl Trace {
+    pub(super) fn new(disclaimer: &Disclaimer) -> Self {
+        let text = normalise(&disclaimer.text);
+        let marker = format!("waxseal-{:016x}", fnv1a(&[disclaimer.id.as_bytes(), b"\0", text.as_bytes()]));
+        let html_text = disclaimer.html.as_deref().map(|html| normalise(&mail_parser::html_to_text(html)));
+        Self { marker, text, html_text }
+    }
+
+    /// The class name that marks it in HTML.
+    pub(super) fn marker(&self) -> &str {
+        &self.marker
+    }
+
+    /// Whether bytes of HTML hold the marker.
+    pub(super) fn marks(&self, html: &[u8]) -> bool {
+        memmem::find(html, self.marker.as_bytes()).is_some()
+    }
+
+    /// Whether a normalised text holds the words of either form.
+    pub(super) fn is_in(&self, normalised: &str) -> bool {
+        let found = |words: &str| words.len() >= SHORTEST && memmem::find(normalised.as_bytes(), words.as_bytes()).is_some();
+        found(&self.text) || self.html_text.as_deref().is_some_and(found)
+    }
+}
+
+/// A text without white space and quote marks.
+pub(super) fn normalise(text: &str) -> String {
+    let mut normalised = String::with_capacity(text.len());
+    normalised.extend(text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '>' | '|' | '*' | '\u{FEFF}')));
+    normalised
+}
+
+/// FNV-1a, 64 bits: a name that stays the same on every machine and in every
+/// version. No secret hangs on it.
+pub(super) fn fnv1a(texts: &[&[u8]]) -> u64 {
+    let bytes = texts.iter().copied().flatten();
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::Placement;
+
+    #[test]
+    fn a_notice_is_found_wrapped_and_quoted() {
+        let trace = Trace::new(&Disclaimer {
+            id: "legal".into(),
+            text: "This message is confidential.\nAcme Ltd.".into(),
+            html: None,
+            placement: Placement::Bottom,
+        });
+        assert!(trace.is_in(&normalise("> > This message is\r\n> > confidential. Acme\r\n> Ltd.\r\n")));
+        assert!(!trace.is_in(&normalise("This message is not confidential. Acme Ltd.")));
+        assert!(trace.marks(format!("<div class=\"m_12{}\">", trace.marker()).as_bytes()));
+        assert_eq!(trace.marker().len(), "waxseal-".len() + 16);
+    }
+}

@@ -1,0 +1,239 @@
+//! A message made safe for the wire before it is signed.
+//!
+//! What a later hop would change would break the signature: lines over 998 bytes
+//! are split, 8-bit text is encoded for a hop without 8BITMIME, lone CR and LF
+//! become line ends. So it is done here first, and only where it must be. What
+//! lies in a signed or encrypted part, or in an attached message, is not
+//! touched; what could not be made safe is told.
+
+use std::ops::Range;
+
+use thiserror::Error;
+
+use crate::message::{Content, Part, Structure, TransferEncoding, is_encrypted, is_signed};
+
+use super::header::HeaderPlan;
+use super::insert::replace_ranges;
+use super::{HeaderEdit, codec, parameter};
+
+/// Longest line without its line end (RFC 5321, section 4.5.3.1.6).
+const LONGEST_LINE: usize = 998;
+
+/// What the way ahead asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transport {
+    /// The next hop may lack 8BITMIME: bodies must be ASCII.
+    pub seven_bit: bool,
+    /// The message will be signed: lone CR and LF become line ends.
+    pub signed: bool,
+}
+
+/// The edits that make a message safe, and what they could not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prepared {
+    /// The whole new body, if it changes.
+    pub body: Option<Vec<u8>>,
+    /// Changes of the message's header that go with it.
+    pub headers: Vec<HeaderEdit>,
+    /// What was normalised, and what a later hop may still change.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something to know about a message's way over the wire. The part is its
+/// number in the structure; 0 is the message itself.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Warning {
+    /// Lone CR or LF became CRLF.
+    #[error("{count} lone CR or LF became line ends")]
+    LineEnds {
+        /// How many.
+        count: usize,
+    },
+    /// A line over 998 bytes that must not be changed.
+    #[error("part {part} ({media_type}) has lines over 998 bytes, which a later hop will split")]
+    LongLines {
+        /// Which part.
+        part: usize,
+        /// Its media type.
+        media_type: String,
+    },
+    /// 8-bit octets that must not be encoded.
+    #[error("part {part} ({media_type}) is not ASCII, and the next hop may refuse or encode it")]
+    EightBit {
+        /// Which part.
+        part: usize,
+        /// Its media type.
+        media_type: String,
+    },
+}
+
+/// Whether a body can go as it is: the quick answer for nearly all mail, in one
+/// pass.
+pub fn is_safe(body: &[u8], transport: Transport) -> bool {
+    !(transport.seven_bit && !body.is_ascii())
+        && !has_long_line(body)
+        && !(transport.signed && count_lone(body) > 0)
+}
+
+/// Makes a message safe for the wire.
+pub fn prepare(content: &Content, transport: Transport) -> Prepared {
+    let relabel = transport.seven_bit && labels_eight_bit(content.structure());
+    if !relabel && is_safe(content.body(), transport) {
+        return Prepared::default();
+    }
+    let lone = if transport.signed { count_lone(content.body()) } else { 0 };
+    if lone == 0 {
+        return encode_parts(content, transport);
+    }
+    let body = normalise_line_ends(content.body());
+    let header = content.bytes()[..content.body_offset()].to_vec();
+    let normal = Content::new([header, body.clone()].concat());
+    let mut prepared = encode_parts(&normal, transport);
+    prepared.body.get_or_insert(body);
+    prepared.warnings.insert(0, Warning::LineEnds { count: lone });
+    prepared
+}
+
+fn has_long_line(body: &[u8]) -> bool {
+    let mut rest = body;
+    while rest.len() > LONGEST_LINE {
+        let window = &rest[..rest.len().min(LONGEST_LINE + 2)];
+        // The last line end of the window is as far as one can safely jump.
+        match memchr::memrchr(b'\n', window) {
+            Some(lf) => rest = &rest[lf + 1..],
+            None => {
+                let end = if window.len() > LONGEST_LINE + 1 { LONGEST_LINE + 1 } else { window.len() };
+                return end > LONGEST_LINE;
+            }
+        }
+    }
+    false
+}
+
+fn count_lone(body: &[u8]) -> usize {
+    let lone = |at: &usize| match body[*at] {
+        b'\r' => body.get(at + 1) != Some(&b'\n'),
+        _ => *at == 0 || body[at - 1] != b'\r',
+    };
+    memchr::memchr2_iter(b'\r', b'\n', body).filter(lone).count()
+}
+
+fn normalise_line_ends(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + body.len() / 32);
+    let mut from = 0;
+    for at in memchr::memchr2_iter(b'\r', b'\n', body) {
+        if at < from {
+            continue;
+        }
+        out.extend_from_slice(&body[from..at]);
+        out.extend_from_slice(b"\r\n");
+        from = at + if body[at..].starts_with(b"\r\n") { 2 } else { 1 };
+    }
+    out.extend_from_slice(&body[from..]);
+    out
+}
+
+fn labels_eight_bit(structure: &Structure) -> bool {
+    structure.parts().iter().any(|part| is_eight_bit(part.encoding()))
+}
+
+fn is_eight_bit(encoding: TransferEncoding) -> bool {
+    matches!(encoding, TransferEncoding::EightBit | TransferEncoding::Binary)
+}
+
+/// A part that nobody but its author may change.
+fn is_sealed(part: &Part) -> bool {
+    is_signed(part) || is_encrypted(part) || part.media().kind() == "message"
+}
+
+fn encode_parts(content: &Content, transport: Transport) -> Prepared {
+    let structure = content.structure();
+    let body = content.body();
+    let mut prepared = Prepared::default();
+    let mut plan = HeaderPlan::new(content);
+    let mut splices: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
+    let mut left_eight_bit = vec![false; structure.parts().len()];
+    // Children before their parents, so that a multipart knows what is left.
+    for (index, part) in structure.parts().iter().enumerate().rev() {
+        let (text, new_encoding) = match fate(structure, index, body, transport, &mut prepared.warnings) {
+            Fate::Keep => (None, None),
+            Fate::Left => {
+                left_eight_bit[index] = true;
+                (None, None)
+            }
+            Fate::Relabel if left_eight_bit[index] => (None, None),
+            Fate::Relabel => (None, Some(TransferEncoding::SevenBit)),
+            Fate::Recode(text, encoding) => (Some(text), encoding),
+        };
+        if let (true, Some(parent)) = (left_eight_bit[index], part.parent()) {
+            left_eight_bit[parent] = true;
+        }
+        if let Some(text) = text {
+            splices.push((part.body(), text));
+        }
+        match new_encoding {
+            Some(encoding) if index == 0 => {
+                plan.set("Content-Transfer-Encoding", format!(" {}", encoding.as_str()).into_bytes());
+            }
+            Some(encoding) => {
+                let header = parameter::relabel(&body[part.header()], None, Some(encoding));
+                splices.extend(header.map(|header| (part.header(), header)));
+            }
+            None => {}
+        }
+    }
+    prepared.warnings.reverse();
+    if !splices.is_empty() {
+        prepared.body = Some(replace_ranges(body, splices));
+        plan.remove_all("Content-Length");
+        plan.remove_all("Content-MD5");
+    }
+    prepared.headers = plan.into_edits();
+    prepared
+}
+
+enum Fate {
+    Keep,
+    /// It stays 8-bit though that is not safe.
+    Left,
+    /// Its label promises more than its bytes are.
+    Relabel,
+    Recode(Vec<u8>, Option<TransferEncoding>),
+}
+
+fn fate(structure: &Structure, index: usize, body: &[u8], transport: Transport, warnings: &mut Vec<Warning>) -> Fate {
+    let part = &structure.parts()[index];
+    let sealed = structure.is_within(index, is_sealed);
+    if !part.children().is_empty() {
+        let relabel = transport.seven_bit && !sealed && is_eight_bit(part.encoding());
+        return if relabel { Fate::Relabel } else { Fate::Keep };
+    }
+    let text = &body[part.body()];
+    let long = has_long_line(text);
+    let eight_bit = transport.seven_bit && !text.is_ascii();
+    if !long && !eight_bit {
+        let relabel = transport.seven_bit && !sealed && is_eight_bit(part.encoding());
+        return if relabel { Fate::Relabel } else { Fate::Keep };
+    }
+    let ambiguous = !structure.guesses().is_empty();
+    let editable = !sealed && !ambiguous;
+    match part.encoding() {
+        encoding if encoding.is_identity() && editable && part.media().kind() == "text" => {
+            Fate::Recode(codec::qp_encode(text, false), Some(TransferEncoding::QuotedPrintable))
+        }
+        TransferEncoding::Base64 if editable && text.is_ascii() => Fate::Recode(codec::base64_rewrap(text), None),
+        TransferEncoding::QuotedPrintable if editable => {
+            Fate::Recode(codec::qp_encode(&codec::qp_decode(text), false), None)
+        }
+        _ => {
+            let media_type = part.media().essence().to_owned();
+            if long {
+                warnings.push(Warning::LongLines { part: index, media_type: media_type.clone() });
+            }
+            if eight_bit {
+                warnings.push(Warning::EightBit { part: index, media_type });
+            }
+            if eight_bit || is_eight_bit(part.encoding()) { Fate::Left } else { Fate::Keep }
+        }
+    }
+}

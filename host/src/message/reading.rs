@@ -1,0 +1,226 @@
+//! What policies and editors ask of a message: decoded fields, the text, the
+//! attachments, and traits.
+//!
+//! Everything is worked out when it is asked for. Header questions never touch
+//! the body, lists of attachments decode nothing, and text is decoded only as
+//! far as it is wanted.
+
+use std::borrow::Cow;
+
+use mail_parser::{HeaderForm, HeaderValue};
+
+use super::{Charset, Content, Part, Structure, TransferEncoding};
+
+/// An address of the header and its decoded display name (RFC 5322, section
+/// 3.4). The address is as written: it need not be one that SMTP could take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Display name, decoded.
+    pub name: Option<String>,
+    /// Address without brackets.
+    pub address: String,
+}
+
+/// A part that is not the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Type and subtype, in lower case.
+    pub media_type: String,
+    /// File name, decoded.
+    pub name: Option<String>,
+    /// Bytes of its body as it is encoded in the message: for base64 about four
+    /// thirds of the file's.
+    pub size: u64,
+}
+
+impl Content {
+    /// The authors: all mailboxes of all `From` fields. There should be one such
+    /// field; where there are more, no reader agrees which counts, so that all
+    /// do.
+    pub fn author(&self) -> Vec<Mailbox> {
+        self.mailboxes("From")
+    }
+
+    /// All mailboxes of all fields of that name, groups flattened.
+    pub fn mailboxes(&self, name: &str) -> Vec<Mailbox> {
+        let mut mailboxes = Vec::new();
+        for field in self.fields_named(name) {
+            parse_mailboxes(self.value_of(field), &mut mailboxes);
+        }
+        mailboxes
+    }
+
+    /// The values of all fields of that name, in order: unfolded, and decoded
+    /// (RFC 2047).
+    pub fn header(&self, name: &str) -> Vec<String> {
+        self.fields_named(name).map(|field| decode_text(self.value_of(field))).collect()
+    }
+
+    /// The text that a reader sees first, as UTF-8 with the line ends it has, cut
+    /// at `limit` bytes on a character boundary. Plain text is preferred; HTML
+    /// is turned into text. No more of the body is decoded than that takes.
+    pub fn text(&self, limit: usize) -> Option<String> {
+        let structure = self.structure();
+        let part = first_text(structure, 0)?;
+        Some(part_text(self.body(), &structure.parts()[part], limit))
+    }
+
+    /// The parts that are not the text, in order. Nothing is decoded.
+    pub fn attachments(&self) -> Vec<Attachment> {
+        let structure = self.structure();
+        let text = first_text(structure, 0);
+        let parts = structure.parts().iter().enumerate();
+        parts
+            .filter(|(index, part)| part.is_attachment() && Some(*index) != text)
+            .map(|(_, part)| Attachment {
+                media_type: part.media().essence().to_owned(),
+                name: part.file_name().map(str::to_owned),
+                size: part.body().len() as u64,
+            })
+            .collect()
+    }
+
+    /// Whether the message has a trait: `signed`, `encrypted`, `report`,
+    /// `calendar`, `auto-generated`, `bulk`, `list`, `reply`, `tnef` or
+    /// `pgp-inline`. Names that are not known are false.
+    pub fn has_trait(&self, name: &str) -> bool {
+        let any = |condition: fn(&Part) -> bool| self.structure().parts().iter().any(condition);
+        match name {
+            "signed" => any(is_signed),
+            "encrypted" => any(is_encrypted),
+            "report" => any(|part| part.media().is("multipart/report")),
+            "calendar" => any(is_calendar),
+            "tnef" => any(is_tnef),
+            "auto-generated" => self.is_auto_generated(),
+            "bulk" => self.has_precedence(&["bulk", "junk"]),
+            "list" => {
+                self.count_named("List-Id") > 0
+                    || self.count_named("List-Post") > 0
+                    || self.has_precedence(&["list"])
+            }
+            "reply" => self.count_named("In-Reply-To") > 0 || self.count_named("References") > 0,
+            "pgp-inline" => self.text(PGP_WINDOW).is_some_and(|text| has_pgp_armour(text.as_bytes())),
+            _ => false,
+        }
+    }
+
+    /// `Auto-Submitted` with another value than `no` (RFC 3834, section 5).
+    fn is_auto_generated(&self) -> bool {
+        self.header("Auto-Submitted").iter().any(|value| {
+            let keyword = value.split([';', '(']).next().unwrap_or_default().trim();
+            !keyword.eq_ignore_ascii_case("no")
+        })
+    }
+
+    fn has_precedence(&self, names: &[&str]) -> bool {
+        let is_one = |value: &String| names.iter().any(|name| value.trim().eq_ignore_ascii_case(name));
+        self.header("Precedence").iter().any(is_one)
+    }
+}
+
+/// How far into a text PGP armour is looked for by `has_trait`: armour comes
+/// first, but for a greeting.
+const PGP_WINDOW: usize = 4096;
+
+/// Whether a line of the text begins inline PGP armour (RFC 4880, section 6.2).
+pub(crate) fn has_pgp_armour(text: &[u8]) -> bool {
+    ["-----BEGIN PGP MESSAGE-----", "-----BEGIN PGP SIGNED MESSAGE-----"].iter().any(|armour| {
+        memchr::memmem::find_iter(text, armour).any(|at| at == 0 || text[at - 1] == b'\n')
+    })
+}
+
+pub(crate) fn is_smime(part: &Part) -> bool {
+    part.media().is("application/pkcs7-mime") || part.media().is("application/x-pkcs7-mime")
+}
+
+pub(crate) fn is_signed(part: &Part) -> bool {
+    part.media().is("multipart/signed")
+        || (is_smime(part) && part.media().has_parameter("smime-type", "signed-data"))
+}
+
+pub(crate) fn is_encrypted(part: &Part) -> bool {
+    part.media().is("multipart/encrypted") || (is_smime(part) && !is_signed(part))
+}
+
+pub(crate) fn is_calendar(part: &Part) -> bool {
+    part.media().is("text/calendar") || part.media().is("application/ics")
+}
+
+pub(crate) fn is_tnef(part: &Part) -> bool {
+    part.media().is("application/ms-tnef") || part.media().is("application/vnd.ms-tnef")
+}
+
+/// Mailboxes of one field value, appended to `mailboxes`.
+pub(crate) fn parse_mailboxes(value: &[u8], mailboxes: &mut Vec<Mailbox>) {
+    let parsed = HeaderForm::Addresses.parse(value);
+    let Some(list) = parsed.value().as_address() else {
+        return;
+    };
+    mailboxes.extend(list.mailboxes().filter_map(|mailbox| {
+        Some(Mailbox {
+            name: mailbox.name().filter(|name| !name.is_empty()).map(str::to_owned),
+            address: mailbox.address().filter(|address| !address.is_empty())?.to_owned(),
+        })
+    }));
+}
+
+fn decode_text(value: &[u8]) -> String {
+    match HeaderForm::Text.parse(value).value() {
+        HeaderValue::Text(text) => text.to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The leaf whose text is seen first at or below a part.
+fn first_text(structure: &Structure, index: usize) -> Option<usize> {
+    let part = &structure.parts()[index];
+    if !part.is_multipart() {
+        let is_file = part.disposition().is_some_and(|disposition| disposition.kind == "attachment");
+        return (part.is_text() && !is_file).then_some(index);
+    }
+    if part.media().is("multipart/related") {
+        return structure.related_root(part).and_then(|root| first_text(structure, root));
+    }
+    let mut texts = part.children().iter().filter_map(|&child| first_text(structure, child));
+    if part.media().is("multipart/alternative") {
+        let found: Vec<usize> = texts.collect();
+        let plain = found.iter().find(|&&text| structure.parts()[text].media().is("text/plain"));
+        return plain.or(found.first()).copied();
+    }
+    texts.next()
+}
+
+fn part_text(body: &[u8], part: &Part, limit: usize) -> String {
+    let encoded = &body[part.body()];
+    let html = part.media().is("text/html");
+    // Few texts need more than this; where one does (markup, escapes), the next
+    // round takes four times as much.
+    let mut window = limit.saturating_mul(2).saturating_add(1024);
+    loop {
+        let whole = window >= encoded.len();
+        let decoded = decode_prefix(&encoded[..window.min(encoded.len())], part.encoding());
+        let label = part.media().parameter("charset");
+        let charset = Charset::for_label(label, &decoded).unwrap_or(Charset::Utf8);
+        let mut text = charset.decode_lossy(&decoded);
+        if html {
+            // A tag that the window cuts in two would be read as text.
+            let end = if whole { text.len() } else { text.rfind('<').unwrap_or(text.len()) };
+            text = Cow::Owned(mail_parser::html_to_text(&text[..end]));
+        }
+        if !whole && text.len() < limit.saturating_add(4) {
+            window = window.saturating_mul(4);
+            continue;
+        }
+        let mut text = text.into_owned();
+        text.truncate(text.floor_char_boundary(limit));
+        return text;
+    }
+}
+
+fn decode_prefix(encoded: &[u8], encoding: TransferEncoding) -> Cow<'_, [u8]> {
+    match encoding {
+        TransferEncoding::QuotedPrintable => mail_parser::Encoding::QuotedPrintable.decode(encoded),
+        TransferEncoding::Base64 => mail_parser::Encoding::Base64.decode(encoded),
+        _ => Cow::Borrowed(encoded),
+    }
+}

@@ -1,0 +1,181 @@
+//! The edits that carry a decision out: header, notices, wire safety, DKIM,
+//! envelope and route, in this order, so that nothing is changed after it was
+//! signed.
+
+use thiserror::Error;
+
+use super::generation::Generation;
+use super::outcome::Mark;
+use super::resolve::{Plan, Sides};
+use super::split;
+use crate::config::Relay;
+use crate::decision::Decision;
+use crate::edit::{self, Closed, Context, Edits, HeaderEdit, Notice, Settings, Stamp, Transport};
+use crate::message::{Content, Message, ReversePath};
+use crate::sign::{self, SignError, Signed};
+use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
+
+/// Why a decision could not be carried out.
+#[derive(Debug, Error)]
+pub enum CarryError {
+    /// The policy wants a signature that we have no key for.
+    #[error("there is no DKIM key for {0}: make one with `waxseal dkim new {0}`, publish its record, and restart")]
+    NoKey(String),
+    /// Signing failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl CarryError {
+    /// One word for counts and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoKey(_) => "no-key",
+            Self::Sign(_) => "signing",
+        }
+    }
+
+    /// Whether it lies in the message, so that no later try can succeed.
+    pub fn is_of_message(&self) -> bool {
+        matches!(self, Self::Sign(SignError::NoAuthor | SignError::SpaceBeforeColon(_)))
+    }
+}
+
+/// What is to be said to the MTA.
+pub(super) struct Carried {
+    pub(super) edits: Edits,
+    pub(super) marks: Vec<Mark>,
+    pub(super) author: Option<String>,
+    pub(super) signatures: Vec<Signed>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) reasons: Vec<String>,
+}
+
+pub(super) fn carry(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    plan: &Plan,
+) -> Result<Carried, CarryError> {
+    let mut reasons = Vec::new();
+    let relay = plan.relay.as_ref().and_then(|name| generation.config().relay(name.as_str()));
+    let mut edits = Edits {
+        headers: header_edits(generation, message, decision),
+        ..Edits::default()
+    };
+    let notices = insert_notices(generation, message, decision, &mut edits);
+    make_safe(generation, message, decision, relay, &mut edits, &mut reasons);
+    let edited = edits.apply(&message.content);
+    let signatures = sign(generation, message, decision, &edited)?;
+    let author = Content::new(edited).header("From").into_iter().next();
+    // Prepending reverses: the first signature shall stand first.
+    for signature in signatures.iter().rev() {
+        let value = signature.value.clone();
+        edits.headers.push(HeaderEdit::Prepend { name: "DKIM-Signature".into(), value });
+    }
+    edits.sender = (plan.return_path != message.envelope.sender).then(|| plan.return_path.clone());
+    edits.add_recipients.clone_from(&plan.copies);
+    let marks = route(generation, message, plan, relay, &mut edits);
+    Ok(Carried { edits, marks, author, signatures, notices, reasons })
+}
+
+fn header_edits(generation: &Generation, message: &Message, decision: &Decision) -> Vec<HeaderEdit> {
+    let stamp = Stamp {
+        hostname: &generation.config().hostname,
+        arrival: message.arrival,
+        queue_id: &message.envelope.queue_id,
+    };
+    edit::header_edits(&message.content, decision, &stamp)
+}
+
+fn insert_notices(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    edits: &mut Edits,
+) -> Vec<Notice> {
+    let editing = &generation.config().editing;
+    let closed = if editing.wrap { Closed::Wrap } else { Closed::Leave };
+    let context = Context {
+        null_sender: message.envelope.sender == ReversePath::Null,
+        settings: Settings {
+            closed,
+            encrypted: closed,
+            replies: editing.replies,
+            lists: editing.lists,
+        },
+    };
+    let inserted = edit::insert(&message.content, &context, &decision.disclaimers);
+    edits.headers.extend(inserted.headers);
+    edits.body = inserted.body;
+    inserted.notices
+}
+
+/// What a later hop would change would break the signature, so it is done here.
+fn make_safe(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    relay: Option<&Relay>,
+    edits: &mut Edits,
+    reasons: &mut Vec<String>,
+) {
+    let eight_bit = relay.map_or(generation.config().default_route.eight_bit, |relay| relay.eight_bit);
+    let transport = Transport {
+        seven_bit: !eight_bit,
+        signed: !decision.sign.is_empty(),
+    };
+    let body = edits.body.as_deref().unwrap_or(message.content.body());
+    if !transport.seven_bit && (!transport.signed || edit::is_safe(body, transport)) {
+        return;
+    }
+    let edited = Content::new(edits.apply(&message.content));
+    let prepared = edit::prepare(&edited, transport);
+    if prepared.body.is_some() {
+        edits.body = prepared.body;
+    }
+    edits.headers.extend(prepared.headers);
+    reasons.extend(prepared.warnings.iter().map(ToString::to_string));
+}
+
+fn sign(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    edited: &[u8],
+) -> Result<Vec<Signed>, CarryError> {
+    let mut keys = Vec::new();
+    for domain in &decision.sign {
+        match generation.keys().for_domain(domain) {
+            [] => return Err(CarryError::NoKey(domain.clone())),
+            of_domain => keys.extend_from_slice(of_domain),
+        }
+    }
+    Ok(sign::sign(edited, &keys, message.arrival)?)
+}
+
+/// Tells the MTA the route: straight to the relay, or by the split listener
+/// where some copies stay inside.
+fn route(
+    generation: &Generation,
+    message: &Message,
+    plan: &Plan,
+    relay: Option<&Relay>,
+    edits: &mut Edits,
+) -> Vec<Mark> {
+    let Some(relay) = relay else {
+        return Vec::new();
+    };
+    let destination = match (plan.sides, generation.split_smtpd()) {
+        (Sides::Both, Some(smtpd)) => {
+            let sealed = split::seal(generation, &relay.name, message);
+            edits.headers.push(HeaderEdit::Append {
+                name: SPLIT_FIELD.to_owned(),
+                value: format!(" {sealed}").into_bytes(),
+            });
+            relay::split_destination(smtpd)
+        }
+        _ => relay::destination(relay),
+    };
+    vec![Mark { name: ROUTE_FIELD, value: destination }]
+}

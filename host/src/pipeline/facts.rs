@@ -1,0 +1,47 @@
+//! Facts from what the host holds in memory.
+
+use std::sync::Arc;
+
+use jiff::{Timestamp, Zoned};
+
+use super::generation::Generation;
+use crate::policy::Facts;
+use crate::quota::{Day, Ledger, relay_counter};
+
+/// Facts for one message: tables and relays of its generation, counters of the
+/// ledger.
+pub(super) struct LiveFacts<L> {
+    generation: Arc<Generation>,
+    ledger: Arc<L>,
+    day: Day,
+    arrival: Timestamp,
+}
+
+impl<L: Ledger> LiveFacts<L> {
+    pub(super) fn new(generation: Arc<Generation>, ledger: Arc<L>, day: Day, arrival: Timestamp) -> Self {
+        Self { generation, ledger, day, arrival }
+    }
+}
+
+impl<L: Ledger> Facts for LiveFacts<L> {
+    fn now(&self) -> Zoned {
+        self.arrival.to_zoned(self.generation.config().time_zone.clone())
+    }
+
+    fn lookup(&self, table: &str, key: &str) -> Option<String> {
+        self.generation.tables().lookup(table, key).map(str::to_owned)
+    }
+
+    fn relay_usable(&self, name: &str) -> bool {
+        self.generation.config().relay(name).is_some()
+    }
+
+    fn relay_sent(&self, name: &str) -> u64 {
+        self.ledger.used(&self.day, &relay_counter(name))
+    }
+
+    /// A domain counts as authenticated when we hold a key to sign for it.
+    fn domain_authenticated(&self, name: &str) -> bool {
+        !self.generation.keys().for_domain(name).is_empty()
+    }
+}

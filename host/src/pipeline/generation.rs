@@ -1,0 +1,318 @@
+//! All that a message is decided with, as one value that never changes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::outcome::PolicyId;
+use super::tables::Tables;
+use crate::config::{Config, Domain, Mode, Problem, Severity, Source};
+use crate::policy::{LoadError, Policy, Reference, ReferenceKind, Sandbox, Seed, SettingsProblem};
+use crate::sign::{self, Algorithm, Keys};
+use crate::store::{Key, Secret};
+
+/// Keys derived from the host's secret, one for each purpose.
+pub struct Secrets {
+    /// Seeds of decisions.
+    pub(super) decisions: Key,
+    /// Return paths that cannot be forged.
+    pub(super) verp: Key,
+    /// Routes sealed for the split listener.
+    pub(super) split: Key,
+    /// Seed of what is baked into a policy.
+    bake: Seed,
+}
+
+impl Secrets {
+    /// Derives all keys from the host's secret.
+    pub fn new(secret: &Secret) -> Self {
+        Self {
+            decisions: secret.derive("decisions"),
+            verp: secret.derive("verp"),
+            split: secret.derive("split"),
+            bake: secret.derive("bake").tag(b"seed"),
+        }
+    }
+}
+
+/// Configuration, policy with its settings, tables, relays and keys of one
+/// moment. Taken once per message: a swap replaces the pointer to it.
+pub struct Generation {
+    config: Config,
+    policy: Policy,
+    keys: Keys,
+    tables: Tables,
+    secrets: Arc<Secrets>,
+}
+
+/// A generation, and what there is to say about it.
+pub struct Built {
+    /// Ready for service.
+    pub generation: Arc<Generation>,
+    /// What works, but perhaps not as meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl Generation {
+    /// Reads and checks everything that the configuration names, and loads the
+    /// policy. Missing DKIM keys are made where `dkim.generate` says so.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once (warnings among them), each with its place.
+    pub async fn build(
+        sandbox: &Sandbox,
+        config: Config,
+        secrets: Arc<Secrets>,
+        today: jiff::civil::Date,
+    ) -> Result<Built, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let tables = Tables::load(&config.tables, &config.source, &mut problems);
+        check_relays(&config, &mut problems);
+        check_listeners(&config, &mut problems);
+        let settings = read_settings(&config, &mut problems);
+        let loaded = match &settings {
+            Some(settings) => load_policy(sandbox, &config, settings, &secrets.bake, &mut problems).await,
+            None => None,
+        };
+        if let (Some(policy), Some(settings)) = (&loaded, &settings) {
+            let references = &policy.configured().references;
+            check_references(&config, &tables, references, settings, &mut problems);
+            if config.dkim.generate {
+                make_keys(&config, references, today, &mut problems);
+            }
+        }
+        let (keys, of_keys) = Keys::load(&config.dkim);
+        problems.extend(of_keys);
+        if let (Some(policy), Some(settings)) = (&loaded, &settings) {
+            check_keys(&keys, &policy.configured().references, settings, &mut problems);
+        }
+        let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+        match loaded {
+            Some(policy) if !failed => Ok(Built {
+                generation: Arc::new(Self { config, policy, keys, tables, secrets }),
+                warnings: problems,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The DKIM keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Where Postfix's smtpd for the split listener is, if there is one.
+    pub(super) fn split_smtpd(&self) -> Option<SocketAddr> {
+        self.config.listeners.iter().find_map(|listener| listener.smtpd)
+    }
+
+    /// Name, version and digest of the policy.
+    pub fn policy_id(&self) -> PolicyId {
+        let description = self.policy.description();
+        PolicyId {
+            name: description.name.clone(),
+            version: description.version.clone(),
+            digest: self.policy.digest().to_owned(),
+        }
+    }
+}
+
+fn read_settings(config: &Config, problems: &mut Vec<Problem>) -> Option<Source> {
+    let Some(path) = &config.policy.settings else {
+        return Some(Source { path: config.policy.file.clone(), text: "".into() });
+    };
+    match fs::read_to_string(path) {
+        Ok(text) => Some(Source { path: path.clone(), text: text.into() }),
+        Err(error) => {
+            let message = format!("the policy's settings {}: {error}", path.display());
+            let span = config.policy.settings_span.clone();
+            problems.push(config.source.problem(Severity::Error, span, message, None));
+            None
+        }
+    }
+}
+
+async fn load_policy(
+    sandbox: &Sandbox,
+    config: &Config,
+    settings: &Source,
+    seed: &Seed,
+    problems: &mut Vec<Problem>,
+) -> Option<Policy> {
+    let at_file = |message: String, expected: Option<String>| {
+        config.source.problem(Severity::Error, config.policy.file_span.clone(), message, expected)
+    };
+    let file = &config.policy.file;
+    let component = match fs::read(file) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let expected = "the policy's component; `make policies` builds those of this project";
+            problems.push(at_file(format!("{}: {error}", file.display()), Some(expected.into())));
+            return None;
+        }
+    };
+    match sandbox.load(component.into(), Arc::clone(&settings.text), seed).await {
+        Ok(policy) => {
+            let warnings = &policy.configured().warnings;
+            problems.extend(warnings.iter().map(|given| at_settings(settings, Severity::Warning, given)));
+            Some(policy)
+        }
+        Err(LoadError::Settings(given)) => {
+            problems.extend(given.iter().map(|given| at_settings(settings, Severity::Error, given)));
+            None
+        }
+        Err(error) => {
+            problems.push(at_file(format!("{}: {error}", file.display()), None));
+            None
+        }
+    }
+}
+
+fn at_settings(settings: &Source, severity: Severity, given: &SettingsProblem) -> Problem {
+    settings.problem(severity, given.span.clone(), given.message.clone(), given.expected.clone())
+}
+
+fn check_references(
+    config: &Config,
+    tables: &Tables,
+    references: &[Reference],
+    settings: &Source,
+    problems: &mut Vec<Problem>,
+) {
+    for reference in references {
+        let name = &reference.name;
+        let (known, message, expected) = match reference.kind {
+            ReferenceKind::Relay => {
+                let names: Vec<_> = config.relays.iter().map(|relay| relay.name.as_str()).collect();
+                let message = format!("there is no relay \"{name}\" in {}", config.source.path.display());
+                (config.relay(name).is_some(), message, one_of(&names))
+            }
+            ReferenceKind::Table => {
+                let names: Vec<_> = config.tables.iter().map(|table| table.name.as_str()).collect();
+                let message = format!("there is no table \"{name}\" in {}", config.source.path.display());
+                (tables.contains(name), message, one_of(&names))
+            }
+            ReferenceKind::DkimDomain => {
+                let message = format!("\"{name}\" is no domain name");
+                (name.parse::<Domain>().is_ok(), message, None)
+            }
+            ReferenceKind::Counter => continue,
+        };
+        if !known {
+            problems.push(settings.problem(Severity::Error, reference.span.clone(), message, expected));
+        }
+    }
+}
+
+fn one_of(names: &[&str]) -> Option<String> {
+    match names {
+        [] => None,
+        names => Some(format!("one of {}", names.join(", "))),
+    }
+}
+
+fn signing_domains(references: &[Reference]) -> BTreeSet<Domain> {
+    let domains = references.iter().filter(|reference| reference.kind == ReferenceKind::DkimDomain);
+    domains.filter_map(|reference| reference.name.parse().ok()).collect()
+}
+
+fn make_keys(
+    config: &Config,
+    references: &[Reference],
+    today: jiff::civil::Date,
+    problems: &mut Vec<Problem>,
+) {
+    let (present, _) = Keys::load(&config.dkim);
+    for domain in signing_domains(references) {
+        if !present.for_domain(domain.as_str()).is_empty() {
+            continue;
+        }
+        match sign::generate(&config.dkim, &domain, Algorithm::Rsa, None, today) {
+            Ok(made) => tracing::info!(
+                domain = domain.as_str(),
+                selector = made.key.selector(),
+                "made a DKIM key: publish its record (`waxseal dkim record {domain}`)"
+            ),
+            Err(error) => {
+                let message = format!("making a DKIM key for {domain}: {error}");
+                problems.push(Problem::of_file(&config.dkim.keys, message, None));
+            }
+        }
+    }
+}
+
+fn check_keys(keys: &Keys, references: &[Reference], settings: &Source, problems: &mut Vec<Problem>) {
+    let mut told = BTreeSet::new();
+    for reference in references.iter().filter(|reference| reference.kind == ReferenceKind::DkimDomain) {
+        let name = &reference.name;
+        if keys.for_domain(name).is_empty() && told.insert(name) {
+            let message = format!("there is no DKIM key for {name}");
+            let expected = format!("a key: `waxseal dkim new {name}` makes one");
+            let span = reference.span.clone();
+            let problem = settings.problem(Severity::Error, span, message, Some(expected));
+            problems.push(Problem { missing_key: true, ..problem });
+        }
+    }
+}
+
+fn check_relays(config: &Config, problems: &mut Vec<Problem>) {
+    for relay in &config.relays {
+        let Some(login) = &relay.login else {
+            continue;
+        };
+        if let Err(error) = crate::private::read(&login.password_file) {
+            let message = format!("relay \"{}\": {error}", relay.name);
+            problems.push(config.source.problem(Severity::Error, relay.span.clone(), message, None));
+        }
+        if relay.security == crate::config::Security::None {
+            let message = format!("relay \"{}\" gets its password over a connection without TLS", relay.name);
+            problems.push(config.source.problem(Severity::Warning, relay.span.clone(), message, None));
+        }
+    }
+}
+
+fn check_listeners(config: &Config, problems: &mut Vec<Problem>) {
+    let path: &Path = &config.source.path;
+    let split = config.listeners.iter().filter(|listener| listener.mode == Mode::Split).count();
+    let mut warn = |message: &str, expected: &str| {
+        let mut problem = Problem::of_file(path, message, Some(expected.to_owned()));
+        problem.severity = Severity::Warning;
+        problems.push(problem);
+    };
+    if split > 1 {
+        warn("there are several listeners of mode \"split\"; the first is used", "one");
+    }
+    if split == 0 && !config.relays.is_empty() && !config.inside.is_empty() {
+        warn(
+            "messages with recipients inside and outside will not be relayed",
+            "a [[listener]] of mode \"split\"",
+        );
+    }
+    if !config.relays.is_empty() && config.inside.is_empty() {
+        warn(
+            "no domain stays inside: mail for local domains would be relayed too",
+            "`inside`, a list of the domains that this server delivers itself",
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! decide → resolve → edit, in one place.
+//!
+//! Every front (the milter, `waxseal try`, embedding) calls
+//! [`Pipeline::process`], so that a trial shows what production does. Deciding
+//! and editing do no I/O; resolving asks the ledger, whose live form may wait
+//! for its store.
+//!
+//! A message is processed with one [`Generation`] from beginning to end,
+//! whatever is swapped meanwhile.
+
+mod carry;
+mod direction;
+mod facts;
+mod generation;
+mod outcome;
+mod resolve;
+mod split;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::config::OnError;
+use crate::decision::{Decision, Reply, Verdict};
+use crate::message::Message;
+use crate::policy::{LogLevel, LogLine, Seed};
+use crate::quota::{Day, Ledger};
+use crate::store::Key;
+
+pub use carry::CarryError;
+pub use direction::{Direction, Passing};
+pub use generation::{Built, Generation, Secrets};
+pub use outcome::{Failure, Mark, Outcome, PolicyId};
+pub use resolve::ResolveError;
+pub use split::{Forged, Returned};
+
+use facts::LiveFacts;
+use resolve::Resolved;
+
+/// Processes messages with a ledger of its own: live for the daemon, dry for
+/// trials.
+pub struct Pipeline<L> {
+    ledger: Arc<L>,
+}
+
+impl<L: Ledger> Pipeline<L> {
+    /// A pipeline that charges to `ledger`.
+    pub fn new(ledger: Arc<L>) -> Self {
+        Self { ledger }
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Arc<L> {
+        &self.ledger
+    }
+
+    /// Decides on an outgoing message and works out what has to be done for
+    /// the decision. Never fails: what goes wrong costs the message what the
+    /// administrator set (`policy.on-error`), and is told in
+    /// [`Outcome::failure`].
+    pub async fn process(&self, generation: &Arc<Generation>, message: Arc<Message>) -> Outcome {
+        let day = Day::of(message.arrival, &generation.config().time_zone);
+        let facts = LiveFacts::new(
+            Arc::clone(generation),
+            Arc::clone(&self.ledger),
+            day.clone(),
+            message.arrival,
+        );
+        let seed = seed(&generation.secrets().decisions, &message);
+        let decided = generation.policy().decide(Arc::clone(&message), Arc::new(facts), seed).await;
+        tell(&decided.log, &message, generation);
+        let decision = match decided.decision {
+            Ok(decision) => decision,
+            Err(error) => return failed(generation, &message, Failure::Policy(error)),
+        };
+        if !matches!(decision.verdict, Verdict::Accept | Verdict::Hold(_)) {
+            return Outcome::refused(generation, &message, decision);
+        }
+        let resolved = match resolve::resolve(generation, &message, &decision, &day, &*self.ledger).await {
+            Ok(Resolved::Room(plan)) => plan,
+            Ok(Resolved::Full { verdict, reason }) => {
+                let mut decision = Decision { verdict, ..decision };
+                decision.reasons.push(reason);
+                return Outcome::refused(generation, &message, decision);
+            }
+            Err(error) => return failed(generation, &message, Failure::Resolve(error)),
+        };
+        match carry::carry(generation, &message, &decision, &resolved) {
+            Ok(carried) => Outcome::done(generation, decision, resolved, carried),
+            Err(error) => {
+                if let Some(receipt) = resolved.receipt {
+                    self.ledger.refund(receipt);
+                }
+                failed(generation, &message, Failure::Carry(error))
+            }
+        }
+    }
+}
+
+/// The message's random seed: from a secret, so that no sender can choose hash
+/// collisions; and from the message alone, so that a decision can be repeated.
+fn seed(secret: &Key, message: &Message) -> Seed {
+    let arrival = message.arrival.as_nanosecond();
+    secret.tag(format!("{} {arrival}", message.envelope.queue_id).as_bytes())
+}
+
+/// The policy's own log, with the queue id.
+fn tell(lines: &[LogLine], message: &Message, generation: &Generation) {
+    let queue_id = message.envelope.queue_id.as_str();
+    let policy = generation.policy().description().name.as_str();
+    for line in lines {
+        let text = line.text.as_str();
+        match line.level {
+            LogLevel::Debug => tracing::debug!(queue_id, policy, "{text}"),
+            LogLevel::Info => tracing::info!(queue_id, policy, "{text}"),
+            LogLevel::Warn => tracing::warn!(queue_id, policy, "{text}"),
+            LogLevel::Error => tracing::error!(queue_id, policy, "{text}"),
+        }
+    }
+}
+
+/// What becomes of a message that could not be processed.
+fn failed(generation: &Arc<Generation>, message: &Message, failure: Failure) -> Outcome {
+    let queue_id = message.envelope.queue_id.as_str();
+    let listener = message.envelope.listener.as_str();
+    let verdict = match (failure.is_of_message(), generation.config().policy.on_error) {
+        // The message itself cannot be sent as it must be; trying again will
+        // not mend it.
+        (true, _) => Verdict::Reject(Reply {
+            code: 554,
+            enhanced: "5.6.0".to_owned(),
+            text: format!("this message cannot be sent: {failure}"),
+        }),
+        (false, OnError::Accept) => Verdict::Accept,
+        (false, OnError::Defer) => Verdict::Defer(Reply {
+            code: 451,
+            enhanced: "4.7.1".to_owned(),
+            text: "Service unavailable - try again later".to_owned(),
+        }),
+        (false, OnError::Reject) => Verdict::Reject(Reply {
+            code: 554,
+            enhanced: "5.7.1".to_owned(),
+            text: "this message was refused by a local policy that failed".to_owned(),
+        }),
+    };
+    let kind = failure.kind();
+    tracing::error!(queue_id, listener, kind, "no decision could be carried out: {failure}");
+    Outcome::failed(generation, message, verdict, failure)
+}

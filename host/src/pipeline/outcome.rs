@@ -1,0 +1,181 @@
+//! What came of processing a message.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::carry::{CarryError, Carried};
+use super::generation::Generation;
+use super::resolve::{Plan, ResolveError};
+use crate::config::RelayName;
+use crate::decision::{Charge, Decision, HeaderField, Verdict};
+use crate::edit::{Edits, Notice};
+use crate::message::{Address, Message, ReversePath};
+use crate::policy::PolicyError;
+use crate::quota::Receipt;
+use crate::sign::Signed;
+
+/// A header field for the MTA's eyes: added and taken out again in one reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Field name.
+    pub name: &'static str,
+    /// Value without leading space.
+    pub value: String,
+}
+
+/// Which policy decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PolicyId {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of the component, hexadecimal.
+    pub digest: String,
+}
+
+/// Why a decision could not be taken or carried out.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The policy failed.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// The edits could not be made.
+    #[error(transparent)]
+    Carry(#[from] CarryError),
+}
+
+impl Failure {
+    /// One word for counts and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Policy(error) => error.kind(),
+            Self::Resolve(_) => "ledger",
+            Self::Carry(error) => error.kind(),
+        }
+    }
+
+    /// Whether it lies in the message, so that no later try can succeed.
+    pub fn is_of_message(&self) -> bool {
+        matches!(self, Self::Carry(error) if error.is_of_message())
+    }
+}
+
+/// What is to be done with a message, and why.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// The relay it goes by; none is the default route.
+    pub relay: Option<RelayName>,
+    /// Relays that come next, in order, before the default route.
+    pub fallbacks: Vec<RelayName>,
+    /// The envelope sender it leaves with.
+    pub return_path: ReversePath,
+    /// `From` as it will be sent, decoded.
+    pub author: Option<String>,
+    /// Signatures made.
+    pub signatures: Vec<Signed>,
+    /// What became of each notice.
+    pub notices: Vec<Notice>,
+    /// Addresses that get a copy.
+    pub copies: Vec<Address>,
+    /// What was charged.
+    pub charges: Vec<Charge>,
+    /// Names and values for logs.
+    pub labels: Vec<HeaderField>,
+    /// Why, for people: the policy's reasons and then the host's.
+    pub reasons: Vec<String>,
+    /// Who decided.
+    pub policy: PolicyId,
+    /// What is changed on the message.
+    pub edits: Edits,
+    /// What the MTA is told.
+    pub marks: Vec<Mark>,
+    /// For giving back what was charged.
+    pub receipt: Option<Receipt>,
+    /// Why there is no decision.
+    pub failure: Option<Failure>,
+}
+
+impl Outcome {
+    fn bare(generation: &Arc<Generation>, verdict: Verdict, return_path: ReversePath) -> Self {
+        Self {
+            verdict,
+            relay: None,
+            fallbacks: Vec::new(),
+            return_path,
+            author: None,
+            signatures: Vec::new(),
+            notices: Vec::new(),
+            copies: Vec::new(),
+            charges: Vec::new(),
+            labels: Vec::new(),
+            reasons: Vec::new(),
+            policy: generation.policy_id(),
+            edits: Edits::default(),
+            marks: Vec::new(),
+            receipt: None,
+            failure: None,
+        }
+    }
+
+    pub(super) fn failed(
+        generation: &Arc<Generation>,
+        message: &Message,
+        verdict: Verdict,
+        failure: Failure,
+    ) -> Self {
+        Self {
+            author: author(message),
+            reasons: vec![failure.to_string()],
+            failure: Some(failure),
+            ..Self::bare(generation, verdict, message.envelope.sender.clone())
+        }
+    }
+
+    /// The policy, or a full counter, does not let the message go.
+    pub(super) fn refused(generation: &Arc<Generation>, message: &Message, decision: Decision) -> Self {
+        Self {
+            author: author(message),
+            labels: decision.labels,
+            reasons: decision.reasons,
+            ..Self::bare(generation, decision.verdict, message.envelope.sender.clone())
+        }
+    }
+
+    pub(super) fn done(
+        generation: &Arc<Generation>,
+        decision: Decision,
+        plan: Plan,
+        carried: Carried,
+    ) -> Self {
+        let mut reasons = decision.reasons;
+        reasons.extend(plan.reasons);
+        reasons.extend(carried.reasons);
+        Self {
+            relay: plan.relay,
+            fallbacks: plan.fallbacks,
+            author: carried.author,
+            signatures: carried.signatures,
+            notices: carried.notices,
+            copies: carried.edits.add_recipients.clone(),
+            charges: plan.charges,
+            labels: decision.labels,
+            reasons,
+            edits: carried.edits,
+            marks: carried.marks,
+            receipt: plan.receipt,
+            ..Self::bare(generation, decision.verdict, plan.return_path)
+        }
+    }
+}
+
+fn author(message: &Message) -> Option<String> {
+    message.content.header("From").into_iter().next()
+}

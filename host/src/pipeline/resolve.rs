@@ -1,0 +1,253 @@
+//! From what a policy decided to what will be done: which relay has room, what
+//! is charged, which return path the message leaves with.
+
+use thiserror::Error;
+
+use super::generation::Generation;
+use crate::config::{Relay, RelayName};
+use crate::decision::{Charge, Decision, Hop, Reply, ReturnPathChoice, Unit, Verdict, WhenFull};
+use crate::message::{Address, Message, ReversePath};
+use crate::quota::{self, ChargeError, Day, Draw, Ledger, Receipt, relay_counter};
+use crate::store::verp::{self, VerpError};
+
+/// Why a decision could not be resolved.
+#[derive(Debug, Error)]
+pub enum ResolveError {
+    /// Nothing can be counted.
+    #[error(transparent)]
+    Ledger(ChargeError),
+    /// No return path of ours can be made.
+    #[error("the return path: {0}")]
+    ReturnPath(#[from] VerpError),
+    /// The route came to an end without an end. Does not happen: the default
+    /// route ends every list.
+    #[error("no route was tried")]
+    NoRoute,
+}
+
+/// What was found.
+pub(super) enum Resolved {
+    /// There is room.
+    Room(Plan),
+    /// A counter that is not a relay's is full.
+    Full { verdict: Verdict, reason: String },
+}
+
+/// A decision with its names looked up and its counters charged.
+pub(super) struct Plan {
+    pub(super) relay: Option<RelayName>,
+    pub(super) fallbacks: Vec<RelayName>,
+    pub(super) sides: Sides,
+    pub(super) return_path: ReversePath,
+    /// Copies that are not recipients already.
+    pub(super) copies: Vec<Address>,
+    pub(super) charges: Vec<Charge>,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) reasons: Vec<String>,
+}
+
+/// On which sides of our border the recipients are, copies included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sides {
+    Inside,
+    Outside,
+    Both,
+}
+
+pub(super) async fn resolve<L: Ledger>(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    day: &Day,
+    ledger: &L,
+) -> Result<Resolved, ResolveError> {
+    let copies = new_copies(message, decision);
+    let sides = sides(generation, message, &copies);
+    let mut reasons = Vec::new();
+    let hops = usable(generation, decision, sides, &mut reasons);
+    for (at, candidate) in hops.iter().map(Some).chain([None]).enumerate() {
+        let charges = charges(generation, decision, candidate.map(|(_, relay)| *relay), sides);
+        let hop = candidate.map(|(hop, _)| *hop);
+        match ledger.charge(day, &draws(&charges, message)).await {
+            Ok(receipt) => {
+                let return_path = match return_path(generation, message, decision, hop, &mut reasons) {
+                    Ok(path) => path,
+                    Err(error) => {
+                        ledger.refund(receipt);
+                        return Err(error.into());
+                    }
+                };
+                let plan = Plan {
+                    relay: candidate.map(|(_, relay)| relay.name.clone()),
+                    fallbacks: hops.iter().skip(at + 1).map(|(_, relay)| relay.name.clone()).collect(),
+                    sides,
+                    return_path,
+                    copies,
+                    charges,
+                    receipt: Some(receipt),
+                    reasons,
+                };
+                return Ok(Resolved::Room(plan));
+            }
+            Err(ChargeError::Full { counter, maximum, starts_afresh }) => {
+                if let Some((_, relay)) = candidate
+                    && counter == relay_counter(relay.name.as_str())
+                {
+                    let why = format!("relay {} has reached its maximum of {maximum} today", relay.name);
+                    reasons.push(why);
+                    continue;
+                }
+                return Ok(full(generation, decision, &counter, maximum, starts_afresh));
+            }
+            Err(error) => return Err(ResolveError::Ledger(error)),
+        }
+    }
+    Err(ResolveError::NoRoute)
+}
+
+fn new_copies(message: &Message, decision: &Decision) -> Vec<Address> {
+    let mut copies: Vec<Address> = Vec::new();
+    for copy in &decision.copies {
+        // The MTA delivers twice to a recipient that is added again.
+        let known = message.envelope.recipients.iter().any(|recipient| recipient.address == *copy);
+        if !known && !copies.contains(copy) {
+            copies.push(copy.clone());
+        }
+    }
+    copies
+}
+
+fn sides(generation: &Generation, message: &Message, copies: &[Address]) -> Sides {
+    let recipients = message.envelope.recipients.iter().map(|recipient| recipient.inside);
+    let copies = copies.iter().map(|copy| generation.config().is_inside(copy));
+    let (inside, outside): (Vec<bool>, Vec<bool>) = recipients.chain(copies).partition(|&inside| inside);
+    match (inside.is_empty(), outside.is_empty()) {
+        (false, true) => Sides::Inside,
+        (false, false) => Sides::Both,
+        _ => Sides::Outside,
+    }
+}
+
+/// The relays of the route that can be used for this message.
+fn usable<'a>(
+    generation: &'a Generation,
+    decision: &'a Decision,
+    sides: Sides,
+    reasons: &mut Vec<String>,
+) -> Vec<(&'a Hop, &'a Relay)> {
+    if decision.route.is_empty() {
+        return Vec::new();
+    }
+    if sides == Sides::Inside {
+        reasons.push("all recipients are inside: no relay".to_owned());
+        return Vec::new();
+    }
+    if sides == Sides::Both && generation.split_smtpd().is_none() {
+        let why = "recipients inside and outside, and no listener of mode \"split\": default route";
+        reasons.push(why.to_owned());
+        return Vec::new();
+    }
+    let mut hops = Vec::new();
+    for hop in &decision.route {
+        match generation.config().relay(&hop.relay) {
+            Some(relay) => hops.push((hop, relay)),
+            None => reasons.push(format!("there is no relay \"{}\": passed over", hop.relay)),
+        }
+    }
+    hops
+}
+
+fn charges(generation: &Generation, decision: &Decision, relay: Option<&Relay>, sides: Sides) -> Vec<Charge> {
+    let mut charges = decision.charges.clone();
+    let default_route = &generation.config().default_route;
+    let message = |counter, maximum, full| Charge { counter, unit: Unit::Message, maximum, full };
+    match relay {
+        Some(relay) => {
+            let counter = relay_counter(relay.name.as_str());
+            charges.push(message(counter, relay.daily_maximum, WhenFull::Defer));
+        }
+        None if sides != Sides::Inside => {
+            let counter = quota::DEFAULT_ROUTE.to_owned();
+            charges.push(message(counter, default_route.daily_maximum, default_route.when_full));
+        }
+        None => {}
+    }
+    charges
+}
+
+fn draws(charges: &[Charge], message: &Message) -> Vec<Draw> {
+    let recipients = message.envelope.recipients.len() as u64;
+    let draw = |charge: &Charge| Draw {
+        counter: charge.counter.clone(),
+        amount: match charge.unit {
+            Unit::Message => 1,
+            Unit::Recipient => recipients,
+        },
+        maximum: charge.maximum,
+    };
+    charges.iter().map(draw).collect()
+}
+
+/// A maximum that no other route gets round (R11).
+fn full(
+    generation: &Generation,
+    decision: &Decision,
+    counter: &str,
+    maximum: u64,
+    starts_afresh: jiff::Timestamp,
+) -> Resolved {
+    let when_full = match decision.charges.iter().find(|charge| charge.counter == counter) {
+        Some(charge) => charge.full,
+        None => generation.config().default_route.when_full,
+    };
+    let zone = generation.config().time_zone.clone();
+    let afresh = starts_afresh.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
+    let counter: String = counter.chars().filter(char::is_ascii).take(100).collect();
+    let text = format!("the daily maximum of {maximum} for {counter} is reached; it starts afresh at {afresh}");
+    let verdict = match when_full {
+        WhenFull::Defer => Verdict::Defer(Reply {
+            code: 452,
+            enhanced: "4.7.1".to_owned(),
+            text: text.clone(),
+        }),
+        WhenFull::Reject => Verdict::Reject(Reply {
+            code: 552,
+            enhanced: "5.7.1".to_owned(),
+            text: text.clone(),
+        }),
+    };
+    Resolved::Full { verdict, reason: text }
+}
+
+fn return_path(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    hop: Option<&Hop>,
+    reasons: &mut Vec<String>,
+) -> Result<ReversePath, VerpError> {
+    let envelope = &message.envelope;
+    if envelope.sender == ReversePath::Null {
+        return Ok(ReversePath::Null);
+    }
+    let own = hop.and_then(|hop| hop.return_path.as_ref());
+    let path = match own.unwrap_or(&decision.return_path) {
+        ReturnPathChoice::Keep => envelope.sender.clone(),
+        ReturnPathChoice::Address(address) => ReversePath::Address(address.clone()),
+        ReturnPathChoice::Verp(domain) => {
+            let key = &generation.secrets().verp;
+            ReversePath::Address(verp::address(key, domain, &envelope.queue_id, message.arrival)?)
+        }
+        ReturnPathChoice::Author => {
+            let author = message.content.author().into_iter().next();
+            match author.and_then(|author| Address::parse(&author.address).ok()) {
+                Some(address) => ReversePath::Address(address),
+                None => {
+                    reasons.push("no author can be read: the return path is kept".to_owned());
+                    envelope.sender.clone()
+                }
+            }
+        }
+    };
+    Ok(path)
+}

@@ -1,0 +1,75 @@
+//! Lookup tables, held in memory.
+
+use std::collections::HashMap;
+use std::fs;
+
+use crate::config::{self, Problem, Severity, Source};
+
+/// All lookup tables of a generation.
+#[derive(Debug, Default)]
+pub(super) struct Tables(HashMap<String, HashMap<String, String>>);
+
+impl Tables {
+    /// Reads the tables that the configuration names: lines of a key and a
+    /// value with white space between; `#` begins a comment line.
+    pub(super) fn load(tables: &[config::Table], source: &Source, problems: &mut Vec<Problem>) -> Self {
+        let mut loaded = HashMap::new();
+        for table in tables {
+            let text = match fs::read_to_string(&table.file) {
+                Ok(text) => text,
+                Err(error) => {
+                    let message = format!("table \"{}\": {}: {error}", table.name, table.file.display());
+                    problems.push(source.problem(Severity::Error, table.span.clone(), message, None));
+                    continue;
+                }
+            };
+            let file = Source { path: table.file.clone(), text: text.into() };
+            loaded.insert(table.name.clone(), read(&file, problems));
+        }
+        Self(loaded)
+    }
+
+    /// The value of a key; keys are compared as they stand.
+    pub(super) fn lookup(&self, table: &str, key: &str) -> Option<&str> {
+        self.0.get(table)?.get(key).map(String::as_str)
+    }
+
+    pub(super) fn contains(&self, table: &str) -> bool {
+        self.0.contains_key(table)
+    }
+}
+
+fn read(file: &Source, problems: &mut Vec<Problem>) -> HashMap<String, String> {
+    let mut entries = HashMap::new();
+    let mut offset = 0;
+    for line in file.text.split_inclusive('\n') {
+        let span = offset..offset + line.trim_end().len();
+        offset += line.len();
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        if entries.insert(key.to_owned(), value.trim().to_owned()).is_some() {
+            let message = format!("the key \"{key}\" stands here twice");
+            problems.push(file.problem(Severity::Error, span, message, None));
+        }
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_lines_of_key_and_value() {
+        let text = "# who\nann@acme.test  gold  customer\n\nbob@acme.test\nann@acme.test x\n";
+        let file = Source { path: "vips".into(), text: text.into() };
+        let mut problems = Vec::new();
+        let entries = read(&file, &mut problems);
+        assert_eq!(entries.get("bob@acme.test").map(String::as_str), Some(""));
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].line, Some(5));
+    }
+}

@@ -1,0 +1,129 @@
+//! Numbers of the sandbox that are not the administrator's to set, each with
+//! the reason for its value, and the limit on memory.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// How often the epoch moves: a guest that computes for longer gives its worker
+/// thread back to others this often. Short enough that four looping guests on
+/// two cores hold up an innocent decision by milliseconds, long enough that the
+/// thread that moves it costs nothing.
+pub(super) const EPOCH_TICK: Duration = Duration::from_millis(5);
+
+/// Bytes that wasmtime may copy out of a guest in one call (its "hostcall
+/// fuel"). A decision is a few kilobytes; 20,000 strings that share one
+/// megabyte would otherwise become 166 MB here.
+pub(super) const BYTES_FROM_GUEST: usize = 1 << 20;
+
+/// Bytes that one decision may have copied into the guest: texts, header
+/// values, looked-up values. More than the largest sensible text, less than
+/// what would make the copying itself a load.
+pub(super) const BYTES_TO_GUEST: usize = 16 << 20;
+
+/// Handles that a guest can hold at one time. WASI's own streams and pollables
+/// are all it has a use for.
+pub(super) const HANDLES: usize = 64;
+
+/// Bytes of log that one decision may write, all lines together; what is more
+/// is dropped and its amount told.
+pub(super) const LOG_BYTES: usize = 16 << 10;
+
+/// Lines of log that one decision may write.
+pub(super) const LOG_LINES: usize = 64;
+
+/// Memory that stays mapped in a slot after use, and is cleared instead of
+/// given back to the kernel. With `pagemap_scan` only pages that were written
+/// are cleared, so that a large value costs nothing; without, clearing more
+/// than a few pages costs more than the page faults it saves.
+pub(super) const KEEP_RESIDENT_WITH_SCAN: usize = 1 << 20;
+
+/// The same where the kernel has no `PAGEMAP_SCAN` (before Linux 6.7).
+pub(super) const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
+
+/// Table elements of one instance: Python needs some 25,000.
+pub(super) const TABLE_ELEMENTS: usize = 30_000;
+
+/// Core instances, memories and tables of one component: what
+/// `componentize-py` makes, with room.
+pub(super) const CORE_INSTANCES: u32 = 40;
+
+/// Slots that keep the image of a policy after use. Each pins the memory image
+/// of the version it served last, so few: a swap would otherwise keep old
+/// versions alive.
+pub(super) const WARM_SLOTS: u32 = 16;
+
+/// Instructions (fuel) for `describe` and `configure`, which run once per load
+/// and may read a settings file of thousands of domains.
+pub(super) const SETUP_INSTRUCTIONS: u64 = 20_000_000_000;
+
+/// Wall clock for `describe` and `configure`.
+pub(super) const SETUP_TIME: Duration = Duration::from_secs(20);
+
+/// Counts all memories of an instance together (wasmtime's own `StoreLimits`
+/// looks at each alone) and remembers that one was refused, so that the trap
+/// that follows can be told for what it is.
+#[derive(Debug)]
+pub(super) struct MemoryLimit {
+    maximum: usize,
+    in_use: usize,
+    /// A growth was refused.
+    pub(super) refused: bool,
+}
+
+impl MemoryLimit {
+    pub(super) fn new(maximum: usize) -> Self {
+        Self {
+            maximum,
+            in_use: 0,
+            refused: false,
+        }
+    }
+
+    /// Bytes of linear memory, all memories together.
+    pub(super) fn in_use(&self) -> usize {
+        self.in_use
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.in_use - current.min(self.in_use) + desired;
+        let allowed = total <= self.maximum && maximum.is_none_or(|maximum| desired <= maximum);
+        if allowed {
+            self.in_use = total;
+        } else {
+            self.refused = true;
+        }
+        Ok(allowed)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_are_counted_together() {
+        let mut limit = MemoryLimit::new(100);
+        assert!(limit.memory_growing(0, 60, None).expect("first"));
+        assert!(!limit.memory_growing(0, 60, None).expect("second"));
+        assert!(limit.refused);
+        assert!(limit.memory_growing(60, 100, None).expect("growth"));
+        assert_eq!(limit.in_use(), 100);
+    }
+}

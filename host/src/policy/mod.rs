@@ -1,0 +1,214 @@
+//! Policies as WebAssembly components: loading them, and calling them in a
+//! sandbox.
+//!
+//! A fresh instance decides each message, so that no state leaks from one to
+//! the next and a trap poisons nothing. What a policy may see is its world and
+//! nothing else: a WASI is linked in which everything is denied but a clock
+//! fixed at the message's arrival, a random source seeded for the message, and
+//! a stderr that ends in our log. Wall clock, instructions, memory, handles and
+//! data moved are bounded; each bound is an error of its own
+//! ([`PolicyError`]).
+
+mod bake;
+mod bindings;
+mod convert;
+mod engine;
+mod error;
+mod facts;
+mod host;
+mod limits;
+mod load;
+mod run;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use tokio::sync::Semaphore;
+use wasmtime::component::Resource;
+
+use crate::decision::Decision;
+use crate::message::Message;
+
+pub use engine::Limits;
+pub use error::{LoadError, PolicyError, SettingsProblem};
+pub use facts::Facts;
+pub use load::{Configured, Description, Reference, ReferenceKind};
+pub use state::{LogLevel, LogLine, Seed};
+
+/// The engines and limits that policies are loaded into. One serves a whole
+/// process; cloning it is cheap.
+#[derive(Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engines: engine::Engines,
+    limits: Limits,
+    /// An exhausted pool is an error and not a wait, so decisions wait here.
+    turns: Semaphore,
+}
+
+impl Sandbox {
+    /// Makes the engines. Address space for all slots is reserved here.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not give that address space.
+    pub fn new(limits: Limits) -> Result<Self, LoadError> {
+        let inner = Inner {
+            engines: engine::Engines::new(&limits)?,
+            turns: Semaphore::new(limits.decisions as usize),
+            limits,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Loads a component: compiles it, asks it to describe itself, gives it its
+    /// settings and bakes them in. `secret` seeds the randomness that is baked
+    /// in with the settings.
+    ///
+    /// Compiling takes a tenth of a second to several seconds of all cores: it
+    /// is done on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no component of our world, or the policy does not take
+    /// its settings.
+    pub async fn load(
+        &self,
+        component: Arc<[u8]>,
+        settings: Arc<str>,
+        secret: &Seed,
+    ) -> Result<Policy, LoadError> {
+        let digest = digest(&SHA256, &component);
+        let mut seed = *secret;
+        seed.iter_mut().zip(digest.as_ref()).for_each(|(byte, digest)| *byte ^= digest);
+        let sandbox = self.clone();
+        let given = Arc::clone(&settings);
+        let runtime = tokio::runtime::Handle::current();
+        let loading = tokio::task::spawn_blocking(move || {
+            let engines = &sandbox.inner.engines;
+            let memory = sandbox.inner.limits.memory;
+            runtime.block_on(load::load(engines, &component, &given, seed, memory))
+        });
+        let loaded = loading.await.map_err(|error| LoadError::Engine(error.to_string()))??;
+        Ok(Policy {
+            sandbox: self.clone(),
+            digest: HEXLOWER.encode(digest.as_ref()),
+            settings: (!loaded.baked).then_some(settings),
+            description: loaded.description,
+            configured: loaded.configured,
+            pre: loaded.pre,
+        })
+    }
+}
+
+/// A policy that can be called: one version of a component with one version of
+/// its settings.
+pub struct Policy {
+    sandbox: Sandbox,
+    pre: bindings::PolicyPre<state::State>,
+    description: Description,
+    configured: Configured,
+    digest: String,
+    /// Where the settings could not be baked in.
+    settings: Option<load::Settings>,
+}
+
+/// A decision, and what it took.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The decision, or why there is none.
+    pub decision: Result<Decision, PolicyError>,
+    /// What the policy wrote to its log, panic text included.
+    pub log: Vec<LogLine>,
+    /// Instructions executed (fuel).
+    pub instructions: u64,
+    /// Bytes of linear memory at the end.
+    pub memory: usize,
+}
+
+impl Policy {
+    /// What the policy says about itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// What came of reading its settings.
+    pub fn configured(&self) -> &Configured {
+        &self.configured
+    }
+
+    /// SHA-256 of the component's bytes, in hexadecimal.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Whether the settings were baked into the component. Where not, every
+    /// decision pays for reading them.
+    pub fn is_baked(&self) -> bool {
+        self.settings.is_none()
+    }
+
+    /// Decides on a message with a fresh instance. The same message, facts and
+    /// seed give the same decision.
+    pub async fn decide(&self, message: Arc<Message>, facts: Arc<dyn Facts>, seed: Seed) -> Decided {
+        let inner = &*self.sandbox.inner;
+        let limits = &inner.limits;
+        let bounds = run::Bounds {
+            time: limits.time,
+            instructions: limits.instructions,
+            memory: limits.memory,
+        };
+        let moment = state::Moment {
+            since_epoch: since_epoch(message.arrival),
+            seed,
+        };
+        // The semaphore is never closed.
+        let _turn = inner.turns.acquire().await;
+        let subject = state::Subject { message, facts };
+        let mut store = run::store(&inner.engines.pooled, Some(subject), moment, &bounds);
+        let outcome = run::within(bounds.time, self.call(&mut store)).await;
+        let decision = match run::classify(outcome, &store, &bounds) {
+            Ok(Ok(given)) => convert::decision(given),
+            Ok(Err(text)) => Err(PolicyError::Reported(text)),
+            Err(error) => Err(error),
+        };
+        let left = store.get_fuel().unwrap_or(0);
+        let state = store.into_data();
+        Decided {
+            decision,
+            instructions: bounds.instructions.saturating_sub(left),
+            memory: state.memory.in_use(),
+            log: state.log.into_lines(),
+        }
+    }
+
+    async fn call(
+        &self,
+        store: &mut wasmtime::Store<state::State>,
+    ) -> wasmtime::Result<Result<bindings::waxseal::policy::types::Decision, String>> {
+        let policy = self.pre.instantiate_async(&mut *store).await?;
+        if let Some(settings) = &self.settings {
+            let setup = policy.waxseal_policy_setup();
+            if setup.call_configure(&mut *store, settings).await?.is_err() {
+                let text = "the settings were taken once, and now are not".to_owned();
+                return Ok(Err(text));
+            }
+        }
+        let handler = policy.waxseal_policy_handler();
+        let message = Resource::new_borrow(host::HANDLE);
+        let facts = Resource::new_borrow(host::HANDLE);
+        handler.call_decide(&mut *store, message, facts).await
+    }
+}
+
+fn since_epoch(arrival: jiff::Timestamp) -> Duration {
+    Duration::from_secs(arrival.as_second().max(0).unsigned_abs())
+}

@@ -1,0 +1,126 @@
+//! Writes the configuration into a folder of its own.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::setup::{PasswordMap, Setup};
+
+/// What everybody may read: Postfix's own services run as another user.
+const PUBLIC: u32 = 0o644;
+
+/// For passwords: smtp(8) opens its maps before it gives up root.
+const SECRET: u32 = 0o600;
+
+/// Why the configuration could not be written.
+#[derive(Debug, Error)]
+pub enum WriteError {
+    /// A file or the folder cannot be written.
+    #[error("cannot write {path}: {error}", path = .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A relay's password cannot be read.
+    #[error("relay \"{relay}\": cannot read its password from {path}: {error}", path = .path.display())]
+    Password {
+        /// Name of the relay.
+        relay: String,
+        /// The `password-file`.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A relay's password file has nothing on its first line.
+    #[error("relay \"{relay}\": the first line of {path} should be the password, and is empty", path = .path.display())]
+    NoPassword {
+        /// Name of the relay.
+        relay: String,
+        /// The `password-file`.
+        path: PathBuf,
+    },
+}
+
+impl Setup {
+    /// Writes `main.cf`, `master.cf`, `milter_header_checks` and the password
+    /// maps into [`folder`](Setup::folder), and gives the files written.
+    ///
+    /// Each file takes the place of an old one in one step: a Postfix process
+    /// that starts meanwhile reads the one or the other, never half of it.
+    ///
+    /// # Errors
+    ///
+    /// When a password cannot be read (nothing has been written then), or a
+    /// file not be written.
+    pub fn write(&self) -> Result<Vec<PathBuf>, WriteError> {
+        let mut files = vec![
+            (self.folder.join("main.cf"), self.main_cf(), PUBLIC),
+            (self.folder.join("master.cf"), self.master_cf(), PUBLIC),
+        ];
+        if !self.destinations.is_empty() {
+            files.push((self.header_checks_file(), self.header_checks(), PUBLIC));
+        }
+        for map in &self.password_maps {
+            files.push((map.file.clone(), map.content()?, SECRET));
+        }
+        fs::create_dir_all(&self.folder).map_err(|error| WriteError::Write {
+            path: self.folder.clone(),
+            error,
+        })?;
+        files
+            .into_iter()
+            .map(|(path, content, mode)| match replace(&path, &content, mode) {
+                Ok(()) => Ok(path),
+                Err(error) => Err(WriteError::Write { path, error }),
+            })
+            .collect()
+    }
+}
+
+impl PasswordMap {
+    fn content(&self) -> Result<String, WriteError> {
+        let text = fs::read_to_string(&self.password_file).map_err(|error| WriteError::Password {
+            relay: self.relay.clone(),
+            path: self.password_file.clone(),
+            error,
+        })?;
+        match text.lines().next().map(str::trim) {
+            Some(password) if !password.is_empty() => {
+                Ok(format!("{} {}:{password}\n", self.key, self.user))
+            }
+            _ => Err(WriteError::NoPassword {
+                relay: self.relay.clone(),
+                path: self.password_file.clone(),
+            }),
+        }
+    }
+}
+
+/// Writes beside the file and moves into its place. The mode is given when the
+/// file is made, so that a secret is at no moment readable for others.
+fn replace(path: &Path, content: &str, mode: u32) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&beside)?;
+        // The umask may have taken bits away that Postfix needs.
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(content.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}

@@ -1,0 +1,295 @@
+//! Decisions and problems, made in a sentence.
+
+use std::ops::Range;
+
+use crate::{
+    Charge, Configured, Decision, Description, Disclaimer, HeaderChange, HeaderField, Hop, Problem,
+    Reference, ReferenceKind, Reply, ReturnPath, Unit, Verdict, WhenFull,
+};
+
+impl Default for Decision {
+    /// The message goes on its way, by the default route and as it is.
+    fn default() -> Self {
+        Self::with(Verdict::Accept)
+    }
+}
+
+impl Decision {
+    /// The message goes on its way.
+    pub fn accept() -> Self {
+        Self::default()
+    }
+
+    /// The message is refused for good. `code` is 550 to 559, `enhanced` of
+    /// class 5 (RFC 3463): `Decision::reject(550, "5.7.1", "not from here")`.
+    pub fn reject(code: u16, enhanced: &str, text: &str) -> Self {
+        Self::with(Verdict::Reject(Reply::new(code, enhanced, text)))
+    }
+
+    /// The message is refused for now. `code` is 421 or 450 to 459, `enhanced`
+    /// of class 4.
+    pub fn defer(code: u16, enhanced: &str, text: &str) -> Self {
+        Self::with(Verdict::Defer(Reply::new(code, enhanced, text)))
+    }
+
+    /// The message is taken and thrown away.
+    pub fn discard() -> Self {
+        Self::with(Verdict::Discard)
+    }
+
+    /// The message is kept in the MTA's hold queue; `why` is for whoever finds
+    /// it there.
+    pub fn hold(why: &str) -> Self {
+        Self::with(Verdict::Hold(why.to_owned()))
+    }
+
+    fn with(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            route: Vec::new(),
+            charges: Vec::new(),
+            return_path: ReturnPath::Keep,
+            author: None,
+            sender: None,
+            sign: Vec::new(),
+            disclaimers: Vec::new(),
+            headers: Vec::new(),
+            copies: Vec::new(),
+            labels: Vec::new(),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// One more relay to try, after those named before.
+    #[must_use]
+    pub fn relay(self, name: &str) -> Self {
+        self.hop(Hop {
+            relay: name.to_owned(),
+            return_path: None,
+        })
+    }
+
+    /// One more relay to try, with an envelope sender of its own.
+    #[must_use]
+    pub fn hop(mut self, hop: Hop) -> Self {
+        self.route.push(hop);
+        self
+    }
+
+    /// One more counter that the message adds to.
+    #[must_use]
+    pub fn charge(mut self, charge: Charge) -> Self {
+        self.charges.push(charge);
+        self
+    }
+
+    /// The envelope sender on the way out.
+    #[must_use]
+    pub fn return_path(mut self, return_path: ReturnPath) -> Self {
+        self.return_path = return_path;
+        self
+    }
+
+    /// One more domain to sign for.
+    #[must_use]
+    pub fn sign(mut self, domain: &str) -> Self {
+        self.sign.push(domain.to_owned());
+        self
+    }
+
+    /// One more notice to insert.
+    #[must_use]
+    pub fn disclaimer(mut self, disclaimer: Disclaimer) -> Self {
+        self.disclaimers.push(disclaimer);
+        self
+    }
+
+    /// One more header field, beside those of that name.
+    #[must_use]
+    pub fn add_header(mut self, name: &str, value: &str) -> Self {
+        self.headers
+            .push(HeaderChange::Add(HeaderField::new(name, value)));
+        self
+    }
+
+    /// A header field in place of all of that name.
+    #[must_use]
+    pub fn replace_header(mut self, name: &str, value: &str) -> Self {
+        self.headers
+            .push(HeaderChange::Replace(HeaderField::new(name, value)));
+        self
+    }
+
+    /// No header field of that name.
+    #[must_use]
+    pub fn remove_header(mut self, name: &str) -> Self {
+        self.headers.push(HeaderChange::Remove(name.to_owned()));
+        self
+    }
+
+    /// One more address that gets a copy unseen by the recipients.
+    #[must_use]
+    pub fn copy_to(mut self, address: &str) -> Self {
+        self.copies.push(address.to_owned());
+        self
+    }
+
+    /// One more name and value for logs and metrics. Few different values.
+    #[must_use]
+    pub fn label(mut self, name: &str, value: &str) -> Self {
+        self.labels.push(HeaderField::new(name, value));
+        self
+    }
+
+    /// One more sentence that says why, for people.
+    #[must_use]
+    pub fn reason(mut self, text: &str) -> Self {
+        self.reasons.push(text.to_owned());
+        self
+    }
+}
+
+impl Reply {
+    /// A reply of an SMTP code, an enhanced status code (RFC 3463) and a text.
+    pub fn new(code: u16, enhanced: &str, text: &str) -> Self {
+        Self {
+            code,
+            enhanced: enhanced.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+}
+
+impl Charge {
+    /// Counts each message on `counter`, without a limit.
+    pub fn messages(counter: &str) -> Self {
+        Self {
+            counter: counter.to_owned(),
+            unit: Unit::Message,
+            maximum: None,
+            full: WhenFull::Defer,
+        }
+    }
+
+    /// Counts each recipient on `counter`, without a limit.
+    pub fn recipients(counter: &str) -> Self {
+        Self {
+            unit: Unit::Recipient,
+            ..Self::messages(counter)
+        }
+    }
+
+    /// Most units in a day, and what happens past them.
+    #[must_use]
+    pub fn at_most(mut self, maximum: u64, full: WhenFull) -> Self {
+        self.maximum = Some(maximum);
+        self.full = full;
+        self
+    }
+}
+
+impl HeaderField {
+    /// A name and a value.
+    pub fn new(name: &str, value: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        }
+    }
+}
+
+impl Default for Description {
+    /// Nothing said yet.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            version: String::new(),
+            settings_schema: None,
+        }
+    }
+}
+
+impl Default for Configured {
+    /// Nothing to look up, nothing to warn about.
+    fn default() -> Self {
+        Self {
+            references: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Problem {
+    /// A problem with these bytes of the settings.
+    pub fn at(span: Range<usize>, message: impl Into<String>) -> Self {
+        let (offset, length) = place(&span);
+        Self {
+            offset,
+            length,
+            message: message.into(),
+            expected: None,
+        }
+    }
+
+    /// What would be right.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+}
+
+impl Reference {
+    /// A name of the host's at these bytes of the settings.
+    pub fn at(span: Range<usize>, kind: ReferenceKind, name: impl Into<String>) -> Self {
+        let (offset, length) = place(&span);
+        Self {
+            kind,
+            name: name.into(),
+            offset,
+            length,
+        }
+    }
+}
+
+/// Offset and length as the contract has them. Settings of 4 GiB do not exist:
+/// a component's memory ends there.
+fn place(span: &Range<usize>) -> (u32, u32) {
+    let narrow = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    (narrow(span.start), narrow(span.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_decision_lets_the_message_go_as_it_is() {
+        let decision = Decision::default();
+        assert_eq!(decision.verdict, Verdict::Accept);
+        assert_eq!(decision.return_path, ReturnPath::Keep);
+        assert!(decision.route.is_empty() && decision.charges.is_empty());
+    }
+
+    #[test]
+    fn a_decision_is_made_in_a_sentence() {
+        let decision = Decision::accept()
+            .relay("one")
+            .relay("two")
+            .charge(Charge::recipients("all").at_most(10, WhenFull::Reject))
+            .label("type", "bulk")
+            .reason("because");
+        let relays: Vec<_> = decision.route.iter().map(|hop| &hop.relay).collect();
+        assert_eq!(relays, ["one", "two"]);
+        assert_eq!(decision.charges[0].maximum, Some(10));
+        assert_eq!(decision.labels, [HeaderField::new("type", "bulk")]);
+    }
+
+    #[test]
+    fn a_refusal_carries_its_reply() {
+        let Verdict::Reject(reply) = Decision::reject(550, "5.7.1", "no").verdict else {
+            panic!("not a refusal");
+        };
+        assert_eq!(reply, Reply::new(550, "5.7.1", "no"));
+    }
+}

@@ -1,0 +1,91 @@
+//! What is read, and what is told about it.
+
+use crate::{Item, line_and_column, read};
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let text = "a = 1\nb = \"x\"\nlist = [\"p\", 3]\n[t]\nc = true\nmode = \"of\"\n[t.u]\nz = 1\n";
+    let ((), problems) = read(text, |top| {
+        top.string("a");
+        top.integer("b", 0..=u64::MAX);
+        assert_eq!(top.strings("list").map(|list| list.len()), Some(1));
+        let table = top.table("t").expect("t");
+        assert_eq!(table.boolean("c"), Some(true));
+        table.choice("mode", &[("on", 1), ("off", 0)]);
+        table.require("d", "a text");
+        table.table("u").expect("u").string("q");
+    });
+    let told: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            (
+                line_and_column(text, problem.span.start).0,
+                problem.message.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, "`a` is of type integer"),
+            (2, "`b` is of type string"),
+            (3, "`list` is of type integer"),
+            (4, "`t.d` is missing"),
+            (6, "`t.mode` is \"of\""),
+            (8, "`t.u.z` is not known here"),
+        ]
+    );
+    assert_eq!(problems[4].expected.as_deref(), Some("\"on\", \"off\""));
+}
+
+#[test]
+fn broken_toml_is_a_problem_with_its_place() {
+    let text = "a = \"x\nb = 2\n";
+    let (b, problems) = read(text, |top| {
+        top.string("a");
+        top.integer("b", 0..=9)
+    });
+    assert!(
+        problems[0].message.starts_with("not valid TOML"),
+        "{problems:?}"
+    );
+    assert_eq!(line_and_column(text, problems[0].span.start).0, 1);
+    assert!(b.is_none_or(|b| b.value == 2));
+}
+
+#[test]
+fn names_of_the_administrators_own() {
+    let (names, problems) = read("[domain.\"acme.test\"]\n[domain.b]\n", |top| {
+        let entries = top.named_tables("domain");
+        entries
+            .iter()
+            .map(|entry| entry.name.value.clone())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(
+        (names, problems),
+        (vec!["acme.test".to_owned(), "b".to_owned()], vec![])
+    );
+}
+
+#[test]
+fn a_list_may_mix_texts_and_tables() {
+    let text = "one = \"a\"\nlist = [\"b\", { c = 1, d = 2 }, 3]\n";
+    let (found, problems) = read(text, |top| {
+        assert_eq!(top.type_of("list"), Some("array"));
+        assert_eq!(top.type_of("none"), None);
+        let items = top.items("one").into_iter().flatten();
+        let items = items.chain(top.items("list").into_iter().flatten());
+        let found = items.map(|item| match item {
+            Item::Text(text) => text.value,
+            Item::Table(table) => table.integer("c", 0..=9).expect("c").value.to_string(),
+        });
+        found.collect::<Vec<_>>()
+    });
+    assert_eq!(found, ["a", "b", "1"]);
+    let messages: Vec<_> = problems.iter().map(|it| it.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["`list.d` is not known here", "`list` is of type integer"]
+    );
+}

@@ -1,0 +1,238 @@
+//! What messages of each domain and type get, worked out beforehand.
+//!
+//! Hundreds of domains usually share a handful of plans, so a plan holds nothing
+//! of its domain but what the settings name outright, and equal plans are kept
+//! once. What is left per domain and type is one number.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use waxseal_policy::{Hop, ReferenceKind, ReturnPath};
+use waxseal_settings::{Spanned, Table};
+
+use crate::settings::{
+    Choices, DomainEntry, MailType, Maximum, Notes, RelayEntry, ReturnPathWord, Settings, Sign,
+};
+
+/// What a message of one domain and type gets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Plan {
+    pub(crate) route: Vec<Hop>,
+    pub(crate) return_path: ReturnPath,
+    pub(crate) sign: SignPlan,
+    /// Indices into the notices.
+    pub(crate) notices: Vec<usize>,
+    pub(crate) copies: Vec<String>,
+    /// The language of notices where the message's own cannot be told.
+    pub(crate) language: Option<String>,
+    /// Maxima of the domain.
+    pub(crate) domain: Vec<Maximum>,
+    /// Maxima of the type in this domain.
+    pub(crate) domain_type: Vec<Maximum>,
+    /// Why it takes this route, for people.
+    pub(crate) reason: String,
+}
+
+/// Which domains sign.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SignPlan {
+    /// The domain of the entry.
+    Own,
+    /// These; none is nobody.
+    Domains(Vec<String>),
+}
+
+/// The plans of all domains and types.
+#[derive(Debug)]
+pub(crate) struct Plans {
+    plans: Vec<Plan>,
+    /// A row for each domain, in it a plan for each type.
+    cells: Vec<u32>,
+    types: usize,
+}
+
+impl Plans {
+    /// The plan of a domain and a type, both by number. The default entry's
+    /// number is behind those of all domains.
+    pub(crate) fn get(&self, domain: usize, mail_type: usize) -> Option<&Plan> {
+        let cell = self.cells.get(domain * self.types + mail_type)?;
+        self.plans.get(*cell as usize)
+    }
+
+    /// Works out every plan. Tells `top` of choices that cannot go together.
+    pub(crate) fn new(settings: &Settings, top: &Table<'_>, notes: &Notes) -> Self {
+        let mut resolver = Resolver {
+            settings,
+            top,
+            told: BTreeSet::new(),
+        };
+        let mut unique: BTreeMap<Plan, u32> = BTreeMap::new();
+        let mut cells = Vec::new();
+        for domain in settings.domains.iter().chain(&settings.rest) {
+            let mut signs = false;
+            for index in 0..settings.types.len() {
+                let plan = resolver.plan(domain, index);
+                signs |= plan.sign == SignPlan::Own;
+                let next = u32::try_from(unique.len()).unwrap_or(u32::MAX);
+                cells.push(*unique.entry(plan).or_insert(next));
+            }
+            if signs {
+                notes.refer(ReferenceKind::DkimDomain, &domain.name, domain.span.clone());
+            }
+        }
+        let mut plans: Vec<_> = unique.into_iter().collect();
+        plans.sort_by_key(|&(_, number)| number);
+        Self {
+            plans: plans.into_iter().map(|(plan, _)| plan).collect(),
+            cells,
+            types: settings.types.len(),
+        }
+    }
+}
+
+/// Works out plans, the nearest place of the settings first.
+struct Resolver<'a> {
+    settings: &'a Settings,
+    top: &'a Table<'a>,
+    /// Where a problem has been told already: one wrong line in a place that
+    /// many domains share is one problem.
+    told: BTreeSet<usize>,
+}
+
+impl Resolver<'_> {
+    fn plan(&mut self, domain: &DomainEntry, index: usize) -> Plan {
+        let mail_type = &self.settings.types[index];
+        let (domain_type, maxima) = &domain.types[index];
+        let places = [
+            domain_type,
+            &domain.choices,
+            &mail_type.choices,
+            &self.settings.top,
+        ];
+        let bounce_domain = nearest(places, |it| it.bounce_domain.as_ref());
+        let bounce_domain = bounce_domain.map(|domain| domain.value.0.as_str());
+        let route = self.route(places, mail_type, bounce_domain);
+        Plan {
+            reason: route_reason(&route, mail_type),
+            return_path: self.return_path(places, bounce_domain),
+            sign: self.sign(places, &route, self.is_rest(domain)),
+            route,
+            notices: nearest(places, |it| it.notices.clone()).unwrap_or_default(),
+            copies: nearest(places, |it| it.archive.clone()).unwrap_or_default(),
+            language: nearest(places, |it| it.language.clone()),
+            domain: domain.maxima.clone(),
+            domain_type: maxima.clone(),
+        }
+    }
+
+    fn is_rest(&self, domain: &DomainEntry) -> bool {
+        let rest = self.settings.rest.as_ref();
+        rest.is_some_and(|rest| std::ptr::eq(rest, domain))
+    }
+
+    fn route(
+        &mut self,
+        places: [&Choices; 4],
+        mail_type: &MailType,
+        bounce_domain: Option<&str>,
+    ) -> Vec<Hop> {
+        if mail_type.never_relayed {
+            return Vec::new();
+        }
+        let relays = nearest(places, |it| it.relays.as_deref()).unwrap_or_default();
+        let hops = relays.iter().map(|entry| Hop {
+            relay: entry.name.value.clone(),
+            return_path: self
+                .return_path_of(entry)
+                .map(|word| self.return_path_from(&word, bounce_domain)),
+        });
+        hops.collect()
+    }
+
+    /// What the entry in the list says, else what holds for the relay
+    /// everywhere.
+    fn return_path_of(&self, entry: &RelayEntry) -> Option<Spanned<ReturnPathWord>> {
+        let everywhere = || {
+            let relays = &self.settings.relays;
+            let relay = relays.iter().find(|it| it.name == entry.name.value)?;
+            relay.return_path.clone()
+        };
+        entry.return_path.clone().or_else(everywhere)
+    }
+
+    /// The nearest choice. Without any it is ours, where we know a domain for
+    /// it (R13).
+    fn return_path(&mut self, places: [&Choices; 4], bounce_domain: Option<&str>) -> ReturnPath {
+        match (nearest(places, |it| it.return_path.as_ref()), bounce_domain) {
+            (Some(word), _) => self.return_path_from(word, bounce_domain),
+            (None, Some(domain)) => ReturnPath::Verp(domain.to_owned()),
+            (None, None) => ReturnPath::Keep,
+        }
+    }
+
+    fn return_path_from(
+        &mut self,
+        word: &Spanned<ReturnPathWord>,
+        bounce_domain: Option<&str>,
+    ) -> ReturnPath {
+        match (&word.value, bounce_domain) {
+            (ReturnPathWord::Keep, _) => ReturnPath::Keep,
+            (ReturnPathWord::Author, _) => ReturnPath::Author,
+            (ReturnPathWord::Address(address), _) => ReturnPath::Address(address.clone()),
+            (ReturnPathWord::Verp, Some(domain)) => ReturnPath::Verp(domain.to_owned()),
+            (ReturnPathWord::Verp, None) => {
+                let message = "`return-path` is \"verp\", and there is no bounce domain";
+                let expected =
+                    "`bounce-domain = \"bounce.acme.test\"`, here or at the top of the file";
+                self.problem(&word.span, message, expected);
+                ReturnPath::Keep
+            }
+        }
+    }
+
+    /// A message is signed if any route that it may take needs our signature;
+    /// the default route ends every list (R15).
+    fn sign(&self, places: [&Choices; 4], route: &[Hop], rest: bool) -> SignPlan {
+        let nobody = SignPlan::Domains(Vec::new());
+        let signs = |hop: &Hop| {
+            let mut relays = self.settings.relays.iter();
+            relays.any(|relay| relay.signs && relay.name == hop.relay)
+        };
+        if self.settings.default_route_signs && route.iter().all(signs) {
+            return nobody;
+        }
+        match nearest(places, |it| it.sign.as_ref()).map(|sign| &sign.value) {
+            // Inherited: nobody holds a key for a domain that is not listed.
+            Some(Sign::Own) if rest => nobody,
+            Some(Sign::Own) => SignPlan::Own,
+            Some(Sign::Domains(domains)) => SignPlan::Domains(domains.clone()),
+            Some(Sign::Nobody) | None => nobody,
+        }
+    }
+
+    fn problem(&mut self, span: &Range<usize>, message: &str, expected: &str) {
+        if self.told.insert(span.start) {
+            let expected = Some(expected.to_owned());
+            self.top.problem(span.clone(), message, expected);
+        }
+    }
+}
+
+fn nearest<'a, T>(
+    places: [&'a Choices; 4],
+    choice: impl Fn(&'a Choices) -> Option<T>,
+) -> Option<T> {
+    places.into_iter().find_map(choice)
+}
+
+fn route_reason(route: &[Hop], mail_type: &MailType) -> String {
+    let names: Vec<_> = route.iter().map(|hop| hop.relay.as_str()).collect();
+    match names.as_slice() {
+        [] if mail_type.never_relayed => {
+            format!("default route: type {} is never relayed", mail_type.name)
+        }
+        [] => "default route: no relay for this domain and type".to_owned(),
+        [relay] => format!("relay {relay}"),
+        relays => format!("relays {}", relays.join(", ")),
+    }
+}

@@ -1,0 +1,104 @@
+//! Notices that are added to messages (R22).
+
+use std::ops::Range;
+
+use waxseal_policy::Placement;
+use waxseal_settings::Table;
+
+use crate::language;
+
+/// A notice in one or more languages.
+#[derive(Debug)]
+pub(crate) struct Notice {
+    pub(crate) id: String,
+    pub(crate) placement: Placement,
+    /// At least one; a notice in no particular language has one without a name.
+    pub(crate) variants: Vec<Variant>,
+    /// Where its name stands.
+    pub(crate) span: Range<usize>,
+}
+
+/// A notice in one language.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    /// Language tag (BCP 47), or "" for a notice in no particular language.
+    pub(crate) language: String,
+    pub(crate) text: String,
+    pub(crate) html: Option<String>,
+}
+
+impl Notice {
+    /// The variant to use for a message of that language, as far as it is
+    /// known: else the first.
+    pub(crate) fn variant(&self, language: Option<&str>) -> &Variant {
+        let languages: Vec<_> = self.languages().collect();
+        let best = language.and_then(|tag| language::best(tag, &languages));
+        &self.variants[best.unwrap_or(0)]
+    }
+
+    /// The languages that it is in.
+    pub(crate) fn languages(&self) -> impl Iterator<Item = &str> {
+        self.variants
+            .iter()
+            .map(|variant| variant.language.as_str())
+    }
+}
+
+/// All `[notice.NAME]`.
+pub(super) fn read(top: &Table<'_>) -> Vec<Notice> {
+    let entries = top.named_tables("notice");
+    let read = entries.iter().map(|entry| {
+        let table = &entry.table;
+        let words = [
+            ("top", Placement::Top),
+            ("above-quote", Placement::AboveQuote),
+            ("bottom", Placement::Bottom),
+        ];
+        Notice {
+            id: entry.name.value.clone(),
+            placement: table
+                .choice("placement", &words)
+                .unwrap_or(Placement::Bottom),
+            variants: read_variants(table),
+            span: entry.name.span.clone(),
+        }
+    });
+    read.collect()
+}
+
+fn read_variants(table: &Table<'_>) -> Vec<Variant> {
+    if table.span_of("language").is_none() {
+        return vec![read_variant("", table)];
+    }
+    for key in ["text", "html"] {
+        if let Some(span) = table.span_of(key) {
+            let message = format!("`{key}` beside `language`: which language is it in?");
+            let expected = format!("`{key}` inside of [….language.en], say");
+            table.problem(span, message, Some(expected));
+        }
+    }
+    let languages = table.named_tables("language");
+    if languages.is_empty() {
+        let expected = "tables such as [….language.en]".to_owned();
+        table.problem(table.span(), "the notice is in no language", Some(expected));
+        return vec![read_variant("", table)];
+    }
+    languages
+        .iter()
+        .map(|entry| read_variant(&entry.name.value, &entry.table))
+        .collect()
+}
+
+fn read_variant(language: &str, table: &Table<'_>) -> Variant {
+    table.require("text", "the notice in plain text");
+    let text = |key| table.string(key).map(|text| text.value.trim().to_owned());
+    if let Some(given) = table.string("text").filter(|it| it.value.trim().is_empty()) {
+        let expected = "the notice in plain text".to_owned();
+        table.problem(given.span, "the notice is empty", Some(expected));
+    }
+    Variant {
+        language: language.to_owned(),
+        text: text("text").unwrap_or_default(),
+        html: text("html"),
+    }
+}

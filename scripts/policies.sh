@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Builds the policies and puts them into target/policies. A component that has
+# not changed is left alone, so that nobody takes it for a new version.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(waxseal-standard rust-minimal waxseal-misbehaving)
+"${CARGO:-cargo}" build --locked --profile policy --target wasm32-wasip2 "${packages[@]/#/-p=}"
+
+mkdir -p target/policies
+for package in "${packages[@]}"; do
+    file="${package//-/_}.wasm"
+    built="target/wasm32-wasip2/policy/$file"
+    kept="target/policies/$file"
+    cmp -s "$built" "$kept" || cp "$built" "$kept"
+    printf '    %s\t%s KiB\n' "$kept" "$(($(stat -c %s "$kept") / 1024))"
+done

@@ -1,0 +1,17 @@
+//! What Waxseal promises, seen from outside: mail goes in at a real Postfix, and
+//! what far ends get is looked at. One module a topic, one binary for all, since
+//! linking takes longer than any of them.
+
+#![allow(missing_docs)]
+
+mod content;
+mod crash;
+mod direction;
+mod local;
+mod mail;
+mod policies;
+mod return_path;
+mod routing;
+mod security;
+mod signing;
+mod split;

@@ -1,0 +1,357 @@
+//! Everything a test needs, put together: Postfix, Waxseal and far ends.
+//!
+//! Mail that enters at Postfix can leave it to the sinks `default` (the default
+//! route), `inside` (the domain inside.test) and one for each relay.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::dkim::Record;
+use crate::guard::Guard;
+use crate::place::Place;
+use crate::postfix::{Postfix, Wishes};
+use crate::sink::{Delivery, Sink, Sinks, Spec};
+use crate::smtp::{Client, Reply};
+use crate::wait::wait_for;
+use crate::waxseal::{self, Waxseal};
+
+/// A client here is in no list.
+pub const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 8));
+
+/// A client here is in `outgoing.networks`.
+pub const LISTED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 9));
+
+const MILTER: u16 = 8891;
+const MILTER_SUBMISSION: u16 = 8893;
+const MILTER_SPLIT: u16 = 8892;
+const SPLIT_SMTPD: u16 = 10025;
+
+/// What a rig is to be made of.
+#[derive(Debug)]
+pub struct RigBuilder {
+    specs: Vec<Spec>,
+    relays: String,
+    policy: PathBuf,
+    settings: Option<String>,
+    config: String,
+    networks: String,
+    on_error: Option<&'static str>,
+    split: bool,
+    place: Place,
+}
+
+/// A running whole. What it holds ends in the order of its fields.
+#[derive(Debug)]
+pub struct Rig {
+    /// Waxseal.
+    pub waxseal: Waxseal,
+    /// Postfix.
+    pub postfix: Postfix,
+    sinks: Sinks,
+    _guard: Guard,
+    place: Place,
+}
+
+impl Rig {
+    /// Begins a rig; `name` is seen in its folder's name.
+    pub fn new(name: &str) -> RigBuilder {
+        RigBuilder {
+            place: Place::claim(name),
+            networks: format!("\"{LISTED}\""),
+            specs: vec![Spec::open("default"), Spec::open("inside")],
+            relays: String::new(),
+            policy: waxseal::policy("waxseal_standard"),
+            settings: None,
+            config: String::new(),
+            on_error: None,
+            split: false,
+        }
+    }
+}
+
+impl RigBuilder {
+    /// A relay that takes everything; `lines` go into its table as well.
+    pub fn relay(mut self, name: &str, lines: &str) -> Self {
+        self.specs.push(Spec::open(name));
+        self.relays.push_str(&format!(
+            "[relay.{name}]\nhost = \"@HOST-{name}@\"\nport = @PORT-{name}@\nsecurity = \"none\"\n{lines}\n"
+        ));
+        self
+    }
+
+    /// A relay whose server is as `spec` says; `lines` say all but its port.
+    pub fn relay_as(mut self, spec: Spec, lines: &str) -> Self {
+        let name = &spec.name;
+        self.relays.push_str(&format!("[relay.{name}]\nport = @PORT-{name}@\n{lines}\n"));
+        self.specs.push(spec);
+        self
+    }
+
+    /// The policy's settings.
+    pub fn settings(mut self, settings: &str) -> Self {
+        self.settings = Some(settings.into());
+        self
+    }
+
+    /// Another policy than the standard one.
+    pub fn policy(mut self, name: &str) -> Self {
+        self.policy = waxseal::policy(name);
+        self
+    }
+
+    /// More tables for `waxseal.toml`.
+    pub fn config(mut self, tables: &str) -> Self {
+        self.config.push_str(tables);
+        self.config.push('\n');
+        self
+    }
+
+    /// What happens when the policy fails, in place of the default.
+    pub fn on_error(mut self, action: &'static str) -> Self {
+        self.on_error = Some(action);
+        self
+    }
+
+    /// With a split listener.
+    pub fn split(mut self) -> Self {
+        self.split = true;
+        self
+    }
+
+    /// Other networks of outgoing mail than the listed one, as TOML strings.
+    pub fn networks(mut self, networks: &str) -> Self {
+        self.networks = networks.into();
+        self
+    }
+
+    /// The configuration's folder, for files that it names.
+    pub fn folder(&self) -> &Path {
+        self.place.folder()
+    }
+
+    /// Starts everything, Waxseal included.
+    pub fn start(self) -> Rig {
+        let mut rig = self.prepare();
+        rig.waxseal.start();
+        rig
+    }
+
+    /// Starts all but Waxseal.
+    ///
+    /// # Panics
+    ///
+    /// When something is missing or does not start.
+    pub fn prepare(self) -> Rig {
+        let place = &self.place;
+        let guard = Guard::of(place.folder());
+        let sinks = Sinks::start(place, &self.specs);
+        fs::write(place.path("waxseal.toml"), self.toml(&sinks)).expect("waxseal.toml");
+        if let Some(settings) = &self.settings {
+            fs::write(place.path("settings.toml"), settings).expect("settings");
+        }
+        let mut listeners = vec![place.port(MILTER), place.port(MILTER_SUBMISSION)];
+        listeners.extend(self.split.then(|| place.port(MILTER_SPLIT)));
+        let waxseal = Waxseal::new(place.folder(), listeners);
+        let folder = place.path("etc/waxseal");
+        waxseal.output(&["postfix", "--write", &folder.display().to_string()]);
+        let read = |name: &str| fs::read_to_string(folder.join(name)).expect("what `waxseal postfix` wrote");
+        let wishes = Wishes {
+            default_route: sinks.get("default").nexthop(),
+            transports: vec![("inside.test".into(), sinks.get("inside").nexthop())],
+            main: read("main.cf"),
+            master: read("master.cf"),
+            submission: vec![format!("smtpd_milters=inet:{}", place.port(MILTER_SUBMISSION))],
+        };
+        Rig {
+            postfix: Postfix::start(place, &wishes),
+            waxseal,
+            sinks,
+            _guard: guard,
+            place: self.place,
+        }
+    }
+
+    fn toml(&self, sinks: &Sinks) -> String {
+        let mut text = format!(
+            "hostname = \"mx.test\"\ninside = [\"inside.test\"]\n\
+             [policy]\nfile = \"{}\"\n",
+            self.policy.display()
+        );
+        if self.settings.is_some() {
+            text.push_str("settings = \"settings.toml\"\n");
+        }
+        if let Some(action) = self.on_error {
+            text.push_str(&format!("on-error = \"{action}\"\n"));
+        }
+        let mut listener = |name: &str, mode: &str, port: u16| {
+            text.push_str(&format!(
+                "[[listener]]\nname = \"{name}\"\nmode = \"{mode}\"\naddress = \"inet:{}\"\n",
+                self.place.port(port)
+            ));
+        };
+        listener("mx", "mixed", MILTER);
+        listener("users", "submission", MILTER_SUBMISSION);
+        if self.split {
+            listener("back", "split", MILTER_SPLIT);
+            text.push_str(&format!("smtpd = \"{}\"\n", self.place.port(SPLIT_SMTPD)));
+        }
+        text.push_str(&format!("[outgoing]\nnetworks = [{}]\n", self.networks));
+        let mut relays = self.relays.clone();
+        for sink in sinks.all() {
+            relays = relays
+                .replace(&format!("@HOST-{}@", sink.name), &sink.address.ip().to_string())
+                .replace(&format!("@PORT-{}@", sink.name), &sink.address.port().to_string());
+        }
+        format!("{text}{relays}{}", self.config)
+    }
+}
+
+impl Rig {
+    /// A far end by its name.
+    pub fn sink(&self, name: &str) -> &Sink {
+        self.sinks.get(name)
+    }
+
+    /// Where the split listener's smtpd takes mail.
+    pub fn split_smtpd(&self) -> SocketAddr {
+        self.place.port(SPLIT_SMTPD)
+    }
+
+    /// A path in the configuration's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.place.path(name)
+    }
+
+    /// A client that nobody knows.
+    ///
+    /// # Panics
+    ///
+    /// When Postfix does not answer.
+    pub fn stranger(&self) -> Client {
+        Client::connect_from(STRANGER, self.postfix.mx()).expect("a connection")
+    }
+
+    /// A client in a listed network.
+    ///
+    /// # Panics
+    ///
+    /// When Postfix does not answer.
+    pub fn listed(&self) -> Client {
+        Client::connect_from(LISTED, self.postfix.mx()).expect("a connection")
+    }
+
+    /// A client who has logged in.
+    ///
+    /// # Panics
+    ///
+    /// When Postfix does not answer or refuses the login.
+    pub fn user(&self, name: &str) -> Client {
+        let mut client = self.stranger();
+        client.login(name).expect("a login");
+        client
+    }
+
+    /// A client of the service `submission`, from an address in no list.
+    ///
+    /// # Panics
+    ///
+    /// When Postfix does not answer.
+    pub fn submission(&self) -> Client {
+        Client::connect_from(STRANGER, self.postfix.submission()).expect("a connection")
+    }
+
+    /// Sends a message that has to be taken.
+    ///
+    /// # Panics
+    ///
+    /// When it is not.
+    pub fn send(&self, client: &mut Client, sender: &str, recipients: &[&str], message: &[u8]) {
+        let reply = client.send(sender, recipients, message).expect("a reply");
+        assert!(reply.is_positive(), "the message was not taken: {reply:?}");
+    }
+
+    /// Sends one as a user whose name is the sender's address.
+    ///
+    /// # Panics
+    ///
+    /// When it is not taken.
+    pub fn send_as(&self, user: &str, recipients: &[&str], message: &[u8]) {
+        self.send(&mut self.user(user), user, recipients, message);
+    }
+
+    /// Sends one as a user and gives the reply.
+    ///
+    /// # Panics
+    ///
+    /// When the connection breaks.
+    pub fn try_as(&self, user: &str, recipients: &[&str], message: &[u8]) -> Reply {
+        self.user(user).send(user, recipients, message).expect("a reply")
+    }
+
+    /// Waits until Postfix has nothing left to deliver.
+    pub fn settle(&self) {
+        wait_for("Postfix's queue to be empty", || (self.postfix.queued() == 0).then_some(()));
+    }
+
+    /// Waits until a far end has got anything.
+    pub fn waited_for(&self, sink: &str) {
+        let sink = self.sink(sink);
+        wait_for("a message to arrive", || (sink.count() > 0).then_some(()));
+    }
+
+    /// Waits until all is delivered, and gives what a far end got.
+    pub fn arrived(&self, sink: &str) -> Vec<Delivery> {
+        self.settle();
+        self.sink(sink).deliveries()
+    }
+
+    /// The one message that has been delivered at all.
+    ///
+    /// # Panics
+    ///
+    /// When it went elsewhere, or there are several.
+    pub fn only(&self, sink: &str) -> Delivery {
+        self.settle();
+        let counts: Vec<(&str, usize)> =
+            self.sinks.all().iter().map(|sink| (sink.name.as_str(), sink.count())).collect();
+        let everywhere: usize = counts.iter().map(|(_, count)| count).sum();
+        let mut deliveries = self.sink(sink).deliveries();
+        assert!(everywhere == 1 && deliveries.len() == 1, "one message for {sink}, but: {counts:?}");
+        deliveries.remove(0)
+    }
+
+    /// The DNS records of a domain's keys, as `waxseal dkim record` shows them.
+    ///
+    /// # Panics
+    ///
+    /// When the command fails or has none.
+    pub fn records(&self, domain: &str) -> Vec<Record> {
+        let shown = self.waxseal.json(&["dkim", "record", domain]);
+        let list = shown.as_array().cloned().unwrap_or_else(|| vec![shown.clone()]);
+        let records: Vec<Record> = list
+            .iter()
+            .filter_map(|record| {
+                Some(Record {
+                    name: record["name"].as_str()?.trim_end_matches('.').to_owned(),
+                    text: record["text"].as_str().or(record["value"].as_str())?.to_owned(),
+                })
+            })
+            .collect();
+        assert!(!records.is_empty(), "no records in {shown}");
+        records
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        eprintln!("--- Postfix\n{}", self.postfix.log());
+        eprintln!("--- Waxseal\n{}", self.waxseal.log());
+        for sink in self.sinks.all() {
+            eprintln!("--- {} got {} message(s)", sink.name, sink.count());
+        }
+    }
+}

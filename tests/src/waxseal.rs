@@ -1,0 +1,171 @@
+//! The `waxseal` command, as an administrator runs it.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::wait::wait_for;
+
+/// Where cargo puts the command.
+pub fn binary() -> PathBuf {
+    let path = target().join("debug/waxseal");
+    assert!(path.exists(), "{} is missing: run `cargo build -p waxseal`", path.display());
+    path
+}
+
+/// A policy that `make policies` has built.
+///
+/// # Panics
+///
+/// When it has not.
+pub fn policy(name: &str) -> PathBuf {
+    let path = target().join("policies").join(format!("{name}.wasm"));
+    assert!(path.exists(), "{} is missing: run `make policies`", path.display());
+    path
+}
+
+fn target() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    folder.canonicalize().expect("the folder that cargo builds into")
+}
+
+/// `waxseal` with one configuration.
+#[derive(Debug)]
+pub struct Waxseal {
+    config: PathBuf,
+    log: PathBuf,
+    pid_file: PathBuf,
+    listeners: Vec<SocketAddr>,
+    daemon: Option<Child>,
+}
+
+impl Waxseal {
+    /// Nothing is started yet. `listeners` are those that the daemon opens.
+    pub fn new(folder: &Path, listeners: Vec<SocketAddr>) -> Self {
+        Self {
+            config: folder.join("waxseal.toml"),
+            log: folder.join("waxseal.log"),
+            pid_file: folder.join("waxseal.pid"),
+            listeners,
+            daemon: None,
+        }
+    }
+
+    /// Runs a subcommand to its end.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        Command::new(binary())
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .output()
+            .expect("waxseal")
+    }
+
+    /// What a subcommand prints.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end with 0.
+    pub fn output(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        assert!(
+            output.status.success(),
+            "waxseal {arguments:?} ended with {}:\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// What a subcommand prints with `--json`.
+    ///
+    /// # Panics
+    ///
+    /// When it fails or prints no JSON.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--json"]].concat();
+        let output = self.output(&arguments);
+        serde_json::from_str(&output).unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{output}"))
+    }
+
+    /// Starts the daemon and waits until it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it ends instead.
+    pub fn start(&mut self) {
+        assert!(self.daemon.is_none(), "waxseal runs already");
+        let log = File::options().create(true).append(true).open(&self.log).expect("log");
+        let child = Command::new(binary())
+            .arg("run")
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("log"))
+            .stderr(log)
+            .spawn()
+            .expect("waxseal");
+        fs::write(&self.pid_file, child.id().to_string()).expect("its process id");
+        let daemon = self.daemon.insert(child);
+        for listener in &self.listeners {
+            wait_for("waxseal to listen", || {
+                if let Ok(Some(status)) = daemon.try_wait() {
+                    let log = fs::read_to_string(&self.log).unwrap_or_default();
+                    panic!("waxseal ended at once with {status}:\n{log}");
+                }
+                TcpStream::connect(listener).ok()
+            });
+        }
+    }
+
+    /// Kills it: no handler runs, nothing is written, nobody is told.
+    pub fn kill(&mut self) {
+        let Some(mut daemon) = self.daemon.take() else {
+            return;
+        };
+        // The file goes first, so that its number names no other process.
+        let _ = fs::remove_file(&self.pid_file);
+        let _ = daemon.kill();
+        let _ = daemon.wait();
+    }
+
+    /// Asks it to stop and waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run, or does not end.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(rustix::process::Signal::TERM);
+        let mut daemon = self.daemon.take().expect("a running waxseal");
+        let status = wait_for("waxseal to stop", || daemon.try_wait().expect("its state"));
+        let _ = fs::remove_file(&self.pid_file);
+        status
+    }
+
+    /// Tells it to read its configuration again.
+    pub fn reload(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let daemon = self.daemon.as_ref().expect("a running waxseal");
+        let pid = rustix::process::Pid::from_child(daemon);
+        rustix::process::kill_process(pid, signal).expect("a signal sent");
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Waxseal {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
