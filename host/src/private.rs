@@ -58,8 +58,11 @@ pub enum PrivateFileError {
 /// # Errors
 ///
 /// When it cannot be read, or when others may read or change it.
-pub fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
-    let failed = |error| PrivateFileError::Read { path: path.to_owned(), error };
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
+    let failed = |error| PrivateFileError::Read {
+        path: path.to_owned(),
+        error,
+    };
     // What is checked is what was opened, so that nobody can swap it between.
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -78,8 +81,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
 /// # Errors
 ///
 /// When it cannot be made, or when others may look into it.
-pub fn folder(path: &Path) -> Result<(), PrivateFileError> {
-    let failed = |error| PrivateFileError::Read { path: path.to_owned(), error };
+pub(crate) fn folder(path: &Path) -> Result<(), PrivateFileError> {
+    let failed = |error| PrivateFileError::Read {
+        path: path.to_owned(),
+        error,
+    };
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => check(path, &metadata),
         Ok(_) => Err(failed(io::Error::from(io::ErrorKind::NotADirectory))),
@@ -93,11 +99,14 @@ pub fn folder(path: &Path) -> Result<(), PrivateFileError> {
 /// # Errors
 ///
 /// When it cannot be made.
-pub fn make_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         make_folder(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {
@@ -113,9 +122,13 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 ///
 /// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is one
 /// already, which stays as it is.
-pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}-{}.new", std::process::id(), DRAFTS.fetch_add(1, Ordering::Relaxed)));
+    name.push(format!(
+        ".{}-{}.new",
+        std::process::id(),
+        DRAFTS.fetch_add(1, Ordering::Relaxed)
+    ));
     let draft = path.with_file_name(name);
     let made = write_draft(&draft, bytes)
         // A link is made or refused in one step; a rename would replace.
@@ -131,14 +144,21 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
     // Left behind by a process of the same number that was killed here.
     let _ = fs::remove_file(draft);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     inherit_owner(draft)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         Some(parent) => File::open(parent)?.sync_all(),
         None => File::open(".")?.sync_all(),
     }
@@ -150,7 +170,9 @@ fn inherit_owner(path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let around = fs::metadata(parent.unwrap_or(Path::new(".")))?;
     if around.uid() == 0 {
         return Ok(());
@@ -164,11 +186,18 @@ fn check(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
     // Root looks at the daemon's files when an administrator types `sudo
     // waxseal check`: theirs is the daemon's user, whom we do not know here.
     if owner != 0 && owner != us.as_raw() && !us.is_root() {
-        return Err(PrivateFileError::Owner { path: path.to_owned(), owner, us: us.as_raw() });
+        return Err(PrivateFileError::Owner {
+            path: path.to_owned(),
+            owner,
+            us: us.as_raw(),
+        });
     }
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(PrivateFileError::Open { path: path.to_owned(), mode });
+        return Err(PrivateFileError::Open {
+            path: path.to_owned(),
+            mode,
+        });
     }
     Ok(())
 }
@@ -188,7 +217,9 @@ mod tests {
         assert_eq!(read(&path).expect("read"), b"words");
         let mode = |path: &Path| fs::metadata(path).expect("there").mode() & 0o777;
         assert_eq!((mode(&path), mode(&root.path().join("a"))), (0o600, 0o700));
-        let left: Vec<_> = fs::read_dir(root.path().join("a/b")).expect("listed").collect();
+        let left: Vec<_> = fs::read_dir(root.path().join("a/b"))
+            .expect("listed")
+            .collect();
         assert_eq!(left.len(), 1, "the draft is gone");
     }
 
@@ -210,15 +241,24 @@ mod tests {
         for mode in [0o640, 0o604, 0o620] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
             let told = read(&path).expect_err("refused").to_string();
-            assert!(told.contains(&format!("chmod go= '{}'", path.display())), "{told}");
+            assert!(
+                told.contains(&format!("chmod go= '{}'", path.display())),
+                "{told}"
+            );
         }
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
-        assert!(matches!(folder(root.path()), Err(PrivateFileError::Open { mode: 0o755, .. })));
+        assert!(matches!(
+            folder(root.path()),
+            Err(PrivateFileError::Open { mode: 0o755, .. })
+        ));
     }
 
     #[test]
     fn a_folder_is_no_private_file() {
         let root = tempfile::tempdir().expect("folder");
-        assert!(matches!(read(root.path()), Err(PrivateFileError::NotAFile(_))));
+        assert!(matches!(
+            read(root.path()),
+            Err(PrivateFileError::NotAFile(_))
+        ));
     }
 }

@@ -144,7 +144,10 @@ impl Book {
                 });
             }
         }
-        Ok(Receipt { day: Some(date), items })
+        Ok(Receipt {
+            day: Some(date),
+            items,
+        })
     }
 
     /// Undoes a charge.
@@ -155,7 +158,9 @@ impl Book {
             return;
         };
         for item in receipt.items {
-            let Some(counter) = counters.get_mut(&item.counter) else { continue };
+            let Some(counter) = counters.get_mut(&item.counter) else {
+                continue;
+            };
             counter.spent = counter.spent.saturating_sub(item.amount);
             counter.untold_spent = counter.untold_spent.saturating_sub(units(item.amount));
             // Units of a lease that is gone may not be spent again under another
@@ -191,7 +196,8 @@ impl Book {
 
     /// Units of a counter that are spent, as far as is known.
     pub(super) fn used(&self, date: Date, name: &str) -> u64 {
-        self.find(date, name).map_or(0, |counter| counter.spent.saturating_add(counter.elsewhere))
+        self.find(date, name)
+            .map_or(0, |counter| counter.spent.saturating_add(counter.elsewhere))
     }
 
     /// Days that are kept.
@@ -201,7 +207,10 @@ impl Book {
 
     /// What the store has to be told about a day.
     pub(super) fn entries(&mut self, date: Date) -> Vec<Entry> {
-        self.day(date).values_mut().filter_map(Counter::entry).collect()
+        self.day(date)
+            .values_mut()
+            .filter_map(Counter::entry)
+            .collect()
     }
 
     /// Takes back what the store could not be told.
@@ -239,13 +248,19 @@ impl Book {
     }
 
     fn find(&self, date: Date, name: &str) -> Option<&Counter> {
-        self.days.iter().find(|(other, _)| *other == date)?.1.get(name)
+        self.days
+            .iter()
+            .find(|(other, _)| *other == date)?
+            .1
+            .get(name)
     }
 }
 
 fn entry_of<'a>(counters: &'a mut Counters, name: &str) -> &'a mut Counter {
     let name: Arc<str> = name.into();
-    counters.entry(name.clone()).or_insert_with(|| Counter::new(name))
+    counters
+        .entry(name.clone())
+        .or_insert_with(|| Counter::new(name))
 }
 
 fn units(amount: u64) -> i64 {

@@ -42,7 +42,9 @@ pub(super) enum Order {
         reply: oneshot::Sender<Result<Receipt, ChargeError>>,
     },
     /// Give back everything and end.
-    Close { reply: oneshot::Sender<Result<(), Arc<StoreError>>> },
+    Close {
+        reply: oneshot::Sender<Result<(), Arc<StoreError>>>,
+    },
 }
 
 pub(super) struct Clerk {
@@ -61,7 +63,12 @@ pub(super) fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
 
 impl Clerk {
     pub(super) fn new(store: Arc<dyn Store>, book: Arc<Mutex<Book>>) -> Self {
-        Self { store, book, read: HashSet::new(), told: Instant::now() }
+        Self {
+            store,
+            book,
+            read: HashSet::new(),
+            told: Instant::now(),
+        }
     }
 
     /// Serves until the ledger is closed, or gone without having been closed:
@@ -88,7 +95,12 @@ impl Clerk {
         }
     }
 
-    fn answer(&mut self, day: &Day, draws: &[Draw], reply: oneshot::Sender<Result<Receipt, ChargeError>>) {
+    fn answer(
+        &mut self,
+        day: &Day,
+        draws: &[Draw],
+        reply: oneshot::Sender<Result<Receipt, ChargeError>>,
+    ) {
         if let Err(Ok(receipt)) = reply.send(self.charge(day, draws)) {
             // Whoever asked is gone: the message was not let through.
             lock(&self.book).refund(receipt);
@@ -112,10 +124,21 @@ impl Clerk {
 
     /// Takes units of a counter from the store.
     fn refill(&self, day: &Day, draw: &Draw) -> Result<(), ChargeError> {
-        let Some(maximum) = draw.maximum else { return Ok(()) };
-        let missing = draw.amount.saturating_sub(lock(&self.book).leased(day.date(), &draw.counter));
-        let want = Want { least: missing.max(1), share: SHARE, most: MOST };
-        let granted = self.store.take(day.date(), &draw.counter, want, maximum).map_err(stored)?;
+        let Some(maximum) = draw.maximum else {
+            return Ok(());
+        };
+        let missing = draw
+            .amount
+            .saturating_sub(lock(&self.book).leased(day.date(), &draw.counter));
+        let want = Want {
+            least: missing.max(1),
+            share: SHARE,
+            most: MOST,
+        };
+        let granted = self
+            .store
+            .take(day.date(), &draw.counter, want, maximum)
+            .map_err(stored)?;
         let mut book = lock(&self.book);
         book.granted(day.date(), &draw.counter, granted);
         // Without a grant, somebody may have been refunded meanwhile.

@@ -21,8 +21,14 @@ impl Day {
             .and_then(|tomorrow| tomorrow.start_of_day())
             .map(|midnight| midnight.timestamp())
             // Only past the year 9999.
-            .unwrap_or_else(|_| at.saturating_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX));
-        Self { date: now.date(), ends }
+            .unwrap_or_else(|_| {
+                at.saturating_add(SignedDuration::from_hours(24))
+                    .unwrap_or(Timestamp::MAX)
+            });
+        Self {
+            date: now.date(),
+            ends,
+        }
     }
 
     /// Its date in the organisation's time zone.
@@ -55,18 +61,33 @@ mod tests {
         let tokyo = zone("Asia/Tokyo");
         let evening = Day::of(at("2026-11-21T14:59:59Z"), &tokyo);
         let morning = Day::of(at("2026-11-21T15:00:00Z"), &tokyo);
-        assert_eq!((evening.date(), morning.date()), (date(2026, 11, 21), date(2026, 11, 22)));
+        assert_eq!(
+            (evening.date(), morning.date()),
+            (date(2026, 11, 21), date(2026, 11, 22))
+        );
         assert_eq!(evening.starts_afresh(), at("2026-11-21T15:00:00Z"));
-        assert_eq!(Day::of(at("2026-11-21T14:59:59Z"), &TimeZone::UTC).starts_afresh(), at("2026-11-22T00:00:00Z"));
+        assert_eq!(
+            Day::of(at("2026-11-21T14:59:59Z"), &TimeZone::UTC).starts_afresh(),
+            at("2026-11-22T00:00:00Z")
+        );
     }
 
     #[test]
     fn days_on_which_clocks_change_are_longer_or_shorter() {
         let berlin = zone("Europe/Berlin");
-        for (noon, hours) in [("2026-03-29T10:00:00Z", 23), ("2026-10-25T11:00:00Z", 25), ("2026-11-21T11:00:00Z", 24)] {
+        for (noon, hours) in [
+            ("2026-03-29T10:00:00Z", 23),
+            ("2026-10-25T11:00:00Z", 25),
+            ("2026-11-21T11:00:00Z", 24),
+        ] {
             let day = Day::of(at(noon), &berlin);
-            let begins = Day::of(at(noon) - SignedDuration::from_hours(24), &berlin).starts_afresh();
-            assert_eq!(day.starts_afresh().duration_since(begins), SignedDuration::from_hours(hours), "{noon}");
+            let begins =
+                Day::of(at(noon) - SignedDuration::from_hours(24), &berlin).starts_afresh();
+            assert_eq!(
+                day.starts_afresh().duration_since(begins),
+                SignedDuration::from_hours(hours),
+                "{noon}"
+            );
         }
     }
 
@@ -76,6 +97,9 @@ mod tests {
         let santiago = zone("America/Santiago");
         let eve = Day::of(at("2026-09-05T20:00:00Z"), &santiago);
         assert_eq!(eve.starts_afresh(), at("2026-09-06T04:00:00Z"));
-        assert_eq!(Day::of(eve.starts_afresh(), &santiago).date(), date(2026, 9, 6));
+        assert_eq!(
+            Day::of(eve.starts_afresh(), &santiago).date(),
+            date(2026, 9, 6)
+        );
     }
 }

@@ -25,12 +25,18 @@ impl Dry {
     /// When the store cannot be read.
     pub fn read(store: &dyn Store, day: &Day) -> Result<Self, StoreError> {
         let usage = store.usage(day.date())?;
-        Ok(Self::with(usage.into_iter().map(|(counter, usage)| (counter, usage.spent))))
+        Ok(Self::with(
+            usage
+                .into_iter()
+                .map(|(counter, usage)| (counter, usage.spent)),
+        ))
     }
 
     /// Counters that say what is given here; all others say zero.
     pub fn with(spent: impl IntoIterator<Item = (String, u64)>) -> Self {
-        Self { spent: spent.into_iter().collect() }
+        Self {
+            spent: spent.into_iter().collect(),
+        }
     }
 
     fn spent(&self, counter: &str) -> u64 {
@@ -42,7 +48,9 @@ impl Ledger for Dry {
     async fn charge(&self, day: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
         for draw in merged(draws).iter() {
             match draw.maximum {
-                Some(maximum) if self.spent(&draw.counter).saturating_add(draw.amount) > maximum => {
+                Some(maximum)
+                    if self.spent(&draw.counter).saturating_add(draw.amount) > maximum =>
+                {
                     return Err(ChargeError::Full {
                         counter: draw.counter.clone(),
                         maximum,

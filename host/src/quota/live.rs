@@ -70,7 +70,11 @@ impl Ledger for Live {
             Err(Short::Units(_) | Short::Maximum(_)) => {}
         }
         let (reply, answer) = oneshot::channel();
-        let order = Order::Charge { day: *day, draws: draws.into_owned(), reply };
+        let order = Order::Charge {
+            day: *day,
+            draws: draws.into_owned(),
+            reply,
+        };
         self.orders.send(order).map_err(|_| ChargeError::Closed)?;
         answer.await.unwrap_or(Err(ChargeError::Closed))
     }
@@ -87,13 +91,20 @@ impl Ledger for Live {
 /// Each counter once: of two draws on one counter, the amounts together under
 /// the lower maximum.
 pub(super) fn merged(draws: &[Draw]) -> Cow<'_, [Draw]> {
-    let twice = |at: usize| draws[..at].iter().any(|earlier| earlier.counter == draws[at].counter);
+    let twice = |at: usize| {
+        draws[..at]
+            .iter()
+            .any(|earlier| earlier.counter == draws[at].counter)
+    };
     if !(1..draws.len()).any(twice) {
         return Cow::Borrowed(draws);
     }
     let mut merged: Vec<Draw> = Vec::with_capacity(draws.len());
     for draw in draws {
-        match merged.iter_mut().find(|earlier| earlier.counter == draw.counter) {
+        match merged
+            .iter_mut()
+            .find(|earlier| earlier.counter == draw.counter)
+        {
             None => merged.push(draw.clone()),
             Some(earlier) => {
                 earlier.amount = earlier.amount.saturating_add(draw.amount);

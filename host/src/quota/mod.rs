@@ -65,7 +65,9 @@ struct Item {
 #[derive(Clone, Debug, Error)]
 pub enum ChargeError {
     /// A counter has no room.
-    #[error("the daily maximum of {maximum} for {counter} is reached; it starts afresh at {starts_afresh}")]
+    #[error(
+        "the daily maximum of {maximum} for {counter} is reached; it starts afresh at {starts_afresh}"
+    )]
     Full {
         /// Name of the counter.
         counter: String,
@@ -89,7 +91,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     ///
     /// When a counter has no room, or when nothing can be counted.
-    fn charge(&self, day: &Day, draws: &[Draw]) -> impl Future<Output = Result<Receipt, ChargeError>> + Send;
+    fn charge(
+        &self,
+        day: &Day,
+        draws: &[Draw],
+    ) -> impl Future<Output = Result<Receipt, ChargeError>> + Send;
 
     /// Undoes a charge: the relay did not take the message, or the reply was
     /// not written.
@@ -102,7 +108,11 @@ pub trait Ledger: Send + Sync + 'static {
 }
 
 impl<L: Ledger> Ledger for Arc<L> {
-    fn charge(&self, day: &Day, draws: &[Draw]) -> impl Future<Output = Result<Receipt, ChargeError>> + Send {
+    fn charge(
+        &self,
+        day: &Day,
+        draws: &[Draw],
+    ) -> impl Future<Output = Result<Receipt, ChargeError>> + Send {
         L::charge(self, day, draws)
     }
 

@@ -20,8 +20,8 @@ use mail_auth::dkim::{DkimSigner, Signature};
 use mail_auth::headers::{HeaderWriter, Writable};
 use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::{
-    AuthenticatedMessage, DkimResult, DnsCache, DnsError, Error as LibraryError, MessageAuthenticator, NoCache,
-    Parameters, ResolverCache, TxtRecord,
+    AuthenticatedMessage, DkimResult, DnsCache, DnsError, Error as LibraryError,
+    MessageAuthenticator, NoCache, Parameters, ResolverCache, TxtRecord,
 };
 use memchr::memchr;
 use thiserror::Error;
@@ -83,7 +83,9 @@ pub enum SignError {
     #[error("the message has no From field, so that there is nothing to sign for")]
     NoAuthor,
     /// Verifiers disagree on such a field, so that no signature holds for all.
-    #[error("the message's {0} field has white space before its colon, which verifiers read in different ways")]
+    #[error(
+        "the message's {0} field has white space before its colon, which verifiers read in different ways"
+    )]
     SpaceBeforeColon(String),
     /// The library could not sign.
     #[error("signing with key \"{selector}\" of {domain} failed: {reason}")]
@@ -96,7 +98,9 @@ pub enum SignError {
         reason: String,
     },
     /// Our own signature does not verify: it was thrown away.
-    #[error("our own signature with key \"{selector}\" of {domain} does not verify ({reason}), so it is not sent")]
+    #[error(
+        "our own signature with key \"{selector}\" of {domain} does not verify ({reason}), so it is not sent"
+    )]
     Verify {
         /// Signing domain.
         domain: String,
@@ -218,8 +222,15 @@ fn names_to_sign(message: &[u8]) -> Result<Vec<&'static str>, SignError> {
     Ok(names)
 }
 
-fn marked<'a>(names: &'a [&'static str], marks: &'a [bool]) -> impl Iterator<Item = &'static str> + 'a {
-    names.iter().zip(marks).filter(|(_, mark)| **mark).map(|(name, _)| *name)
+fn marked<'a>(
+    names: &'a [&'static str],
+    marks: &'a [bool],
+) -> impl Iterator<Item = &'static str> + 'a {
+    names
+        .iter()
+        .zip(marks)
+        .filter(|(_, mark)| **mark)
+        .map(|(name, _)| *name)
 }
 
 #[derive(Default)]
@@ -231,7 +242,11 @@ struct Present {
 impl Present {
     fn note(&mut self, name: &[u8]) -> Result<(), SignError> {
         let bare = name.trim_ascii_end();
-        let place = |names: &[&str]| names.iter().position(|known| bare.eq_ignore_ascii_case(known.as_bytes()));
+        let place = |names: &[&str]| {
+            names
+                .iter()
+                .position(|known| bare.eq_ignore_ascii_case(known.as_bytes()))
+        };
         let mark = if let Some(at) = place(&OVERSIGNED) {
             &mut self.oversigned[at]
         } else if let Some(at) = place(&SIGNED_WHEN_PRESENT) {
@@ -240,7 +255,9 @@ impl Present {
             return Ok(());
         };
         if bare.len() != name.len() {
-            return Err(SignError::SpaceBeforeColon(String::from_utf8_lossy(bare).into_owned()));
+            return Err(SignError::SpaceBeforeColon(
+                String::from_utf8_lossy(bare).into_owned(),
+            ));
         }
         *mark = true;
         Ok(())
@@ -254,7 +271,8 @@ fn field_names(message: &[u8]) -> impl Iterator<Item = &[u8]> {
         let end = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
         let (line, after) = rest.split_at(end);
         rest = after;
-        (!line.trim_ascii().is_empty() || line.starts_with(b" ") || line.starts_with(b"\t")).then_some(line)
+        (!line.trim_ascii().is_empty() || line.starts_with(b" ") || line.starts_with(b"\t"))
+            .then_some(line)
     })
     .filter(|line| !matches!(line.first(), Some(b' ' | b'\t')))
     .filter_map(|line| memchr(b':', line).map(|colon| &line[..colon]))
@@ -273,11 +291,18 @@ fn field_value(signature: &Signature) -> Vec<u8> {
 }
 
 /// Checks our signatures as a receiver would, from the message's bytes.
-pub(super) fn verify(message: &[u8], keys: &[Arc<Key>], signatures: &[Signature]) -> Result<(), SignError> {
+pub(super) fn verify(
+    message: &[u8],
+    keys: &[Arc<Key>],
+    signatures: &[Signature],
+) -> Result<(), SignError> {
     let fields: Vec<u8> = signatures.iter().flat_map(field).collect();
     let results = match AuthenticatedMessage::parse_with_opts(message, Some(&fields), true) {
         Some(parsed) => verified(&parsed, keys, signatures),
-        None => signatures.iter().map(|_| Err("the message cannot be read".to_owned())).collect(),
+        None => signatures
+            .iter()
+            .map(|_| Err("the message cannot be read".to_owned()))
+            .collect(),
     };
     for (signature, result) in signatures.iter().zip(results) {
         if let Err(reason) = result {
@@ -291,7 +316,11 @@ pub(super) fn verify(message: &[u8], keys: &[Arc<Key>], signatures: &[Signature]
     Ok(())
 }
 
-fn verified(parsed: &AuthenticatedMessage<'_>, keys: &[Arc<Key>], signatures: &[Signature]) -> Vec<Result<(), String>> {
+fn verified(
+    parsed: &AuthenticatedMessage<'_>,
+    keys: &[Arc<Key>],
+    signatures: &[Signature],
+) -> Vec<Result<(), String>> {
     let published = Published { keys };
     let Some(authenticator) = authenticator() else {
         return vec![Err("the verifier did not start".to_owned()); signatures.len()];
@@ -302,7 +331,9 @@ fn verified(parsed: &AuthenticatedMessage<'_>, keys: &[Arc<Key>], signatures: &[
         return vec![Err("the verifier waits for DNS".to_owned()); signatures.len()];
     };
     let verdict = |ours: &Signature| {
-        let output = outputs.iter().find(|output| output.signature().is_some_and(|other| other.b == ours.b));
+        let output = outputs
+            .iter()
+            .find(|output| output.signature().is_some_and(|other| other.b == ours.b));
         match output.map(|output| output.result()) {
             Some(DkimResult::Pass) => Ok(()),
             Some(other) => Err(other.to_string()),

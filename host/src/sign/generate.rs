@@ -95,7 +95,10 @@ pub fn generate(
         None => default_selector(algorithm, today),
     };
     let (pair, pem) = new_pair(algorithm)?;
-    let file = dkim.keys.join(domain.as_str()).join(format!("{selector}.pem"));
+    let file = dkim
+        .keys
+        .join(domain.as_str())
+        .join(format!("{selector}.pem"));
     let key = Key::new(domain, &selector, &file, pair)?;
     write(file, &pem)?;
     Ok(Generated { key })
@@ -109,18 +112,34 @@ fn default_selector(algorithm: Algorithm, today: Date) -> String {
     format!("w{}{letter}", today.strftime("%Y%m%d"))
 }
 
-fn refuse_second(dkim: &config::Dkim, domain: &Domain, algorithm: Algorithm) -> Result<(), GenerateError> {
+fn refuse_second(
+    dkim: &config::Dkim,
+    domain: &Domain,
+    algorithm: Algorithm,
+) -> Result<(), GenerateError> {
     let (keys, mut problems) = Keys::load(dkim);
     let folder = dkim.keys.join(domain.as_str());
-    let of_domain = dkim.files.iter().filter(|key| key.domain == *domain).map(|key| &key.file);
+    let of_domain = dkim
+        .files
+        .iter()
+        .filter(|key| key.domain == *domain)
+        .map(|key| &key.file);
     let files: Vec<&PathBuf> = of_domain.collect();
     problems.retain(|problem| {
-        problem.severity == Severity::Error && (problem.file.starts_with(&folder) || files.contains(&&problem.file))
+        problem.severity == Severity::Error
+            && (problem.file.starts_with(&folder) || files.contains(&&problem.file))
     });
     if !problems.is_empty() {
-        return Err(GenerateError::Unreadable { domain: domain.to_string(), problems });
+        return Err(GenerateError::Unreadable {
+            domain: domain.to_string(),
+            problems,
+        });
     }
-    match keys.for_domain(domain.as_str()).iter().find(|key| key.algorithm() == algorithm) {
+    match keys
+        .for_domain(domain.as_str())
+        .iter()
+        .find(|key| key.algorithm() == algorithm)
+    {
         None => Ok(()),
         Some(key) => Err(GenerateError::Signs {
             domain: domain.to_string(),
@@ -164,7 +183,9 @@ fn write(file: PathBuf, pem: &str) -> Result<(), GenerateError> {
     let folder = file.parent().map_or(Ok(()), private::make_folder);
     match folder.and_then(|()| private::create(&file, pem.as_bytes())) {
         Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(GenerateError::Exists(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(GenerateError::Exists(file))
+        }
         Err(error) => Err(GenerateError::Write { file, error }),
     }
 }

@@ -62,11 +62,26 @@ impl Key {
     /// When it cannot be read, when others may read it, or when it holds no key
     /// that DKIM can use.
     pub fn read(domain: &Domain, selector: &str, file: &Path) -> Result<Self, KeyError> {
-        Self::new(domain, selector, file, Pair::from_pem(&private::read(file)?)?)
+        Self::new(
+            domain,
+            selector,
+            file,
+            Pair::from_pem(&private::read(file)?)?,
+        )
     }
 
-    pub(super) fn new(domain: &Domain, selector: &str, file: &Path, pair: Pair) -> Result<Self, KeyError> {
-        let record = Record::new(domain.as_str(), selector, pair.algorithm().key_type(), &pair.public()?);
+    pub(super) fn new(
+        domain: &Domain,
+        selector: &str,
+        file: &Path,
+        pair: Pair,
+    ) -> Result<Self, KeyError> {
+        let record = Record::new(
+            domain.as_str(),
+            selector,
+            pair.algorithm().key_type(),
+            &pair.public()?,
+        );
         let published = DomainKey::parse(record.value.as_bytes()).map_err(KeyError::Record)?;
         Ok(Self {
             domain: domain.as_str().to_owned(),
@@ -160,12 +175,28 @@ impl Keys {
     fn add(&mut self, domain: &Domain, selector: &str, file: &Path, problems: &mut Vec<Problem>) {
         let key = match Key::read(domain, selector, file) {
             Ok(key) => key,
-            Err(error) => return problems.push(Problem::of_file(file, problem_text(&error), expected(&error))),
+            Err(error) => {
+                return problems.push(Problem::of_file(
+                    file,
+                    problem_text(&error),
+                    expected(&error),
+                ));
+            }
         };
         let keys = self.by_domain.entry(key.domain.clone()).or_default();
-        if let Some(other) = keys.iter().find(|other| other.selector.eq_ignore_ascii_case(selector)) {
-            let message = format!("{} is the key of selector \"{selector}\" of {domain} already", other.file.display());
-            return problems.push(Problem::of_file(file, message, Some("one key for each selector".to_owned())));
+        if let Some(other) = keys
+            .iter()
+            .find(|other| other.selector.eq_ignore_ascii_case(selector))
+        {
+            let message = format!(
+                "{} is the key of selector \"{selector}\" of {domain} already",
+                other.file.display()
+            );
+            return problems.push(Problem::of_file(
+                file,
+                message,
+                Some("one key for each selector".to_owned()),
+            ));
         }
         keys.push(Arc::new(key));
     }
@@ -176,7 +207,9 @@ impl Keys {
             if let Some(first) = keys.first()
                 && first.algorithm() == Algorithm::Ed25519
             {
-                let message = format!("{domain} has an Ed25519 key alone, which large receivers do not verify");
+                let message = format!(
+                    "{domain} has an Ed25519 key alone, which large receivers do not verify"
+                );
                 let expected = format!("an RSA key beside it: waxseal dkim new {domain}");
                 problems.push(warning(&first.file, message, &expected));
             }
@@ -193,7 +226,9 @@ fn problem_text(error: &KeyError) -> String {
             format!("others may read or change this private key (mode {mode:04o})")
         }
         KeyError::File(PrivateFileError::Owner { owner, .. }) => {
-            format!("this private key belongs to user {owner}, who is neither root nor the user that runs this")
+            format!(
+                "this private key belongs to user {owner}, who is neither root nor the user that runs this"
+            )
         }
         other => other.to_string(),
     }
@@ -201,15 +236,18 @@ fn problem_text(error: &KeyError) -> String {
 
 fn expected(error: &KeyError) -> Option<String> {
     match error {
-        KeyError::File(PrivateFileError::Open { path, .. }) => {
-            Some(format!("a file for its owner only; type: chmod go= '{}'", path.display()))
-        }
-        KeyError::File(PrivateFileError::Owner { path, us, .. }) => {
-            Some(format!("our own file; type: chown {us} '{}'", path.display()))
-        }
-        KeyError::Pem(_) | KeyError::Kind | KeyError::Rejected(_) => {
-            Some("an Ed25519 key, or an RSA key of 2048 to 8192 bits (RFC 8301), PKCS #8 in PEM form".to_owned())
-        }
+        KeyError::File(PrivateFileError::Open { path, .. }) => Some(format!(
+            "a file for its owner only; type: chmod go= '{}'",
+            path.display()
+        )),
+        KeyError::File(PrivateFileError::Owner { path, us, .. }) => Some(format!(
+            "our own file; type: chown {us} '{}'",
+            path.display()
+        )),
+        KeyError::Pem(_) | KeyError::Kind | KeyError::Rejected(_) => Some(
+            "an Ed25519 key, or an RSA key of 2048 to 8192 bits (RFC 8301), PKCS #8 in PEM form"
+                .to_owned(),
+        ),
         KeyError::File(_) | KeyError::Record(_) => None,
     }
 }
@@ -225,24 +263,40 @@ fn warning(file: &Path, message: String, expected: &str) -> Problem {
 fn found(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(Domain, String, PathBuf)> {
     let mut files = Vec::new();
     for path in entries(folder, problems) {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("");
         if !path.is_dir() || name.starts_with('.') {
             continue;
         }
         let Ok(domain) = name.parse::<Domain>() else {
-            problems.push(warning(&path, "this folder's name is no domain name".to_owned(), "DOMAIN/SELECTOR.pem"));
+            problems.push(warning(
+                &path,
+                "this folder's name is no domain name".to_owned(),
+                "DOMAIN/SELECTOR.pem",
+            ));
             continue;
         };
         for file in entries(&path, problems) {
-            let selector = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
-            if file.extension().is_none_or(|extension| extension != "pem") || selector.starts_with('.') {
+            let selector = file
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .unwrap_or("");
+            if file.extension().is_none_or(|extension| extension != "pem")
+                || selector.starts_with('.')
+            {
                 continue;
             }
             match selector.parse::<Domain>() {
                 Ok(_) => files.push((domain.clone(), selector.to_owned(), file)),
                 Err(_) => {
                     let message = format!("\"{selector}\" is no selector");
-                    problems.push(warning(&file, message, "letters, digits, hyphens and dots before `.pem`"));
+                    problems.push(warning(
+                        &file,
+                        message,
+                        "letters, digits, hyphens and dots before `.pem`",
+                    ));
                 }
             }
         }
@@ -251,8 +305,11 @@ fn found(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(Domain, String, Pat
 }
 
 fn entries(folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let listed = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>());
+    let listed = fs::read_dir(folder).and_then(|entries| {
+        entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<_>>>()
+    });
     match listed {
         Ok(mut paths) => {
             paths.sort();
@@ -260,7 +317,11 @@ fn entries(folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            problems.push(Problem::of_file(folder, format!("the folder of keys cannot be read: {error}"), None));
+            problems.push(Problem::of_file(
+                folder,
+                format!("the folder of keys cannot be read: {error}"),
+                None,
+            ));
             Vec::new()
         }
     }

@@ -12,6 +12,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+pub use crate::private::PrivateFileError;
 pub use dkim::{SignError, Signed, sign};
 pub use generate::{GenerateError, Generated, generate};
 pub use keys::{Key, KeyError, Keys};

@@ -76,7 +76,9 @@ pub(super) enum Pair {
 impl Pair {
     /// Reads PEM: PKCS #8, or PKCS #1 for RSA.
     pub(super) fn from_pem(pem: &[u8]) -> Result<Self, KeyError> {
-        match PrivateKeyDer::from_pem_slice(pem).map_err(|error| KeyError::Pem(error.to_string()))? {
+        match PrivateKeyDer::from_pem_slice(pem)
+            .map_err(|error| KeyError::Pem(error.to_string()))?
+        {
             PrivateKeyDer::Pkcs1(der) => Self::rsa(RsaKeyPair::from_der(der.secret_pkcs1_der())),
             PrivateKeyDer::Pkcs8(der) => Self::from_pkcs8(der.secret_pkcs8_der()),
             _ => Err(KeyError::Kind),
@@ -94,7 +96,8 @@ impl Pair {
     /// The library takes RSA keys of 2048 bits and more, which is what RFC 8301
     /// (section 3.2) advises signers to use.
     fn rsa(pair: Result<RsaKeyPair, KeyRejected>) -> Result<Self, KeyError> {
-        pair.map(Self::Rsa).map_err(|error| KeyError::Rejected(error.to_string()))
+        pair.map(Self::Rsa)
+            .map_err(|error| KeyError::Rejected(error.to_string()))
     }
 
     pub(super) fn algorithm(&self) -> Algorithm {
@@ -122,11 +125,19 @@ impl Pair {
         match self {
             Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), data, &mut signature)?;
+                pair.sign(
+                    &RSA_PKCS1_SHA256,
+                    &SystemRandom::new(),
+                    data,
+                    &mut signature,
+                )?;
                 Ok(signature)
             }
             // Ed25519 signs the hash, not the data (RFC 8463, section 3).
-            Self::Ed25519(pair) => Ok(pair.try_sign(digest(&SHA256, data).as_ref())?.as_ref().to_vec()),
+            Self::Ed25519(pair) => Ok(pair
+                .try_sign(digest(&SHA256, data).as_ref())?
+                .as_ref()
+                .to_vec()),
         }
     }
 }

@@ -27,7 +27,9 @@ impl Record {
     /// bytes. Resolvers put them together without a space between.
     pub fn strings(&self) -> Vec<&str> {
         // A record's text is ASCII, so that any byte ends a character.
-        let ends = (LONGEST_STRING..self.value.len()).step_by(LONGEST_STRING).chain([self.value.len()]);
+        let ends = (LONGEST_STRING..self.value.len())
+            .step_by(LONGEST_STRING)
+            .chain([self.value.len()]);
         let mut start = 0;
         ends.map(|end| {
             let string = &self.value[start..end];
@@ -39,7 +41,11 @@ impl Record {
 
     /// The record as a line of a zone file (RFC 1035, section 5.1).
     pub fn zone_line(&self) -> String {
-        let strings: Vec<String> = self.strings().iter().map(|string| format!("\"{string}\"")).collect();
+        let strings: Vec<String> = self
+            .strings()
+            .iter()
+            .map(|string| format!("\"{string}\""))
+            .collect();
         match strings.as_slice() {
             [one] => format!("{}. IN TXT {one}", self.name),
             many => format!("{}. IN TXT (\n    {}\n)", self.name, many.join("\n    ")),
@@ -53,7 +59,12 @@ mod tests {
 
     #[test]
     fn a_short_record_is_one_string() {
-        let record = Record::new("acme.test", "s1", "ed25519", "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
+        let record = Record::new(
+            "acme.test",
+            "s1",
+            "ed25519",
+            "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        );
         assert_eq!(
             record.zone_line(),
             "s1._domainkey.acme.test. IN TXT \"v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\""
@@ -65,7 +76,12 @@ mod tests {
         for length in [238, 239, 240, 500, 1200] {
             let record = Record::new("acme.test", "s1", "rsa", &"A".repeat(length));
             let strings = record.strings();
-            assert!(strings.iter().all(|string| (1..=255).contains(&string.len())), "{length}");
+            assert!(
+                strings
+                    .iter()
+                    .all(|string| (1..=255).contains(&string.len())),
+                "{length}"
+            );
             assert_eq!(strings.concat(), record.value);
             assert_eq!(record.zone_line().matches('"').count(), 2 * strings.len());
         }

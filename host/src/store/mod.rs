@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use thiserror::Error;
 
-use crate::private::{self, PrivateFileError};
+use crate::private;
 
+pub use crate::private::PrivateFileError;
 pub use secret::{Key, Secret, SecretError};
 pub use sqlite::SqliteStore;
 
@@ -105,7 +106,14 @@ pub trait Store: Send + Sync + 'static {
     /// As [`Store::enter`].
     fn give_back(&self, day: Date, counter: &str, units: u64) -> Result<(), StoreError> {
         let taken = i64::try_from(units).unwrap_or(i64::MAX).saturating_neg();
-        self.enter(day, &[Entry { counter: counter.to_owned(), spent: 0, taken }])
+        self.enter(
+            day,
+            &[Entry {
+                counter: counter.to_owned(),
+                spent: 0,
+                taken,
+            }],
+        )
     }
 
     /// What all counters of a day say.

@@ -68,6 +68,9 @@ mod tests {
     #[test]
     fn another_key_does_not_open_it() {
         let sealed = seal(&key(), "waxseal-northwind");
-        assert_eq!(open(&Secret::from_bytes([3; 32]).derive("verp"), &sealed), None);
+        assert_eq!(
+            open(&Secret::from_bytes([3; 32]).derive("verp"), &sealed),
+            None
+        );
     }
 }

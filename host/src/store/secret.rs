@@ -64,7 +64,8 @@ impl Secret {
         private::folder(state)?;
         let path = state.join(SECRET_FILE);
         match private::read(&path) {
-            Err(PrivateFileError::Read { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(PrivateFileError::Read { error, .. })
+                if error.kind() == io::ErrorKind::NotFound => {}
             read => return Self::from_file(path, read?),
         }
         let mut fresh = [0; LENGTH];
@@ -86,7 +87,10 @@ impl Secret {
 
     fn from_file(path: PathBuf, bytes: Vec<u8>) -> Result<Self, SecretError> {
         let found = bytes.len();
-        bytes.try_into().map(Self).map_err(|_| SecretError::Damaged { path, found })
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| SecretError::Damaged { path, found })
     }
 
     /// The key for one purpose. Keys of different purposes tell nothing about
@@ -99,7 +103,10 @@ impl Secret {
         info.extend_from_slice(b"waxseal ");
         info.extend_from_slice(purpose.as_bytes());
         info.push(1);
-        Key(hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, &info).as_ref()))
+        Key(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            hmac::sign(&root, &info).as_ref(),
+        ))
     }
 }
 
@@ -153,9 +160,15 @@ mod tests {
         let second = Secret::open(&state).expect("read");
         assert_eq!(first.0, second.0);
         assert_ne!(first.0, [0; 32]);
-        let mode = fs::metadata(state.join(SECRET_FILE)).expect("there").permissions().mode();
+        let mode = fs::metadata(state.join(SECRET_FILE))
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(format!("{first:?} {:?}", first.derive("x")), "Secret(…) Key(…)");
+        assert_eq!(
+            format!("{first:?} {:?}", first.derive("x")),
+            "Secret(…) Key(…)"
+        );
     }
 
     #[test]
@@ -163,8 +176,13 @@ mod tests {
         let root = tempfile::tempdir().expect("folder");
         let state = root.path().join("state");
         let opened: Vec<[u8; 32]> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| Secret::open(&state).expect("opened").0)).collect();
-            threads.into_iter().map(|thread| thread.join().expect("joined")).collect()
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| Secret::open(&state).expect("opened").0))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("joined"))
+                .collect()
         });
         assert!(opened.iter().all(|secret| *secret == opened[0]));
     }
@@ -176,9 +194,15 @@ mod tests {
         private::make_folder(&state).expect("made");
         let path = state.join(SECRET_FILE);
         private::create(&path, b"short").expect("written");
-        assert!(matches!(Secret::open(&state), Err(SecretError::Damaged { found: 5, .. })));
+        assert!(matches!(
+            Secret::open(&state),
+            Err(SecretError::Damaged { found: 5, .. })
+        ));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
-        assert!(matches!(Secret::open(&state), Err(SecretError::File(PrivateFileError::Open { .. }))));
+        assert!(matches!(
+            Secret::open(&state),
+            Err(SecretError::File(PrivateFileError::Open { .. }))
+        ));
     }
 
     #[test]
@@ -188,6 +212,9 @@ mod tests {
         let tag = verp.tag(b"data");
         assert!(verp.check(b"data", &tag) && verp.check(b"data", &tag[..10]));
         assert!(!seal.check(b"data", &tag) && !verp.check(b"date", &tag));
-        assert!(!verp.check(b"data", &tag[..7]), "too short to prove anything");
+        assert!(
+            !verp.check(b"data", &tag[..7]),
+            "too short to prove anything"
+        );
     }
 }

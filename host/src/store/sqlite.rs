@@ -9,7 +9,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::civil::Date;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use super::{COUNTERS_FILE, Entry, Store, StoreError, Usage, Want};
 
@@ -83,27 +85,39 @@ impl SqliteStore {
         if !path.exists() {
             return Ok(None);
         }
-        let opened = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .and_then(|connection| {
-                connection.busy_timeout(PATIENCE)?;
-                let version = version_of(&connection)?;
-                Ok((connection, version))
-            });
+        let opened = Connection::open_with_flags(
+            &path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .and_then(|connection| {
+            connection.busy_timeout(PATIENCE)?;
+            let version = version_of(&connection)?;
+            Ok((connection, version))
+        });
         let (connection, version) = opened.map_err(|error| explained(&path, &error))?;
         Self::known(path, connection, version).map(Some)
     }
 
     fn known(path: PathBuf, connection: Connection, version: i64) -> Result<Self, StoreError> {
         if version > VERSION {
-            return Err(StoreError::Newer { path, found: version, known: VERSION });
+            return Err(StoreError::Newer {
+                path,
+                found: version,
+                known: VERSION,
+            });
         }
-        Ok(Self { path, connection: Mutex::new(connection) })
+        Ok(Self {
+            path,
+            connection: Mutex::new(connection),
+        })
     }
 
     /// A panic between two statements leaves no half transaction: it is rolled
     /// back when its guard is dropped.
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
@@ -113,7 +127,10 @@ impl SqliteStore {
 
     /// Runs one write transaction. It takes the write lock at its beginning:
     /// one that began as a reader could find its snapshot outdated and fail.
-    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let mut connection = self.connection();
         let done = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -149,17 +166,29 @@ impl Store for SqliteStore {
             return Ok(());
         }
         self.write(|transaction| {
-            entries.iter().try_for_each(|entry| add(transaction, day, &entry.counter, entry.taken, entry.spent))
+            entries.iter().try_for_each(|entry| {
+                add(transaction, day, &entry.counter, entry.taken, entry.spent)
+            })
         })
     }
 
     fn usage(&self, day: Date) -> Result<BTreeMap<String, Usage>, StoreError> {
         let connection = self.connection();
         let read = || -> rusqlite::Result<BTreeMap<String, Usage>> {
-            let mut statement = connection.prepare_cached("SELECT name, taken, spent FROM counter WHERE day = ?1")?;
+            let mut statement = connection
+                .prepare_cached("SELECT name, taken, spent FROM counter WHERE day = ?1")?;
             let rows = statement.query_map([day.to_string()], |row| {
-                let units = |at| row.get(at).map(|units: i64| u64::try_from(units).unwrap_or(0));
-                Ok((row.get(0)?, Usage { taken: units(1)?, spent: units(2)? }))
+                let units = |at| {
+                    row.get(at)
+                        .map(|units: i64| u64::try_from(units).unwrap_or(0))
+                };
+                Ok((
+                    row.get(0)?,
+                    Usage {
+                        taken: units(1)?,
+                        spent: units(2)?,
+                    },
+                ))
             })?;
             rows.collect()
         };
@@ -168,12 +197,22 @@ impl Store for SqliteStore {
 
     fn prune(&self, before: Date) -> Result<(), StoreError> {
         // Dates in ISO form sort as text, in the years that a mail server sees.
-        self.write(|transaction| transaction.execute("DELETE FROM counter WHERE day < ?1", [before.to_string()]).map(drop))
+        self.write(|transaction| {
+            transaction
+                .execute("DELETE FROM counter WHERE day < ?1", [before.to_string()])
+                .map(drop)
+        })
     }
 }
 
 /// Adds to a counter; nothing goes below zero.
-fn add(transaction: &Transaction<'_>, day: Date, counter: &str, taken: i64, spent: i64) -> rusqlite::Result<()> {
+fn add(
+    transaction: &Transaction<'_>,
+    day: Date,
+    counter: &str,
+    taken: i64,
+    spent: i64,
+) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
             "INSERT INTO counter (day, name, taken, spent) VALUES (?1, ?2, max(?3, 0), max(?4, 0))
@@ -211,9 +250,14 @@ fn explained(path: &Path, error: &rusqlite::Error) -> StoreError {
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(path),
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => StoreError::ReadOnly(path),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            StoreError::ReadOnly(path)
+        }
         Some(ErrorCode::DiskFull) => StoreError::Full(path),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(path),
-        _ => StoreError::Other { path, reason: error.to_string() },
+        _ => StoreError::Other {
+            path,
+            reason: error.to_string(),
+        },
     }
 }

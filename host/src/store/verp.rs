@@ -30,9 +30,17 @@ pub const LONGEST_ID: usize = 38 - HEAD - TAG;
 /// for each value: spare bits have to be zero.
 static BASE32: LazyLock<Option<Encoding>> = LazyLock::new(|| {
     let mut specification = Specification::new();
-    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification.translate.from.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-    specification.translate.to.push_str("abcdefghijklmnopqrstuvwxyz");
+    specification
+        .symbols
+        .push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification
+        .translate
+        .from
+        .push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    specification
+        .translate
+        .to
+        .push_str("abcdefghijklmnopqrstuvwxyz");
     specification.encoding().ok()
 });
 
@@ -40,7 +48,9 @@ static BASE32: LazyLock<Option<Encoding>> = LazyLock::new(|| {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VerpError {
     /// The id is empty or too long.
-    #[error("the queue id \"{0}\" has not 1 to {LONGEST_ID} bytes, so that no return path can carry it")]
+    #[error(
+        "the queue id \"{0}\" has not 1 to {LONGEST_ID} bytes, so that no return path can carry it"
+    )]
     Id(String),
     /// With the domain it makes no address.
     #[error("\"{domain}\" is no domain for return paths: {error}")]
@@ -66,7 +76,12 @@ pub struct Opened {
 /// # Errors
 ///
 /// When the id is empty or longer than [`LONGEST_ID`], or the domain is none.
-pub fn address(key: &Key, domain: &str, id: &str, arrival: Timestamp) -> Result<Address, VerpError> {
+pub fn address(
+    key: &Key,
+    domain: &str,
+    id: &str,
+    arrival: Timestamp,
+) -> Result<Address, VerpError> {
     if !(1..=LONGEST_ID).contains(&id.len()) {
         return Err(VerpError::Id(id.to_owned()));
     }
@@ -78,9 +93,14 @@ pub fn address(key: &Key, domain: &str, id: &str, arrival: Timestamp) -> Result<
     bytes.extend_from_slice(id.as_bytes());
     let tag = key.tag(&authenticated(&bytes, domain));
     bytes.extend_from_slice(&tag[..TAG]);
-    let local = BASE32.as_ref().map(|base32| base32.encode(&bytes)).unwrap_or_default();
-    Address::parse(&format!("{PREFIX}{local}@{domain}"))
-        .map_err(|error| VerpError::Domain { domain: domain.to_owned(), error })
+    let local = BASE32
+        .as_ref()
+        .map(|base32| base32.encode(&bytes))
+        .unwrap_or_default();
+    Address::parse(&format!("{PREFIX}{local}@{domain}")).map_err(|error| VerpError::Domain {
+        domain: domain.to_owned(),
+        error,
+    })
 }
 
 /// Reads an address of ours, in any case; none for whatever is forged, altered,
@@ -167,17 +187,27 @@ mod tests {
 
     #[test]
     fn r14_an_address_of_one_domain_or_key_is_none_of_another() {
-        let made = address(&key(), "a.test", "4Fm9Ck3Hl0z1Z2x", at(1_795_000_000)).expect("address");
+        let made =
+            address(&key(), "a.test", "4Fm9Ck3Hl0z1Z2x", at(1_795_000_000)).expect("address");
         let moved = Address::parse(&format!("{}@b.test", made.local_part())).expect("address");
         assert_eq!(open(&key(), &moved), None);
-        assert_eq!(open(&Secret::from_bytes([8; 32]).derive("verp"), &made), None);
+        assert_eq!(
+            open(&Secret::from_bytes([8; 32]).derive("verp"), &made),
+            None
+        );
     }
 
     #[test]
     fn ids_and_domains_that_fit_no_address_are_refused() {
         for id in ["", "123456789012345678901234"] {
-            assert_eq!(address(&key(), "a.test", id, at(0)), Err(VerpError::Id(id.to_owned())));
+            assert_eq!(
+                address(&key(), "a.test", id, at(0)),
+                Err(VerpError::Id(id.to_owned()))
+            );
         }
-        assert!(matches!(address(&key(), "a b", "1", at(0)), Err(VerpError::Domain { .. })));
+        assert!(matches!(
+            address(&key(), "a b", "1", at(0)),
+            Err(VerpError::Domain { .. })
+        ));
     }
 }
