@@ -118,14 +118,17 @@ fn new(
             writeln!(out, "\nWhat to do next")?;
             writeln!(
                 out,
-                "  1. Publish the record, now: a running waxseal signs with the key from its next start on."
+                "  1. Publish the record. Nothing is signed with the key before waxseal is reloaded."
             )?;
             writeln!(
                 out,
                 "  2. See that it is there:  dig +short TXT {}",
                 made.key.record().name
             )?;
-            writeln!(out, "  3. Start waxseal anew.")?;
+            writeln!(
+                out,
+                "  3. Reload waxseal:         systemctl reload waxseal  (or send it SIGHUP)"
+            )?;
             if algorithm == Algorithm::Ed25519 {
                 writeln!(
                     out,

@@ -21,7 +21,7 @@ use crate::private;
 pub enum GenerateError {
     /// The domain signs with a key of that algorithm already.
     #[error(
-        "{domain} signs with {algorithm} key \"{selector}\" already ({}). A second one would sign from this moment on, \
+        "{domain} signs with {algorithm} key \"{selector}\" already ({}). A second one would sign from the next reload on, \
          before its record is published. To start afresh, move that file away first",
         .file.display()
     )]
