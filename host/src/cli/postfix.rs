@@ -1,11 +1,12 @@
 //! `waxseal postfix`: the Postfix configuration that goes with `waxseal.toml`.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
 
+use super::Status;
 use crate::config::Config;
 use crate::postfix::Setup;
 
@@ -17,45 +18,39 @@ const FOLDER: &str = "/etc/postfix/waxseal";
 /// Nothing of Postfix's own is changed: paste what is for main.cf and master.cf,
 /// and run `postfix reload`.
 #[derive(Debug, Args)]
-pub struct Postfix {
+pub(super) struct Arguments {
     /// Writes main.cf, master.cf, the tables and the password maps into this
     /// folder instead of printing them.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
-    /// Prints one JSON object.
-    #[arg(long)]
-    json: bool,
 }
 
-impl Postfix {
-    /// Runs it.
-    ///
-    /// # Errors
-    ///
-    /// When files cannot be written, or a relay's password not be read.
-    pub fn run(&self, config: &Config) -> anyhow::Result<()> {
-        let folder = self.write.as_deref().unwrap_or(Path::new(FOLDER));
-        let folder = std::path::absolute(folder)
-            .with_context(|| format!("cannot tell where {} is", folder.display()))?;
-        let setup = Setup::of(&absolute(config)?, &folder);
-        let mut output = std::io::stdout().lock();
-        let written = match &self.write {
-            Some(_) => setup.write()?,
-            None => Vec::new(),
-        };
-        if self.json {
-            serde_json::to_writer_pretty(&mut output, &setup)?;
-            writeln!(output)?;
-        } else if written.is_empty() {
-            write!(output, "{}", setup.page())?;
-        } else {
-            for file in &written {
-                writeln!(output, "wrote {}", file.display())?;
-            }
-            write!(output, "{}", setup.instructions())?;
+pub(super) fn run(
+    arguments: &Arguments,
+    config: &Config,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Status> {
+    let folder = arguments.write.as_deref().unwrap_or(Path::new(FOLDER));
+    let folder = std::path::absolute(folder)
+        .with_context(|| format!("cannot tell where {} is", folder.display()))?;
+    let setup = Setup::of(&absolute(config)?, &folder);
+    let written = match &arguments.write {
+        Some(_) => setup.write()?,
+        None => Vec::new(),
+    };
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &setup)?;
+        writeln!(out)?;
+    } else if written.is_empty() {
+        write!(out, "{}", setup.page())?;
+    } else {
+        for file in &written {
+            writeln!(out, "wrote {}", file.display())?;
         }
-        Ok(())
+        write!(out, "{}", setup.instructions())?;
     }
+    Ok(Status::Done)
 }
 
 /// The same with absolute paths: Postfix has a working directory of its own.

@@ -57,8 +57,7 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let message = read_message(arguments, &config, now)?;
     let day = Day::of(now, &config.time_zone);
-    let store = SqliteStore::open_to_read(&config.state)?;
-    let ledger = Arc::new(Dry::new(store.as_ref(), &day)?);
+    let ledger = Arc::new(counters(&config, &day)?);
     let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
     let mode = mode(arguments, &config);
@@ -82,6 +81,14 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
         print!("{}", report::text(&message, &outcome));
     }
     Ok(status(&outcome))
+}
+
+/// Counters as they are; none where the daemon has never run.
+fn counters(config: &Config, day: &Day) -> anyhow::Result<Dry> {
+    Ok(match SqliteStore::open_to_read(&config.state)? {
+        Some(store) => Dry::read(&store, day)?,
+        None => Dry::with([]),
+    })
 }
 
 fn status(outcome: &Outcome) -> Status {

@@ -85,7 +85,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let limits = listeners::limits(&config.limits);
     let day = Day::of(Timestamp::now(), &config.time_zone);
     let built = build(&sandbox, config, &secrets).await?;
-    let ledger = Arc::new(Live::new(store as Arc<dyn Store>, &day));
+    let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day)?);
     let in_service = Arc::new(ArcSwap::from(built));
     let pipeline = Pipeline::new(Arc::clone(&ledger));
     let filter = PolicyFilter::new(pipeline, Arc::clone(&in_service));
@@ -95,7 +95,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     let host = Host { sandbox, secrets, path, in_service };
     server.run(stopped(host)?).await;
-    ledger.close().await;
+    if let Err(error) = ledger.close().await {
+        // Leases that are not given back are lost until tomorrow, no more.
+        tracing::error!("giving back what was not used of today's maxima: {error}");
+    }
     tracing::info!("stopped");
     Ok(())
 }

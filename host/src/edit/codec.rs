@@ -50,13 +50,20 @@ struct Units<'a> {
 
 impl<'a> Units<'a> {
     fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, ignored: 0 }
+        Self {
+            text,
+            at: 0,
+            ignored: 0,
+        }
     }
 
     /// Length of white space up to and with a line end; zero if something else
     /// comes first.
     fn to_line_end(rest: &[u8]) -> Option<usize> {
-        let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let blank = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
         match &rest[blank..] {
             [] => Some(blank),
             [b'\r', b'\n', ..] => Some(blank + 2),
@@ -86,7 +93,10 @@ impl Iterator for Units<'_> {
             }
             b' ' | b'\t' if start < self.ignored => (1, None),
             byte @ (b' ' | b'\t') => {
-                let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+                let blank = rest
+                    .iter()
+                    .take_while(|byte| matches!(byte, b' ' | b'\t'))
+                    .count();
                 match rest.get(blank) {
                     None | Some(b'\n') => {
                         self.ignored = start + blank;
@@ -102,7 +112,11 @@ impl Iterator for Units<'_> {
             byte => (1, Some(byte)),
         };
         self.at += length;
-        Some(Unit { start, end: self.at, octet })
+        Some(Unit {
+            start,
+            end: self.at,
+            octet,
+        })
     }
 }
 
@@ -152,7 +166,11 @@ fn qp_write(out: &mut Vec<u8>, mut column: usize, octets: &[u8], binary: bool) -
         if escaped {
             const HEX: &[u8; 16] = b"0123456789ABCDEF";
             let octet = rest[0];
-            out.extend_from_slice(&[b'=', HEX[usize::from(octet >> 4)], HEX[usize::from(octet & 15)]]);
+            out.extend_from_slice(&[
+                b'=',
+                HEX[usize::from(octet >> 4)],
+                HEX[usize::from(octet & 15)],
+            ]);
         } else {
             out.push(rest[0]);
         }
@@ -192,7 +210,9 @@ pub(super) fn qp_splice(text: &[u8], inserts: &[Insert], binary: bool) -> Option
             at = unit.end;
         }
         // Behind a soft line break rather than before it.
-        while let Some(unit) = units.next_if(|unit| unit.octet.is_none() && text[unit.start] == b'=') {
+        while let Some(unit) =
+            units.next_if(|unit| unit.octet.is_none() && text[unit.start] == b'=')
+        {
             at = unit.end;
         }
         out.extend_from_slice(&text[from..at]);
@@ -237,8 +257,17 @@ fn qp_insert(out: &mut Vec<u8>, rest: &[u8], octets: &[u8], binary: bool) -> Opt
 /// Decodes base64 text whatever its lines. `None` where a character is no
 /// base64, or the padding is not at the end.
 pub(super) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
-    let symbols: Cow<'_, [u8]> = text.iter().copied().filter(|byte| !is_blank(*byte)).collect();
-    let unpadded = symbols.len() - symbols.iter().rev().take_while(|&&byte| byte == b'=').count();
+    let symbols: Cow<'_, [u8]> = text
+        .iter()
+        .copied()
+        .filter(|byte| !is_blank(*byte))
+        .collect();
+    let unpadded = symbols.len()
+        - symbols
+            .iter()
+            .rev()
+            .take_while(|&&byte| byte == b'=')
+            .count();
     if symbols.len() - unpadded > 2 {
         return None;
     }
@@ -280,7 +309,10 @@ pub(super) fn base64_splice(text: &[u8], decoded: &[u8], inserts: &[Insert]) -> 
     let end = nth_symbol(text, kept / 3 * 4);
     let tail: Vec<Insert> = inserts
         .iter()
-        .map(|insert| Insert { at: insert.at - kept, bytes: insert.bytes.clone() })
+        .map(|insert| Insert {
+            at: insert.at - kept,
+            bytes: insert.bytes.clone(),
+        })
         .collect();
     let line_end: &[u8] = match memchr::memchr(b'\n', text) {
         Some(lf) if lf == 0 || text[lf - 1] != b'\r' => b"\n",
@@ -289,7 +321,10 @@ pub(super) fn base64_splice(text: &[u8], decoded: &[u8], inserts: &[Insert]) -> 
     let mut out = text[..end].to_vec();
     let column = end - memchr::memrchr(b'\n', &out).map_or(0, |lf| lf + 1);
     base64_write(&mut out, column, &splice(&decoded[kept..], &tail), line_end);
-    let last = text.iter().rposition(|byte| !is_blank(*byte)).map_or(0, |last| last + 1);
+    let last = text
+        .iter()
+        .rposition(|byte| !is_blank(*byte))
+        .map_or(0, |last| last + 1);
     out.extend_from_slice(&text[last..]);
     out
 }
@@ -299,8 +334,14 @@ fn nth_symbol(text: &[u8], count: usize) -> usize {
     if count == 0 {
         return 0;
     }
-    let symbols = text.iter().enumerate().filter(|(_, byte)| !is_blank(**byte));
-    symbols.map(|(at, _)| at + 1).nth(count - 1).unwrap_or(text.len())
+    let symbols = text
+        .iter()
+        .enumerate()
+        .filter(|(_, byte)| !is_blank(**byte));
+    symbols
+        .map(|(at, _)| at + 1)
+        .nth(count - 1)
+        .unwrap_or(text.len())
 }
 
 fn base64_write(out: &mut Vec<u8>, mut column: usize, octets: &[u8], line_end: &[u8]) {
@@ -329,31 +370,53 @@ mod tests {
     use super::*;
 
     fn insert(at: usize, bytes: &[u8]) -> Vec<Insert> {
-        vec![Insert { at, bytes: bytes.to_vec() }]
+        vec![Insert {
+            at,
+            bytes: bytes.to_vec(),
+        }]
     }
 
     #[test]
     fn quoted_printable_lines_stay_within_76_columns_and_decode_to_the_octets() {
-        let octets: Vec<u8> = (0..=255u8).cycle().take(2000).filter(|byte| !b"\r\n".contains(byte)).collect();
+        let octets: Vec<u8> = (0..=255u8)
+            .cycle()
+            .take(2000)
+            .filter(|byte| !b"\r\n".contains(byte))
+            .collect();
         for binary in [false, true] {
             let encoded = qp_encode(&octets, binary);
-            assert!(encoded.split(|&byte| byte == b'\n').all(|line| line.len() <= LINE + 1));
+            assert!(
+                encoded
+                    .split(|&byte| byte == b'\n')
+                    .all(|line| line.len() <= LINE + 1)
+            );
             assert_eq!(qp_decode(&encoded), octets);
         }
-        assert_eq!(qp_encode(b"a \r\nFrom b\r\n--c\r\n.\r\n\tx", false), b"a=20\r\n=46rom b\r\n=2D-c\r\n=2E\r\n\tx");
+        assert_eq!(
+            qp_encode(b"a \r\nFrom b\r\n--c\r\n.\r\n\tx", false),
+            b"a=20\r\n=46rom b\r\n=2D-c\r\n=2E\r\n\tx"
+        );
     }
 
     #[test]
     fn a_quoted_printable_splice_leaves_the_old_lines_as_they_are() {
         for (text, at, new, expected) in [
-            (&b"caf=E9 ok\r\n"[..], 9, &b"\xE9\r\n"[..], &b"caf=E9 ok\r\n=E9\r\n"[..]),
+            (
+                &b"caf=E9 ok\r\n"[..],
+                9,
+                &b"\xE9\r\n"[..],
+                &b"caf=E9 ok\r\n=E9\r\n"[..],
+            ),
             (b"a=\r\nb\r\n", 1, b"X", b"a=\r\nX=\r\nb\r\n"),
             (b"end=", 3, b"X", b"end=\r\nX"),
             (b"trail  \r\nz", 5, b"X", b"trailX  \r\nz"),
             (b"x", 0, b"one\r\n", b"one\r\nx"),
         ] {
             let made = qp_splice(text, &insert(at, new), false).expect("splice");
-            assert_eq!(String::from_utf8_lossy(&made), String::from_utf8_lossy(expected));
+            assert_eq!(
+                String::from_utf8_lossy(&made),
+                String::from_utf8_lossy(expected)
+            );
         }
     }
 
@@ -367,7 +430,10 @@ mod tests {
             let mut expected = octets.clone();
             expected.splice(at..at, *b"notice");
             assert_eq!(base64_decode(&made), Some(expected));
-            assert!(made.split(|&byte| byte == b'\n').all(|line| line.len() <= LINE + 1));
+            assert!(
+                made.split(|&byte| byte == b'\n')
+                    .all(|line| line.len() <= LINE + 1)
+            );
             let same = made.iter().zip(&text).take_while(|(a, b)| a == b).count();
             assert!(same >= at / 3 * 4, "{at}: {same}");
             assert!(made.ends_with(b"\r\n") && !made.ends_with(b"\r\n\r\n"));

@@ -62,7 +62,10 @@ pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> Vec<u8> {
 /// Control characters and line ends become spaces: nothing that a policy or a
 /// sender wrote may begin a field of its own.
 pub(super) fn one_line(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     clean.trim().to_owned()
 }
 
@@ -78,7 +81,10 @@ struct Folder {
 
 impl Folder {
     fn new(name: &str) -> Self {
-        Self { value: String::new(), column: name.len() + 1 }
+        Self {
+            value: String::new(),
+            column: name.len() + 1,
+        }
     }
 
     /// A space or a fold, and a word that stands as it is. Folds come only
@@ -90,7 +96,8 @@ impl Folder {
     }
 
     fn gap(&mut self, width: usize) {
-        let fold = width > 0 && self.column + 1 + width > FOLD && !self.value.trim_ascii().is_empty();
+        let fold =
+            width > 0 && self.column + 1 + width > FOLD && !self.value.trim_ascii().is_empty();
         if fold {
             self.value.push_str("\r\n ");
             self.column = 1;
@@ -107,9 +114,15 @@ impl Folder {
         }
         let is_atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
         if name.chars().all(is_atom) && !name.contains("=?") {
-            return name.split(' ').filter(|word| !word.is_empty()).for_each(|word| self.word(word));
+            return name
+                .split(' ')
+                .filter(|word| !word.is_empty())
+                .for_each(|word| self.word(word));
         }
-        self.word(&format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
+        self.word(&format!(
+            "\"{}\"",
+            name.replace('\\', "\\\\").replace('"', "\\\"")
+        ));
     }
 
     /// Encoded words, each with whole characters only (RFC 2047, section 5).
@@ -118,10 +131,18 @@ impl Folder {
         while !rest.is_empty() {
             let free = FOLD.saturating_sub(self.column + 1);
             // A short first word on a full line is worse than a fold.
-            let limit = if free < WORD_FRAME + 24 { ENCODED_WORD } else { free.min(ENCODED_WORD) };
+            let limit = if free < WORD_FRAME + 24 {
+                ENCODED_WORD
+            } else {
+                free.min(ENCODED_WORD)
+            };
             let budget = limit - WORD_FRAME;
             let ascii = rest.chars().filter(char::is_ascii).count() * 2 > rest.chars().count();
-            let (taken, payload) = if ascii { q_word(rest, budget) } else { b_word(rest, budget) };
+            let (taken, payload) = if ascii {
+                q_word(rest, budget)
+            } else {
+                b_word(rest, budget)
+            };
             let kind = if ascii { 'Q' } else { 'B' };
             self.word(&format!("=?utf-8?{kind}?{payload}?="));
             rest = &rest[taken..];
@@ -193,7 +214,12 @@ mod tests {
             let value = unstructured("Subject", text);
             let whole = [b"Subject:", value.as_slice()].concat();
             assert!(whole.is_ascii());
-            assert!(whole.split(|&byte| byte == b'\n').all(|line| line.len() <= FOLD + 1), "{text}");
+            assert!(
+                whole
+                    .split(|&byte| byte == b'\n')
+                    .all(|line| line.len() <= FOLD + 1),
+                "{text}"
+            );
             let decoded = read_back("Subject", &value).header("Subject").concat();
             assert_eq!(decoded, text);
         }
@@ -208,7 +234,10 @@ mod tests {
             (Some("a@b.test via Acme"), "n@acme.test"),
             (None, "c@acme.test"),
         ]
-        .map(|(name, address)| Mailbox { name: name.map(str::to_owned), address: address.into() })
+        .map(|(name, address)| Mailbox {
+            name: name.map(str::to_owned),
+            address: address.into(),
+        })
         .to_vec();
         let value = mailboxes("From", &all);
         assert_eq!(read_back("From", &value).mailboxes("From"), all);

@@ -24,7 +24,15 @@ pub struct Stamp<'a> {
 
 /// Fields that list mailboxes, in which only display names are encoded.
 const MAILBOX_FIELDS: [&str; 10] = [
-    "From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Resent-From", "Resent-Sender", "Resent-To",
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Bcc",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-To",
     "Resent-Cc",
 ];
 
@@ -46,7 +54,10 @@ pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -
         rewrite_author(content, rewrite, &mut plan);
     }
     if let Some(sender) = &decision.sender {
-        let field = HeaderField { name: "Sender".to_owned(), value: sender.clone() };
+        let field = HeaderField {
+            name: "Sender".to_owned(),
+            value: sender.clone(),
+        };
         plan.set("Sender", encode(&field));
     }
     add_missing(stamp, &mut plan);
@@ -56,7 +67,9 @@ pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -
 /// The raw value of a field, encoded as its name asks for.
 fn encode(field: &HeaderField) -> Vec<u8> {
     let text = one_line(&field.value);
-    let lists_mailboxes = MAILBOX_FIELDS.iter().any(|name| name.eq_ignore_ascii_case(&field.name));
+    let lists_mailboxes = MAILBOX_FIELDS
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(&field.name));
     if lists_mailboxes {
         let mut parsed = Vec::new();
         parse_mailboxes(text.as_bytes(), &mut parsed);
@@ -77,8 +90,10 @@ fn rewrite_author(content: &Content, rewrite: &AuthorRewrite, plan: &mut HeaderP
         address: rewrite.mailbox.address.as_str().to_owned(),
     };
     if rewrite.keep_in_name && !old.is_empty() {
-        let names: Vec<&str> =
-            old.iter().map(|author| author.name.as_deref().unwrap_or(&author.address)).collect();
+        let names: Vec<&str> = old
+            .iter()
+            .map(|author| author.name.as_deref().unwrap_or(&author.address))
+            .collect();
         let through = new.name.as_deref().or(rewrite.mailbox.address.domain());
         let through = through.map_or(String::new(), |through| format!(" via {through}"));
         new.name = Some(names.join(", ") + &through);
@@ -99,7 +114,11 @@ fn add_missing(stamp: &Stamp<'_>, plan: &mut HeaderPlan<'_>) {
     if plan.count("Message-ID") == 0 {
         let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         let queue_id: String = stamp.queue_id.chars().filter(safe).collect();
-        let id = format!(" <{}.{queue_id}@{}>", stamp.arrival.as_millisecond(), stamp.hostname);
+        let id = format!(
+            " <{}.{queue_id}@{}>",
+            stamp.arrival.as_millisecond(),
+            stamp.hostname
+        );
         plan.append("Message-ID", id.into_bytes());
     }
 }
@@ -114,7 +133,11 @@ pub(super) struct HeaderPlan<'a> {
 
 impl<'a> HeaderPlan<'a> {
     pub(super) fn new(content: &'a Content) -> Self {
-        Self { content, counts: HashMap::new(), edits: Vec::new() }
+        Self {
+            content,
+            counts: HashMap::new(),
+            edits: Vec::new(),
+        }
     }
 
     pub(super) fn into_edits(self) -> Vec<HeaderEdit> {
@@ -128,13 +151,18 @@ impl<'a> HeaderPlan<'a> {
 
     fn counted(&mut self, name: &str) -> &mut usize {
         let content = self.content;
-        self.counts.entry(name.to_ascii_lowercase()).or_insert_with(|| content.count_named(name))
+        self.counts
+            .entry(name.to_ascii_lowercase())
+            .or_insert_with(|| content.count_named(name))
     }
 
     /// One more field, below all others.
     pub(super) fn append(&mut self, name: &str, value: Vec<u8>) {
         *self.counted(name) += 1;
-        self.edits.push(HeaderEdit::Append { name: name.to_owned(), value });
+        self.edits.push(HeaderEdit::Append {
+            name: name.to_owned(),
+            value,
+        });
     }
 
     /// Takes out all fields of that name, the last one first, so that no index
@@ -146,7 +174,10 @@ impl<'a> HeaderPlan<'a> {
     fn remove_from(&mut self, name: &str, first: usize) {
         let count = self.count(name);
         for nth in (first..=count).rev() {
-            self.edits.push(HeaderEdit::Remove { name: name.to_owned(), nth });
+            self.edits.push(HeaderEdit::Remove {
+                name: name.to_owned(),
+                nth,
+            });
         }
         *self.counted(name) = count.min(first - 1);
     }
@@ -157,7 +188,11 @@ impl<'a> HeaderPlan<'a> {
             return self.append(name, value);
         }
         self.remove_from(name, 2);
-        self.edits.push(HeaderEdit::Replace { name: name.to_owned(), nth: 1, value });
+        self.edits.push(HeaderEdit::Replace {
+            name: name.to_owned(),
+            nth: 1,
+            value,
+        });
     }
 }
 
@@ -166,20 +201,32 @@ mod tests {
     use super::*;
     use crate::edit::Edits;
 
-    const STAMP: Stamp<'_> =
-        Stamp { hostname: "mail.acme.test", arrival: Timestamp::constant(1_800_000_000, 0), queue_id: "4Xy/1" };
+    const STAMP: Stamp<'_> = Stamp {
+        hostname: "mail.acme.test",
+        arrival: Timestamp::constant(1_800_000_000, 0),
+        queue_id: "4Xy/1",
+    };
 
     fn edited(message: &str, change: impl FnOnce(&mut Decision)) -> String {
         let content = Content::new(message.replace('\n', "\r\n").into_bytes());
         let mut decision = Decision::default();
         change(&mut decision);
         let headers = header_edits(&content, &decision, &STAMP);
-        let bytes = Edits { headers, ..Edits::default() }.apply(&content);
-        String::from_utf8(bytes).expect("ASCII").replace("\r\n", "\n")
+        let bytes = Edits {
+            headers,
+            ..Edits::default()
+        }
+        .apply(&content);
+        String::from_utf8(bytes)
+            .expect("ASCII")
+            .replace("\r\n", "\n")
     }
 
     fn field(name: &str, value: &str) -> HeaderField {
-        HeaderField { name: name.into(), value: value.into() }
+        HeaderField {
+            name: name.into(),
+            value: value.into(),
+        }
     }
 
     const DATED: &str = "Date: x\nMessage-ID: <y>\n";
@@ -202,7 +249,8 @@ mod tests {
 
     #[test]
     fn our_own_fields_are_deleted_where_a_sender_wrote_them() {
-        let message = format!("{DATED}X-Waxseal-Route: a\nx-waxseal-ROUTE: b\nX-Waxseal-Split: c\n\n");
+        let message =
+            format!("{DATED}X-Waxseal-Route: a\nx-waxseal-ROUTE: b\nX-Waxseal-Split: c\n\n");
         assert_eq!(edited(&message, |_| ()), format!("{DATED}\n"));
     }
 
@@ -218,7 +266,10 @@ mod tests {
                 HeaderChange::Remove("D".into()),
             ];
         });
-        assert_eq!(made, format!("{DATED}A: new\nC: 1\nC: =?utf-8?B?56S+?=\n\n"));
+        assert_eq!(
+            made,
+            format!("{DATED}A: new\nC: 1\nC: =?utf-8?B?56S+?=\n\n")
+        );
     }
 
     #[test]
@@ -232,21 +283,34 @@ mod tests {
             reply_to: true,
         };
         let from = "From: =?utf-8?B?5bGx55Sw?= <y@globex.test>\n";
-        let made = edited(&format!("{DATED}{from}\n"), |d| d.author = Some(rewrite(Some("Acme"))));
+        let made = edited(&format!("{DATED}{from}\n"), |d| {
+            d.author = Some(rewrite(Some("Acme")))
+        });
         let content = Content::new(made.replace('\n', "\r\n").into_bytes());
         assert_eq!(content.author()[0].name.as_deref(), Some("山田 via Acme"));
         assert_eq!(content.author()[0].address, "relay@acme.test");
         assert_eq!(content.mailboxes("Reply-To")[0].address, "y@globex.test");
-        let kept = edited(&format!("{DATED}From: y@globex.test\nReply-To: r@globex.test\n\n"), |d| {
-            d.author = Some(rewrite(None));
-        });
-        assert!(kept.contains("From: \"y@globex.test via acme.test\" <relay@acme.test>\n"), "{kept}");
+        let kept = edited(
+            &format!("{DATED}From: y@globex.test\nReply-To: r@globex.test\n\n"),
+            |d| {
+                d.author = Some(rewrite(None));
+            },
+        );
+        assert!(
+            kept.contains("From: \"y@globex.test via acme.test\" <relay@acme.test>\n"),
+            "{kept}"
+        );
         assert_eq!(kept.matches("Reply-To").count(), 1);
     }
 
     #[test]
     fn r19_sender_is_set_with_its_name_encoded() {
-        let made = edited(&format!("{DATED}Sender: old@x.test\n\n"), |d| d.sender = Some("山田 <s@acme.test>".into()));
-        assert_eq!(made, format!("{DATED}Sender: =?utf-8?B?5bGx55Sw?= <s@acme.test>\n\n"));
+        let made = edited(&format!("{DATED}Sender: old@x.test\n\n"), |d| {
+            d.sender = Some("山田 <s@acme.test>".into())
+        });
+        assert_eq!(
+            made,
+            format!("{DATED}Sender: =?utf-8?B?5bGx55Sw?= <s@acme.test>\n\n")
+        );
     }
 }

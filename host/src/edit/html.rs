@@ -11,7 +11,14 @@ use html5gum::{Span, Tokenizer};
 use crate::decision::Placement;
 
 /// Elements whose content is not shown as text, and which nest nothing.
-const HIDDEN: [&[u8]; 6] = [b"script", b"style", b"textarea", b"title", b"xmp", b"iframe"];
+const HIDDEN: [&[u8]; 6] = [
+    b"script",
+    b"style",
+    b"textarea",
+    b"title",
+    b"xmp",
+    b"iframe",
+];
 
 /// Class names and ids by which mail programs mark what they quote.
 const QUOTE_MARKS: [&[u8]; 8] = [
@@ -55,7 +62,10 @@ pub(super) fn place(html: &[u8], placement: Placement) -> Option<usize> {
         close.or_else(|| (marks.hidden.is_none() && marks.end == html.len()).then_some(html.len()))
     };
     match placement {
-        Placement::Top => marks.body_open.or_else(|| fragment(html).then_some(0)).or_else(bottom),
+        Placement::Top => marks
+            .body_open
+            .or_else(|| fragment(html).then_some(0))
+            .or_else(bottom),
         Placement::AboveQuote => marks.quote.or_else(bottom),
         Placement::Bottom => bottom(),
     }
@@ -67,7 +77,9 @@ fn fragment(html: &[u8]) -> bool {
     let begin = &html[..html.len().min(1024)];
     let begin = begin.to_ascii_lowercase();
     let parts: [&[u8]; 3] = [b"<!doctype", b"<html", b"<head"];
-    !parts.iter().any(|part| memchr::memmem::find(&begin, part).is_some())
+    !parts
+        .iter()
+        .any(|part| memchr::memmem::find(&begin, part).is_some())
 }
 
 fn read(html: &[u8]) -> Marks {
@@ -97,7 +109,9 @@ impl Marks {
                 self.attribute.clear();
                 self.attribute.extend_from_slice(name);
             }
-            CallbackEvent::AttributeValue { value } => self.in_quoting_tag |= quotes(&self.attribute, value),
+            CallbackEvent::AttributeValue { value } => {
+                self.in_quoting_tag |= quotes(&self.attribute, value)
+            }
             CallbackEvent::CloseStartTag { .. } => {
                 if self.in_body_tag && self.body_open.is_none() {
                     self.body_open = Some(span.end);
@@ -118,7 +132,9 @@ impl Marks {
             }
             CallbackEvent::String { .. } => self.end = span.end,
             CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } => self.end = span.end,
-            CallbackEvent::Error(html5gum::Error::EofInComment) => self.hidden = Some(b"!--".to_vec()),
+            CallbackEvent::Error(html5gum::Error::EofInComment) => {
+                self.hidden = Some(b"!--".to_vec())
+            }
             CallbackEvent::Error(_) => {}
         }
     }
@@ -127,17 +143,20 @@ impl Marks {
     /// is no place.
     fn check(&mut self, html: &[u8]) {
         let begins = |at: &usize, tag: &[u8]| {
-            html.get(*at..*at + tag.len()).is_some_and(|found| found.eq_ignore_ascii_case(tag))
+            html.get(*at..*at + tag.len())
+                .is_some_and(|found| found.eq_ignore_ascii_case(tag))
         };
         self.body_close = self.body_close.filter(|at| begins(at, b"</body"));
         self.html_close = self.html_close.filter(|at| begins(at, b"</html"));
         self.quote = self.quote.filter(|at| begins(at, b"<"));
-        self.body_open = self.body_open.filter(|&at| at > 0 && html.get(at - 1) == Some(&b'>'));
+        self.body_open = self
+            .body_open
+            .filter(|&at| at > 0 && html.get(at - 1) == Some(&b'>'));
     }
 }
 
 fn quotes(attribute: &[u8], value: &[u8]) -> bool {
-    let marks = |part: &[u8]| QUOTE_MARKS.iter().any(|mark| part == *mark);
+    let marks = |part: &[u8]| QUOTE_MARKS.contains(&part);
     match attribute {
         b"class" | b"id" => value.split(u8::is_ascii_whitespace).any(marks),
         b"type" => value.eq_ignore_ascii_case(b"cite"),
@@ -159,7 +178,9 @@ pub(super) fn fragment_of(html: Option<&str>, text: &str, marker: &str) -> Strin
 }
 
 fn escape(line: &str) -> String {
-    line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    line.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -178,16 +199,40 @@ mod tests {
             ("<p>a</p>", "<p>a</p>*"),
             ("a", "a*"),
             ("", "*"),
-            ("<html><body>a</body></html>\r\n", "<html><body>a*</body></html>\r\n"),
+            (
+                "<html><body>a</body></html>\r\n",
+                "<html><body>a*</body></html>\r\n",
+            ),
             ("<BODY>\r\né</BODY >\r\n", "<BODY>\r\né*</BODY >\r\n"),
             ("<html>a</html>", "<html>a*</html>"),
-            ("<body>a<!-- </body> --></body>", "<body>a<!-- </body> -->*</body>"),
-            ("<body>a</body><!-- </body> -->", "<body>a*</body><!-- </body> -->"),
-            ("<body>a<!--[if mso]></body><![endif]-->b", "<body>a<!--[if mso]></body><![endif]-->b*"),
-            ("<body><script>'</body>'</script>a</body>", "<body><script>'</body>'</script>a*</body>"),
-            ("<style>/* </body> */</style>a", "<style>/* </body> */</style>a*"),
-            ("<textarea></body></textarea>", "<textarea></body></textarea>*"),
-            ("<body>a</body><body>b</body>", "<body>a</body><body>b*</body>"),
+            (
+                "<body>a<!-- </body> --></body>",
+                "<body>a<!-- </body> -->*</body>",
+            ),
+            (
+                "<body>a</body><!-- </body> -->",
+                "<body>a*</body><!-- </body> -->",
+            ),
+            (
+                "<body>a<!--[if mso]></body><![endif]-->b",
+                "<body>a<!--[if mso]></body><![endif]-->b*",
+            ),
+            (
+                "<body><script>'</body>'</script>a</body>",
+                "<body><script>'</body>'</script>a*</body>",
+            ),
+            (
+                "<style>/* </body> */</style>a",
+                "<style>/* </body> */</style>a*",
+            ),
+            (
+                "<textarea></body></textarea>",
+                "<textarea></body></textarea>*",
+            ),
+            (
+                "<body>a</body><body>b</body>",
+                "<body>a</body><body>b*</body>",
+            ),
             ("<a title='</body>'>x</a>", "<a title='</body>'>x</a>*"),
             ("a &amp; b &unknown &#1234", "a &amp; b &unknown &#1234*"),
         ] {
@@ -197,14 +242,24 @@ mod tests {
 
     #[test]
     fn an_end_that_is_not_shown_is_no_place() {
-        for html in ["a<!-- open", "a<style>x", "<script>", "<title>x", "a<b", "a<b x='"] {
+        for html in [
+            "a<!-- open",
+            "a<style>x",
+            "<script>",
+            "<title>x",
+            "a<b",
+            "a<b x='",
+        ] {
             assert_eq!(with(html, Placement::Bottom), None, "{html}");
         }
     }
 
     #[test]
     fn top_is_behind_the_body_tag_and_a_quote_is_found_by_its_mark() {
-        assert_eq!(with("<html><body class=\"x\">a", Placement::Top).as_deref(), Some("<html><body class=\"x\">*a"));
+        assert_eq!(
+            with("<html><body class=\"x\">a", Placement::Top).as_deref(),
+            Some("<html><body class=\"x\">*a")
+        );
         assert_eq!(with("<p>a", Placement::Top).as_deref(), Some("*<p>a"));
         for quote in [
             "<div class=\"x gmail_quote\">",
@@ -216,6 +271,9 @@ mod tests {
             let expected = format!("<body>\r\nyes\r\n*{quote}\r\nold</div></body>");
             assert_eq!(with(&html, Placement::AboveQuote), Some(expected));
         }
-        assert_eq!(with("<body>a</body>", Placement::AboveQuote).as_deref(), Some("<body>a*</body>"));
+        assert_eq!(
+            with("<body>a</body>", Placement::AboveQuote).as_deref(),
+            Some("<body>a*</body>")
+        );
     }
 }

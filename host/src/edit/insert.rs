@@ -31,10 +31,18 @@ pub struct Insertion {
 
 /// Puts notices into a message, or tells why not.
 pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) -> Insertion {
-    let mut report: Vec<Notice> = disclaimers.iter().map(|notice| skipped(notice, Reason::Empty)).collect();
-    let wanted: Vec<usize> = (0..disclaimers.len()).filter(|&index| !is_empty(&disclaimers[index])).collect();
+    let mut report: Vec<Notice> = disclaimers
+        .iter()
+        .map(|notice| skipped(notice, Reason::Empty))
+        .collect();
+    let wanted: Vec<usize> = (0..disclaimers.len())
+        .filter(|&index| !is_empty(&disclaimers[index]))
+        .collect();
     if wanted.is_empty() {
-        return Insertion { notices: report, ..Insertion::default() };
+        return Insertion {
+            notices: report,
+            ..Insertion::default()
+        };
     }
     let traces: Vec<Trace> = disclaimers.iter().map(Trace::new).collect();
     let (edit, settled) = match into_text(content, context, disclaimers, &traces, &wanted) {
@@ -48,7 +56,11 @@ pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) 
             notice.places.clone_from(&edit.places);
         }
     }
-    Insertion { body: edit.body, headers: edit.headers, notices: report }
+    Insertion {
+        body: edit.body,
+        headers: edit.headers,
+        notices: report,
+    }
 }
 
 /// The changed message, and the media types of the parts that changed.
@@ -63,11 +75,20 @@ struct Edit {
 type Settled = Vec<(usize, (Outcome, Option<Reason>))>;
 
 fn is_empty(notice: &Disclaimer) -> bool {
-    notice.text.trim().is_empty() && notice.html.as_deref().is_none_or(|html| html.trim().is_empty())
+    notice.text.trim().is_empty()
+        && notice
+            .html
+            .as_deref()
+            .is_none_or(|html| html.trim().is_empty())
 }
 
 fn skipped(notice: &Disclaimer, reason: Reason) -> Notice {
-    Notice { id: notice.id.clone(), outcome: Outcome::Skipped, places: Vec::new(), reason: Some(reason) }
+    Notice {
+        id: notice.id.clone(),
+        outcome: Outcome::Skipped,
+        places: Vec::new(),
+        reason: Some(reason),
+    }
 }
 
 fn into_text(
@@ -81,7 +102,10 @@ fn into_text(
     let structure = content.structure();
     let body = content.body();
     let open = |&target: &usize| Leaf::open(&structure.parts()[target], body);
-    let leaves = targets.iter().map(open).collect::<Result<Vec<_>, Reason>>()?;
+    let leaves = targets
+        .iter()
+        .map(open)
+        .collect::<Result<Vec<_>, Reason>>()?;
     let replies = content.has_trait("reply");
     let mut present = vec![false; traces.len()];
     for leaf in &leaves {
@@ -89,7 +113,11 @@ fn into_text(
             *notice |= found;
         }
     }
-    let missing: Vec<usize> = wanted.iter().copied().filter(|&index| !present[index]).collect();
+    let missing: Vec<usize> = wanted
+        .iter()
+        .copied()
+        .filter(|&index| !present[index])
+        .collect();
     let settle = |&index: &usize| match present[index] {
         true => (index, (Outcome::Skipped, Some(Reason::AlreadyPresent))),
         false => (index, (Outcome::Inserted, None)),
@@ -98,16 +126,27 @@ fn into_text(
     if missing.is_empty() {
         return Ok((Edit::default(), settled));
     }
-    let notices: Vec<Traced<'_>> = missing.iter().map(|&index| (&disclaimers[index], &traces[index])).collect();
+    let notices: Vec<Traced<'_>> = missing
+        .iter()
+        .map(|&index| (&disclaimers[index], &traces[index]))
+        .collect();
     let edits = leaves
         .iter()
         .zip(&targets)
         .map(|(leaf, &target)| leaf.insert(&notices, target == 0))
         .collect::<Result<Vec<_>, Reason>>()?;
     let mut edit = assemble(content, &targets, edits)?;
-    edit.places = targets.iter().map(|&part| structure.parts()[part].media().essence().to_owned()).collect();
+    edit.places = targets
+        .iter()
+        .map(|&part| structure.parts()[part].media().essence().to_owned())
+        .collect();
     let after = header_after(content, &edit.headers);
-    match verify_untouched(content, &after, edit.body.as_deref().unwrap_or(body), &targets) {
+    match verify_untouched(
+        content,
+        &after,
+        edit.body.as_deref().unwrap_or(body),
+        &targets,
+    ) {
         true => Ok((edit, settled)),
         false => Err(Reason::SelfCheck),
     }
@@ -123,24 +162,43 @@ fn closed(
     reason: Reason,
 ) -> (Edit, Settled) {
     let settings = &context.settings;
-    let choice = if reason == Reason::Encrypted { settings.encrypted } else { settings.closed };
-    let settled = |outcome, reason| wanted.iter().map(|&index| (index, (outcome, Some(reason)))).collect();
+    let choice = if reason == Reason::Encrypted {
+        settings.encrypted
+    } else {
+        settings.closed
+    };
+    let settled = |outcome, reason| {
+        wanted
+            .iter()
+            .map(|&index| (index, (outcome, Some(reason))))
+            .collect()
+    };
     if choice == Closed::Leave || !reason.allows_wrapping() {
         return (Edit::default(), settled(Outcome::Skipped, reason));
     }
     let notices: Vec<&Disclaimer> = wanted.iter().map(|&index| &disclaimers[index]).collect();
     let (body, headers) = wrap::wrap(content, &notices);
     if !verify_wrapped(content, &header_after(content, &headers), &body) {
-        return (Edit::default(), settled(Outcome::Skipped, Reason::SelfCheck));
+        return (
+            Edit::default(),
+            settled(Outcome::Skipped, Reason::SelfCheck),
+        );
     }
-    let edit = Edit { body: Some(body), headers, places: vec!["text/plain".to_owned()] };
+    let edit = Edit {
+        body: Some(body),
+        headers,
+        places: vec!["text/plain".to_owned()],
+    };
     (edit, settled(Outcome::Wrapped, reason))
 }
 
 /// The header after some edits, as a message without a body.
 fn header_after(content: &Content, headers: &[HeaderEdit]) -> Content {
     let header = Content::new(content.bytes()[..content.body_offset()].to_vec());
-    let edits = Edits { headers: headers.to_vec(), ..Edits::default() };
+    let edits = Edits {
+        headers: headers.to_vec(),
+        ..Edits::default()
+    };
     Content::new(edits.apply(&header))
 }
 
@@ -153,7 +211,8 @@ fn assemble(content: &Content, targets: &[usize], edits: Vec<LeafEdit>) -> Resul
             relabel_message(content, &mut plan, &edit)?;
         } else if edit.charset.is_some() || edit.encoding.is_some() {
             let range = content.structure().parts()[target].header();
-            let header = parameter::relabel(&content.body()[range.clone()], edit.charset, edit.encoding);
+            let header =
+                parameter::relabel(&content.body()[range.clone()], edit.charset, edit.encoding);
             splices.push((range, header.ok_or(Reason::UneditableType)?));
         }
         splices.push(part_body(content, target, edit));
@@ -161,7 +220,11 @@ fn assemble(content: &Content, targets: &[usize], edits: Vec<LeafEdit>) -> Resul
     plan.remove_all("Content-Length");
     plan.remove_all("Content-MD5");
     let body = replace_ranges(content.body(), splices);
-    Ok(Edit { body: Some(body), headers: plan.into_edits(), places: Vec::new() })
+    Ok(Edit {
+        body: Some(body),
+        headers: plan.into_edits(),
+        places: Vec::new(),
+    })
 }
 
 /// A body with some of its ranges replaced.
@@ -190,19 +253,27 @@ fn part_body(content: &Content, target: usize, edit: LeafEdit) -> (Range<usize>,
 }
 
 /// The message is one text: its labels are header fields.
-fn relabel_message(content: &Content, plan: &mut HeaderPlan<'_>, edit: &LeafEdit) -> Result<(), Reason> {
+fn relabel_message(
+    content: &Content,
+    plan: &mut HeaderPlan<'_>,
+    edit: &LeafEdit,
+) -> Result<(), Reason> {
     if edit.charset.is_none() && edit.encoding.is_none() {
         return Ok(());
     }
     if let Some(charset) = edit.charset {
         let value = match content.fields_named("Content-Type").next() {
-            Some(field) => parameter::with_charset(content.value_of(field), charset).ok_or(Reason::UneditableType)?,
+            Some(field) => parameter::with_charset(content.value_of(field), charset)
+                .ok_or(Reason::UneditableType)?,
             None => format!(" text/plain; charset={charset}").into_bytes(),
         };
         plan.set("Content-Type", value);
     }
     if let Some(encoding) = edit.encoding {
-        plan.set("Content-Transfer-Encoding", format!(" {}", encoding.as_str()).into_bytes());
+        plan.set(
+            "Content-Transfer-Encoding",
+            format!(" {}", encoding.as_str()).into_bytes(),
+        );
     }
     if content.count_named("MIME-Version") == 0 {
         plan.append("MIME-Version", b" 1.0".to_vec());

@@ -62,7 +62,12 @@ impl<'a> Leaf<'a> {
         if has_pgp_armour(View::new(&charset, &text).bytes()) {
             return Err(Reason::PgpInline);
         }
-        Ok(Self { part, encoded, text, charset })
+        Ok(Self {
+            part,
+            encoded,
+            text,
+            charset,
+        })
     }
 
     fn is_html(&self) -> bool {
@@ -72,7 +77,9 @@ impl<'a> Leaf<'a> {
     /// Which of the notices the text has already. With `quotes`, the words are
     /// looked for in HTML too, where quoting may have cost the marker.
     pub(super) fn has(&self, traces: &[Trace], quotes: bool) -> Vec<bool> {
-        let words = (!self.is_html() || quotes).then(|| {
+        let wide = matches!(self.charset, Charset::Utf16 { .. });
+        let possible = wide || traces.iter().any(|trace| trace.may_be_in(&self.text));
+        let words = (possible && (!self.is_html() || quotes)).then(|| {
             let text = self.charset.decode_lossy(&self.text);
             match self.is_html() {
                 true => normalise(&mail_parser::html_to_text(&text)),
@@ -80,7 +87,8 @@ impl<'a> Leaf<'a> {
             }
         });
         let has = |trace: &Trace| {
-            (self.is_html() && trace.marks(&self.text)) || words.as_deref().is_some_and(|words| trace.is_in(words))
+            (self.is_html() && trace.marks(&self.text))
+                || words.as_deref().is_some_and(|words| trace.is_in(words))
         };
         traces.iter().map(has).collect()
     }
@@ -90,7 +98,11 @@ impl<'a> Leaf<'a> {
     /// # Errors
     ///
     /// There is no place that is seen, or the text is not what it claims to be.
-    pub(super) fn insert(&self, notices: &[Traced<'_>], whole_body: bool) -> Result<LeafEdit, Reason> {
+    pub(super) fn insert(
+        &self,
+        notices: &[Traced<'_>],
+        whole_body: bool,
+    ) -> Result<LeafEdit, Reason> {
         if self.is_html() {
             let inserts = self.html_inserts(notices)?;
             return self.splice(inserts);
@@ -109,7 +121,9 @@ impl<'a> Leaf<'a> {
             let at = html::place(view.bytes(), placement).ok_or(Reason::NoPlace)?;
             let fragment: String = group
                 .iter()
-                .map(|(notice, trace)| html::fragment_of(notice.html.as_deref(), &notice.text, trace.marker()))
+                .map(|(notice, trace)| {
+                    html::fragment_of(notice.html.as_deref(), &notice.text, trace.marker())
+                })
                 .collect();
             let bytes = self.charset.encode_html(&fragment, seven_bit);
             inserts.push(self.in_ascii(view.to_text(at), bytes));
@@ -146,23 +160,37 @@ impl<'a> Leaf<'a> {
     /// ISO-2022-JP: an insertion begins in ASCII, and what follows it goes on in
     /// the set that it was in.
     fn in_ascii(&self, at: usize, bytes: Vec<u8>) -> Insert {
-        let escape = self.charset.is_iso_2022_jp().then(|| escape_in_force(&self.text, at)).flatten();
+        let escape = self
+            .charset
+            .is_iso_2022_jp()
+            .then(|| escape_in_force(&self.text, at))
+            .flatten();
         match escape {
-            Some(escape) => Insert { at, bytes: [b"\x1B(B", bytes.as_slice(), escape].concat() },
+            Some(escape) => Insert {
+                at,
+                bytes: [b"\x1B(B", bytes.as_slice(), escape].concat(),
+            },
             None => Insert { at, bytes },
         }
     }
 
     fn splice(&self, inserts: Vec<Insert>) -> Result<LeafEdit, Reason> {
         let binary = matches!(self.charset, Charset::Utf16 { .. });
-        let unchanged = |body| LeafEdit { body, charset: None, encoding: None };
+        let unchanged = |body| LeafEdit {
+            body,
+            charset: None,
+            encoding: None,
+        };
         match self.part.encoding() {
-            TransferEncoding::Base64 => {
-                Ok(unchanged(codec::base64_splice(self.encoded, &self.text, &inserts)))
-            }
+            TransferEncoding::Base64 => Ok(unchanged(codec::base64_splice(
+                self.encoded,
+                &self.text,
+                &inserts,
+            ))),
             TransferEncoding::QuotedPrintable => Ok(unchanged(
-                codec::qp_splice(self.encoded, &inserts, binary)
-                    .unwrap_or_else(|| codec::qp_encode(&codec::splice(&self.text, &inserts), binary)),
+                codec::qp_splice(self.encoded, &inserts, binary).unwrap_or_else(|| {
+                    codec::qp_encode(&codec::splice(&self.text, &inserts), binary)
+                }),
             )),
             TransferEncoding::SevenBit if inserts.iter().any(|insert| !insert.bytes.is_ascii()) => {
                 Ok(LeafEdit {
@@ -197,12 +225,17 @@ impl<'a> Leaf<'a> {
                 (body, None)
             }
             TransferEncoding::QuotedPrintable => (codec::qp_encode(&text, false), None),
-            TransferEncoding::SevenBit => {
-                (codec::qp_encode(&text, false), Some(TransferEncoding::QuotedPrintable))
-            }
+            TransferEncoding::SevenBit => (
+                codec::qp_encode(&text, false),
+                Some(TransferEncoding::QuotedPrintable),
+            ),
             _ => (text, None),
         };
-        Ok(LeafEdit { body, charset: Some("utf-8"), encoding })
+        Ok(LeafEdit {
+            body,
+            charset: Some("utf-8"),
+            encoding,
+        })
     }
 }
 
@@ -219,10 +252,17 @@ pub(super) fn plain_form(notice: &Disclaimer) -> String {
 /// Notices of the same place, in the order given.
 fn by_placement<'a>(notices: &[Traced<'a>]) -> Vec<(Placement, Vec<Traced<'a>>)> {
     let group = |placement| -> Vec<Traced<'a>> {
-        notices.iter().copied().filter(|(notice, _)| notice.placement == placement).collect()
+        notices
+            .iter()
+            .copied()
+            .filter(|(notice, _)| notice.placement == placement)
+            .collect()
     };
     let groups = PLACEMENTS.map(|placement| (placement, group(placement)));
-    groups.into_iter().filter(|(_, group)| !group.is_empty()).collect()
+    groups
+        .into_iter()
+        .filter(|(_, group)| !group.is_empty())
+        .collect()
 }
 
 fn sorted(mut inserts: Vec<Insert>) -> Vec<Insert> {

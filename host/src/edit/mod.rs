@@ -19,6 +19,11 @@ mod verify;
 mod walk;
 mod wrap;
 
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
 pub use edits::{Edits, HeaderEdit};
 pub use header::{Stamp, header_edits};
 pub use insert::{Insertion, insert};

@@ -30,7 +30,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { closed: Closed::Leave, encrypted: Closed::Leave, replies: true, lists: true }
+        Self {
+            closed: Closed::Leave,
+            encrypted: Closed::Leave,
+            replies: true,
+            lists: true,
+        }
     }
 }
 

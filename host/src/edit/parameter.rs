@@ -34,10 +34,14 @@ pub(super) fn relabel(
         out.extend_from_slice(&header[field.value().end..field.whole().end]);
     }
     if let Some(charset) = charset {
-        out.extend_from_slice(format!("Content-Type: text/plain; charset={charset}\r\n").as_bytes());
+        out.extend_from_slice(
+            format!("Content-Type: text/plain; charset={charset}\r\n").as_bytes(),
+        );
     }
     if let Some(encoding) = encoding {
-        out.extend_from_slice(format!("Content-Transfer-Encoding: {}\r\n", encoding.as_str()).as_bytes());
+        out.extend_from_slice(
+            format!("Content-Transfer-Encoding: {}\r\n", encoding.as_str()).as_bytes(),
+        );
     }
     let separator = fields.last().map_or(0, |field| field.whole().end);
     out.extend_from_slice(&header[separator..end.min(header.len())]);
@@ -49,10 +53,15 @@ pub(super) fn relabel(
 pub(super) fn with_charset(value: &[u8], charset: &str) -> Option<Vec<u8>> {
     let parameters = parameters(value);
     let named = |range: &Range<usize>| value[range.clone()].trim_ascii();
-    if parameters.iter().any(|(name, _)| named(name).to_ascii_lowercase().starts_with(b"charset*")) {
+    if parameters
+        .iter()
+        .any(|(name, _)| named(name).to_ascii_lowercase().starts_with(b"charset*"))
+    {
         return None;
     }
-    let found = parameters.iter().find(|(name, _)| named(name).eq_ignore_ascii_case(b"charset"));
+    let found = parameters
+        .iter()
+        .find(|(name, _)| named(name).eq_ignore_ascii_case(b"charset"));
     let (range, text) = match found {
         Some((_, old)) => (old.clone(), charset.to_owned()),
         None => {
@@ -66,8 +75,13 @@ pub(super) fn with_charset(value: &[u8], charset: &str) -> Option<Vec<u8>> {
 
 /// End of `type/subtype`.
 fn type_end(value: &[u8]) -> usize {
-    let start = value.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(value.len());
-    let length = value[start..].iter().position(|byte| matches!(byte, b';' | b'(' | b' ' | b'\t' | b'\r' | b'\n'));
+    let start = value
+        .iter()
+        .position(|byte| !byte.is_ascii_whitespace())
+        .unwrap_or(value.len());
+    let length = value[start..]
+        .iter()
+        .position(|byte| matches!(byte, b';' | b'(' | b' ' | b'\t' | b'\r' | b'\n'));
     length.map_or(value.len(), |length| start + length)
 }
 
@@ -87,7 +101,10 @@ fn parameters(value: &[u8]) -> Vec<(Range<usize>, Range<usize>)> {
             Some(b'"') => quoted_end(value, start),
             _ => {
                 let stop = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b';' | b'(');
-                value[start..].iter().position(stop).map_or(value.len(), |length| start + length)
+                value[start..]
+                    .iter()
+                    .position(stop)
+                    .map_or(value.len(), |length| start + length)
             }
         };
         found.push((name..equals, start..end));
@@ -156,17 +173,38 @@ mod tests {
     #[test]
     fn only_the_charset_changes() {
         for (value, expected) in [
-            (" text/plain; charset=us-ascii; format=flowed", " text/plain; charset=utf-8; format=flowed"),
-            (" text/plain;\r\n\tCharset=\"iso-8859-1\" (x)", " text/plain;\r\n\tCharset=utf-8 (x)"),
+            (
+                " text/plain; charset=us-ascii; format=flowed",
+                " text/plain; charset=utf-8; format=flowed",
+            ),
+            (
+                " text/plain;\r\n\tCharset=\"iso-8859-1\" (x)",
+                " text/plain;\r\n\tCharset=utf-8 (x)",
+            ),
             (" text/plain", " text/plain; charset=utf-8"),
-            (" text/plain (a; charset=b); name=\"; charset=c\"", " text/plain; charset=utf-8 (a; charset=b); name=\"; charset=c\""),
-            (" text/plain; x; charset = a", " text/plain; x; charset = utf-8"),
+            (
+                " text/plain (a; charset=b); name=\"; charset=c\"",
+                " text/plain; charset=utf-8 (a; charset=b); name=\"; charset=c\"",
+            ),
+            (
+                " text/plain; x; charset = a",
+                " text/plain; x; charset = utf-8",
+            ),
         ] {
             let made = with_charset(value.as_bytes(), "utf-8").expect(value);
             assert_eq!(String::from_utf8_lossy(&made), expected);
         }
-        assert_eq!(with_charset(b" text/plain; charset*=us-ascii''utf-8", "utf-8"), None);
-        for odd in ["", ";", "text/plain; a=\"\\", "text/plain (", "x;;;=;charset="] {
+        assert_eq!(
+            with_charset(b" text/plain; charset*=us-ascii''utf-8", "utf-8"),
+            None
+        );
+        for odd in [
+            "",
+            ";",
+            "text/plain; a=\"\\",
+            "text/plain (",
+            "x;;;=;charset=",
+        ] {
             assert!(with_charset(odd.as_bytes(), "utf-8").is_some());
         }
     }

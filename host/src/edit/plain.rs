@@ -47,7 +47,11 @@ pub(super) fn place(view: &[u8], placement: Placement, format: Format, whole_bod
         [] => "",
         // A paragraph that is still flowing would take the notice in.
         _ if format.flowed && flows(above) => {
-            if above.ends_with(b"\n") { "\n\n" } else { "\n\n\n" }
+            if above.ends_with(b"\n") {
+                "\n\n"
+            } else {
+                "\n\n\n"
+            }
         }
         _ if above.ends_with(b"\n\r\n") || above.ends_with(b"\n\n") || above == b"\r\n" => "",
         _ if above.ends_with(b"\n") => "\n",
@@ -64,9 +68,17 @@ pub(super) fn place(view: &[u8], placement: Placement, format: Format, whole_bod
 impl Place {
     /// The text to insert here, with the line ends of the text around it.
     pub(super) fn fill(&self, notice: &str, format: Format, line_end: &str) -> String {
-        let lines: Vec<Cow<'_, str>> = notice.lines().map(str::trim_end).flat_map(|line| wrap(line, format)).collect();
+        let lines: Vec<Cow<'_, str>> = notice
+            .lines()
+            .map(str::trim_end)
+            .flat_map(|line| wrap(line, format))
+            .collect();
         let text = [self.before, &lines.join("\n"), self.after].concat();
-        if line_end == "\n" { text } else { text.replace('\n', line_end) }
+        if line_end == "\n" {
+            text
+        } else {
+            text.replace('\n', line_end)
+        }
     }
 }
 
@@ -85,31 +97,51 @@ fn flows(text: &[u8]) -> bool {
     let begin = memchr::memrchr(b'\n', line).map_or(0, |lf| lf + 1);
     let line = &line[begin..];
     let unquoted = &line[line.iter().take_while(|&&byte| byte == b'>').count()..];
-    line.ends_with(b" ") && unquoted.strip_prefix(b" ").unwrap_or(unquoted) != b"-- " && unquoted != b"-- "
+    line.ends_with(b" ")
+        && unquoted.strip_prefix(b" ").unwrap_or(unquoted) != b"-- "
+        && unquoted != b"-- "
 }
 
 /// Lines of a notice, none of them longer than the format takes.
 fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
     let stuff = |line: &str| -> String {
         let stuffed = format.flowed && (line.starts_with([' ', '>']) || line.starts_with("From "));
-        if stuffed { format!(" {line}") } else { line.to_owned() }
+        if stuffed {
+            format!(" {line}")
+        } else {
+            line.to_owned()
+        }
     };
-    let maximum = if format.flowed { FLOWED_LINE } else { LONG_LINE };
+    let maximum = if format.flowed {
+        FLOWED_LINE
+    } else {
+        LONG_LINE
+    };
     if line == "--" && format.flowed {
         // Without its space it is a line like others.
         return vec![Cow::Borrowed(line)];
     }
     if line.chars().count() <= maximum {
-        return vec![if format.flowed { Cow::Owned(stuff(line)) } else { Cow::Borrowed(line) }];
+        return vec![if format.flowed {
+            Cow::Owned(stuff(line))
+        } else {
+            Cow::Borrowed(line)
+        }];
     }
     let mut lines = Vec::new();
     let mut rest = line;
     // Room for a stuffed space, and for the two that end a line with DelSp.
     let room = maximum - 3;
     while rest.chars().count() > room {
-        let hard = rest.char_indices().nth(room).map_or(rest.len(), |(at, _)| at);
+        let hard = rest
+            .char_indices()
+            .nth(room)
+            .map_or(rest.len(), |(at, _)| at);
         let space = rest[..hard].rfind(' ').filter(|&at| at > 0);
-        let Some(cut) = space.map(|at| at + 1).or((!format.flowed || format.delsp).then_some(hard)) else {
+        let Some(cut) = space
+            .map(|at| at + 1)
+            .or((!format.flowed || format.delsp).then_some(hard))
+        else {
             // Flowed lines can only break at spaces.
             let next = rest[hard..].find(' ').map(|at| hard + at + 1);
             let Some(next) = next else { break };
@@ -154,7 +186,10 @@ fn quote(view: &[u8]) -> Option<usize> {
     let introduces = |index: usize| lines[index].1.trim_ascii_end().ends_with(b":");
     if above > 0 && first - above <= 1 && introduces(above - 1) {
         let mut start = above - 1;
-        if start > 0 && !lines[start].1.starts_with(b"On ") && lines[start - 1].1.starts_with(b"On ") {
+        if start > 0
+            && !lines[start].1.starts_with(b"On ")
+            && lines[start - 1].1.starts_with(b"On ")
+        {
             start -= 1;
         }
         return Some(lines[start].0);
@@ -168,7 +203,10 @@ fn is_divider(line: &[u8]) -> bool {
     let dashed = line.starts_with(b"-----") && line.ends_with(b"-----") && line.len() > 12;
     let inner = line.trim_ascii_start();
     let inner: Vec<u8> = inner.iter().copied().filter(|byte| *byte != b'-').collect();
-    (dashed && !inner.trim_ascii().is_empty() && !inner.trim_ascii().starts_with(b"BEGIN") && !inner.trim_ascii().starts_with(b"END"))
+    (dashed
+        && !inner.trim_ascii().is_empty()
+        && !inner.trim_ascii().starts_with(b"BEGIN")
+        && !inner.trim_ascii().starts_with(b"END"))
         || (line.len() >= 30 && line.iter().all(|&byte| byte == b'_'))
 }
 
@@ -188,12 +226,18 @@ fn lines_of(view: &[u8]) -> Vec<(usize, &[u8])> {
 mod tests {
     use super::*;
 
-    const FLOWED: Format = Format { flowed: true, delsp: false };
+    const FLOWED: Format = Format {
+        flowed: true,
+        delsp: false,
+    };
 
     fn with(text: &str, placement: Placement, format: Format, whole: bool) -> String {
         let place = place(text.as_bytes(), placement, format, whole);
         let mut made = text.to_owned();
-        made.insert_str(place.at, &place.fill("Notice", format, line_end(text.as_bytes())));
+        made.insert_str(
+            place.at,
+            &place.fill("Notice", format, line_end(text.as_bytes())),
+        );
         made
     }
 
@@ -206,7 +250,12 @@ mod tests {
             ("Hi", Placement::Bottom, false, "Hi\r\n\r\nNotice"),
             ("Hi\r\n", Placement::Bottom, false, "Hi\r\n\r\nNotice\r\n"),
             ("Hi\n", Placement::Bottom, true, "Hi\n\nNotice\n"),
-            ("Hi\r\n\r\n", Placement::Bottom, true, "Hi\r\n\r\nNotice\r\n"),
+            (
+                "Hi\r\n\r\n",
+                Placement::Bottom,
+                true,
+                "Hi\r\n\r\nNotice\r\n",
+            ),
             ("Hi\r\n", Placement::Top, true, "Notice\r\n\r\nHi\r\n"),
         ] {
             assert_eq!(with(text, placement, fixed, whole), expected, "{text:?}");
@@ -217,10 +266,22 @@ mod tests {
     fn a_notice_goes_above_the_quote_that_ends_a_reply() {
         let fixed = Format::default();
         for (text, expected) in [
-            ("Yes.\r\n\r\nOn Monday, Bob wrote:\r\n> Ok?\r\n", "Yes.\r\n\r\nNotice\r\n\r\nOn Monday, Bob wrote:\r\n> Ok?\r\n"),
-            ("Yes.\r\n\r\nOn Monday,\r\nBob wrote:\r\n\r\n> Ok?\r\n\r\n> Hm\r\n", "Yes.\r\n\r\nNotice\r\n\r\nOn Monday,\r\nBob wrote:\r\n\r\n> Ok?\r\n\r\n> Hm\r\n"),
-            ("Yes.\r\n> Ok?\r\nNo.\r\n", "Yes.\r\n> Ok?\r\nNo.\r\n\r\nNotice\r\n"),
-            ("Yes.\r\n-----Original Message-----\r\nFrom: x\r\n", "Yes.\r\n\r\nNotice\r\n\r\n-----Original Message-----\r\nFrom: x\r\n"),
+            (
+                "Yes.\r\n\r\nOn Monday, Bob wrote:\r\n> Ok?\r\n",
+                "Yes.\r\n\r\nNotice\r\n\r\nOn Monday, Bob wrote:\r\n> Ok?\r\n",
+            ),
+            (
+                "Yes.\r\n\r\nOn Monday,\r\nBob wrote:\r\n\r\n> Ok?\r\n\r\n> Hm\r\n",
+                "Yes.\r\n\r\nNotice\r\n\r\nOn Monday,\r\nBob wrote:\r\n\r\n> Ok?\r\n\r\n> Hm\r\n",
+            ),
+            (
+                "Yes.\r\n> Ok?\r\nNo.\r\n",
+                "Yes.\r\n> Ok?\r\nNo.\r\n\r\nNotice\r\n",
+            ),
+            (
+                "Yes.\r\n-----Original Message-----\r\nFrom: x\r\n",
+                "Yes.\r\n\r\nNotice\r\n\r\n-----Original Message-----\r\nFrom: x\r\n",
+            ),
         ] {
             assert_eq!(with(text, Placement::AboveQuote, fixed, true), expected);
         }
@@ -228,8 +289,14 @@ mod tests {
 
     #[test]
     fn a_flowing_paragraph_ends_before_the_notice() {
-        assert_eq!(with("one \r\n", Placement::Bottom, FLOWED, true), "one \r\n\r\n\r\nNotice\r\n");
-        assert_eq!(with("one\r\n-- \r\n", Placement::Bottom, FLOWED, true), "one\r\n-- \r\n\r\nNotice\r\n");
+        assert_eq!(
+            with("one \r\n", Placement::Bottom, FLOWED, true),
+            "one \r\n\r\n\r\nNotice\r\n"
+        );
+        assert_eq!(
+            with("one\r\n-- \r\n", Placement::Bottom, FLOWED, true),
+            "one\r\n-- \r\n\r\nNotice\r\n"
+        );
     }
 
     #[test]
@@ -238,19 +305,34 @@ mod tests {
         assert_eq!(wrap("> sign", FLOWED), [" > sign"]);
         let long = "word ".repeat(40) + "end";
         for delsp in [false, true] {
-            let format = Format { flowed: true, delsp };
+            let format = Format {
+                flowed: true,
+                delsp,
+            };
             let lines = wrap(&long, format);
             assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= FLOWED_LINE));
             let (last, flowing) = lines.split_last().expect("lines");
             let joined: String = flowing
                 .iter()
-                .map(|line| if delsp { line.strip_suffix(' ').expect("space") } else { line })
+                .map(|line| {
+                    if delsp {
+                        line.strip_suffix(' ').expect("space")
+                    } else {
+                        line
+                    }
+                })
                 .collect();
             assert_eq!(joined + last, long);
         }
         let japanese = "社".repeat(300);
-        let delsp = Format { flowed: true, delsp: true };
-        let joined: String = wrap(&japanese, delsp).iter().map(|line| line.trim_end().to_owned()).collect();
+        let delsp = Format {
+            flowed: true,
+            delsp: true,
+        };
+        let joined: String = wrap(&japanese, delsp)
+            .iter()
+            .map(|line| line.trim_end().to_owned())
+            .collect();
         assert_eq!(joined, japanese);
         assert_eq!(wrap(&japanese, FLOWED), [japanese.as_str()]);
     }

@@ -14,6 +14,9 @@ pub(super) struct Trace {
     marker: String,
     text: String,
     html_text: Option<String>,
+    /// The longest ASCII word of either form, without which a text need not be
+    /// read.
+    word: String,
 }
 
 /// Fewest letters of a notice that are looked for as words: "Thanks" in a
@@ -23,9 +26,37 @@ const SHORTEST: usize = 12;
 impl Trace {
     pub(super) fn new(disclaimer: &Disclaimer) -> Self {
         let text = normalise(&disclaimer.text);
-        let marker = format!("waxseal-{:016x}", fnv1a(&[disclaimer.id.as_bytes(), b"\0", text.as_bytes()]));
-        let html_text = disclaimer.html.as_deref().map(|html| normalise(&mail_parser::html_to_text(html)));
-        Self { marker, text, html_text }
+        let marker = format!(
+            "waxseal-{:016x}",
+            fnv1a(&[disclaimer.id.as_bytes(), b"\0", text.as_bytes()])
+        );
+        let html_text = disclaimer
+            .html
+            .as_deref()
+            .map(|html| normalise(&mail_parser::html_to_text(html)));
+        let form = if text.is_empty() {
+            disclaimer.html.as_deref().unwrap_or_default()
+        } else {
+            &disclaimer.text
+        };
+        // With two forms, a word of one need not be in the other.
+        let word = if disclaimer.html.is_some() {
+            String::new()
+        } else {
+            longest_word(form)
+        };
+        Self {
+            marker,
+            text,
+            html_text,
+            word,
+        }
+    }
+
+    /// Whether bytes of a charset in which ASCII is ASCII can hold the words at
+    /// all: the quick answer for nearly all mail.
+    pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
+        self.word.len() < 4 || memmem::find(text, self.word.as_bytes()).is_some()
     }
 
     /// The class name that marks it in HTML.
@@ -40,15 +71,29 @@ impl Trace {
 
     /// Whether a normalised text holds the words of either form.
     pub(super) fn is_in(&self, normalised: &str) -> bool {
-        let found = |words: &str| words.len() >= SHORTEST && memmem::find(normalised.as_bytes(), words.as_bytes()).is_some();
+        let found = |words: &str| {
+            words.len() >= SHORTEST
+                && memmem::find(normalised.as_bytes(), words.as_bytes()).is_some()
+        };
         found(&self.text) || self.html_text.as_deref().is_some_and(found)
     }
+}
+
+fn longest_word(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .max_by_key(|word| word.len())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A text without white space and quote marks.
 pub(super) fn normalise(text: &str) -> String {
     let mut normalised = String::with_capacity(text.len());
-    normalised.extend(text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '>' | '|' | '*' | '\u{FEFF}')));
+    normalised.extend(
+        text.chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '>' | '|' | '*' | '\u{FEFF}')),
+    );
     normalised
 }
 
@@ -74,7 +119,9 @@ mod tests {
             html: None,
             placement: Placement::Bottom,
         });
-        assert!(trace.is_in(&normalise("> > This message is\r\n> > confidential. Acme\r\n> Ltd.\r\n")));
+        assert!(trace.is_in(&normalise(
+            "> > This message is\r\n> > confidential. Acme\r\n> Ltd.\r\n"
+        )));
         assert!(!trace.is_in(&normalise("This message is not confidential. Acme Ltd.")));
         assert!(trace.marks(format!("<div class=\"m_12{}\">", trace.marker()).as_bytes()));
         assert_eq!(trace.marker().len(), "waxseal-".len() + 16);

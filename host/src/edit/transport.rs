@@ -81,7 +81,11 @@ pub fn prepare(content: &Content, transport: Transport) -> Prepared {
     if !relabel && is_safe(content.body(), transport) {
         return Prepared::default();
     }
-    let lone = if transport.signed { count_lone(content.body()) } else { 0 };
+    let lone = if transport.signed {
+        count_lone(content.body())
+    } else {
+        0
+    };
     if lone == 0 {
         return encode_parts(content, transport);
     }
@@ -90,7 +94,9 @@ pub fn prepare(content: &Content, transport: Transport) -> Prepared {
     let normal = Content::new([header, body.clone()].concat());
     let mut prepared = encode_parts(&normal, transport);
     prepared.body.get_or_insert(body);
-    prepared.warnings.insert(0, Warning::LineEnds { count: lone });
+    prepared
+        .warnings
+        .insert(0, Warning::LineEnds { count: lone });
     prepared
 }
 
@@ -102,7 +108,11 @@ fn has_long_line(body: &[u8]) -> bool {
         match memchr::memrchr(b'\n', window) {
             Some(lf) => rest = &rest[lf + 1..],
             None => {
-                let end = if window.len() > LONGEST_LINE + 1 { LONGEST_LINE + 1 } else { window.len() };
+                let end = if window.len() > LONGEST_LINE + 1 {
+                    LONGEST_LINE + 1
+                } else {
+                    window.len()
+                };
                 return end > LONGEST_LINE;
             }
         }
@@ -115,7 +125,9 @@ fn count_lone(body: &[u8]) -> usize {
         b'\r' => body.get(at + 1) != Some(&b'\n'),
         _ => *at == 0 || body[at - 1] != b'\r',
     };
-    memchr::memchr2_iter(b'\r', b'\n', body).filter(lone).count()
+    memchr::memchr2_iter(b'\r', b'\n', body)
+        .filter(lone)
+        .count()
 }
 
 fn normalise_line_ends(body: &[u8]) -> Vec<u8> {
@@ -127,18 +139,29 @@ fn normalise_line_ends(body: &[u8]) -> Vec<u8> {
         }
         out.extend_from_slice(&body[from..at]);
         out.extend_from_slice(b"\r\n");
-        from = at + if body[at..].starts_with(b"\r\n") { 2 } else { 1 };
+        from = at
+            + if body[at..].starts_with(b"\r\n") {
+                2
+            } else {
+                1
+            };
     }
     out.extend_from_slice(&body[from..]);
     out
 }
 
 fn labels_eight_bit(structure: &Structure) -> bool {
-    structure.parts().iter().any(|part| is_eight_bit(part.encoding()))
+    structure
+        .parts()
+        .iter()
+        .any(|part| is_eight_bit(part.encoding()))
 }
 
 fn is_eight_bit(encoding: TransferEncoding) -> bool {
-    matches!(encoding, TransferEncoding::EightBit | TransferEncoding::Binary)
+    matches!(
+        encoding,
+        TransferEncoding::EightBit | TransferEncoding::Binary
+    )
 }
 
 /// A part that nobody but its author may change.
@@ -155,16 +178,17 @@ fn encode_parts(content: &Content, transport: Transport) -> Prepared {
     let mut left_eight_bit = vec![false; structure.parts().len()];
     // Children before their parents, so that a multipart knows what is left.
     for (index, part) in structure.parts().iter().enumerate().rev() {
-        let (text, new_encoding) = match fate(structure, index, body, transport, &mut prepared.warnings) {
-            Fate::Keep => (None, None),
-            Fate::Left => {
-                left_eight_bit[index] = true;
-                (None, None)
-            }
-            Fate::Relabel if left_eight_bit[index] => (None, None),
-            Fate::Relabel => (None, Some(TransferEncoding::SevenBit)),
-            Fate::Recode(text, encoding) => (Some(text), encoding),
-        };
+        let (text, new_encoding) =
+            match fate(structure, index, body, transport, &mut prepared.warnings) {
+                Fate::Keep => (None, None),
+                Fate::Left => {
+                    left_eight_bit[index] = true;
+                    (None, None)
+                }
+                Fate::Relabel if left_eight_bit[index] => (None, None),
+                Fate::Relabel => (None, Some(TransferEncoding::SevenBit)),
+                Fate::Recode(text, encoding) => (Some(text), encoding),
+            };
         if let (true, Some(parent)) = (left_eight_bit[index], part.parent()) {
             left_eight_bit[parent] = true;
         }
@@ -173,7 +197,10 @@ fn encode_parts(content: &Content, transport: Transport) -> Prepared {
         }
         match new_encoding {
             Some(encoding) if index == 0 => {
-                plan.set("Content-Transfer-Encoding", format!(" {}", encoding.as_str()).into_bytes());
+                plan.set(
+                    "Content-Transfer-Encoding",
+                    format!(" {}", encoding.as_str()).into_bytes(),
+                );
             }
             Some(encoding) => {
                 let header = parameter::relabel(&body[part.header()], None, Some(encoding));
@@ -201,7 +228,13 @@ enum Fate {
     Recode(Vec<u8>, Option<TransferEncoding>),
 }
 
-fn fate(structure: &Structure, index: usize, body: &[u8], transport: Transport, warnings: &mut Vec<Warning>) -> Fate {
+fn fate(
+    structure: &Structure,
+    index: usize,
+    body: &[u8],
+    transport: Transport,
+    warnings: &mut Vec<Warning>,
+) -> Fate {
     let part = &structure.parts()[index];
     let sealed = structure.is_within(index, is_sealed);
     if !part.children().is_empty() {
@@ -219,21 +252,145 @@ fn fate(structure: &Structure, index: usize, body: &[u8], transport: Transport, 
     let editable = !sealed && !ambiguous;
     match part.encoding() {
         encoding if encoding.is_identity() && editable && part.media().kind() == "text" => {
-            Fate::Recode(codec::qp_encode(text, false), Some(TransferEncoding::QuotedPrintable))
+            Fate::Recode(
+                codec::qp_encode(text, false),
+                Some(TransferEncoding::QuotedPrintable),
+            )
         }
-        TransferEncoding::Base64 if editable && text.is_ascii() => Fate::Recode(codec::base64_rewrap(text), None),
+        TransferEncoding::Base64 if editable && text.is_ascii() => {
+            Fate::Recode(codec::base64_rewrap(text), None)
+        }
         TransferEncoding::QuotedPrintable if editable => {
             Fate::Recode(codec::qp_encode(&codec::qp_decode(text), false), None)
         }
         _ => {
             let media_type = part.media().essence().to_owned();
             if long {
-                warnings.push(Warning::LongLines { part: index, media_type: media_type.clone() });
+                warnings.push(Warning::LongLines {
+                    part: index,
+                    media_type: media_type.clone(),
+                });
             }
             if eight_bit {
-                warnings.push(Warning::EightBit { part: index, media_type });
+                warnings.push(Warning::EightBit {
+                    part: index,
+                    media_type,
+                });
             }
-            if eight_bit || is_eight_bit(part.encoding()) { Fate::Left } else { Fate::Keep }
+            if eight_bit || is_eight_bit(part.encoding()) {
+                Fate::Left
+            } else {
+                Fate::Keep
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::edit::Edits;
+
+    const SEVEN_BIT: Transport = Transport {
+        seven_bit: true,
+        signed: false,
+    };
+
+    fn prepared(message: &str, transport: Transport) -> (String, Vec<Warning>) {
+        let content = Content::new(message.replace('\n', "\r\n").into_bytes());
+        let made = prepare(&content, transport);
+        let edits = Edits {
+            headers: made.headers,
+            body: made.body,
+            ..Edits::default()
+        };
+        let after = String::from_utf8(edits.apply(&content)).expect("UTF-8");
+        (after.replace("\r\n", "\n"), made.warnings)
+    }
+
+    #[test]
+    fn what_is_safe_is_not_touched() {
+        for message in ["A: b\n\nHi\n", "A: b\n\n"] {
+            assert_eq!(
+                prepared(
+                    message,
+                    Transport {
+                        seven_bit: true,
+                        signed: true
+                    }
+                ),
+                (message.to_owned(), vec![])
+            );
+        }
+        assert!(is_safe("x".repeat(998).as_bytes(), Transport::default()));
+        assert!(!is_safe("x".repeat(999).as_bytes(), Transport::default()));
+        assert!(is_safe(
+            format!("{}\r\n{}\r\n", "x".repeat(998), "y".repeat(998)).as_bytes(),
+            Transport::default()
+        ));
+    }
+
+    #[test]
+    fn long_lines_of_text_become_quoted_printable() {
+        let long = "word ".repeat(300) + "end";
+        let (after, warnings) = prepared(
+            &format!("Content-Type: text/plain\n\n{long}\n"),
+            Transport::default(),
+        );
+        assert!(
+            after.contains("\nContent-Transfer-Encoding: quoted-printable\n"),
+            "{after}"
+        );
+        assert!(after.lines().all(|line| line.len() <= 76));
+        assert_eq!(warnings, []);
+        let body = after.split_once("\n\n").expect("body").1;
+        assert_eq!(
+            codec::qp_decode(body.as_bytes()),
+            format!("{long}\n").into_bytes()
+        );
+    }
+
+    #[test]
+    fn eight_bit_text_is_encoded_and_labels_follow() {
+        let message = "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 8bit\n\n--b\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\né\n--b\nContent-Transfer-Encoding: 8bit\n\nascii\n--b--\n";
+        let (after, warnings) = prepared(message, SEVEN_BIT);
+        assert_eq!(
+            after,
+            message
+                .replacen("8bit", "7bit", 1)
+                .replacen("8bit", "quoted-printable", 1)
+                .replacen("8bit", "7bit", 1)
+                .replace('é', "=C3=A9")
+        );
+        assert_eq!(warnings, []);
+    }
+
+    #[test]
+    fn signed_parts_are_told_and_not_touched() {
+        let message = "Content-Type: multipart/signed; boundary=b\n\n--b\nContent-Type: text/plain\nContent-Transfer-Encoding: 8bit\n\né\n--b\n\nsig\n--b--\n";
+        let (after, warnings) = prepared(message, SEVEN_BIT);
+        assert_eq!(after, message);
+        assert_eq!(
+            warnings,
+            [Warning::EightBit {
+                part: 1,
+                media_type: "text/plain".into()
+            }]
+        );
+    }
+
+    #[test]
+    fn lone_line_ends_are_normalised_only_for_signing() {
+        let content = Content::new(b"A: b\r\n\r\none\ntwo\rthree\r\n".to_vec());
+        assert_eq!(prepare(&content, Transport::default()), Prepared::default());
+        let made = prepare(
+            &content,
+            Transport {
+                seven_bit: false,
+                signed: true,
+            },
+        );
+        assert_eq!(made.body.as_deref(), Some(&b"one\r\ntwo\r\nthree\r\n"[..]));
+        assert_eq!(made.warnings, [Warning::LineEnds { count: 2 }]);
     }
 }

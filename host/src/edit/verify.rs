@@ -13,7 +13,12 @@ use super::wrap::is_content_field;
 /// Content-Transfer-Encoding, Content-MD5 and Content-Length.
 ///
 /// `header` is the edited header, `body` the edited body.
-pub fn verify_untouched(before: &Content, header: &Content, body: &[u8], changed: &[usize]) -> bool {
+pub fn verify_untouched(
+    before: &Content,
+    header: &Content,
+    body: &[u8],
+    changed: &[usize],
+) -> bool {
     let old = before.structure();
     let new = Structure::new(header, body);
     if old.parts().len() != new.parts().len() || !new.guesses().is_empty() {
@@ -26,7 +31,8 @@ pub fn verify_untouched(before: &Content, header: &Content, body: &[u8], changed
             && old_part.children() == new_part.children()
             && old_part.media().essence() == new_part.media().essence();
         if changed.contains(&index) {
-            return shape && same_fields(&before.body()[old_part.header()], &body[new_part.header()]);
+            return shape
+                && same_fields(&before.body()[old_part.header()], &body[new_part.header()]);
         }
         let inside = match old_part.children() {
             [] => same(old_part.body(), new_part.body()),
@@ -57,9 +63,20 @@ pub(super) fn verify_wrapped(before: &Content, header: &Content, body: &[u8]) ->
 
 /// Preamble, delimiters and epilogue of a multipart. A line end before a
 /// delimiter may be new, where an empty part had none.
-fn same_gaps(a: &[u8], old: &Structure, old_part: &Part, b: &[u8], new: &Structure, new_part: &Part) -> bool {
+fn same_gaps(
+    a: &[u8],
+    old: &Structure,
+    old_part: &Part,
+    b: &[u8],
+    new: &Structure,
+    new_part: &Part,
+) -> bool {
     let trimmed = |gap: &[u8], first: bool| -> Vec<u8> {
-        let gap = if first { gap } else { gap.strip_prefix(b"\r\n").unwrap_or(gap) };
+        let gap = if first {
+            gap
+        } else {
+            gap.strip_prefix(b"\r\n").unwrap_or(gap)
+        };
         gap.to_vec()
     };
     let gaps = |bytes: &[u8], structure: &Structure, part: &Part| -> Vec<Vec<u8>> {
@@ -79,13 +96,26 @@ fn same_gaps(a: &[u8], old: &Structure, old_part: &Part, b: &[u8], new: &Structu
 /// Whether two headers differ at most in the fields that an insertion may
 /// change.
 fn same_fields(a: &[u8], b: &[u8]) -> bool {
-    const MAY_CHANGE: [&str; 4] = ["Content-Type", "Content-Transfer-Encoding", "Content-MD5", "Content-Length"];
+    const MAY_CHANGE: [&str; 4] = [
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "Content-MD5",
+        "Content-Length",
+    ];
     let (fields_a, _) = map_fields(a);
     let (fields_b, _) = map_fields(b);
     let kept = |bytes: &'_ [u8], field: &&Field| {
-        !MAY_CHANGE.iter().any(|name| bytes[field.name()].eq_ignore_ascii_case(name.as_bytes()))
+        !MAY_CHANGE
+            .iter()
+            .any(|name| bytes[field.name()].eq_ignore_ascii_case(name.as_bytes()))
     };
-    let old = fields_a.iter().filter(|field| kept(a, field)).map(|field| &a[field.whole()]);
-    let new = fields_b.iter().filter(|field| kept(b, field)).map(|field| &b[field.whole()]);
+    let old = fields_a
+        .iter()
+        .filter(|field| kept(a, field))
+        .map(|field| &a[field.whole()]);
+    let new = fields_b
+        .iter()
+        .filter(|field| kept(b, field))
+        .map(|field| &b[field.whole()]);
     old.eq(new)
 }

@@ -27,7 +27,11 @@ pub(super) fn targets(content: &Content, context: &Context) -> Result<Vec<usize>
     let mut found = Vec::new();
     walk(structure, 0, &mut found)?;
     if found.is_empty() {
-        return Err(if any(is_tnef) { Reason::Tnef } else { Reason::NoText });
+        return Err(if any(is_tnef) {
+            Reason::Tnef
+        } else {
+            Reason::NoText
+        });
     }
     Ok(found)
 }
@@ -76,14 +80,18 @@ fn walk(structure: &Structure, index: usize, found: &mut Vec<usize>) -> Result<(
             let parts = structure.parts();
             let closed = |child: &Part| is_encrypted(child) || is_signed(child);
             let shown = |&&child: &&usize| !parts[child].is_attachment() || closed(&parts[child]);
-            part.children().iter().find(shown).map_or(Ok(()), |&child| walk(structure, child, found))
+            part.children()
+                .iter()
+                .find(shown)
+                .map_or(Ok(()), |&child| walk(structure, child, found))
         }
-        "multipart/related" => {
-            structure.related_root(part).map_or(Ok(()), |root| walk(structure, root, found))
-        }
-        "multipart/alternative" => {
-            part.children().iter().try_for_each(|&child| walk(structure, child, found))
-        }
+        "multipart/related" => structure
+            .related_root(part)
+            .map_or(Ok(()), |root| walk(structure, root, found)),
+        "multipart/alternative" => part
+            .children()
+            .iter()
+            .try_for_each(|&child| walk(structure, child, found)),
         _ => Ok(()),
     }
 }

@@ -16,7 +16,11 @@ use super::thread::fnv1a;
 /// The new body, and the edits of the header that go with it.
 pub(super) fn wrap(content: &Content, notices: &[&Disclaimer]) -> (Vec<u8>, Vec<HeaderEdit>) {
     let boundary = boundary(content.body());
-    let moved: Vec<_> = content.fields().iter().filter(|field| is_content_field(content.name_of(field))).collect();
+    let moved: Vec<_> = content
+        .fields()
+        .iter()
+        .filter(|field| is_content_field(content.name_of(field)))
+        .collect();
     let mut out = Vec::with_capacity(content.body().len() + 4096);
     out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
     write_notice(&mut out, notices);
@@ -38,7 +42,10 @@ pub(super) fn wrap(content: &Content, notices: &[&Disclaimer]) -> (Vec<u8>, Vec<
     if content.count_named("MIME-Version") == 0 {
         plan.append("MIME-Version", b" 1.0".to_vec());
     }
-    plan.append("Content-Type", format!(" multipart/mixed; boundary=\"{boundary}\"").into_bytes());
+    plan.append(
+        "Content-Type",
+        format!(" multipart/mixed; boundary=\"{boundary}\"").into_bytes(),
+    );
     if !content.body().is_ascii() {
         plan.append("Content-Transfer-Encoding", b" 8bit".to_vec());
     }
@@ -47,13 +54,21 @@ pub(super) fn wrap(content: &Content, notices: &[&Disclaimer]) -> (Vec<u8>, Vec<
 
 /// Whether a field describes the body and moves with it.
 pub(super) fn is_content_field(name: &[u8]) -> bool {
-    let describes = name.get(..8).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"Content-"));
-    describes && !name.eq_ignore_ascii_case(b"Content-Length") && !name.eq_ignore_ascii_case(b"Content-MD5")
+    let describes = name
+        .get(..8)
+        .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"Content-"));
+    describes
+        && !name.eq_ignore_ascii_case(b"Content-Length")
+        && !name.eq_ignore_ascii_case(b"Content-MD5")
 }
 
 fn write_notice(out: &mut Vec<u8>, notices: &[&Disclaimer]) {
     let texts: Vec<String> = notices.iter().map(|notice| plain_form(notice)).collect();
-    let text = texts.join("\n\n").replace("\r\n", "\n").replace('\n', "\r\n") + "\r\n";
+    let text = texts
+        .join("\n\n")
+        .replace("\r\n", "\n")
+        .replace('\n', "\r\n")
+        + "\r\n";
     let plain = text.is_ascii() && text.lines().all(|line| line.len() < 900);
     let (charset, encoding) = match plain {
         true => ("us-ascii", "7bit"),

@@ -16,7 +16,13 @@ use super::mime::{Guess, MAXIMUM_DEPTH, MAXIMUM_PARTS, Part, Structure};
 
 /// Maps a body, given what the message's header says of it.
 pub(super) fn scan(root: Entity, body: &[u8], guesses: Vec<Guess>) -> Structure {
-    let mut scanner = Scanner { body, parts: Vec::new(), guesses, path: Vec::new(), open: Vec::new() };
+    let mut scanner = Scanner {
+        body,
+        parts: Vec::new(),
+        guesses,
+        path: Vec::new(),
+        open: Vec::new(),
+    };
     scanner.add(root, 0..0);
     let finder = memmem::Finder::new(b"\n--");
     let mut at = 0;
@@ -31,7 +37,10 @@ pub(super) fn scan(root: Entity, body: &[u8], guesses: Vec<Guess>) -> Structure 
         }
     }
     scanner.abandon(0);
-    Structure { parts: scanner.parts, guesses: scanner.guesses }
+    Structure {
+        parts: scanner.parts,
+        guesses: scanner.guesses,
+    }
 }
 
 struct Open {
@@ -83,7 +92,11 @@ impl Scanner<'_> {
             };
             if tail.is_empty() || tail == b"--" {
                 let line = start..start + length;
-                return Some(Delimiter { line, level, closing: !tail.is_empty() });
+                return Some(Delimiter {
+                    line,
+                    level,
+                    closing: !tail.is_empty(),
+                });
             }
             longer = true;
         }
@@ -115,7 +128,9 @@ impl Scanner<'_> {
         let (fields, length) = map_fields(&self.body[header.clone()]);
         let header = next..next + length;
         let bytes = &self.body[header.clone()];
-        let closed = bytes.ends_with(b"\n\r\n") || bytes.ends_with(b"\n\n") || matches!(bytes, b"\r\n" | b"\n");
+        let closed = bytes.ends_with(b"\n\r\n")
+            || bytes.ends_with(b"\n\n")
+            || matches!(bytes, b"\r\n" | b"\n");
         if !closed {
             Guess::OpenHeader.note(&mut self.guesses);
         }
@@ -160,7 +175,13 @@ impl Scanner<'_> {
             self.open(index, &entity);
         }
         let body = header.end..self.body.len();
-        self.parts.push(Part { parent, children: Vec::new(), header, body, entity });
+        self.parts.push(Part {
+            parent,
+            children: Vec::new(),
+            header,
+            body,
+            entity,
+        });
         self.path.push(index);
     }
 
@@ -178,7 +199,9 @@ impl Scanner<'_> {
         let boundary = boundary.as_bytes().to_vec();
         let close = |boundary: &[u8]| [boundary, b"--"].concat();
         let alike = |open: &Open| {
-            open.boundary == boundary || open.boundary == close(&boundary) || boundary == close(&open.boundary)
+            open.boundary == boundary
+                || open.boundary == close(&boundary)
+                || boundary == close(&open.boundary)
         };
         if self.open.iter().any(alike) {
             Guess::SameBoundary.note(&mut self.guesses);
@@ -190,7 +213,11 @@ impl Scanner<'_> {
     fn abandon(&mut self, level: usize) {
         for open in self.open.drain(level..) {
             let childless = self.parts[open.part].children.is_empty();
-            let guess = if childless { Guess::NoParts } else { Guess::NotClosed };
+            let guess = if childless {
+                Guess::NoParts
+            } else {
+                Guess::NotClosed
+            };
             guess.note(&mut self.guesses);
         }
     }

@@ -86,7 +86,9 @@ impl Charset {
         if encoding.output_encoding() != encoding || encoding == encoding_rs::X_USER_DEFINED {
             return None;
         }
-        let iso = ["iso-8859", "iso8859", "iso_8859", "latin", "l1", "l5", "tis-620"];
+        let iso = [
+            "iso-8859", "iso8859", "iso_8859", "latin", "l1", "l5", "tis-620",
+        ];
         let narrow = if iso.iter().any(|prefix| label.starts_with(prefix)) {
             Narrow::NoC1
         } else {
@@ -101,8 +103,10 @@ impl Charset {
             Self::Ascii => bytes.is_ascii().then(|| String::from_utf8_lossy(bytes)),
             Self::Utf8 => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
             Self::Utf16 { .. } => {
-                let (text, damaged) = self.utf16().decode_without_bom_handling(self.without_mark(bytes));
-                (!damaged && bytes.len() % 2 == 0).then_some(text)
+                let (text, damaged) = self
+                    .utf16()
+                    .decode_without_bom_handling(self.without_mark(bytes));
+                (!damaged && bytes.len().is_multiple_of(2)).then_some(text)
             }
             Self::Legacy { encoding, .. } => {
                 encoding.decode_without_bom_handling_and_without_replacement(bytes)
@@ -114,7 +118,11 @@ impl Charset {
     pub fn decode_lossy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
         match *self {
             Self::Ascii | Self::Utf8 => String::from_utf8_lossy(bytes),
-            Self::Utf16 { .. } => self.utf16().decode_without_bom_handling(self.without_mark(bytes)).0,
+            Self::Utf16 { .. } => {
+                self.utf16()
+                    .decode_without_bom_handling(self.without_mark(bytes))
+                    .0
+            }
             Self::Legacy { encoding, .. } => encoding.decode_without_bom_handling(bytes).0,
         }
     }
@@ -127,7 +135,13 @@ impl Charset {
             Self::Utf8 => Some(text.as_bytes().to_vec()),
             Self::Utf16 { big_endian, .. } => Some(
                 text.encode_utf16()
-                    .flat_map(|unit| if big_endian { unit.to_be_bytes() } else { unit.to_le_bytes() })
+                    .flat_map(|unit| {
+                        if big_endian {
+                            unit.to_be_bytes()
+                        } else {
+                            unit.to_le_bytes()
+                        }
+                    })
                     .collect(),
             ),
             Self::Legacy { encoding, narrow } => {
@@ -153,13 +167,19 @@ impl Charset {
         let mut referenced = String::with_capacity(html.len() * 2);
         let mut buffer = [0; 4];
         for c in html.chars() {
-            if c.is_ascii() || self.encode(c.encode_utf8(&mut buffer)).filter(fits).is_some() {
+            if c.is_ascii()
+                || self
+                    .encode(c.encode_utf8(&mut buffer))
+                    .filter(fits)
+                    .is_some()
+            {
                 referenced.push(c);
             } else {
                 referenced.push_str(&format!("&#{};", u32::from(c)));
             }
         }
-        self.encode(&referenced).unwrap_or_else(|| referenced.into_bytes())
+        self.encode(&referenced)
+            .unwrap_or_else(|| referenced.into_bytes())
     }
 
     /// Whether all of its bytes are below 0x80.
@@ -178,7 +198,9 @@ impl Charset {
 
     fn utf16(&self) -> &'static Encoding {
         match *self {
-            Self::Utf16 { big_endian: true, .. } => encoding_rs::UTF_16BE,
+            Self::Utf16 {
+                big_endian: true, ..
+            } => encoding_rs::UTF_16BE,
             _ => encoding_rs::UTF_16LE,
         }
     }
@@ -224,18 +246,37 @@ impl<'a> View<'a> {
             Charset::Utf16 { big_endian, mark } => {
                 let skipped = if mark { 2 } else { 0 };
                 let (low, high) = if big_endian { (1, 0) } else { (0, 1) };
-                let bytes = text.get(skipped..).unwrap_or_default().chunks_exact(2).map(|unit| {
-                    if unit[high] == 0 && unit[low].is_ascii() { unit[low] } else { b'x' }
+                let (units, _) = text.get(skipped..).unwrap_or_default().as_chunks::<2>();
+                let bytes = units.iter().map(|unit| {
+                    if unit[high] == 0 && unit[low].is_ascii() {
+                        unit[low]
+                    } else {
+                        b'x'
+                    }
                 });
-                Self { bytes: bytes.collect(), unit: 2, skipped }
+                Self {
+                    bytes: bytes.collect(),
+                    unit: 2,
+                    skipped,
+                }
             }
-            _ if charset.is_iso_2022_jp() && memchr::memchr(0x1B, text).is_some() => {
-                Self { bytes: Cow::Owned(mask_escaped(text)), unit: 1, skipped: 0 }
-            }
+            _ if charset.is_iso_2022_jp() && memchr::memchr(0x1B, text).is_some() => Self {
+                bytes: Cow::Owned(mask_escaped(text)),
+                unit: 1,
+                skipped: 0,
+            },
             _ => {
                 let mark: &[u8] = b"\xEF\xBB\xBF";
-                let skipped = if *charset == Charset::Utf8 && text.starts_with(mark) { 3 } else { 0 };
-                Self { bytes: Cow::Borrowed(&text[skipped..]), unit: 1, skipped }
+                let skipped = if *charset == Charset::Utf8 && text.starts_with(mark) {
+                    3
+                } else {
+                    0
+                };
+                Self {
+                    bytes: Cow::Borrowed(&text[skipped..]),
+                    unit: 1,
+                    skipped,
+                }
             }
         }
     }
@@ -303,15 +344,25 @@ mod tests {
             ("gb2312", "機密", false),
             ("gb18030", "機密\u{1F600}", true),
         ] {
-            assert_eq!(charset(label).encode(text).is_some(), fits, "{label} {text}");
+            assert_eq!(
+                charset(label).encode(text).is_some(),
+                fits,
+                "{label} {text}"
+            );
         }
     }
 
     #[test]
     fn what_html_cannot_say_in_its_charset_it_says_by_number() {
-        assert_eq!(charset("iso-8859-1").encode_html("é社", false), b"\xE9&#31038;");
+        assert_eq!(
+            charset("iso-8859-1").encode_html("é社", false),
+            b"\xE9&#31038;"
+        );
         assert_eq!(charset("utf-8").encode_html("é", true), b"&#233;");
-        assert_eq!(charset("iso-2022-jp").encode_html("社", true), b"\x1B$B<R\x1B(B");
+        assert_eq!(
+            charset("iso-2022-jp").encode_html("社", true),
+            b"\x1B$B<R\x1B(B"
+        );
     }
 
     #[test]
@@ -326,7 +377,10 @@ mod tests {
     fn a_view_shows_no_ascii_that_is_none() {
         // The first byte of 社 in ISO-2022-JP is `<`.
         let text = b"\x1B$B<R\x1B(B<";
-        assert_eq!(View::new(&charset("iso-2022-jp"), text).bytes(), b"xxxxxxxx<");
+        assert_eq!(
+            View::new(&charset("iso-2022-jp"), text).bytes(),
+            b"xxxxxxxx<"
+        );
         let text = b"\xFF\xFE<\x00\x3E\x30";
         let charset = Charset::for_label(Some("utf-16"), text).expect("marked");
         let view = View::new(&charset, text);

@@ -59,7 +59,8 @@ impl Content {
 
     /// The parts of the body, mapped when first asked for.
     pub fn structure(&self) -> &Structure {
-        self.structure.get_or_init(|| Structure::new(self, self.body()))
+        self.structure
+            .get_or_init(|| Structure::new(self, self.body()))
     }
 
     /// The whole message.

@@ -54,7 +54,8 @@ impl MediaType {
 
     /// Whether a parameter has that value, in any case.
     pub fn has_parameter(&self, name: &str, value: &str) -> bool {
-        self.parameter(name).is_some_and(|found| found.eq_ignore_ascii_case(value))
+        self.parameter(name)
+            .is_some_and(|found| found.eq_ignore_ascii_case(value))
     }
 }
 
@@ -130,7 +131,12 @@ pub(super) struct Entity {
 impl Entity {
     /// Reads the fields of one entity's header. Only Content-* fields are
     /// looked at.
-    pub(super) fn read(bytes: &[u8], fields: &[Field], default: &str, guesses: &mut Vec<Guess>) -> Self {
+    pub(super) fn read(
+        bytes: &[u8],
+        fields: &[Field],
+        default: &str,
+        guesses: &mut Vec<Guess>,
+    ) -> Self {
         let mut entity = Self {
             media: MediaType::bare(default),
             declared: false,
@@ -141,7 +147,10 @@ impl Entity {
         let mut seen = [false; 4];
         for field in fields {
             let name = &bytes[field.name()];
-            if !name.get(..8).is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"Content-")) {
+            if !name
+                .get(..8)
+                .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"Content-"))
+            {
                 continue;
             }
             let value = &bytes[field.value()];
@@ -179,7 +188,9 @@ impl Entity {
 /// A Content-ID, or the `start` parameter, without white space and brackets.
 pub(super) fn bare_id(id: &str) -> &str {
     let id = id.trim();
-    id.strip_prefix('<').and_then(|id| id.strip_suffix('>')).unwrap_or(id)
+    id.strip_prefix('<')
+        .and_then(|id| id.strip_suffix('>'))
+        .unwrap_or(id)
 }
 
 fn read_media(value: &[u8]) -> Option<MediaType> {

@@ -44,7 +44,7 @@ pub enum Guess {
     SameBoundary,
     /// A multipart that claims to be encoded (RFC 2045, section 6.4).
     EncodedMultipart,
-    /// A part's header that no empty line ends.
+    /// A header that no empty line ends.
     OpenHeader,
     /// More levels than are followed.
     TooDeep,
@@ -157,6 +157,11 @@ impl Structure {
     pub fn new(header: &Content, body: &[u8]) -> Self {
         let mut guesses = Vec::new();
         let entity = Entity::read(header.bytes(), header.fields(), "text/plain", &mut guesses);
+        let header_end = header.fields().last().map_or(0, |field| field.whole().end);
+        if header_end == header.body_offset() && !body.is_empty() {
+            // Some readers go on looking for fields in what is the body here.
+            Guess::OpenHeader.note(&mut guesses);
+        }
         boundary::scan(entity, body, guesses)
     }
 

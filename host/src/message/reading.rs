@@ -53,7 +53,9 @@ impl Content {
     /// The values of all fields of that name, in order: unfolded, and decoded
     /// (RFC 2047).
     pub fn header(&self, name: &str) -> Vec<String> {
-        self.fields_named(name).map(|field| decode_text(self.value_of(field))).collect()
+        self.fields_named(name)
+            .map(|field| decode_text(self.value_of(field)))
+            .collect()
     }
 
     /// The text that a reader sees first, as UTF-8 with the line ends it has, cut
@@ -99,7 +101,9 @@ impl Content {
                     || self.has_precedence(&["list"])
             }
             "reply" => self.count_named("In-Reply-To") > 0 || self.count_named("References") > 0,
-            "pgp-inline" => self.text(PGP_WINDOW).is_some_and(|text| has_pgp_armour(text.as_bytes())),
+            "pgp-inline" => self
+                .text(PGP_WINDOW)
+                .is_some_and(|text| has_pgp_armour(text.as_bytes())),
             _ => false,
         }
     }
@@ -113,7 +117,11 @@ impl Content {
     }
 
     fn has_precedence(&self, names: &[&str]) -> bool {
-        let is_one = |value: &String| names.iter().any(|name| value.trim().eq_ignore_ascii_case(name));
+        let is_one = |value: &String| {
+            names
+                .iter()
+                .any(|name| value.trim().eq_ignore_ascii_case(name))
+        };
         self.header("Precedence").iter().any(is_one)
     }
 }
@@ -124,7 +132,12 @@ const PGP_WINDOW: usize = 4096;
 
 /// Whether a line of the text begins inline PGP armour (RFC 4880, section 6.2).
 pub(crate) fn has_pgp_armour(text: &[u8]) -> bool {
-    ["-----BEGIN PGP MESSAGE-----", "-----BEGIN PGP SIGNED MESSAGE-----"].iter().any(|armour| {
+    [
+        "-----BEGIN PGP MESSAGE-----",
+        "-----BEGIN PGP SIGNED MESSAGE-----",
+    ]
+    .iter()
+    .any(|armour| {
         memchr::memmem::find_iter(text, armour).any(|at| at == 0 || text[at - 1] == b'\n')
     })
 }
@@ -158,8 +171,14 @@ pub(crate) fn parse_mailboxes(value: &[u8], mailboxes: &mut Vec<Mailbox>) {
     };
     mailboxes.extend(list.mailboxes().filter_map(|mailbox| {
         Some(Mailbox {
-            name: mailbox.name().filter(|name| !name.is_empty()).map(str::to_owned),
-            address: mailbox.address().filter(|address| !address.is_empty())?.to_owned(),
+            name: mailbox
+                .name()
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+            address: mailbox
+                .address()
+                .filter(|address| !address.is_empty())?
+                .to_owned(),
         })
     }));
 }
@@ -175,16 +194,25 @@ fn decode_text(value: &[u8]) -> String {
 fn first_text(structure: &Structure, index: usize) -> Option<usize> {
     let part = &structure.parts()[index];
     if !part.is_multipart() {
-        let is_file = part.disposition().is_some_and(|disposition| disposition.kind == "attachment");
+        let is_file = part
+            .disposition()
+            .is_some_and(|disposition| disposition.kind == "attachment");
         return (part.is_text() && !is_file).then_some(index);
     }
     if part.media().is("multipart/related") {
-        return structure.related_root(part).and_then(|root| first_text(structure, root));
+        return structure
+            .related_root(part)
+            .and_then(|root| first_text(structure, root));
     }
-    let mut texts = part.children().iter().filter_map(|&child| first_text(structure, child));
+    let mut texts = part
+        .children()
+        .iter()
+        .filter_map(|&child| first_text(structure, child));
     if part.media().is("multipart/alternative") {
         let found: Vec<usize> = texts.collect();
-        let plain = found.iter().find(|&&text| structure.parts()[text].media().is("text/plain"));
+        let plain = found
+            .iter()
+            .find(|&&text| structure.parts()[text].media().is("text/plain"));
         return plain.or(found.first()).copied();
     }
     texts.next()
@@ -204,7 +232,11 @@ fn part_text(body: &[u8], part: &Part, limit: usize) -> String {
         let mut text = charset.decode_lossy(&decoded);
         if html {
             // A tag that the window cuts in two would be read as text.
-            let end = if whole { text.len() } else { text.rfind('<').unwrap_or(text.len()) };
+            let end = if whole {
+                text.len()
+            } else {
+                text.rfind('<').unwrap_or(text.len())
+            };
             text = Cow::Owned(mail_parser::html_to_text(&text[..end]));
         }
         if !whole && text.len() < limit.saturating_add(4) {

@@ -26,13 +26,21 @@ fn outline(content: &Content) -> Vec<String> {
 }
 
 fn multipart(body: &str) -> Content {
-    content(&format!("Content-Type: multipart/mixed; boundary=b\n\n{body}"))
+    content(&format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n{body}"
+    ))
 }
 
 #[test]
 fn the_line_end_before_a_delimiter_belongs_to_it() {
-    let message = multipart("preamble\n--b\n\none\n--b\nContent-Type: text/html\n\n\ntwo\n\n--b--\nepilogue\n");
-    let expected = ["0 multipart/mixed \"\"", "1 text/plain \"one\"", "1 text/html \"\\r\\ntwo\\r\\n\""];
+    let message = multipart(
+        "preamble\n--b\n\none\n--b\nContent-Type: text/html\n\n\ntwo\n\n--b--\nepilogue\n",
+    );
+    let expected = [
+        "0 multipart/mixed \"\"",
+        "1 text/plain \"one\"",
+        "1 text/html \"\\r\\ntwo\\r\\n\"",
+    ];
     assert_eq!(outline(&message), expected);
     assert_eq!(message.structure().guesses(), []);
 }
@@ -51,7 +59,10 @@ fn boundaries_may_be_prefixes_of_one_another() {
             "2 text/plain \"plain\"",
             "1 text/plain \"last\"",
         ];
-        assert_eq!((outline(&message), message.structure().guesses()), (expected.map(String::from).to_vec(), &[][..]));
+        assert_eq!(
+            (outline(&message), message.structure().guesses()),
+            (expected.map(String::from).to_vec(), &[][..])
+        );
     }
 }
 
@@ -59,18 +70,47 @@ fn boundaries_may_be_prefixes_of_one_another() {
 fn what_had_to_be_guessed_is_recorded() {
     let nested = "Content-Type: multipart/mixed; boundary=b\n";
     for (message, guess) in [
-        ("Content-Type: text/plain\nContent-Type: text/html\n\nx", Guess::RepeatedField),
+        (
+            "Content-Type: text/plain\nContent-Type: text/html\n\nx",
+            Guess::RepeatedField,
+        ),
         ("Content-Type: nonsense\n\nx", Guess::ContentType),
-        ("Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n", Guess::NoBoundary),
-        ("Content-Type: multipart/mixed; boundary=b\n\nnothing\n", Guess::NoParts),
-        ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\nopen\n", Guess::NotClosed),
-        ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b and more\n--b--\n", Guess::LongDelimiter),
-        ("Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n--b--\n", Guess::OpenHeader),
-        (&format!("{nested}Content-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n"), Guess::EncodedMultipart),
-        (&format!("{nested}\n--b\n{nested}\n--b\n\nx\n--b--\n--b--\n"), Guess::SameBoundary),
+        ("no header\n", Guess::OpenHeader),
+        (
+            "Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n",
+            Guess::NoBoundary,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\nnothing\n",
+            Guess::NoParts,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nopen\n",
+            Guess::NotClosed,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b and more\n--b--\n",
+            Guess::LongDelimiter,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n--b--\n",
+            Guess::OpenHeader,
+        ),
+        (
+            &format!("{nested}Content-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n"),
+            Guess::EncodedMultipart,
+        ),
+        (
+            &format!("{nested}\n--b\n{nested}\n--b\n\nx\n--b--\n--b--\n"),
+            Guess::SameBoundary,
+        ),
     ] {
         let message = content(message);
-        assert!(message.structure().guesses().contains(&guess), "{guess:?}: {:?}", message.structure().guesses());
+        assert!(
+            message.structure().guesses().contains(&guess),
+            "{guess:?}: {:?}",
+            message.structure().guesses()
+        );
     }
 }
 
@@ -80,7 +120,10 @@ fn a_type_is_read_with_comments_and_rfc_2231_parameters() {
         "Content-Type: Text/Plain (see RFC 2045); charset=us-ascii (Plain);\n name*=UTF-8''%E7%A4%BE.txt; format=Flowed\n\nx",
     );
     let media = message.structure().root().media();
-    assert_eq!((media.essence(), media.parameter("charset")), ("text/plain", Some("us-ascii")));
+    assert_eq!(
+        (media.essence(), media.parameter("charset")),
+        ("text/plain", Some("us-ascii"))
+    );
     assert_eq!(media.parameter("name"), Some("社.txt"));
     assert!(media.has_parameter("format", "flowed"));
 }
@@ -92,7 +135,9 @@ fn ten_thousand_parts_and_deep_nesting_are_bounded() {
     assert_eq!(many.structure().guesses(), []);
     let too_many = multipart(&("--b\n\n".repeat(60_000) + "--b--\n"));
     assert!(too_many.structure().guesses().contains(&Guess::TooMany));
-    let deep: String = (0..1000).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n")).collect();
+    let deep: String = (0..1000)
+        .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n"))
+        .collect();
     let deep = content(&deep);
     assert!(deep.structure().guesses().contains(&Guess::TooDeep));
     assert!(deep.structure().parts().len() <= mime::MAXIMUM_DEPTH + 1);
@@ -100,7 +145,9 @@ fn ten_thousand_parts_and_deep_nesting_are_bounded() {
 
 #[test]
 fn an_attached_message_is_a_leaf() {
-    let message = multipart("--b\n\nsee\n--b\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\nx\n--c--\n--b--\n");
+    let message = multipart(
+        "--b\n\nsee\n--b\nContent-Type: message/rfc822\n\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\nx\n--c--\n--b--\n",
+    );
     assert_eq!(message.structure().parts().len(), 3);
     assert_eq!(message.attachments()[0].media_type, "message/rfc822");
     assert_eq!(message.text(100).as_deref(), Some("see"));
@@ -111,18 +158,28 @@ fn fields_are_unfolded_and_decoded() {
     let message = content(
         "From: =?ISO-2022-JP?B?GyRCPFIbKEI=?= <a@acme.test>, \"B, C\" <b@acme.test>\nSubject: =?utf-8?Q?caf=C3=A9?=\n =?utf-8?Q?_bar?=\nX: one\n two\n\n",
     );
-    let mailbox = |name: &str, address: &str| Mailbox { name: Some(name.into()), address: address.into() };
-    assert_eq!(message.author(), [mailbox("社", "a@acme.test"), mailbox("B, C", "b@acme.test")]);
+    let mailbox = |name: &str, address: &str| Mailbox {
+        name: Some(name.into()),
+        address: address.into(),
+    };
+    assert_eq!(
+        message.author(),
+        [mailbox("社", "a@acme.test"), mailbox("B, C", "b@acme.test")]
+    );
     assert_eq!(message.header("subject"), ["café bar"]);
     assert_eq!(message.header("X"), ["one two"]);
 }
 
 #[test]
 fn text_is_cut_on_a_character_boundary_and_prefers_plain() {
-    let message = content("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n5pel5pys6Kqe\n");
+    let message = content(
+        "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n5pel5pys6Kqe\n",
+    );
     assert_eq!(message.text(100).as_deref(), Some("日本語"));
     assert_eq!(message.text(4).as_deref(), Some("日"));
-    let both = content("Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/html\n\n<p>html</p>\n--b\n\nplain\n--b--\n");
+    let both = content(
+        "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/html\n\n<p>html</p>\n--b\n\nplain\n--b--\n",
+    );
     assert_eq!(both.text(100).as_deref(), Some("plain"));
     let html = content("Content-Type: text/html\n\n<style>x{}</style><p>seen</p>");
     assert_eq!(html.text(100).as_deref().map(str::trim), Some("seen"));
@@ -132,20 +189,47 @@ fn text_is_cut_on_a_character_boundary_and_prefers_plain() {
 #[test]
 fn traits_are_told_from_fields_and_parts() {
     for (message, name) in [
-        ("Auto-Submitted: auto-replied (vacation)\n\n", "auto-generated"),
+        (
+            "Auto-Submitted: auto-replied (vacation)\n\n",
+            "auto-generated",
+        ),
         ("Precedence: Bulk\n\n", "bulk"),
         ("List-Id: <a.b>\n\n", "list"),
         ("In-Reply-To: <a@b>\n\n", "reply"),
-        ("Content-Type: application/pkcs7-mime; smime-type=signed-data\n\n", "signed"),
-        ("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\n", "encrypted"),
+        (
+            "Content-Type: application/pkcs7-mime; smime-type=signed-data\n\n",
+            "signed",
+        ),
+        (
+            "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\n",
+            "encrypted",
+        ),
         ("Content-Type: text/calendar; method=REPLY\n\n", "calendar"),
         ("Content-Type: application/ms-tnef\n\n", "tnef"),
         ("A: b\n\nHi\n-----BEGIN PGP MESSAGE-----\n", "pgp-inline"),
-        ("Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b--\n", "report"),
+        (
+            "Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b--\n",
+            "report",
+        ),
     ] {
         let message = content(message);
-        let all = ["auto-generated", "bulk", "list", "reply", "signed", "encrypted", "calendar", "tnef", "pgp-inline", "report", "other"];
-        let found: Vec<&str> = all.into_iter().filter(|name| message.has_trait(name)).collect();
+        let all = [
+            "auto-generated",
+            "bulk",
+            "list",
+            "reply",
+            "signed",
+            "encrypted",
+            "calendar",
+            "tnef",
+            "pgp-inline",
+            "report",
+            "other",
+        ];
+        let found: Vec<&str> = all
+            .into_iter()
+            .filter(|name| message.has_trait(name))
+            .collect();
         assert_eq!(found, [name]);
     }
     assert!(!content("Auto-Submitted: no\n\n").has_trait("auto-generated"));

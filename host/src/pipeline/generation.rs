@@ -270,8 +270,9 @@ fn check_keys(keys: &Keys, references: &[Reference], settings: &Source, problems
             let message = format!("there is no DKIM key for {name}");
             let expected = format!("a key: `waxseal dkim new {name}` makes one");
             let span = reference.span.clone();
-            let problem = settings.problem(Severity::Error, span, message, Some(expected));
-            problems.push(Problem { missing_key: true, ..problem });
+            let mut problem = settings.problem(Severity::Error, span, message, Some(expected));
+            problem.missing_key = true;
+            problems.push(problem);
         }
     }
 }

@@ -1,0 +1,401 @@
+//! `waxseal dkim`: keys, and the DNS records to publish for them.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::bail;
+use clap::Subcommand;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Status;
+use crate::config::{Config, Domain, Problem, Severity, render};
+use crate::sign::{Algorithm, GenerateError, Key, Keys, Record, generate};
+
+/// DKIM keys, and the DNS records to publish for them.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a key for a domain; from then on the domain's mail is signed with it.
+    New {
+        /// Signing domain, that of the author's address.
+        domain: Domain,
+        /// rsa, which every receiver verifies, or ed25519, beside an RSA key.
+        #[arg(long, default_value_t)]
+        algorithm: Algorithm,
+        /// Name of the key in DNS; made from today's date where not given.
+        #[arg(long)]
+        selector: Option<String>,
+    },
+    /// Show the DNS records to publish for a domain.
+    Record {
+        /// Signing domain.
+        domain: Domain,
+    },
+    /// List all keys.
+    List,
+}
+
+/// A key as `--json` shows it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    domain: &'a str,
+    selector: &'a str,
+    algorithm: Algorithm,
+    file: &'a Path,
+    record: RecordShown<'a>,
+}
+
+#[derive(Serialize)]
+struct RecordShown<'a> {
+    #[serde(flatten)]
+    record: &'a Record,
+    strings: Vec<&'a str>,
+    zone: String,
+}
+
+impl<'a> Shown<'a> {
+    fn of(key: &'a Key) -> Self {
+        let record = key.record();
+        Self {
+            domain: key.domain(),
+            selector: key.selector(),
+            algorithm: key.algorithm(),
+            file: key.file(),
+            record: RecordShown {
+                record,
+                strings: record.strings(),
+                zone: record.zone_line(),
+            },
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// When keys cannot be read or written, or the answer cannot be.
+pub(super) fn run(
+    command: &Command,
+    config: &Config,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Status> {
+    match command {
+        Command::New {
+            domain,
+            algorithm,
+            selector,
+        } => new(config, domain, *algorithm, selector.as_deref(), json, out),
+        Command::Record { domain } => record(config, domain, json, out),
+        Command::List => list(config, json, out),
+    }
+}
+
+fn new(
+    config: &Config,
+    domain: &Domain,
+    algorithm: Algorithm,
+    selector: Option<&str>,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Status> {
+    let today = Timestamp::now().to_zoned(config.time_zone.clone()).date();
+    match generate(&config.dkim, domain, algorithm, selector, today) {
+        Ok(made) if json => {
+            print_json(out, &Shown::of(&made.key))?;
+            Ok(Status::Done)
+        }
+        Ok(made) => {
+            writeln!(
+                out,
+                "A new {} key for {domain}: {}\n",
+                long_name(algorithm),
+                made.key.file().display()
+            )?;
+            writeln!(out, "Publish this record:\n")?;
+            show_record(out, made.key.record())?;
+            writeln!(out, "\nWhat to do next")?;
+            writeln!(
+                out,
+                "  1. Publish the record. Nothing is signed with the key before waxseal is reloaded."
+            )?;
+            writeln!(
+                out,
+                "  2. See that it is there:  dig +short TXT {}",
+                made.key.record().name
+            )?;
+            writeln!(
+                out,
+                "  3. Reload waxseal:         systemctl reload waxseal  (or send it SIGHUP)"
+            )?;
+            if algorithm == Algorithm::Ed25519 {
+                writeln!(
+                    out,
+                    "\nLarge receivers do not verify Ed25519 yet: keep an RSA key beside it."
+                )?;
+            }
+            Ok(Status::Done)
+        }
+        Err(
+            error @ (GenerateError::Signs { .. }
+            | GenerateError::Exists(_)
+            | GenerateError::Selector(_)),
+        ) => {
+            complain(out, json, &error.to_string())?;
+            Ok(Status::No)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn record(
+    config: &Config,
+    domain: &Domain,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Status> {
+    let (keys, problems) = Keys::load(&config.dkim);
+    let found = keys.for_domain(domain.as_str());
+    if found.is_empty() {
+        // It may have one that is damaged, which is another answer than none.
+        let theirs: Vec<Problem> = problems
+            .into_iter()
+            .filter(|problem| is_of(problem, config, domain))
+            .collect();
+        if !theirs.is_empty() {
+            bail!(
+                "{domain} has no key that can be used\n{}",
+                render(&theirs, false)
+            );
+        }
+        complain(
+            out,
+            json,
+            &format!("{domain} has no key; make one: waxseal dkim new {domain}"),
+        )?;
+        return Ok(Status::No);
+    }
+    if json {
+        print_json(
+            out,
+            &found.iter().map(|key| Shown::of(key)).collect::<Vec<_>>(),
+        )?;
+        return Ok(Status::Done);
+    }
+    for (at, key) in found.iter().enumerate() {
+        if at > 0 {
+            writeln!(out)?;
+        }
+        writeln!(
+            out,
+            "{} key \"{}\" of {domain}\n",
+            long_name(key.algorithm()),
+            key.selector()
+        )?;
+        show_record(out, key.record())?;
+    }
+    Ok(Status::Done)
+}
+
+fn is_of(problem: &Problem, config: &Config, domain: &Domain) -> bool {
+    let files = config.dkim.files.iter().filter(|key| key.domain == *domain);
+    problem
+        .file
+        .starts_with(config.dkim.keys.join(domain.as_str()))
+        || files.into_iter().any(|key| key.file == problem.file)
+}
+
+fn list(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<Status> {
+    let (keys, problems) = Keys::load(&config.dkim);
+    let all = keys.all();
+    let status = if problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error)
+    {
+        Status::No
+    } else {
+        Status::Done
+    };
+    if json {
+        let keys: Vec<_> = all.iter().map(|key| Shown::of(key)).collect();
+        print_json(
+            out,
+            &serde_json::json!({ "keys": keys, "problems": problems }),
+        )?;
+        return Ok(status);
+    }
+    if all.is_empty() {
+        writeln!(
+            out,
+            "There are no keys in {}. Make one: waxseal dkim new DOMAIN",
+            config.dkim.keys.display()
+        )?;
+    } else {
+        let width = |text: fn(&Key) -> &str, least: usize| {
+            all.iter()
+                .map(|key| text(key).len())
+                .max()
+                .unwrap_or(0)
+                .max(least)
+        };
+        let (domains, selectors) = (width(Key::domain, 6), width(Key::selector, 8));
+        writeln!(
+            out,
+            "{:domains$}  {:selectors$}  {:9}  FILE",
+            "DOMAIN", "SELECTOR", "ALGORITHM"
+        )?;
+        for key in &all {
+            let (domain, selector) = (key.domain(), key.selector());
+            let algorithm = key.algorithm().key_type();
+            writeln!(
+                out,
+                "{domain:domains$}  {selector:selectors$}  {algorithm:9}  {}",
+                key.file().display()
+            )?;
+        }
+    }
+    if !problems.is_empty() {
+        writeln!(out, "\n{}", render(&problems, false))?;
+    }
+    Ok(status)
+}
+
+fn long_name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Rsa => "RSA-2048",
+        Algorithm::Ed25519 => "Ed25519",
+    }
+}
+
+/// The record for both kinds of people: those with a zone file, and those with
+/// a form of their provider's.
+fn show_record(out: &mut dyn Write, record: &Record) -> anyhow::Result<()> {
+    writeln!(out, "In a zone file:\n\n{}\n", record.zone_line())?;
+    writeln!(out, "In a provider's form, as one line without quotes:\n")?;
+    writeln!(
+        out,
+        "Name   {}\nType   TXT\nValue  {}",
+        record.name, record.value
+    )?;
+    Ok(())
+}
+
+fn complain(out: &mut dyn Write, json: bool, text: &str) -> anyhow::Result<()> {
+    if json {
+        print_json(out, &serde_json::json!({ "error": text }))
+    } else {
+        Ok(writeln!(out, "{text}")?)
+    }
+}
+
+fn print_json(out: &mut dyn Write, value: &impl Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    Ok(writeln!(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::config::read_text;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    fn config(folder: &Path) -> Config {
+        let text = "hostname = \"mail.acme.test\"\n[policy]\nfile = \"policy.wasm\"\n\
+            [[listener]]\nname = \"mx\"\naddress = \"inet:127.0.0.1:8891\"\n";
+        read_text(&folder.join("waxseal.toml"), text).expect("config")
+    }
+
+    fn said(config: &Config, line: &str, json: bool) -> (Status, String) {
+        let words = std::iter::once("dkim").chain(line.split_whitespace());
+        let command = Line::try_parse_from(words).expect("command").command;
+        let mut out = Vec::new();
+        let status = run(&command, config, json, &mut out).expect("answered");
+        (status, String::from_utf8(out).expect("UTF-8"))
+    }
+
+    #[test]
+    fn r15_a_key_is_made_and_its_record_shown_ready_to_copy() {
+        let folder = tempfile::tempdir().expect("folder");
+        let config = config(folder.path());
+        let (status, made) = said(&config, "new acme.test --selector s1", false);
+        assert_eq!(status, Status::Done);
+        assert!(
+            made.contains("s1._domainkey.acme.test. IN TXT (\n    \"v=DKIM1; k=rsa; p=MIIB"),
+            "{made}"
+        );
+        assert!(made.contains("\nValue  v=DKIM1; k=rsa; p=MIIB"), "{made}");
+        assert!(
+            made.contains("dig +short TXT s1._domainkey.acme.test"),
+            "{made}"
+        );
+        let (status, shown) = said(&config, "record ACME.test", true);
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+        assert_eq!(
+            (status, shown[0]["selector"].as_str()),
+            (Status::Done, Some("s1"))
+        );
+        let strings: String = shown[0]["record"]["strings"]
+            .as_array()
+            .expect("array")
+            .iter()
+            .filter_map(|one| one.as_str())
+            .collect();
+        assert_eq!(shown[0]["record"]["value"].as_str(), Some(strings.as_str()));
+        assert!(made.contains(&strings), "the same record");
+    }
+
+    #[test]
+    fn a_second_key_and_a_missing_one_are_a_no() {
+        let folder = tempfile::tempdir().expect("folder");
+        let config = config(folder.path());
+        let (status, none) = said(&config, "record acme.test", false);
+        assert_eq!(status, Status::No);
+        assert!(none.contains("waxseal dkim new acme.test"), "{none}");
+        assert_eq!(
+            said(&config, "new acme.test --algorithm ed25519", false).0,
+            Status::Done
+        );
+        let (status, second) = said(&config, "new acme.test --algorithm ed25519", true);
+        assert_eq!(status, Status::No);
+        assert!(
+            second.contains("\"error\"") && second.contains("already"),
+            "{second}"
+        );
+    }
+
+    #[test]
+    fn keys_are_listed_with_their_problems() {
+        let folder = tempfile::tempdir().expect("folder");
+        let config = config(folder.path());
+        assert!(
+            said(&config, "list", false)
+                .1
+                .contains("There are no keys in")
+        );
+        said(&config, "new acme.test --selector s1", false);
+        let (status, listed) = said(&config, "list", false);
+        assert_eq!(
+            (status, listed.lines().count()),
+            (Status::Done, 2),
+            "{listed}"
+        );
+        std::fs::write(config.dkim.keys.join("acme.test/bad.pem"), "x").expect("written");
+        let (status, listed) = said(&config, "list", true);
+        let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+        assert_eq!(status, Status::No);
+        assert_eq!(
+            listed["problems"].as_array().map(Vec::len),
+            Some(1),
+            "{listed}"
+        );
+        assert_eq!(listed["keys"][0]["algorithm"], "rsa");
+    }
+}

@@ -1,0 +1,252 @@
+//! Header edits as replies that every MTA understands alike.
+//!
+//! Edits are a sequence, each applied to what those before it left. MTAs count
+//! fields by name from 1, but not alike: when a field was taken out, Postfix
+//! counts the ones below it anew, Sendmail does not. So the sequence is first
+//! worked out to its result, and what is said is independent of the order of
+//! counting: marks, while the header is as it came; new values, by the numbers
+//! that fields came with; removals, from the last to the first; and only then
+//! what is inserted and appended, which no number refers to.
+//!
+//! What is prepended goes to index 1: right below the MTA's own `Received`, which
+//! no milter sees, and above all fields that the message came with.
+
+use std::collections::BTreeMap;
+
+use super::{CannotSay, offered};
+use crate::edit::HeaderEdit;
+use crate::milter::codec::{Reply, actions};
+use crate::milter::filter::Mark;
+use crate::milter::negotiation::Agreement;
+use crate::milter::session::FieldNames;
+
+/// Below the MTA's own `Received`.
+const TOP: u32 = 1;
+
+/// A field of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    /// The `n`th field of its name that the message came with, from 1.
+    Original(usize),
+    /// One of `Plan::made`.
+    Made(usize),
+}
+
+/// A field that the edits made.
+struct Made<'a> {
+    name: &'a str,
+    value: &'a [u8],
+    above: bool,
+    removed: bool,
+}
+
+/// What a field of the message turns into.
+struct Fate<'a> {
+    name: &'a str,
+    /// The new value; none when it is taken out.
+    value: Option<&'a [u8]>,
+}
+
+/// What a sequence of edits comes to.
+struct Plan<'a> {
+    names: &'a FieldNames,
+    /// The fields of each name (in lower case) as they stand by now.
+    standing: BTreeMap<String, Vec<Slot>>,
+    made: Vec<Made<'a>>,
+    fates: BTreeMap<(String, usize), Fate<'a>>,
+}
+
+/// Appends the replies for marks and edits.
+pub(super) fn write(
+    edits: &[HeaderEdit],
+    marks: &[Mark],
+    agreement: &Agreement,
+    names: &FieldNames,
+    out: &mut Vec<u8>,
+) -> Result<(), CannotSay> {
+    let mut writer = Writer { agreement, out };
+    for mark in marks {
+        // It stands behind the copies that the sender may have written.
+        let index = names.count_named(&mark.name) + 1;
+        writer.add(&mark.name, &mark.value)?;
+        writer.change(&mark.name, index, None)?;
+    }
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let mut plan = Plan::new(names);
+    for edit in edits {
+        plan.apply(edit);
+    }
+    for ((_, nth), fate) in plan.fates.iter().filter(|(_, fate)| fate.value.is_some()) {
+        writer.change(fate.name, *nth, fate.value)?;
+    }
+    for ((_, nth), fate) in plan
+        .fates
+        .iter()
+        .rev()
+        .filter(|(_, fate)| fate.value.is_none())
+    {
+        writer.change(fate.name, *nth, None)?;
+    }
+    // Each insertion goes above the one before it, as each edit did.
+    for made in plan.made.iter().filter(|made| made.above && !made.removed) {
+        writer.insert(made.name, made.value)?;
+    }
+    for made in plan.made.iter().filter(|made| !made.above && !made.removed) {
+        writer.add(made.name, made.value)?;
+    }
+    Ok(())
+}
+
+impl<'a> Plan<'a> {
+    fn new(names: &'a FieldNames) -> Self {
+        Self {
+            names,
+            standing: BTreeMap::new(),
+            made: Vec::new(),
+            fates: BTreeMap::new(),
+        }
+    }
+
+    fn apply(&mut self, edit: &'a HeaderEdit) {
+        match edit {
+            HeaderEdit::Prepend { name, value } => self.make(name, value, true),
+            HeaderEdit::Append { name, value } => self.make(name, value, false),
+            HeaderEdit::Replace { name, nth, value } => self.change(name, *nth, Some(value)),
+            HeaderEdit::Remove { name, nth } => self.change(name, *nth, None),
+        }
+    }
+
+    fn make(&mut self, name: &'a str, value: &'a [u8], above: bool) {
+        let slot = Slot::Made(self.made.len());
+        self.made.push(Made {
+            name,
+            value,
+            above,
+            removed: false,
+        });
+        let standing = self.standing(name);
+        let at = if above { 0 } else { standing.len() };
+        standing.insert(at, slot);
+    }
+
+    fn change(&mut self, name: &'a str, nth: usize, value: Option<&'a [u8]>) {
+        let standing = self.standing(name);
+        let Some(at) = nth.checked_sub(1).filter(|&at| at < standing.len()) else {
+            // As with `Edits::apply`, a field that is not there is not changed.
+            // (MTAs would append one.)
+            return;
+        };
+        let slot = if value.is_some() {
+            standing[at]
+        } else {
+            standing.remove(at)
+        };
+        match (slot, value) {
+            (Slot::Original(nth), value) => {
+                self.fates
+                    .insert((name.to_ascii_lowercase(), nth), Fate { name, value });
+            }
+            (Slot::Made(made), Some(value)) => {
+                self.made[made].name = name;
+                self.made[made].value = value;
+            }
+            (Slot::Made(made), None) => self.made[made].removed = true,
+        }
+    }
+
+    fn standing(&mut self, name: &str) -> &mut Vec<Slot> {
+        let names = self.names;
+        self.standing
+            .entry(name.to_ascii_lowercase())
+            .or_insert_with(|| (1..=names.count_named(name)).map(Slot::Original).collect())
+    }
+}
+
+/// Writes header replies in the form that was agreed on.
+struct Writer<'a> {
+    agreement: &'a Agreement,
+    out: &'a mut Vec<u8>,
+}
+
+impl Writer<'_> {
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), CannotSay> {
+        offered(self.agreement, actions::ADD_HEADERS, "add header fields")?;
+        let value = self.value(value);
+        let name = name.as_bytes();
+        check(name, &value)?;
+        Ok(Reply::AddHeader {
+            name,
+            value: &value,
+        }
+        .encode(self.out)?)
+    }
+
+    fn insert(&mut self, name: &str, value: &[u8]) -> Result<(), CannotSay> {
+        offered(self.agreement, actions::ADD_HEADERS, "insert header fields")?;
+        let value = self.value(value);
+        let name = name.as_bytes();
+        check(name, &value)?;
+        Ok(Reply::InsertHeader {
+            index: TOP,
+            name,
+            value: &value,
+        }
+        .encode(self.out)?)
+    }
+
+    fn change(&mut self, name: &str, nth: usize, value: Option<&[u8]>) -> Result<(), CannotSay> {
+        offered(
+            self.agreement,
+            actions::CHANGE_HEADERS,
+            "change header fields",
+        )?;
+        let value = match value {
+            None => Vec::new(),
+            Some(value) => match self.value(value) {
+                // An empty value would take the field out.
+                empty if empty.is_empty() => b" ".to_vec(),
+                value => value,
+            },
+        };
+        let name = name.as_bytes();
+        check(name, &value)?;
+        let index = u32::try_from(nth).unwrap_or(u32::MAX);
+        Ok(Reply::ChangeHeader {
+            index,
+            name,
+            value: &value,
+        }
+        .encode(self.out)?)
+    }
+
+    /// Folds as LF: a CR would be delivered as a character of the value. Where
+    /// leading space was not agreed on, the MTA puts one space in front.
+    fn value(&self, value: &[u8]) -> Vec<u8> {
+        let value = match value.strip_prefix(b" ") {
+            Some(rest) if !self.agreement.leading_space() => rest,
+            _ => value,
+        };
+        let mut lines = value.split(|&byte| byte == b'\n');
+        let mut unfolded = Vec::with_capacity(value.len());
+        if let Some(first) = lines.next() {
+            unfolded.extend_from_slice(first);
+        }
+        for line in lines {
+            if unfolded.ends_with(b"\r") {
+                unfolded.pop();
+            }
+            unfolded.push(b'\n');
+            unfolded.extend_from_slice(line);
+        }
+        unfolded
+    }
+}
+
+fn check(name: &[u8], value: &[u8]) -> Result<(), CannotSay> {
+    if name.contains(&0) || value.contains(&0) {
+        return Err(CannotSay::Nul("header field"));
+    }
+    Ok(())
+}

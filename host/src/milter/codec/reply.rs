@@ -1,0 +1,135 @@
+//! What a milter answers.
+
+use thiserror::Error;
+
+use super::Offer;
+
+/// Most bytes of data in a reply (`MILTER_CHUNK_SIZE`): longer ones are refused
+/// by Sendmail, and the body has to be cut for every MTA.
+pub const LARGEST_REPLY: usize = 65_535;
+
+/// A reply that no MTA would read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("a reply of {0} bytes: {LARGEST_REPLY} are the most that the milter protocol carries")]
+pub struct ReplyTooLong(pub usize);
+
+/// One reply. Texts are written as they are given: whoever makes a reply sees
+/// to it that none holds a NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// `O`: what was agreed on, and the macros wanted at each stage.
+    Negotiate(Offer, &'a [(u32, &'a str)]),
+    /// `c`: go on.
+    Continue,
+    /// `a`: nothing more about this message is wanted.
+    Accept,
+    /// `d`: take the message and throw it away.
+    Discard,
+    /// `t`: try again later, in the MTA's own words.
+    TemporaryFailure,
+    /// `s`: no more body chunks.
+    Skip,
+    /// `p`: still at work; starts the MTA's timeout afresh.
+    Progress,
+    /// `y`: this SMTP reply, `%` doubled.
+    Code(&'a [u8]),
+    /// `h`: append a header field.
+    AddHeader {
+        /// Its name.
+        name: &'a [u8],
+        /// Its value, folds as LF.
+        value: &'a [u8],
+    },
+    /// `i`: insert a header field.
+    InsertHeader {
+        /// How many fields stand above it.
+        index: u32,
+        /// Its name.
+        name: &'a [u8],
+        /// Its value, folds as LF.
+        value: &'a [u8],
+    },
+    /// `m`: give a header field another value, or take it out.
+    ChangeHeader {
+        /// Which of the fields of that name, from 1.
+        index: u32,
+        /// Its name.
+        name: &'a [u8],
+        /// Its value, folds as LF; empty takes the field out.
+        value: &'a [u8],
+    },
+    /// `b`: a piece of the new body.
+    ReplaceBody(&'a [u8]),
+    /// `e`: another envelope sender, in angle brackets.
+    ChangeFrom(&'a [u8]),
+    /// `+`: one more recipient, in angle brackets.
+    AddRecipient(&'a [u8]),
+    /// `2`: one more recipient with its ESMTP parameters.
+    AddRecipientParameters(&'a [u8], &'a [u8]),
+    /// `q`: put the message in the hold queue, and why.
+    Quarantine(&'a [u8]),
+}
+
+impl Reply<'_> {
+    /// Appends the frame to `out`.
+    ///
+    /// # Errors
+    ///
+    /// The reply has more than [`LARGEST_REPLY`] bytes; `out` is as it was.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ReplyTooLong> {
+        match *self {
+            Self::Negotiate(agreed, macros) => negotiate(agreed, macros, out),
+            Self::Continue => frame(out, b'c', &[]),
+            Self::Accept => frame(out, b'a', &[]),
+            Self::Discard => frame(out, b'd', &[]),
+            Self::TemporaryFailure => frame(out, b't', &[]),
+            Self::Skip => frame(out, b's', &[]),
+            Self::Progress => frame(out, b'p', &[]),
+            Self::Code(text) => frame(out, b'y', &[text, b"\0"]),
+            Self::AddHeader { name, value } => frame(out, b'h', &[name, b"\0", value, b"\0"]),
+            Self::InsertHeader { index, name, value } => frame(
+                out,
+                b'i',
+                &[&index.to_be_bytes(), name, b"\0", value, b"\0"],
+            ),
+            Self::ChangeHeader { index, name, value } => frame(
+                out,
+                b'm',
+                &[&index.to_be_bytes(), name, b"\0", value, b"\0"],
+            ),
+            Self::ReplaceBody(data) => frame(out, b'b', &[data]),
+            Self::ChangeFrom(address) => frame(out, b'e', &[address, b"\0"]),
+            Self::AddRecipient(address) => frame(out, b'+', &[address, b"\0"]),
+            Self::AddRecipientParameters(address, parameters) => {
+                frame(out, b'2', &[address, b"\0", parameters, b"\0"])
+            }
+            Self::Quarantine(reason) => frame(out, b'q', &[reason, b"\0"]),
+        }
+    }
+}
+
+fn negotiate(agreed: Offer, macros: &[(u32, &str)], out: &mut Vec<u8>) -> Result<(), ReplyTooLong> {
+    let mut lists = Vec::new();
+    for (stage, names) in macros {
+        lists.extend_from_slice(&stage.to_be_bytes());
+        lists.extend_from_slice(names.as_bytes());
+        lists.push(0);
+    }
+    let [version, actions, steps] =
+        [agreed.version, agreed.actions, agreed.steps].map(u32::to_be_bytes);
+    frame(out, b'O', &[&version, &actions, &steps, &lists])
+}
+
+fn frame(out: &mut Vec<u8>, name: u8, parts: &[&[u8]]) -> Result<(), ReplyTooLong> {
+    let data: usize = parts.iter().map(|part| part.len()).sum();
+    let length = match u32::try_from(data + 1) {
+        Ok(length) if data <= LARGEST_REPLY => length,
+        _ => return Err(ReplyTooLong(data)),
+    };
+    out.extend_from_slice(&length.to_be_bytes());
+    out.push(name);
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    Ok(())
+}

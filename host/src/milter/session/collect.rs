@@ -1,0 +1,190 @@
+//! A message while it comes in.
+
+use jiff::Timestamp;
+
+use crate::decision::Verdict;
+use crate::message::{Address, AddressError, Client, ReversePath};
+use crate::milter::codec::Arguments;
+use crate::milter::filter::{Recipient, Unreadable};
+
+/// Room for header and body of a short message, so that it is gathered without
+/// growing again and again.
+const FIRST_CAPACITY: usize = 4096;
+
+/// What is kept of a message.
+#[derive(Debug)]
+pub(super) enum Keep {
+    /// The filter was not asked yet.
+    Undecided,
+    /// Header and body.
+    All,
+    /// The header.
+    Header,
+    /// Nothing; it passes.
+    Nothing,
+    /// Nothing: it could not be held, and this is its answer.
+    Lost(Verdict),
+}
+
+/// A message that is under way.
+#[derive(Debug)]
+pub(super) struct Incoming<T> {
+    pub(super) transaction: T,
+    pub(super) arrival: Timestamp,
+    pub(super) client: Client,
+    pub(super) sender: Result<ReversePath, Unreadable>,
+    pub(super) recipients: Vec<Recipient>,
+    pub(super) keep: Keep,
+    /// Header, empty line and body so far.
+    pub(super) bytes: Vec<u8>,
+    pub(super) names: FieldNames,
+    /// Rough size of sender and recipients.
+    envelope: usize,
+    /// What to make room for, as far as that is known.
+    expected: usize,
+}
+
+impl<T> Incoming<T> {
+    pub(super) fn new(
+        transaction: T,
+        arrival: Timestamp,
+        client: Client,
+        mail: &Arguments<'_>,
+        most: usize,
+    ) -> Self {
+        let sender = mail.address;
+        Self {
+            transaction,
+            arrival,
+            client,
+            sender: ReversePath::parse_bytes(sender).map_err(|error| unreadable(sender, error)),
+            recipients: Vec::new(),
+            keep: Keep::Undecided,
+            bytes: Vec::new(),
+            names: FieldNames::default(),
+            envelope: sender.len(),
+            expected: announced_size(mail)
+                .unwrap_or_default()
+                .clamp(FIRST_CAPACITY, most.max(FIRST_CAPACITY)),
+        }
+    }
+
+    pub(super) fn recipient(&mut self, address: &[u8], mailer: Option<String>) {
+        self.envelope += size_of::<Recipient>() + address.len();
+        self.recipients.push(Recipient {
+            address: Address::parse_bytes(address).map_err(|error| unreadable(address, error)),
+            mailer,
+        });
+    }
+
+    /// Appends a header field as it stood in the message. MTAs send folds as
+    /// LF; the message had CRLF.
+    pub(super) fn field(&mut self, name: &[u8], value: &[u8], leading_space: bool) {
+        if !matches!(self.keep, Keep::All | Keep::Header) {
+            return;
+        }
+        self.names.push(name);
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(self.expected);
+        }
+        self.bytes.extend_from_slice(name);
+        self.bytes.push(b':');
+        if !leading_space {
+            // The MTA took one space off, if there was one: almost always.
+            self.bytes.push(b' ');
+        }
+        let mut rest = value;
+        while let Some(at) = memchr::memchr(b'\n', rest) {
+            self.bytes
+                .extend_from_slice(rest[..at].strip_suffix(b"\r").unwrap_or(&rest[..at]));
+            self.bytes.extend_from_slice(b"\r\n");
+            rest = &rest[at + 1..];
+        }
+        self.bytes.extend_from_slice(rest);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    pub(super) fn end_of_header(&mut self) {
+        if matches!(self.keep, Keep::All | Keep::Header) {
+            self.bytes.extend_from_slice(b"\r\n");
+        }
+    }
+
+    pub(super) fn body(&mut self, data: &[u8]) {
+        if matches!(self.keep, Keep::All) {
+            // Growing fourfold rather than twofold halves the copying of a large
+            // message; room that is not written to costs no memory.
+            if self.bytes.capacity() - self.bytes.len() < data.len() {
+                self.bytes
+                    .reserve(data.len().max(3 * self.bytes.capacity()));
+            }
+            self.bytes.extend_from_slice(data);
+        }
+    }
+
+    /// Lets go of what was collected; this is what will be answered.
+    pub(super) fn lose(&mut self, verdict: Verdict) {
+        self.keep = Keep::Lost(verdict);
+        self.bytes = Vec::new();
+        self.names = FieldNames::default();
+        self.recipients = Vec::new();
+        self.envelope = 0;
+    }
+
+    /// Bytes held in memory for this message.
+    pub(super) fn held(&self) -> usize {
+        self.envelope + self.bytes.len() + self.names.bytes.len()
+    }
+}
+
+/// The size that the client announced (RFC 1870): room made at once need not
+/// grow, and what is not used is never touched. It may be a lie either way.
+fn announced_size(mail: &Arguments<'_>) -> Option<usize> {
+    let digits = mail.parameters().find_map(|parameter| {
+        let (name, value) = parameter.split_at_checked(5)?;
+        name.eq_ignore_ascii_case(b"SIZE=").then_some(value)
+    })?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn unreadable(raw: &[u8], error: AddressError) -> Unreadable {
+    Unreadable {
+        raw: raw.into(),
+        error,
+    }
+}
+
+/// Names of the header fields in the order in which the MTA sent them: this is
+/// how it will count them when we name one.
+#[derive(Clone, Debug, Default)]
+pub struct FieldNames {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl FieldNames {
+    /// One more field.
+    pub fn push(&mut self, name: &[u8]) {
+        self.bytes.extend_from_slice(name);
+        self.bytes.push(0);
+        self.count += 1;
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// There is no field.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many fields of that name (in any case) there are.
+    pub fn count_named(&self, name: &str) -> usize {
+        self.bytes
+            .split(|&byte| byte == 0)
+            .filter(|known| known.eq_ignore_ascii_case(name.as_bytes()))
+            .count()
+    }
+}

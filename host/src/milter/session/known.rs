@@ -1,0 +1,159 @@
+//! What the MTA told about client and message in macros and in CONNECT.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::message::Client;
+use crate::milter::codec::{Macros, PeerAddress, parse_ip};
+
+/// What is known of the SMTP client, until another one connects.
+#[derive(Debug, Default)]
+pub(super) struct KnownClient {
+    mta: Option<Arc<str>>,
+    name: Option<String>,
+    address: Option<IpAddr>,
+    pub(super) local: bool,
+    helo: Option<String>,
+    tls: Option<String>,
+    /// The macros of CONNECT came, CONNECT itself not yet.
+    ahead_of_connect: bool,
+}
+
+/// What macros tell of one message.
+#[derive(Debug, Default)]
+pub(super) struct KnownMessage {
+    pub(super) queue_id: Option<String>,
+    user: Option<String>,
+    tls: Option<String>,
+    mailer: Option<String>,
+    /// The macros of MAIL came, MAIL itself not yet.
+    ahead_of_mail: bool,
+}
+
+impl KnownClient {
+    /// Macros of CONNECT and HELO.
+    pub(super) fn macros(&mut self, macros: &Macros<'_>) {
+        if macros.stage == b'C' {
+            *self = Self {
+                ahead_of_connect: true,
+                ..Self::default()
+            };
+        }
+        for (name, value) in macros.pairs().filter(|(_, value)| !value.is_empty()) {
+            match name {
+                b"v" => self.mta = Some(String::from_utf8_lossy(value).into()),
+                b"tls_version" => set(&mut self.tls, value),
+                b"client_addr" => self.address = parse_ip(value),
+                b"client_name" => self.set_name(value),
+                _ => {}
+            }
+        }
+    }
+
+    /// A client connected: what was known of another one is forgotten (XCLIENT
+    /// makes a second CONNECT on one connection).
+    pub(super) fn connect(&mut self, name: &[u8], address: PeerAddress<'_>) {
+        if !self.ahead_of_connect {
+            *self = Self::default();
+        }
+        self.ahead_of_connect = false;
+        match address {
+            // No client has port 0: so Postfix shows mail from its own host's
+            // `sendmail` command.
+            PeerAddress::Network { address, port: 0 } if address.is_loopback() => {
+                self.local = true;
+            }
+            PeerAddress::Network { address, .. } => self.address = Some(address),
+            PeerAddress::Local(_) => self.local = true,
+            // A peer that is no socket (`sendmail -bs`) goes by this name; a
+            // host that could not be looked up goes by another.
+            PeerAddress::Unknown => self.local = name.eq_ignore_ascii_case(b"localhost"),
+        }
+        if self.local {
+            (self.address, self.name) = (None, None);
+        } else if !name.starts_with(b"[") {
+            // The address in brackets stands where no name is verified.
+            self.set_name(name);
+        }
+    }
+
+    pub(super) fn helo(&mut self, name: &[u8]) {
+        self.helo = Some(lossy(name));
+    }
+
+    fn set_name(&mut self, name: &[u8]) {
+        if !name.is_empty() && !name.eq_ignore_ascii_case(b"unknown") {
+            self.name = Some(lossy(name));
+        }
+    }
+
+    /// What the MTA calls itself.
+    pub(super) fn mta(&self) -> Option<Arc<str>> {
+        self.mta.clone()
+    }
+
+    /// The client as the message's envelope shows it.
+    pub(super) fn client(&self, message: &KnownMessage) -> Client {
+        Client {
+            address: self.address,
+            name: self.name.clone(),
+            helo: self.helo.clone(),
+            user: message.user.clone(),
+            tls: message.tls.clone().or_else(|| self.tls.clone()),
+        }
+    }
+}
+
+impl KnownMessage {
+    /// Macros of any stage but CONNECT and HELO.
+    pub(super) fn macros(&mut self, macros: &Macros<'_>) {
+        if macros.stage == b'M' {
+            // A login must never be taken over from an earlier message.
+            *self = Self {
+                ahead_of_mail: true,
+                ..Self::default()
+            };
+        }
+        for (name, value) in macros.pairs().filter(|(_, value)| !value.is_empty()) {
+            match name {
+                b"i" => set(&mut self.queue_id, value),
+                b"auth_authen" => set(&mut self.user, value),
+                b"tls_version" => set(&mut self.tls, value),
+                b"rcpt_mailer" => set(&mut self.mailer, value),
+                _ => {}
+            }
+        }
+    }
+
+    /// MAIL was given: what macros told before belongs to this message only if
+    /// they came right ahead of it.
+    pub(super) fn begin(&mut self) {
+        if !self.ahead_of_mail {
+            *self = Self::default();
+        }
+        self.ahead_of_mail = false;
+    }
+
+    /// The mailer that was told for the recipient which follows.
+    pub(super) fn take_mailer(&mut self) -> Option<String> {
+        self.mailer.take()
+    }
+
+    /// A login that was told after MAIL only.
+    pub(super) fn complete(&self, client: &mut Client) {
+        if client.user.is_none() {
+            client.user.clone_from(&self.user);
+        }
+    }
+}
+
+fn set(slot: &mut Option<String>, value: &[u8]) {
+    // The same value comes with every step; no need to allocate it anew.
+    if slot.as_ref().is_none_or(|known| known.as_bytes() != value) {
+        *slot = Some(lossy(value));
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,376 @@
+//! One connection of an MTA, as a state machine without I/O.
+//!
+//! [`Session::step`] takes one frame, appends to a buffer whatever the MTA waits
+//! for, and says what the caller has to do next. [`State`] holds the rule which
+//! step may follow which; a frame that breaks it ends the connection. Several
+//! messages follow each other on one connection; whatever is known of one is
+//! forgotten at the next MAIL, at ABORT and at the end of the message.
+
+mod collect;
+mod known;
+mod state;
+#[cfg(test)]
+pub(in crate::milter) mod tests;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+pub use collect::FieldNames;
+pub use state::State;
+
+use collect::{Incoming, Keep};
+use known::{KnownClient, KnownMessage};
+
+use super::answer;
+use super::codec::{Arguments, Command, Frame, FrameError, Kind, Malformed, Offer, Reply};
+use super::filter::{Early, Filter, Interest, Listener, Submission};
+use super::negotiation::{Agreement, UnsupportedVersion};
+use crate::decision::Verdict;
+use crate::message::Content;
+
+/// What the peer sent is no milter conversation: this connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProtocolError {
+    /// The stream cannot be cut into frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A frame cannot be read.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A step has no place where the conversation stands.
+    #[error("{kind:?} has no place after {state:?}")]
+    OutOfPlace {
+        /// The step.
+        kind: Kind,
+        /// Where the conversation stood.
+        state: State,
+    },
+    /// The peer is too old.
+    #[error(transparent)]
+    Version(#[from] UnsupportedVersion),
+}
+
+/// How large a message may be, and what is said of one that is larger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// Most bytes of header and body that are held for one message. Messages
+    /// that pass are not held and have no limit.
+    pub bytes: usize,
+    /// What becomes of a larger one. It cannot be put on hold: that fails
+    /// temporarily.
+    pub verdict: Verdict,
+}
+
+/// What is to be done after a step.
+pub enum Step<F: Filter> {
+    /// Nothing; feed the next frame.
+    Continue,
+    /// A message is complete: decide on it, write the answer, then go on.
+    Decide(Box<Complete<F>>),
+    /// The MTA said good-bye.
+    Close,
+}
+
+/// A message that the filter is to decide on.
+pub struct Complete<F: Filter> {
+    /// What it is decided with.
+    pub transaction: F::Transaction,
+    /// The message.
+    pub submission: Submission,
+    /// How the MTA counts its header fields.
+    pub names: FieldNames,
+    /// What was agreed with the MTA.
+    pub agreement: Agreement,
+}
+
+/// One connection of an MTA.
+pub struct Session<F: Filter> {
+    filter: Arc<F>,
+    listener: Arc<Listener>,
+    limit: Arc<SizeLimit>,
+    now: fn() -> Timestamp,
+    state: State,
+    agreement: Option<Agreement>,
+    client: KnownClient,
+    known: KnownMessage,
+    message: Option<Incoming<F::Transaction>>,
+}
+
+impl<F: Filter> Session<F> {
+    /// A connection that has just been made.
+    pub fn new(
+        filter: Arc<F>,
+        listener: Arc<Listener>,
+        limit: Arc<SizeLimit>,
+        now: fn() -> Timestamp,
+    ) -> Self {
+        Self {
+            filter,
+            listener,
+            limit,
+            now,
+            state: State::Start,
+            agreement: None,
+            client: KnownClient::default(),
+            known: KnownMessage::default(),
+            message: None,
+        }
+    }
+
+    /// Where the conversation stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The MTA's name for the message under way, empty while it has none.
+    pub fn queue_id(&self) -> &str {
+        self.known.queue_id.as_deref().unwrap_or_default()
+    }
+
+    /// Bytes held for the message under way.
+    pub fn held(&self) -> usize {
+        self.message.as_ref().map_or(0, Incoming::held)
+    }
+
+    /// Lets go of what is held for the message under way; it will be answered
+    /// with this verdict.
+    pub fn lose(&mut self, verdict: Verdict) {
+        if let Some(message) = &mut self.message {
+            message.lose(verdict);
+        }
+    }
+
+    /// Takes one frame. What the MTA waits for is appended to `replies`.
+    ///
+    /// # Errors
+    ///
+    /// The connection is to be closed; nothing on it can be trusted any more.
+    pub fn step(
+        &mut self,
+        frame: Frame<'_>,
+        replies: &mut Vec<u8>,
+    ) -> Result<Step<F>, ProtocolError> {
+        match frame {
+            Frame::Body { data, last } => {
+                self.enter(Kind::Body)?;
+                if let Some(message) = &mut self.message {
+                    message.body(data);
+                }
+                self.check_size();
+                if last {
+                    self.reply_to_step(Kind::Body, replies);
+                }
+                Ok(Step::Continue)
+            }
+            Frame::Whole { name, data } => self.command(Command::decode(name, data)?, replies),
+        }
+    }
+
+    fn command(
+        &mut self,
+        command: Command<'_>,
+        replies: &mut Vec<u8>,
+    ) -> Result<Step<F>, ProtocolError> {
+        let kind = command.kind();
+        if matches!(kind, Kind::Data | Kind::Header | Kind::EndOfHeader) {
+            self.ask_interest();
+        }
+        self.enter(kind)?;
+        match command {
+            Command::Negotiate(offer) => self.negotiate(offer, replies)?,
+            Command::Macros(macros) if matches!(macros.stage, b'C' | b'H') => {
+                self.client.macros(&macros);
+            }
+            Command::Macros(macros) => self.known.macros(&macros),
+            Command::Connect { name, address } => {
+                self.forget_message();
+                self.client.connect(name, address);
+            }
+            Command::Helo(name) => {
+                self.forget_message();
+                self.client.helo(name);
+            }
+            Command::Mail(arguments) => self.mail(&arguments),
+            Command::Rcpt(arguments) => self.rcpt(&arguments),
+            Command::Header { name, value } => self.field(name, value),
+            Command::EndOfHeader => {
+                if let Some(message) = &mut self.message {
+                    message.end_of_header();
+                }
+            }
+            Command::EndOfBody(data) => return Ok(self.end_of_message(data, replies)),
+            Command::Abort => self.forget_message(),
+            Command::QuitNewConnection => {
+                self.forget_message();
+                self.client = KnownClient::default();
+            }
+            Command::Quit => return Ok(Step::Close),
+            Command::Data | Command::Unknown(_) => {}
+        }
+        self.reply_to_step(kind, replies);
+        Ok(Step::Continue)
+    }
+
+    fn enter(&mut self, kind: Kind) -> Result<(), ProtocolError> {
+        let state = self.state;
+        self.state = state
+            .after(kind)
+            .ok_or(ProtocolError::OutOfPlace { kind, state })?;
+        Ok(())
+    }
+
+    fn negotiate(&mut self, offer: Offer, replies: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        let agreement = Agreement::new(offer, self.listener.let_go)?;
+        answer::write_step(&agreement.reply(), replies);
+        self.agreement = Some(agreement);
+        Ok(())
+    }
+
+    fn mail(&mut self, arguments: &Arguments<'_>) {
+        self.known.begin();
+        self.message = Some(Incoming::new(
+            self.filter.begin(&self.listener),
+            (self.now)(),
+            self.client.client(&self.known),
+            arguments,
+            self.limit.bytes,
+        ));
+    }
+
+    fn rcpt(&mut self, arguments: &Arguments<'_>) {
+        let mailer = self.known.take_mailer();
+        if let Some(message) = &mut self.message
+            && !matches!(message.keep, Keep::Lost(_))
+        {
+            message.recipient(arguments.address, mailer);
+        }
+        self.check_size();
+    }
+
+    fn field(&mut self, name: &[u8], value: &[u8]) {
+        let leading_space = self
+            .agreement
+            .is_some_and(|agreement| agreement.leading_space());
+        if let Some(message) = &mut self.message {
+            message.field(name, value, leading_space);
+        }
+        self.check_size();
+    }
+
+    /// The envelope is complete: asks how much of the message is wanted, once.
+    fn ask_interest(&mut self) {
+        let Some(message) = &mut self.message else {
+            return;
+        };
+        if self.state != State::Envelope || !matches!(message.keep, Keep::Undecided) {
+            return;
+        }
+        self.known.complete(&mut message.client);
+        let interest = self.filter.wants(
+            &message.transaction,
+            &Early {
+                listener: &self.listener,
+                client: &message.client,
+                local: self.client.local,
+                sender: &message.sender,
+                recipients: &message.recipients,
+            },
+        );
+        message.keep = match interest {
+            Interest::Decide => Keep::All,
+            Interest::Header => Keep::Header,
+            Interest::Pass => Keep::Nothing,
+        };
+    }
+
+    fn check_size(&mut self) {
+        if let Some(message) = &mut self.message
+            && message.held() > self.limit.bytes
+        {
+            message.lose(self.limit.verdict.clone());
+        }
+    }
+
+    /// Answers a step that the MTA waits for. A message whose fate is known is
+    /// answered here and now: it need not be sent to its end.
+    fn reply_to_step(&mut self, kind: Kind, replies: &mut Vec<u8>) {
+        let Some(agreement) = self.agreement else {
+            return;
+        };
+        if kind == Kind::Negotiate || !agreement.answered(kind) {
+            return;
+        }
+        let in_content = matches!(
+            kind,
+            Kind::Data | Kind::Header | Kind::EndOfHeader | Kind::Body
+        );
+        match self.message.as_ref().map(|message| &message.keep) {
+            Some(Keep::Nothing) if in_content => {
+                answer::write_step(&Reply::Accept, replies);
+                self.answered();
+            }
+            Some(Keep::Lost(verdict)) if in_content => {
+                answer::write_lost(verdict, replies);
+                self.answered();
+            }
+            Some(Keep::Header) if kind == Kind::Body && agreement.skip() => {
+                answer::write_step(&Reply::Skip, replies);
+            }
+            _ => answer::write_step(&Reply::Continue, replies),
+        }
+    }
+
+    fn answered(&mut self) {
+        self.forget_message();
+        self.state = State::Answered;
+    }
+
+    fn end_of_message(&mut self, data: &[u8], replies: &mut Vec<u8>) -> Step<F> {
+        if let Some(message) = &mut self.message {
+            message.body(data);
+        }
+        self.check_size();
+        let (Some(mut message), Some(agreement)) = (self.message.take(), self.agreement) else {
+            answer::write_step(&Reply::TemporaryFailure, replies);
+            return Step::Continue;
+        };
+        let body_collected = matches!(message.keep, Keep::All);
+        match message.keep {
+            Keep::Nothing => answer::write_step(&Reply::Accept, replies),
+            // No message gets here unasked; if one did, it must not slip by.
+            Keep::Undecided => answer::write_step(&Reply::TemporaryFailure, replies),
+            Keep::Lost(verdict) => answer::write_lost(&verdict, replies),
+            Keep::All | Keep::Header => {
+                self.known.complete(&mut message.client);
+                let submission = Submission {
+                    listener: Arc::clone(&self.listener),
+                    queue_id: self.queue_id().to_owned(),
+                    mta: self.client.mta(),
+                    client: message.client,
+                    local: self.client.local,
+                    sender: message.sender,
+                    recipients: message.recipients,
+                    arrival: message.arrival,
+                    content: Content::new(message.bytes),
+                    body_collected,
+                };
+                // What is known of the message stays until the next one: log
+                // lines about its answer name the queue id.
+                return Step::Decide(Box::new(Complete {
+                    transaction: message.transaction,
+                    submission,
+                    names: message.names,
+                    agreement,
+                }));
+            }
+        }
+        Step::Continue
+    }
+
+    fn forget_message(&mut self) {
+        self.message = None;
+        self.known = KnownMessage::default();
+    }
+}

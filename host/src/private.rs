@@ -1,0 +1,264 @@
+//! Files that nobody else may read: keys and the secret.
+//!
+//! Reading one promises that nobody but its owner could, and that the owner is
+//! root or ourselves. Making one promises that it is there whole or not at all,
+//! and that it never takes the place of another.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thiserror::Error;
+
+/// More than any key or secret has, in bytes: a wrong path must not be read
+/// into memory whole.
+const MOST: u64 = 64 * 1024;
+
+/// Drafts made by this process so far: threads do not share one.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
+
+/// Why a private file cannot be used. The text says what to do.
+#[derive(Debug, Error)]
+pub enum PrivateFileError {
+    /// It cannot be read.
+    #[error("{}: {error}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It is no file, or one far too large.
+    #[error("{} is not a file of at most {MOST} bytes", .0.display())]
+    NotAFile(PathBuf),
+    /// Others may read or change it.
+    #[error("others may read or change {} (mode {mode:04o}); type: chmod go= '{}'", .path.display(), .path.display())]
+    Open {
+        /// The file or folder.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// It belongs to somebody else.
+    #[error("{} belongs to user {owner}, who is neither root nor the user that runs this ({us}); type: chown {us} '{}'", .path.display(), .path.display())]
+    Owner {
+        /// The file or folder.
+        path: PathBuf,
+        /// Numeric user who owns it.
+        owner: u32,
+        /// Numeric user who runs this process.
+        us: u32,
+    },
+}
+
+/// Reads a private file.
+///
+/// # Errors
+///
+/// When it cannot be read, or when others may read or change it.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
+    let failed = |error| PrivateFileError::Read {
+        path: path.to_owned(),
+        error,
+    };
+    // What is checked is what was opened, so that nobody can swap it between.
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() || metadata.len() > MOST {
+        return Err(PrivateFileError::NotAFile(path.to_owned()));
+    }
+    check(path, &metadata)?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    file.take(MOST).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+/// Makes a private folder (0700) with all those above it, or checks the one
+/// that is there.
+///
+/// # Errors
+///
+/// When it cannot be made, or when others may look into it.
+pub(crate) fn folder(path: &Path) -> Result<(), PrivateFileError> {
+    let failed = |error| PrivateFileError::Read {
+        path: path.to_owned(),
+        error,
+    };
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => check(path, &metadata),
+        Ok(_) => Err(failed(io::Error::from(io::ErrorKind::NotADirectory))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_folder(path).map_err(failed),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Makes a private folder (0700) with all those above it, unless it is there.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        make_folder(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => inherit_owner(path),
+    }
+}
+
+/// Makes a private file (0600), whole or not at all.
+///
+/// # Errors
+///
+/// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is one
+/// already, which stays as it is.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(
+        ".{}-{}.new",
+        std::process::id(),
+        DRAFTS.fetch_add(1, Ordering::Relaxed)
+    ));
+    let draft = path.with_file_name(name);
+    let made = write_draft(&draft, bytes)
+        // A link is made or refused in one step; a rename would replace.
+        .and_then(|()| fs::hard_link(&draft, path))
+        .and_then(|()| sync_folder(path));
+    let removed = fs::remove_file(&draft);
+    match made {
+        Err(error) => Err(error),
+        Ok(()) => removed,
+    }
+}
+
+fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Left behind by a process of the same number that was killed here.
+    let _ = fs::remove_file(draft);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    inherit_owner(draft)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+/// What root makes belongs to the owner of the folder around it: a key made
+/// with `sudo` would be out of the daemon's reach otherwise.
+fn inherit_owner(path: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let around = fs::metadata(parent.unwrap_or(Path::new(".")))?;
+    if around.uid() == 0 {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, Some(around.uid()), Some(around.gid()))
+}
+
+fn check(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
+    let us = rustix::process::geteuid();
+    let owner = metadata.uid();
+    // Root looks at the daemon's files when an administrator types `sudo
+    // waxseal check`: theirs is the daemon's user, whom we do not know here.
+    if owner != 0 && owner != us.as_raw() && !us.is_root() {
+        return Err(PrivateFileError::Owner {
+            path: path.to_owned(),
+            owner,
+            us: us.as_raw(),
+        });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(PrivateFileError::Open {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_made_is_private_and_can_be_read_again() {
+        let root = tempfile::tempdir().expect("folder");
+        let path = root.path().join("a/b/secret");
+        make_folder(path.parent().expect("parent")).expect("made");
+        create(&path, b"words").expect("created");
+        assert_eq!(read(&path).expect("read"), b"words");
+        let mode = |path: &Path| fs::metadata(path).expect("there").mode() & 0o777;
+        assert_eq!((mode(&path), mode(&root.path().join("a"))), (0o600, 0o700));
+        let left: Vec<_> = fs::read_dir(root.path().join("a/b"))
+            .expect("listed")
+            .collect();
+        assert_eq!(left.len(), 1, "the draft is gone");
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        let root = tempfile::tempdir().expect("folder");
+        let path = root.path().join("secret");
+        create(&path, b"first").expect("created");
+        let error = create(&path, b"second").expect_err("refused");
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read(&path).expect("read"), b"first");
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_refused_with_the_command_that_mends_it() {
+        let root = tempfile::tempdir().expect("folder");
+        let path = root.path().join("secret");
+        create(&path, b"words").expect("created");
+        for mode in [0o640, 0o604, 0o620] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
+            let told = read(&path).expect_err("refused").to_string();
+            assert!(
+                told.contains(&format!("chmod go= '{}'", path.display())),
+                "{told}"
+            );
+        }
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+        assert!(matches!(
+            folder(root.path()),
+            Err(PrivateFileError::Open { mode: 0o755, .. })
+        ));
+    }
+
+    #[test]
+    fn a_folder_is_no_private_file() {
+        let root = tempfile::tempdir().expect("folder");
+        assert!(matches!(
+            read(root.path()),
+            Err(PrivateFileError::NotAFile(_))
+        ));
+    }
+}

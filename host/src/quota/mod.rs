@@ -1,0 +1,126 @@
+//! Daily maxima (R5, R11, R12).
+//!
+//! A message is charged to all its counters or to none, before it is let
+//! through. [`Live`] charges in memory, from units that it has taken from a
+//! [`Store`](crate::store::Store) beforehand; [`Dry`] only looks. Both are a
+//! [`Ledger`], so that what tries a message runs as what sends it.
+
+mod book;
+mod clerk;
+mod day;
+mod dry;
+mod live;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use thiserror::Error;
+
+use crate::store::StoreError;
+
+pub use day::Day;
+pub use dry::Dry;
+pub use live::Live;
+
+/// Name of the counter of messages that the default route takes.
+pub const DEFAULT_ROUTE: &str = "default-route";
+
+/// Name of the counter of messages that a relay takes.
+pub fn relay_counter(relay: &str) -> String {
+    format!("relay/{relay}")
+}
+
+/// Units to charge to one counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Name of the counter.
+    pub counter: String,
+    /// Units: messages or recipients.
+    pub amount: u64,
+    /// Most units in a day; none counts without a limit.
+    pub maximum: Option<u64>,
+}
+
+/// What a charge took. Dropping it leaves the charge as it is;
+/// [`Ledger::refund`] undoes it.
+#[must_use = "a charge is undone with its receipt"]
+#[derive(Debug, Default)]
+pub struct Receipt {
+    day: Option<Date>,
+    items: Vec<Item>,
+}
+
+#[derive(Debug)]
+struct Item {
+    counter: Arc<str>,
+    amount: u64,
+    /// Which of the leases of the counter the units came from.
+    lease: u32,
+}
+
+/// Why nothing was charged.
+#[derive(Clone, Debug, Error)]
+pub enum ChargeError {
+    /// A counter has no room.
+    #[error(
+        "the daily maximum of {maximum} for {counter} is reached; it starts afresh at {starts_afresh}"
+    )]
+    Full {
+        /// Name of the counter.
+        counter: String,
+        /// Its maximum.
+        maximum: u64,
+        /// When it starts afresh.
+        starts_afresh: Timestamp,
+    },
+    /// The store does not serve.
+    #[error("nothing can be counted: {0}")]
+    Store(Arc<StoreError>),
+    /// The ledger has been closed.
+    #[error("nothing is counted any more: waxseal is stopping")]
+    Closed,
+}
+
+/// Where messages are charged.
+pub trait Ledger: Send + Sync + 'static {
+    /// Charges a message to all counters, or to none.
+    ///
+    /// # Errors
+    ///
+    /// When a counter has no room, or when nothing can be counted.
+    fn charge(
+        &self,
+        day: &Day,
+        draws: &[Draw],
+    ) -> impl Future<Output = Result<Receipt, ChargeError>> + Send;
+
+    /// Undoes a charge: the relay did not take the message, or the reply was
+    /// not written.
+    fn refund(&self, receipt: Receipt);
+
+    /// Units of a counter that are spent, as far as this ledger knows without
+    /// asking anybody: its own to the last, those of other hosts as of a moment
+    /// ago.
+    fn used(&self, day: &Day, counter: &str) -> u64;
+}
+
+impl<L: Ledger> Ledger for Arc<L> {
+    fn charge(
+        &self,
+        day: &Day,
+        draws: &[Draw],
+    ) -> impl Future<Output = Result<Receipt, ChargeError>> + Send {
+        L::charge(self, day, draws)
+    }
+
+    fn refund(&self, receipt: Receipt) {
+        L::refund(self, receipt);
+    }
+
+    fn used(&self, day: &Day, counter: &str) -> u64 {
+        L::used(self, day, counter)
+    }
+}

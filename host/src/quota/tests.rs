@@ -1,0 +1,351 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::tz::TimeZone;
+
+use super::*;
+use crate::store::tests::{Shared, SqliteFolder};
+use crate::store::{SqliteStore, Usage};
+
+fn today() -> Day {
+    Day::of(
+        "2026-11-21T12:00:00Z".parse().expect("time"),
+        &TimeZone::UTC,
+    )
+}
+
+fn tomorrow() -> Day {
+    Day::of(
+        "2026-11-22T12:00:00Z".parse().expect("time"),
+        &TimeZone::UTC,
+    )
+}
+
+fn draw(counter: &str, amount: u64, maximum: impl Into<Option<u64>>) -> Draw {
+    Draw {
+        counter: counter.to_owned(),
+        amount,
+        maximum: maximum.into(),
+    }
+}
+
+fn open(folder: &SqliteFolder) -> Live {
+    Live::open(folder.open(), &today()).expect("ledger")
+}
+
+fn said(folder: &SqliteFolder, day: Day, counter: &str) -> (u64, u64) {
+    let Usage { taken, spent } = folder
+        .open()
+        .usage(day.date())
+        .expect("usage")
+        .get(counter)
+        .copied()
+        .unwrap_or_default();
+    (taken, spent)
+}
+
+async fn charge_while_there_is_room(ledger: &Live, draws: &[Draw]) -> u64 {
+    let mut charged = 0;
+    loop {
+        match ledger.charge(&today(), draws).await {
+            Ok(_) => charged += 1,
+            Err(ChargeError::Full { .. }) => return charged,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn r5_a_maximum_is_reached_exactly_and_tells_when_it_starts_afresh() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    let draws = [draw("relay/northwind", 1, 250)];
+    assert_eq!(charge_while_there_is_room(&ledger, &draws).await, 250);
+    let Err(ChargeError::Full {
+        counter,
+        maximum,
+        starts_afresh,
+    }) = ledger.charge(&today(), &draws).await
+    else {
+        panic!("charged");
+    };
+    assert_eq!((counter.as_str(), maximum), ("relay/northwind", 250));
+    assert_eq!(starts_afresh, "2026-11-22T00:00:00Z".parse().expect("time"));
+    assert_eq!(ledger.used(&today(), "relay/northwind"), 250);
+    ledger.close().await.expect("closed");
+    assert_eq!(said(&folder, today(), "relay/northwind"), (250, 250));
+}
+
+#[tokio::test]
+async fn r5_a_refund_makes_room_again() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    let draws = [draw("relay/a", 1, 2)];
+    let first = ledger.charge(&today(), &draws).await.expect("charged");
+    let second = ledger.charge(&today(), &draws).await.expect("charged");
+    assert!(ledger.charge(&today(), &draws).await.is_err());
+    ledger.refund(first);
+    assert_eq!(ledger.used(&today(), "relay/a"), 1);
+    let third = ledger.charge(&today(), &draws).await.expect("charged");
+    assert!(ledger.charge(&today(), &draws).await.is_err());
+    ledger.refund(second);
+    ledger.refund(third);
+    ledger.close().await.expect("closed");
+    assert_eq!(said(&folder, today(), "relay/a"), (0, 0));
+}
+
+#[tokio::test]
+async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    let draws = [
+        draw("organisation", 3, 100),
+        draw("user/bob", 3, 7),
+        draw("all", 3, None),
+    ];
+    for _ in 0..2 {
+        let _ = ledger.charge(&today(), &draws).await.expect("charged");
+    }
+    let refused = ledger.charge(&today(), &draws).await;
+    assert!(
+        matches!(&refused, Err(ChargeError::Full { counter, .. }) if counter == "user/bob"),
+        "{refused:?}"
+    );
+    for counter in ["organisation", "user/bob", "all"] {
+        assert_eq!(ledger.used(&today(), counter), 6, "{counter}");
+    }
+    let _ = ledger
+        .charge(&today(), &[draw("user/bob", 1, 7)])
+        .await
+        .expect("one is left");
+    ledger.close().await.expect("closed");
+    assert_eq!(said(&folder, today(), "organisation"), (6, 6));
+    assert_eq!(said(&folder, today(), "user/bob"), (7, 7));
+    assert_eq!(said(&folder, today(), "all"), (6, 6));
+}
+
+#[tokio::test]
+async fn r11_a_message_with_more_recipients_than_the_maximum_is_refused_and_costs_nothing() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    assert!(ledger.charge(&today(), &[draw("a", 51, 50)]).await.is_err());
+    let _ = ledger
+        .charge(&today(), &[draw("a", 50, 50)])
+        .await
+        .expect("charged");
+}
+
+#[tokio::test]
+async fn r11_counters_start_afresh_with_the_day() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    let draws = [draw("a", 1, 1)];
+    let receipt = ledger.charge(&today(), &draws).await.expect("charged");
+    assert!(ledger.charge(&today(), &draws).await.is_err());
+    let _ = ledger.charge(&tomorrow(), &draws).await.expect("a new day");
+    assert_eq!(
+        (ledger.used(&today(), "a"), ledger.used(&tomorrow(), "a")),
+        (1, 1)
+    );
+    // A refund goes to the day of the charge.
+    ledger.refund(receipt);
+    assert_eq!(
+        (ledger.used(&today(), "a"), ledger.used(&tomorrow(), "a")),
+        (0, 1)
+    );
+    let _ = ledger
+        .charge(&today(), &draws)
+        .await
+        .expect("a message of before midnight");
+    assert!(ledger.charge(&tomorrow(), &draws).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn r12_many_hosts_together_let_exactly_the_maximum_through() {
+    let folder = SqliteFolder::new();
+    let ledgers: Vec<Arc<Live>> = (0..3).map(|_| Arc::new(open(&folder))).collect();
+    let through = Arc::new(AtomicU64::new(0));
+    let tasks: Vec<_> = (0..60)
+        .map(|task: usize| {
+            let (ledger, through) = (ledgers[task % 3].clone(), through.clone());
+            tokio::spawn(async move {
+                let draws = [draw("shared", 1, 500), draw("counted", 1, None)];
+                for turn in 0..40 {
+                    match ledger.charge(&today(), &draws).await {
+                        // Every seventh reply is not written.
+                        Ok(receipt) if turn % 7 == 0 => ledger.refund(receipt),
+                        Ok(_) => drop(through.fetch_add(1, Ordering::Relaxed)),
+                        Err(ChargeError::Full { .. }) => {}
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("task");
+    }
+    for ledger in &ledgers {
+        ledger.close().await.expect("closed");
+    }
+    // What one host holds, another cannot have; when all have given back, the
+    // rest is there for anybody.
+    let late = open(&folder);
+    let rest = charge_while_there_is_room(&late, &[draw("shared", 1, 500)]).await;
+    assert_eq!(through.load(Ordering::Relaxed) + rest, 500);
+    late.close().await.expect("closed");
+    assert_eq!(said(&folder, today(), "shared"), (500, 500));
+    let counted = through.load(Ordering::Relaxed);
+    assert_eq!(said(&folder, today(), "counted"), (counted, counted));
+}
+
+#[tokio::test]
+async fn r12_a_crash_loses_units_and_never_exceeds_the_maximum() {
+    let folder = SqliteFolder::new();
+    let draws = [draw("a", 1, 300)];
+    let mut through = 0;
+    for _ in 0..20 {
+        let ledger = open(&folder);
+        for _ in 0..5 {
+            through += u64::from(ledger.charge(&today(), &draws).await.is_ok());
+        }
+        // Dropped without being closed.
+    }
+    through += charge_while_there_is_room(&open(&folder), &draws).await;
+    assert!(through <= 300, "{through}");
+    assert!(
+        through >= 150,
+        "a crash loses a lease, not the counter: {through}"
+    );
+    assert_eq!(said(&folder, today(), "a").0, 300);
+}
+
+#[tokio::test]
+async fn r12_a_lower_maximum_holds_for_units_that_were_taken_under_a_higher_one() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    let before = ledger
+        .charge(&today(), &[draw("a", 1, 1000)])
+        .await
+        .expect("charged");
+    let _ = ledger
+        .charge(&today(), &[draw("a", 1, 2)])
+        .await
+        .expect("charged");
+    assert!(ledger.charge(&today(), &[draw("a", 1, 2)]).await.is_err());
+    ledger.refund(before);
+    // What was refunded goes back through the store.
+    assert_eq!(ledger.used(&today(), "a"), 1);
+    ledger.close().await.expect("closed");
+    assert_eq!(said(&folder, today(), "a"), (1, 1));
+}
+
+#[tokio::test]
+async fn two_draws_on_one_counter_count_together_under_the_lower_maximum() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    let draws = [draw("a", 2, 100), draw("b", 1, None), draw("a", 3, 5)];
+    let _ = ledger.charge(&today(), &draws).await.expect("charged");
+    assert_eq!(
+        (ledger.used(&today(), "a"), ledger.used(&today(), "b")),
+        (5, 1)
+    );
+    assert!(ledger.charge(&today(), &draws).await.is_err());
+}
+
+#[tokio::test]
+async fn what_others_spent_is_known_when_a_ledger_opens() {
+    let folder = SqliteFolder::new();
+    let first = open(&folder);
+    let _ = first
+        .charge(&today(), &[draw("a", 4, 10)])
+        .await
+        .expect("charged");
+    first.close().await.expect("closed");
+    let second = open(&folder);
+    assert_eq!(second.used(&today(), "a"), 4);
+    let _ = second
+        .charge(&today(), &[draw("a", 1, 10)])
+        .await
+        .expect("charged");
+    assert_eq!(second.used(&today(), "a"), 5);
+}
+
+#[tokio::test]
+async fn a_closed_ledger_charges_nothing() {
+    let folder = SqliteFolder::new();
+    let ledger = open(&folder);
+    let receipt = ledger
+        .charge(&today(), &[draw("a", 1, None)])
+        .await
+        .expect("charged");
+    ledger.close().await.expect("closed");
+    ledger.close().await.expect("closed twice");
+    for maximum in [None, Some(5)] {
+        let refused = ledger.charge(&today(), &[draw("a", 1, maximum)]).await;
+        assert!(matches!(refused, Err(ChargeError::Closed)), "{refused:?}");
+    }
+    ledger.refund(receipt);
+}
+
+#[tokio::test]
+async fn r12_when_the_store_fails_nothing_is_charged_and_later_it_goes_on() {
+    let folder = SqliteFolder::new();
+    let store = SqliteStore::open(&folder.state()).expect("store");
+    store
+        .connection_for_tests()
+        .busy_timeout(std::time::Duration::ZERO)
+        .expect("pragma");
+    let ledger = Live::open(Arc::new(store), &today()).expect("ledger");
+    let draws = [draw("a", 1, 10), draw("b", 1, 10)];
+    let other = SqliteStore::open(&folder.state()).expect("store");
+    other
+        .connection_for_tests()
+        .execute_batch("BEGIN IMMEDIATE")
+        .expect("held");
+    let failed = ledger.charge(&today(), &draws).await;
+    assert!(matches!(failed, Err(ChargeError::Store(_))), "{failed:?}");
+    assert_eq!(
+        (ledger.used(&today(), "a"), ledger.used(&today(), "b")),
+        (0, 0)
+    );
+    other
+        .connection_for_tests()
+        .execute_batch("ROLLBACK")
+        .expect("released");
+    assert_eq!(charge_while_there_is_room(&ledger, &draws).await, 10);
+}
+
+#[tokio::test]
+async fn a_dry_ledger_sees_room_and_changes_nothing() {
+    let folder = SqliteFolder::new();
+    let live = open(&folder);
+    let _ = live
+        .charge(&today(), &[draw("a", 4, 1000)])
+        .await
+        .expect("charged");
+    live.close().await.expect("closed");
+    let store = SqliteStore::open_to_read(&folder.state())
+        .expect("open")
+        .expect("there");
+    let dry = Dry::read(&store, &today()).expect("read");
+    for _ in 0..3 {
+        let _ = dry
+            .charge(&today(), &[draw("a", 1, 5), draw("b", 1, 1)])
+            .await
+            .expect("room for one");
+    }
+    assert!(matches!(
+        dry.charge(&today(), &[draw("a", 2, 5)]).await,
+        Err(ChargeError::Full { .. })
+    ));
+    assert_eq!((dry.used(&today(), "a"), dry.used(&today(), "b")), (4, 0));
+    assert_eq!(said(&folder, today(), "a"), (4, 4));
+}
+
+#[test]
+fn the_counters_of_routes_have_their_names() {
+    assert_eq!(
+        (relay_counter("northwind").as_str(), DEFAULT_ROUTE),
+        ("relay/northwind", "default-route")
+    );
+}

@@ -1,0 +1,220 @@
+//! The secret from which all keys of ours are derived.
+//!
+//! It is made when it is first needed and stays: with another one, bounces to
+//! addresses that are out in the world would not be recognised any more.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::{constant_time, hmac, rand};
+use thiserror::Error;
+
+use crate::private::{self, PrivateFileError};
+
+/// Name of its file in the folder of state.
+pub const SECRET_FILE: &str = "secret";
+
+/// Length of the secret in bytes.
+const LENGTH: usize = 32;
+
+/// Why there is no secret. The text says what to do.
+#[derive(Debug, Error)]
+pub enum SecretError {
+    /// It cannot be read, or others may read it.
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
+    /// It cannot be made.
+    #[error("{}: the secret cannot be written: {error}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It has not the length of a secret.
+    #[error(
+        "{}: a secret has {LENGTH} bytes, and this has {found}; restore it from a backup, or move it away: a new one is \
+         made, and bounces of mail sent so far are not recognised any more",
+        .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that it has.
+        found: usize,
+    },
+    /// The system gives no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// 32 random bytes that nobody else knows.
+pub struct Secret([u8; LENGTH]);
+
+impl Secret {
+    /// Reads the secret of a folder of state; makes folder and secret where
+    /// there are none. Several processes may do so at one time: one of their
+    /// secrets becomes that of all.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or made, or when others may read it.
+    pub fn open(state: &Path) -> Result<Self, SecretError> {
+        private::folder(state)?;
+        let path = state.join(SECRET_FILE);
+        match private::read(&path) {
+            Err(PrivateFileError::Read { error, .. })
+                if error.kind() == io::ErrorKind::NotFound => {}
+            read => return Self::from_file(path, read?),
+        }
+        let mut fresh = [0; LENGTH];
+        rand::fill(&mut fresh).map_err(|_| SecretError::Random)?;
+        match private::create(&path, &fresh) {
+            Ok(()) => Ok(Self(fresh)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let bytes = private::read(&path)?;
+                Self::from_file(path, bytes)
+            }
+            Err(error) => Err(SecretError::Write { path, error }),
+        }
+    }
+
+    /// A secret of the caller's own: for tests that have to repeat exactly.
+    pub fn from_bytes(bytes: [u8; LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    fn from_file(path: PathBuf, bytes: Vec<u8>) -> Result<Self, SecretError> {
+        let found = bytes.len();
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_| SecretError::Damaged { path, found })
+    }
+
+    /// The key for one purpose. Keys of different purposes tell nothing about
+    /// each other: this is HKDF-Expand (RFC 5869, section 2.3) for one block, which
+    /// is one HMAC. The extract step is for secrets that are not uniformly
+    /// random, and this one is.
+    pub fn derive(&self, purpose: &str) -> Key {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
+        let mut info = Vec::with_capacity(purpose.len() + 9);
+        info.extend_from_slice(b"waxseal ");
+        info.extend_from_slice(purpose.as_bytes());
+        info.push(1);
+        Key(hmac::Key::new(
+            hmac::HMAC_SHA256,
+            hmac::sign(&root, &info).as_ref(),
+        ))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A key for one purpose.
+#[derive(Clone)]
+pub struct Key(hmac::Key);
+
+impl Key {
+    /// HMAC-SHA256 of some data: proof that it comes from us, or 32 bytes that
+    /// nobody else can foretell.
+    pub fn tag(&self, data: &[u8]) -> [u8; 32] {
+        let tag = hmac::sign(&self.0, data);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(tag.as_ref());
+        bytes
+    }
+
+    /// Whether `tag` is the beginning of the tag of `data`; takes as long for a
+    /// wrong one as for a right one. A tag of less than 8 bytes proves nothing.
+    pub fn check(&self, data: &[u8], tag: &[u8]) -> bool {
+        let ours = self.tag(data);
+        (8..=ours.len()).contains(&tag.len())
+            && constant_time::verify_slices_are_equal(&ours[..tag.len()], tag).is_ok()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_secret_is_made_once_and_stays() {
+        let root = tempfile::tempdir().expect("folder");
+        let state = root.path().join("state");
+        let first = Secret::open(&state).expect("made");
+        let second = Secret::open(&state).expect("read");
+        assert_eq!(first.0, second.0);
+        assert_ne!(first.0, [0; 32]);
+        let mode = fs::metadata(state.join(SECRET_FILE))
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(
+            format!("{first:?} {:?}", first.derive("x")),
+            "Secret(…) Key(…)"
+        );
+    }
+
+    #[test]
+    fn many_that_begin_together_agree_on_one_secret() {
+        let root = tempfile::tempdir().expect("folder");
+        let state = root.path().join("state");
+        let opened: Vec<[u8; 32]> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| Secret::open(&state).expect("opened").0))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("joined"))
+                .collect()
+        });
+        assert!(opened.iter().all(|secret| *secret == opened[0]));
+    }
+
+    #[test]
+    fn a_damaged_or_readable_secret_is_refused() {
+        let root = tempfile::tempdir().expect("folder");
+        let state = root.path().join("state");
+        private::make_folder(&state).expect("made");
+        let path = state.join(SECRET_FILE);
+        private::create(&path, b"short").expect("written");
+        assert!(matches!(
+            Secret::open(&state),
+            Err(SecretError::Damaged { found: 5, .. })
+        ));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
+        assert!(matches!(
+            Secret::open(&state),
+            Err(SecretError::File(PrivateFileError::Open { .. }))
+        ));
+    }
+
+    #[test]
+    fn keys_of_different_purposes_differ_and_check_their_own_tags() {
+        let secret = Secret::from_bytes([7; 32]);
+        let (verp, seal) = (secret.derive("verp"), secret.derive("seal"));
+        let tag = verp.tag(b"data");
+        assert!(verp.check(b"data", &tag) && verp.check(b"data", &tag[..10]));
+        assert!(!seal.check(b"data", &tag) && !verp.check(b"date", &tag));
+        assert!(
+            !verp.check(b"data", &tag[..7]),
+            "too short to prove anything"
+        );
+    }
+}

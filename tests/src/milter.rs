@@ -1,0 +1,487 @@
+//! A milter client that speaks as an MTA does: for tests, the benchmark and the
+//! tests that kill the daemon.
+//!
+//! [`Manners`] says which MTA: version, what it offers, which frames it sends.
+//! [`Client::send`] sends a whole message and gathers every reply; single steps
+//! are there for tests that break the rules. Blocking, standard library only,
+//! and independent of the server's own codec, so that a mistake there shows.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// Steps (`SMFIP_…`) that a client asks about.
+pub mod steps {
+    /// SKIP may be answered to a body chunk.
+    pub const SKIP: u32 = 0x400;
+    /// Header values with their leading space.
+    pub const LEADING_SPACE: u32 = 0x10_0000;
+    /// The bit that spares the answer to a command, if there is one.
+    pub fn quiet(command: u8) -> u32 {
+        match command {
+            b'C' => 0x1000,
+            b'H' => 0x2000,
+            b'M' => 0x4000,
+            b'R' => 0x8000,
+            b'T' => 0x1_0000,
+            b'U' => 0x2_0000,
+            b'L' => 0x80,
+            b'N' => 0x4_0000,
+            b'B' => 0x8_0000,
+            _ => 0,
+        }
+    }
+}
+
+/// How an MTA behaves.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// Version offered.
+    pub version: u32,
+    /// Actions offered.
+    pub actions: u32,
+    /// Steps offered.
+    pub steps: u32,
+    /// Sends DATA (version 4 and later).
+    pub data: bool,
+    /// Most bytes of a body chunk.
+    pub chunk: usize,
+    /// Macros sent ahead of commands: command, names and values.
+    pub macros: Vec<(u8, Vec<(String, String)>)>,
+    /// The data of CONNECT.
+    pub connect: Vec<u8>,
+    /// Addresses stand in angle brackets.
+    pub brackets: bool,
+}
+
+impl Manners {
+    /// Postfix 3.7, an SMTP client at 192.0.2.7, no login.
+    pub fn postfix() -> Self {
+        let pairs = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect()
+        };
+        Self {
+            version: 6,
+            actions: 0x1ff,
+            steps: 0x1f_ffff,
+            data: true,
+            chunk: 65_535,
+            macros: vec![
+                (
+                    b'C',
+                    pairs(&[("v", "Postfix 3.7.11"), ("{daemon_name}", "mx.test")]),
+                ),
+                (
+                    b'R',
+                    pairs(&[("{rcpt_mailer}", "smtp"), ("{rcpt_host}", "example.org")]),
+                ),
+                (b'T', pairs(&[("i", "4F00D")])),
+                (b'E', pairs(&[("i", "4F00D")])),
+            ],
+            connect: b"client.test\x004\x9c\x40192.0.2.7\0".to_vec(),
+            brackets: true,
+        }
+    }
+
+    /// Postfix 3.7 with a logged-in client.
+    pub fn postfix_with_login(user: &str) -> Self {
+        let mut manners = Self::postfix();
+        manners
+            .macros
+            .push((b'M', vec![("{auth_authen}".into(), user.into())]));
+        manners
+    }
+
+    /// Postfix 3.7 for a message handed in by the `sendmail` command.
+    pub fn postfix_local() -> Self {
+        Self {
+            connect: b"localhost\x004\0\x00127.0.0.1\0".to_vec(),
+            brackets: false,
+            ..Self::postfix()
+        }
+    }
+
+    /// Sendmail 8.17.
+    pub fn sendmail() -> Self {
+        Self {
+            steps: 0x301f_ffff,
+            ..Self::postfix()
+        }
+    }
+
+    /// An MTA of that older version: every step is answered.
+    pub fn version(version: u32) -> Self {
+        let steps = match version {
+            2 => 0x7f,
+            3 => 0x17f,
+            _ => 0x37f,
+        };
+        Self {
+            version,
+            actions: 0x3f,
+            steps,
+            data: version >= 4,
+            ..Self::postfix()
+        }
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    fn io(&mut self) -> &mut dyn ReadWrite {
+        match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(stream) => stream,
+        }
+    }
+}
+
+trait ReadWrite: Read + Write {}
+impl<T: Read + Write> ReadWrite for T {}
+
+/// One reply: its byte and its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// `c`, `a`, `y`, …
+    pub name: u8,
+    /// What follows.
+    pub data: Vec<u8>,
+}
+
+impl Reply {
+    /// A reply without data.
+    pub fn bare(name: u8) -> Self {
+        Self {
+            name,
+            data: Vec::new(),
+        }
+    }
+
+    /// The data as text, NUL shown as `|`.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.data).replace('\0', "|")
+    }
+
+    /// Ends a message.
+    pub fn is_final(&self) -> bool {
+        matches!(self.name, b'a' | b'c' | b'd' | b'r' | b't' | b'y')
+    }
+}
+
+/// A message as a client hands it to the MTA.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// Envelope sender without brackets.
+    pub sender: String,
+    /// Envelope recipients without brackets.
+    pub recipients: Vec<String>,
+    /// Header fields: names, and raw values with leading space and CRLF folds.
+    pub fields: Vec<(String, Vec<u8>)>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl Mail {
+    /// A short message with that body.
+    pub fn with_body(body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            sender: "alice@example.org".into(),
+            recipients: vec!["bob@example.net".into()],
+            fields: vec![
+                ("From".into(), b" alice@example.org".to_vec()),
+                ("Subject".into(), b" a test\r\n\tof folds".to_vec()),
+            ],
+            body: body.into(),
+        }
+    }
+
+    /// Header and body as bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, value) in &self.fields {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(b':');
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+/// A connection to a milter.
+pub struct Client {
+    stream: Stream,
+    manners: Manners,
+    agreed_steps: u32,
+    /// The milter's answer to the offer: version, actions, steps, macro lists.
+    pub negotiated: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Client {
+    /// Connects over TCP and negotiates.
+    ///
+    /// # Errors
+    ///
+    /// The milter is not there, or does not negotiate.
+    pub fn tcp(address: SocketAddr, manners: Manners) -> io::Result<Self> {
+        Self::over(Stream::Tcp(TcpStream::connect(address)?), manners)
+    }
+
+    /// Connects over a socket file and negotiates.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::tcp`].
+    pub fn unix(path: &Path, manners: Manners) -> io::Result<Self> {
+        Self::over(Stream::Unix(UnixStream::connect(path)?), manners)
+    }
+
+    fn over(stream: Stream, manners: Manners) -> io::Result<Self> {
+        let patience = Some(Duration::from_secs(30));
+        match &stream {
+            Stream::Tcp(stream) => stream.set_read_timeout(patience)?,
+            Stream::Unix(stream) => stream.set_read_timeout(patience)?,
+        }
+        let mut client = Self {
+            stream,
+            manners,
+            agreed_steps: 0,
+            negotiated: Vec::new(),
+            out: Vec::new(),
+        };
+        let offer = [
+            client.manners.version,
+            client.manners.actions,
+            client.manners.steps,
+        ];
+        client.put(b'O', &offer.map(u32::to_be_bytes).concat());
+        let answer = client.reply()?;
+        if answer.name != b'O' || answer.data.len() < 12 {
+            return Err(io::Error::other(format!("not a negotiation: {answer:?}")));
+        }
+        client.agreed_steps = word(&answer.data, 8);
+        client.negotiated = answer.data;
+        Ok(client)
+    }
+
+    /// Version, actions and steps that the milter answered with.
+    pub fn agreed(&self) -> [u32; 3] {
+        [0, 4, 8].map(|at| word(&self.negotiated, at))
+    }
+
+    /// Puts a frame in the buffer.
+    pub fn put(&mut self, command: u8, data: &[u8]) {
+        let length = u32::try_from(data.len() + 1).expect("a frame below 4 GiB");
+        self.out.extend_from_slice(&length.to_be_bytes());
+        self.out.push(command);
+        self.out.extend_from_slice(data);
+    }
+
+    /// Writes the buffer.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let out = std::mem::take(&mut self.out);
+        self.stream.io().write_all(&out)
+    }
+
+    /// Writes the buffer and waits for a reply.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or nothing came for 30 s.
+    pub fn reply(&mut self) -> io::Result<Reply> {
+        self.flush()?;
+        let mut length = [0; 4];
+        self.stream.io().read_exact(&mut length)?;
+        let mut data = vec![0; u32::from_be_bytes(length) as usize];
+        self.stream.io().read_exact(&mut data)?;
+        if data.is_empty() {
+            return Err(io::Error::other("an empty reply"));
+        }
+        Ok(Reply {
+            name: data.remove(0),
+            data,
+        })
+    }
+
+    /// Waits until the milter closes the connection; true if it said nothing
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// It neither closed nor spoke for 30 s.
+    pub fn closed(&mut self) -> io::Result<bool> {
+        let _ = self.flush();
+        match self.stream.io().read(&mut [0]) {
+            Ok(read) => Ok(read == 0),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a command with its macros, and waits for the reply if one is due.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::reply`].
+    pub fn command(&mut self, command: u8, data: &[u8]) -> io::Result<Option<Reply>> {
+        let macros = self
+            .manners
+            .macros
+            .iter()
+            .find(|(stage, _)| *stage == command);
+        if let Some((stage, pairs)) = macros {
+            let mut frame = vec![*stage];
+            for (name, value) in pairs {
+                frame.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
+            }
+            self.put(b'D', &frame);
+        }
+        self.put(command, data);
+        if self.agreed_steps & steps::quiet(command) != 0 {
+            return Ok(None);
+        }
+        self.reply().map(Some)
+    }
+
+    /// Sends a command without data, and waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke.
+    pub fn command_without_reply(&mut self, command: u8) -> io::Result<()> {
+        self.put(command, b"");
+        self.flush()
+    }
+
+    /// Sends CONNECT and HELO.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::reply`].
+    pub fn greet(&mut self) -> io::Result<()> {
+        let connect = self.manners.connect.clone();
+        self.command(b'C', &connect)?;
+        self.command(b'H', b"client.test\0")?;
+        Ok(())
+    }
+
+    /// Sends the envelope, DATA included.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::reply`].
+    pub fn envelope(&mut self, mail: &Mail) -> io::Result<Option<Reply>> {
+        let sender = self.path(&mail.sender);
+        self.command(b'M', &sender)?;
+        for recipient in &mail.recipients {
+            let recipient = self.path(recipient);
+            self.command(b'R', &recipient)?;
+        }
+        if self.manners.data {
+            self.command(b'T', b"")
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Sends a whole message: all replies to it, the final one last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::reply`].
+    pub fn send(&mut self, mail: &Mail) -> io::Result<Vec<Reply>> {
+        if let Some(early) = self.envelope(mail)?.filter(|reply| reply.name != b'c') {
+            return Ok(vec![early]);
+        }
+        // Postfix hands over from smtpd to cleanup here, with an empty buffer.
+        self.flush()?;
+        if let Some(early) = self.content(mail)? {
+            return Ok(vec![early]);
+        }
+        self.end_of_message()
+    }
+
+    /// Sends header and body; a reply that settled the message early.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::reply`].
+    pub fn content(&mut self, mail: &Mail) -> io::Result<Option<Reply>> {
+        let leading = self.agreed_steps & steps::LEADING_SPACE != 0;
+        for (name, value) in &mail.fields {
+            let value = match value.strip_prefix(b" ") {
+                Some(rest) if !leading => rest,
+                _ => value,
+            };
+            let unfolded: Vec<u8> = value
+                .iter()
+                .copied()
+                .filter(|&byte| byte != b'\r')
+                .collect();
+            let frame = [name.as_bytes(), b"\0", &unfolded, b"\0"].concat();
+            if let Some(early) = self.settling(b'L', &frame)? {
+                return Ok(Some(early));
+            }
+        }
+        if let Some(early) = self.settling(b'N', b"")? {
+            return Ok(Some(early));
+        }
+        for chunk in mail.body.chunks(self.manners.chunk) {
+            match self.settling(b'B', chunk)? {
+                Some(skip) if skip.name == b's' => break,
+                Some(early) => return Ok(Some(early)),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Sends the end of the message: all replies, the final one last.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::reply`].
+    pub fn end_of_message(&mut self) -> io::Result<Vec<Reply>> {
+        let mut replies: Vec<Reply> = self.command(b'E', b"")?.into_iter().collect();
+        while !replies.last().is_some_and(Reply::is_final) {
+            replies.push(self.reply()?);
+        }
+        Ok(replies)
+    }
+
+    fn settling(&mut self, command: u8, data: &[u8]) -> io::Result<Option<Reply>> {
+        Ok(self
+            .command(command, data)?
+            .filter(|reply| reply.name != b'c'))
+    }
+
+    fn path(&self, address: &str) -> Vec<u8> {
+        if self.manners.brackets {
+            format!("<{address}>\0").into_bytes()
+        } else {
+            format!("{address}\0").into_bytes()
+        }
+    }
+}
+
+fn word(data: &[u8], at: usize) -> u32 {
+    let mut word = [0; 4];
+    word.copy_from_slice(&data[at..at + 4]);
+    u32::from_be_bytes(word)
+}

@@ -1,0 +1,547 @@
+//! The milter server over real sockets, asked by a client that shares no code
+//! with it.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use waxseal::decision::Verdict;
+use waxseal::edit::{Edits, HeaderEdit};
+use waxseal::message::ReversePath;
+use waxseal::milter::{
+    Answer, BindError, Early, Endpoint, Filter, Handed, Interest, LetGo, Limits, Listener,
+    ListenerSettings, Receipt, Server, Submission, UnixSocket,
+};
+use waxseal_tests::milter::{Client, Mail, Manners, Reply};
+
+/// Does what the message's body asks for.
+struct Obedient {
+    seen: Mutex<Vec<Submission>>,
+    at_work: mpsc::Sender<()>,
+    go_on: Arc<Notify>,
+    receipts: mpsc::Sender<Handed>,
+}
+
+impl Filter for Obedient {
+    type Transaction = ();
+
+    fn begin(&self, _: &Listener) {}
+
+    fn wants(&self, (): &(), early: &Early<'_>) -> Interest {
+        match early.sender.as_ref().map(ReversePath::as_str) {
+            Ok("pass@example.org") => Interest::Pass,
+            Ok("panic@example.org") => panic!("asked to panic early"),
+            _ => Interest::Decide,
+        }
+    }
+
+    async fn filter(&self, (): (), submission: Submission) -> Answer {
+        let body = submission.content.body();
+        let told = self.receipts.clone();
+        let mut answer = Answer {
+            receipt: Receipt::new(move |handed| {
+                let _ = told.send(handed);
+            }),
+            ..Answer::accept()
+        };
+        if body.starts_with(b"panic") {
+            panic!("asked to panic");
+        } else if body.starts_with(b"wait") {
+            // From here on a call to go on is not missed.
+            let go_on = self.go_on.notified();
+            let _ = self.at_work.send(());
+            go_on.await;
+            // However soon it was told: this decision took its time.
+            tokio::task::yield_now().await;
+        } else if body.starts_with(b"null sender") {
+            answer.edits.sender = Some(ReversePath::Null);
+        } else if body.starts_with(b"edit") {
+            answer.edits = Edits {
+                headers: vec![HeaderEdit::Prepend {
+                    name: "X".into(),
+                    value: b" y".to_vec(),
+                }],
+                body: Some(vec![b'n'; 100_000]),
+                ..Edits::default()
+            };
+        } else if body.starts_with(b"discard") {
+            answer.verdict = Verdict::Discard;
+        }
+        self.seen.lock().expect("lock").push(submission);
+        answer
+    }
+}
+
+/// A server on threads of its own; stops when dropped.
+struct Running {
+    endpoints: Vec<Endpoint>,
+    filter: Arc<Obedient>,
+    at_work: mpsc::Receiver<()>,
+    receipts: mpsc::Receiver<Handed>,
+    stop: Option<oneshot::Sender<()>>,
+    stopped: mpsc::Receiver<()>,
+    socket: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Running {
+    fn start(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("milter.sock");
+        let (at_work_tx, at_work) = mpsc::channel();
+        let (receipts_tx, receipts) = mpsc::channel();
+        let filter = Arc::new(Obedient {
+            seen: Mutex::default(),
+            at_work: at_work_tx,
+            go_on: Arc::new(Notify::new()),
+            receipts: receipts_tx,
+        });
+        let (stop, stopping) = oneshot::channel();
+        let (stopped_tx, stopped) = mpsc::channel();
+        let (endpoints_tx, endpoints) = mpsc::channel();
+        let listeners = [
+            listener("tcp", Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))),
+            listener("unix", unix(&socket)),
+        ];
+        let shared = Arc::clone(&filter);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let server = Server::bind(&listeners, limits, shared).expect("free endpoints");
+                endpoints_tx
+                    .send(server.endpoints().cloned().collect())
+                    .expect("a test");
+                server.run(async { drop(stopping.await) }).await;
+            });
+            let _ = stopped_tx.send(());
+        });
+        Self {
+            endpoints: endpoints.recv().expect("the server is up"),
+            filter,
+            at_work,
+            receipts,
+            stop: Some(stop),
+            stopped,
+            socket,
+            _folder: folder,
+        }
+    }
+
+    fn tcp(&self, manners: Manners) -> Client {
+        let Endpoint::Tcp(address) = self.endpoints[0] else {
+            panic!("TCP comes first")
+        };
+        let mut client = Client::tcp(address, manners).expect("negotiated");
+        client.greet().expect("greeted");
+        client
+    }
+
+    fn unix(&self, manners: Manners) -> Client {
+        let mut client = Client::unix(&self.socket, manners).expect("negotiated");
+        client.greet().expect("greeted");
+        client
+    }
+
+    fn seen(&self) -> Vec<Submission> {
+        std::mem::take(&mut *self.filter.seen.lock().expect("lock"))
+    }
+
+    fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    fn receipt(&self) -> Handed {
+        self.receipts.recv_timeout(PATIENCE).expect("a receipt")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        self.filter.go_on.notify_waiters();
+    }
+}
+
+fn listener(name: &str, endpoint: Endpoint) -> ListenerSettings {
+    ListenerSettings {
+        name: name.into(),
+        endpoint,
+        let_go: LetGo::AtEnd,
+    }
+}
+
+fn unix(path: &Path) -> Endpoint {
+    Endpoint::Unix(UnixSocket {
+        path: path.into(),
+        mode: 0o640,
+        owner: None,
+        group: None,
+    })
+}
+
+fn accepted() -> Vec<Reply> {
+    vec![Reply::bare(b'a')]
+}
+
+fn text_of(replies: &[Reply]) -> String {
+    replies.last().expect("a reply").text()
+}
+
+#[test]
+fn messages_come_through_byte_for_byte_over_tcp_and_unix_from_every_mta() {
+    let server = Running::start(Limits::default());
+    let large: Vec<u8> = (0..300_000u32)
+        .map(|n| b"abcdefgh\r\n"[n as usize % 10])
+        .collect();
+    let mails = [
+        Mail::with_body("short\r\n"),
+        Mail::with_body(large),
+        Mail::with_body(""),
+    ];
+    let all_manners = [
+        Manners::postfix(),
+        Manners::postfix_local(),
+        Manners::sendmail(),
+        Manners::version(2),
+        Manners::version(3),
+        Manners::version(4),
+        // Chunks cut between CR and LF.
+        Manners {
+            chunk: 9,
+            ..Manners::postfix()
+        },
+    ];
+    for manners in all_manners {
+        for mut client in [server.tcp(manners.clone()), server.unix(manners.clone())] {
+            for mail in &mails {
+                assert_eq!(
+                    client.send(mail).expect("answered"),
+                    accepted(),
+                    "{manners:?}"
+                );
+                let seen = server.seen().pop().expect("one message");
+                assert!(seen.content.bytes() == mail.bytes(), "{manners:?}");
+                assert_eq!(seen.queue_id, "4F00D");
+                assert_eq!(server.receipt(), Handed::Over);
+                client.put(b'A', b"");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_agreed_on_that_was_not_offered() {
+    let server = Running::start(Limits::default());
+    for version in 2..=6 {
+        let manners = if version == 6 {
+            Manners::sendmail()
+        } else {
+            Manners::version(version)
+        };
+        let [agreed, actions, steps] = server.tcp(manners.clone()).agreed();
+        assert_eq!(agreed, version);
+        assert_eq!((actions & !manners.actions, steps & !manners.steps), (0, 0));
+    }
+}
+
+#[test]
+fn what_passes_is_not_shown_to_the_filter() {
+    let server = Running::start(Limits::default());
+    let mail = Mail {
+        sender: "pass@example.org".into(),
+        ..Mail::with_body("edit")
+    };
+    for manners in [Manners::postfix(), Manners::version(2)] {
+        let mut client = server.unix(manners);
+        assert_eq!(client.send(&mail).expect("answered"), accepted());
+        assert!(server.seen().is_empty());
+        assert_eq!(
+            client.send(&Mail::with_body("x")).expect("answered"),
+            accepted()
+        );
+        assert_eq!(server.seen().len(), 1);
+    }
+}
+
+#[test]
+fn edits_come_with_the_final_reply_and_body_chunks_follow_each_other() {
+    let server = Running::start(Limits::default());
+    let replies = server
+        .tcp(Manners::postfix())
+        .send(&Mail::with_body("edit"))
+        .expect("answered");
+    let names: Vec<u8> = replies.iter().map(|reply| reply.name).collect();
+    assert_eq!(names, *b"ibba");
+    assert_eq!(replies[1].data.len() + replies[2].data.len(), 100_000);
+}
+
+#[test]
+fn edits_that_the_mta_cannot_do_fail_the_message_and_are_told() {
+    let server = Running::start(Limits::default());
+    let mut client = server.tcp(Manners::version(2));
+    let replies = client
+        .send(&Mail::with_body("null sender"))
+        .expect("answered");
+    assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
+    assert_eq!((replies.len(), server.receipt()), (1, Handed::Not));
+}
+
+#[test]
+fn a_panic_fails_one_message_and_harms_no_other() {
+    let server = Running::start(Limits::default());
+    let mut other = server.tcp(Manners::postfix());
+    other.envelope(&Mail::with_body("")).expect("sent");
+    let mut client = server.tcp(Manners::postfix());
+    let replies = client.send(&Mail::with_body("panic")).expect("answered");
+    assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
+    assert_eq!(
+        client.send(&Mail::with_body("x")).expect("answered"),
+        accepted()
+    );
+    // Where there is no message to answer yet, the connection pays.
+    let early = Mail {
+        sender: "panic@example.org".into(),
+        ..Mail::with_body("")
+    };
+    assert!(client.send(&early).is_err());
+    other.content(&Mail::with_body("x")).expect("sent");
+    assert_eq!(other.end_of_message().expect("answered"), accepted());
+}
+
+#[test]
+fn frames_that_make_no_sense_close_their_connection_and_harm_no_other() {
+    let server = Running::start(Limits::default());
+    let mut other = server.unix(Manners::postfix());
+    other.envelope(&Mail::with_body("")).expect("sent");
+    let broken: [(u8, &[u8]); 4] = [
+        (b'E', b""),
+        (b'C', b"no address"),
+        (b'z', b""),
+        (b'O', b"twice, and too short"),
+    ];
+    for (command, data) in broken {
+        let mut client = server.unix(Manners::postfix());
+        client.put(command, data);
+        assert!(client.closed().expect("closed"), "{}", char::from(command));
+    }
+    other.content(&Mail::with_body("x")).expect("sent");
+    assert_eq!(other.end_of_message().expect("answered"), accepted());
+}
+
+#[test]
+fn a_message_over_the_limit_is_refused_and_the_next_one_is_not() {
+    let mut limits = Limits::default();
+    limits.message.bytes = 100_000;
+    let server = Running::start(limits);
+    for manners in [Manners::postfix(), Manners::version(2)] {
+        let mut client = server.tcp(manners);
+        let replies = client
+            .send(&Mail::with_body(vec![b'x'; 1_000_000]))
+            .expect("answered");
+        assert!(text_of(&replies).starts_with("552 5.3.4 "), "{replies:?}");
+        assert_eq!(
+            client.send(&Mail::with_body("x")).expect("answered"),
+            accepted()
+        );
+    }
+}
+
+#[test]
+fn a_message_for_which_there_is_no_room_fails_temporarily() {
+    let limits = Limits {
+        held: 200_000,
+        held_wait: Duration::from_millis(1),
+        ..Limits::default()
+    };
+    let server = Running::start(limits);
+    let big = Mail::with_body([b"wait".as_slice(), &[b'x'; 150_000]].concat());
+    // One holds most of the room, one overdraws it; a third finds none.
+    let mut holding: Vec<Client> = (0..2).map(|_| server.tcp(Manners::postfix())).collect();
+    for client in &mut holding {
+        client.envelope(&big).expect("sent");
+        client.content(&big).expect("sent");
+        client.command_without_reply(b'E').expect("sent");
+        server.at_work.recv_timeout(PATIENCE).expect("at work");
+    }
+    let mut third = server.tcp(Manners::postfix());
+    let replies = third
+        .send(&Mail::with_body(vec![b'x'; 150_000]))
+        .expect("answered");
+    assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
+    server.filter.go_on.notify_waiters();
+    for client in &mut holding {
+        assert_eq!(client.reply().expect("answered"), Reply::bare(b'a'));
+    }
+    // What was held is given back.
+    let after = third
+        .send(&Mail::with_body(vec![b'x'; 150_000]))
+        .expect("answered");
+    assert_eq!(after, accepted());
+}
+
+#[test]
+fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
+    let limits = Limits {
+        progress: Duration::from_millis(5),
+        ..Limits::default()
+    };
+    let server = Running::start(limits);
+    let mut client = server.tcp(Manners::postfix());
+    let mail = Mail::with_body("wait");
+    client.envelope(&mail).expect("sent");
+    client.content(&mail).expect("sent");
+    client.command_without_reply(b'E').expect("sent");
+    assert_eq!(client.reply().expect("a sign of life"), Reply::bare(b'p'));
+    assert_eq!(client.reply().expect("another"), Reply::bare(b'p'));
+    server.filter.go_on.notify_waiters();
+    let last = std::iter::repeat_with(|| client.reply().expect("a reply"))
+        .find(|reply| reply.name != b'p');
+    assert_eq!(last, Some(Reply::bare(b'a')));
+}
+
+#[test]
+fn a_decision_that_takes_too_long_fails_the_message() {
+    let server = Running::start(Limits {
+        answer: Duration::from_millis(5),
+        ..Limits::default()
+    });
+    let replies = server
+        .tcp(Manners::postfix())
+        .send(&Mail::with_body("wait"))
+        .expect("answered");
+    assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
+}
+
+#[test]
+fn a_reply_that_could_not_be_written_is_told() {
+    let server = Running::start(Limits::default());
+    for give_up in [true, false] {
+        let mut client = server.unix(Manners::postfix());
+        let mail = Mail::with_body("wait");
+        client.envelope(&mail).expect("sent");
+        client.content(&mail).expect("sent");
+        client.command_without_reply(b'E').expect("sent");
+        server.at_work.recv_timeout(PATIENCE).expect("at work");
+        if give_up {
+            // The MTA lost its patience but not the connection.
+            client.put(b'A', b"");
+            client.flush().expect("sent");
+        } else {
+            drop(client);
+        }
+        server.filter.go_on.notify_waiters();
+        assert_eq!(server.receipt(), Handed::Not);
+    }
+}
+
+#[test]
+fn idle_connections_are_closed() {
+    let server = Running::start(Limits {
+        idle: Duration::from_millis(5),
+        ..Limits::default()
+    });
+    let Endpoint::Tcp(address) = server.endpoints[0] else {
+        panic!("TCP comes first")
+    };
+    let mut client = Client::tcp(address, Manners::postfix()).expect("negotiated");
+    assert!(client.closed().expect("closed"));
+}
+
+#[test]
+fn a_connection_too_many_waits_for_its_turn() {
+    let server = Running::start(Limits {
+        connections: 2,
+        ..Limits::default()
+    });
+    // Each listener holds one place while it waits for a connection.
+    let first = server.unix(Manners::postfix());
+    drop(first);
+    let mut second = server.unix(Manners::postfix());
+    assert_eq!(
+        second.send(&Mail::with_body("x")).expect("answered"),
+        accepted()
+    );
+}
+
+#[test]
+fn a_stop_lets_messages_finish_and_closes_idle_connections() {
+    let mut server = Running::start(Limits::default());
+    let mut idle = server.unix(Manners::postfix());
+    let mut busy = server.unix(Manners::postfix());
+    // Each step is answered, so the server is known to have seen it.
+    let mut begun = server.tcp(Manners::version(4));
+    let mail = Mail::with_body("wait");
+    begun.envelope(&Mail::with_body("x")).expect("answered");
+    busy.envelope(&mail).expect("sent");
+    busy.content(&mail).expect("sent");
+    busy.command_without_reply(b'E').expect("sent");
+    server.at_work.recv_timeout(PATIENCE).expect("at work");
+    server.stop();
+    assert!(idle.closed().expect("closed"));
+    assert!(Client::unix(&server.socket, Manners::postfix()).is_err());
+    server.filter.go_on.notify_waiters();
+    assert_eq!(busy.reply().expect("answered"), Reply::bare(b'a'));
+    assert!(busy.closed().expect("closed"));
+    begun.content(&Mail::with_body("x")).expect("sent");
+    assert_eq!(begun.end_of_message().expect("answered"), accepted());
+    server.stopped.recv_timeout(PATIENCE).expect("stopped");
+    assert!(!server.socket.exists());
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    let mut server = Running::start(Limits {
+        stop: Duration::from_millis(5),
+        ..Limits::default()
+    });
+    let mut busy = server.unix(Manners::postfix());
+    let mail = Mail::with_body("wait");
+    busy.envelope(&mail).expect("sent");
+    busy.content(&mail).expect("sent");
+    busy.command_without_reply(b'E').expect("sent");
+    server.at_work.recv_timeout(PATIENCE).expect("at work");
+    server.stop();
+    server.stopped.recv_timeout(PATIENCE).expect("stopped");
+    assert!(busy.closed().expect("closed"));
+}
+
+#[test]
+fn socket_files_have_their_mode_and_stale_ones_are_replaced() {
+    let server = Running::start(Limits::default());
+    let mode = std::fs::metadata(&server.socket)
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o640);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let _guard = runtime.as_ref().expect("a runtime").enter();
+    let bind = |path: &Path| {
+        let filter = Arc::clone(&server.filter);
+        Server::bind(&[listener("again", unix(path))], Limits::default(), filter).map(drop)
+    };
+    assert!(matches!(bind(&server.socket), Err(BindError::InUse { .. })));
+    let other = server.socket.with_extension("other");
+    std::fs::write(&other, "precious").expect("written");
+    assert!(matches!(bind(&other), Err(BindError::NotASocket { .. })));
+    assert_eq!(std::fs::read(&other).expect("still there"), b"precious");
+    // A daemon that was killed leaves its file behind.
+    std::fs::remove_file(&other).expect("removed");
+    drop(std::os::unix::net::UnixListener::bind(&other).expect("bound"));
+    assert!(other.exists());
+    bind(&other).expect("stale");
+    assert!(!other.exists(), "taken away at the end");
+}
