@@ -372,19 +372,15 @@ impl Rig {
     /// When the command fails or has none.
     pub fn records(&self, domain: &str) -> Vec<Record> {
         let shown = self.waxseal.json(&["dkim", "record", domain]);
-        let list = shown
+        let records: Vec<Record> = shown
             .as_array()
-            .cloned()
-            .unwrap_or_else(|| vec![shown.clone()]);
-        let records: Vec<Record> = list
-            .iter()
-            .filter_map(|record| {
+            .into_iter()
+            .flatten()
+            .filter_map(|key| {
+                let record = &key["record"];
                 Some(Record {
-                    name: record["name"].as_str()?.trim_end_matches('.').to_owned(),
-                    text: record["text"]
-                        .as_str()
-                        .or(record["value"].as_str())?
-                        .to_owned(),
+                    name: record["name"].as_str()?.to_owned(),
+                    text: record["value"].as_str()?.to_owned(),
                 })
             })
             .collect();
