@@ -1,5 +1,6 @@
 //! The pipeline behind the milter server.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -45,7 +46,7 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
     }
 
     fn wants(&self, transaction: &Transaction, early: &Early<'_>) -> Interest {
-        match direction(transaction, early.client) {
+        match direction(transaction, early.client, early.local) {
             Direction::Outgoing => Interest::Decide,
             Direction::Returning => Interest::Header,
             Direction::Passing(_) => Interest::Pass,
@@ -53,7 +54,7 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
     }
 
     async fn filter(&self, transaction: Transaction, submission: Submission) -> Answer {
-        let direction = direction(&transaction, &submission.client);
+        let direction = direction(&transaction, &submission.client, submission.local);
         let generation = transaction.generation;
         let message = match message(&generation, submission) {
             Ok(message) => message,
@@ -70,7 +71,14 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
     }
 }
 
-fn direction(transaction: &Transaction, client: &Client) -> Direction {
+/// Mail of this host's own programs (`sendmail`) has no client. It is outgoing
+/// where loopback is listed, as it would be had they connected.
+fn direction(transaction: &Transaction, client: &Client, local: bool) -> Direction {
+    if local {
+        let address = Some(Ipv4Addr::LOCALHOST.into());
+        let client = Client { address, ..client.clone() };
+        return Direction::of(transaction.generation.config(), transaction.mode, &client);
+    }
     Direction::of(transaction.generation.config(), transaction.mode, client)
 }
 
