@@ -48,7 +48,7 @@ fn main() {
     page.text("Next: read examples/acme/*.toml, change a line, and run this again. Or see what");
     page.text("becomes of one message, with no server at all:");
     page.blank();
-    page.text("  target/debug/waxseal try --config examples/acme/waxseal.toml tests/samples/….eml");
+    page.text("  target/debug/waxseal try --config examples/acme/waxseal.toml tests/samples/newsletter.eml");
     page.blank();
 }
 
