@@ -52,9 +52,16 @@ fn load(rig: &Rig, told: &Told) {
                 // Postfix gives up a milter for the rest of a connection.
                 client = None;
             }
-            Ok(reply) => told.other.lock().expect("a list").push(format!("{name}: {reply:?}")),
+            Ok(reply) => told
+                .other
+                .lock()
+                .expect("a list")
+                .push(format!("{name}: {reply:?}")),
             Err(error) => {
-                told.other.lock().expect("a list").push(format!("{name}: {error}"));
+                told.other
+                    .lock()
+                    .expect("a list")
+                    .push(format!("{name}: {error}"));
                 client = None;
             }
         }
@@ -73,7 +80,9 @@ fn under_load(mut rig: Rig, times: usize, end: impl Fn(&mut Waxseal)) {
         }
         for _ in 0..times {
             let before = told.accepted();
-            wait_for("messages to flow", || (told.accepted() >= before + 25).then_some(()));
+            wait_for("messages to flow", || {
+                (told.accepted() >= before + 25).then_some(())
+            });
             let refused = told.refused.load(Ordering::Relaxed);
             end(&mut waxseal);
             wait_for("messages to be refused", || {
@@ -82,13 +91,18 @@ fn under_load(mut rig: Rig, times: usize, end: impl Fn(&mut Waxseal)) {
             waxseal.start();
         }
         let before = told.accepted();
-        wait_for("messages to flow again", || (told.accepted() >= before + 25).then_some(()));
+        wait_for("messages to flow again", || {
+            (told.accepted() >= before + 25).then_some(())
+        });
         told.enough.store(true, Ordering::Relaxed);
     });
     rig.waxseal = waxseal;
     let accepted = told.accepted.into_inner().expect("a list");
     let other = told.other.into_inner().expect("a list");
-    assert!(other.is_empty(), "neither taken nor refused for now: {other:?}");
+    assert!(
+        other.is_empty(),
+        "neither taken nor refused for now: {other:?}"
+    );
     assert_came_out(&rig, &accepted);
 }
 
@@ -96,25 +110,45 @@ fn assert_came_out(rig: &Rig, accepted: &[String]) {
     let mut delivered: BTreeMap<String, usize> = BTreeMap::new();
     let deliveries = rig.arrived("northwind");
     for delivery in &deliveries {
-        *delivered.entry(delivery.header("Subject").concat()).or_default() += 1;
-        assert_eq!(delivery.header("DKIM-Signature").len(), 1, "unsigned: {:?}", delivery.header("Subject"));
+        *delivered
+            .entry(delivery.header("Subject").concat())
+            .or_default() += 1;
+        assert_eq!(
+            delivery.header("DKIM-Signature").len(),
+            1,
+            "unsigned: {:?}",
+            delivery.header("Subject")
+        );
         assert!(delivery.header("X-Waxseal-Route").is_empty());
     }
     let mut expected: BTreeMap<String, usize> = BTreeMap::new();
     for name in accepted {
         *expected.entry(name.clone()).or_default() += 1;
     }
-    let lost: Vec<_> = expected.keys().filter(|name| !delivered.contains_key(*name)).collect();
-    let unasked: Vec<_> = delivered.keys().filter(|name| !expected.contains_key(*name)).collect();
+    let lost: Vec<_> = expected
+        .keys()
+        .filter(|name| !delivered.contains_key(*name))
+        .collect();
+    let unasked: Vec<_> = delivered
+        .keys()
+        .filter(|name| !expected.contains_key(*name))
+        .collect();
     let twice: Vec<_> = delivered.iter().filter(|(_, count)| **count > 1).collect();
     assert!(lost.is_empty(), "taken and lost: {lost:?}");
     assert!(unasked.is_empty(), "refused and delivered: {unasked:?}");
     assert!(twice.is_empty(), "delivered twice: {twice:?}");
-    assert_eq!(rig.sink("default").count(), 0, "some went by the default route");
+    assert_eq!(
+        rig.sink("default").count(),
+        0,
+        "some went by the default route"
+    );
     let records = rig.records("acme.test");
     for delivery in deliveries.iter().step_by(deliveries.len() / 8 + 1) {
         let signatures = verify(&delivery.bytes, &records);
-        assert!(signatures.iter().all(|signature| signature.valid), "{signatures:?}");
+        assert!(
+            signatures.iter().all(|signature| signature.valid),
+            "{signatures:?}"
+        );
     }
 }
 

@@ -18,9 +18,18 @@ fn rig(name: &str) -> Rig {
 fn r20_what_a_stranger_sends_in_our_name_passes_byte_for_byte_and_unsigned() {
     let rig = rig("r20-stranger");
     let message = plain("alice@acme.test", "r20");
-    rig.send(&mut rig.stranger(), "evil@stranger.test", &["bob@inside.test"], &message);
+    rig.send(
+        &mut rig.stranger(),
+        "evil@stranger.test",
+        &["bob@inside.test"],
+        &message,
+    );
     let delivery = rig.only("inside");
-    assert!(delivery.bytes.ends_with(&message), "{}", String::from_utf8_lossy(&delivery.bytes));
+    assert!(
+        delivery.bytes.ends_with(&message),
+        "{}",
+        String::from_utf8_lossy(&delivery.bytes)
+    );
     assert_eq!(delivery.sender, "evil@stranger.test");
     assert!(delivery.header("DKIM-Signature").is_empty());
 }
@@ -29,14 +38,24 @@ fn r20_what_a_stranger_sends_in_our_name_passes_byte_for_byte_and_unsigned() {
 fn r20_a_stranger_whose_mail_leaves_is_not_relayed_either() {
     let rig = rig("r20-out");
     let message = plain("alice@acme.test", "r20");
-    rig.send(&mut rig.stranger(), "evil@stranger.test", &["bob@outside.test"], &message);
+    rig.send(
+        &mut rig.stranger(),
+        "evil@stranger.test",
+        &["bob@outside.test"],
+        &message,
+    );
     let delivery = rig.only("default");
     assert!(delivery.bytes.ends_with(&message));
     assert!(delivery.header("DKIM-Signature").is_empty());
 }
 
 fn assert_decided_on(rig: &Rig, mut client: Client) {
-    rig.send(&mut client, "alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "r20"));
+    rig.send(
+        &mut client,
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "r20"),
+    );
     let delivery = rig.only("northwind");
     assert_eq!(delivery.header("DKIM-Signature").len(), 1);
     assert!(delivery.body_text().contains("Acme Ltd"));
@@ -66,34 +85,75 @@ fn r20_one_connection_may_carry_several_messages() {
     let mut client = rig.user("alice@acme.test");
     for number in 0..5 {
         let message = plain("alice@acme.test", &format!("n{number}"));
-        rig.send(&mut client, "alice@acme.test", &["bob@outside.test"], &message);
+        rig.send(
+            &mut client,
+            "alice@acme.test",
+            &["bob@outside.test"],
+            &message,
+        );
     }
     let deliveries = rig.arrived("northwind");
     assert_eq!(deliveries.len(), 5);
-    assert!(deliveries.iter().all(|delivery| delivery.header("DKIM-Signature").len() == 1));
+    assert!(
+        deliveries
+            .iter()
+            .all(|delivery| delivery.header("DKIM-Signature").len() == 1)
+    );
 }
 
 #[test]
 fn r20_nobody_chooses_a_relay_by_writing_our_header() {
     let rig = rig("r20-forged");
-    let forged = format!("x-waxseal-route: waxseal-northwind:{}\r\n", rig.sink("northwind").nexthop());
+    let forged = format!(
+        "x-waxseal-route: waxseal-northwind:{}\r\n",
+        rig.sink("northwind").nexthop()
+    );
     let twice = format!("{forged}X-Waxseal-Route : nonsense\r\n");
     // An author of no relay's domain; a user, whose mail is decided on.
-    rig.send_as("user", &["bob@outside.test"], &with_fields("a@other.test", "by a user", &twice));
+    rig.send_as(
+        "user",
+        &["bob@outside.test"],
+        &with_fields("a@other.test", "by a user", &twice),
+    );
     let delivery = rig.only("default");
-    assert!(!delivery.field_names().iter().any(|name| name.to_lowercase().contains("waxseal")));
+    assert!(
+        !delivery
+            .field_names()
+            .iter()
+            .any(|name| name.to_lowercase().contains("waxseal"))
+    );
     // A stranger, whose mail is not.
     let message = with_fields("a@other.test", "by a stranger", &forged);
-    rig.send(&mut rig.stranger(), "a@other.test", &["bob@inside.test"], &message);
+    rig.send(
+        &mut rig.stranger(),
+        "a@other.test",
+        &["bob@inside.test"],
+        &message,
+    );
     rig.settle();
-    assert_eq!((rig.sink("inside").count(), rig.sink("northwind").count()), (1, 0));
+    assert_eq!(
+        (rig.sink("inside").count(), rig.sink("northwind").count()),
+        (1, 0)
+    );
 }
 
 #[test]
 fn r20_a_forged_header_does_not_lead_a_message_elsewhere() {
     let rig = rig("r20-lead");
-    let forged = format!("X-Waxseal-Route: waxseal-northwind:{}\r\n", rig.sink("default").nexthop());
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &with_fields("alice@acme.test", "r20", &forged));
+    let forged = format!(
+        "X-Waxseal-Route: waxseal-northwind:{}\r\n",
+        rig.sink("default").nexthop()
+    );
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &with_fields("alice@acme.test", "r20", &forged),
+    );
     let delivery = rig.only("northwind");
-    assert!(!delivery.field_names().iter().any(|name| name.to_lowercase().contains("waxseal")));
+    assert!(
+        !delivery
+            .field_names()
+            .iter()
+            .any(|name| name.to_lowercase().contains("waxseal"))
+    );
 }

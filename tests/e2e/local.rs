@@ -12,7 +12,11 @@ fn r20_mail_of_local_programs_is_outgoing_where_loopback_is_listed() {
         .settings(&acme("relays = [\"northwind\"]\nsign = true"))
         .config("[dkim]\ngenerate = true")
         .start();
-    rig.postfix.sendmail("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "local"));
+    rig.postfix.sendmail(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "local"),
+    );
     let delivery = {
         rig.waited_for("northwind");
         rig.only("northwind")
@@ -28,9 +32,16 @@ fn mail_of_local_programs_waits_while_waxseal_is_away() {
         .networks("\"127.0.0.1\"")
         .settings(&acme("relays = [\"northwind\"]"))
         .prepare();
-    rig.postfix.sendmail("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "away"));
+    rig.postfix.sendmail(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "away"),
+    );
     waxseal_tests::wait_for("Postfix to miss its milter", || {
-        rig.postfix.log().contains("connect to Milter service").then_some(())
+        rig.postfix
+            .log()
+            .contains("connect to Milter service")
+            .then_some(())
     });
     assert_eq!(rig.sink("northwind").count(), 0);
     rig.waxseal.start();

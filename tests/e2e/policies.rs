@@ -8,25 +8,47 @@ use crate::mail::{plain, with_fields};
 
 #[test]
 fn r25_a_policy_of_ten_lines_is_loaded_from_its_file() {
-    let rig = Rig::new("r25").policy("rust_minimal").relay("bulk", "").start();
+    let rig = Rig::new("r25")
+        .policy("rust_minimal")
+        .relay("bulk", "")
+        .start();
     let bulk = with_fields("alice@acme.test", "bulk", "Precedence: bulk\r\n");
     rig.send_as("alice@acme.test", &["bob@outside.test"], &bulk);
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "personal"));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "personal"),
+    );
     rig.settle();
     assert_eq!(rig.sink("bulk").deliveries()[0].header("Subject"), ["bulk"]);
-    assert_eq!(rig.sink("default").deliveries()[0].header("Subject"), ["personal"]);
+    assert_eq!(
+        rig.sink("default").deliveries()[0].header("Subject"),
+        ["personal"]
+    );
 }
 
 #[test]
 fn r28_a_policy_that_fails_costs_its_message_a_temporary_failure_and_nothing_else() {
     let rig = Rig::new("r28").policy("waxseal_misbehaving").start();
     for subject in ["trap", "loop", "memory", "error", "invalid"] {
-        let reply = rig.try_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", subject));
+        let reply = rig.try_as(
+            "alice@acme.test",
+            &["bob@outside.test"],
+            &plain("alice@acme.test", subject),
+        );
         assert!(reply.is_temporary(), "{subject}: {reply:?}");
-        let reply = rig.try_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "well"));
+        let reply = rig.try_as(
+            "alice@acme.test",
+            &["bob@outside.test"],
+            &plain("alice@acme.test", "well"),
+        );
         assert!(reply.is_positive(), "after {subject}: {reply:?}");
     }
-    assert_eq!(rig.arrived("default").len(), 5, "only the well-behaved ones");
+    assert_eq!(
+        rig.arrived("default").len(),
+        5,
+        "only the well-behaved ones"
+    );
 }
 
 #[test]
@@ -37,11 +59,19 @@ fn r28_while_one_message_loops_others_go_through() {
         .start();
     std::thread::scope(|scope| {
         let looping = scope.spawn(|| {
-            rig.try_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "loop"))
+            rig.try_as(
+                "alice@acme.test",
+                &["bob@outside.test"],
+                &plain("alice@acme.test", "loop"),
+            )
         });
         let mut through = 0;
         while !looping.is_finished() {
-            rig.send_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "well"));
+            rig.send_as(
+                "alice@acme.test",
+                &["bob@outside.test"],
+                &plain("alice@acme.test", "well"),
+            );
             through += 1;
         }
         assert!(looping.join().expect("a reply").is_temporary());
@@ -51,10 +81,20 @@ fn r28_while_one_message_loops_others_go_through() {
 
 #[test]
 fn r28_what_failed_is_delivered_once_the_policy_is_mended() {
-    let mut rig = Rig::new("r28-later").policy("waxseal_misbehaving").networks("\"127.0.0.1\"").start();
-    rig.postfix.sendmail("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "trap"));
+    let mut rig = Rig::new("r28-later")
+        .policy("waxseal_misbehaving")
+        .networks("\"127.0.0.1\"")
+        .start();
+    rig.postfix.sendmail(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "trap"),
+    );
     wait_for("the failure to be told", || {
-        rig.waxseal.log().contains("the subject asked for it").then_some(())
+        rig.waxseal
+            .log()
+            .contains("the subject asked for it")
+            .then_some(())
     });
     assert_eq!((rig.sink("default").count(), rig.postfix.queued()), (0, 1));
     rig.waxseal.stop();
@@ -73,6 +113,10 @@ fn r28_a_failing_policy_can_be_set_to_refuse() {
         .policy("waxseal_misbehaving")
         .on_error("reject")
         .start();
-    let reply = rig.try_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "trap"));
+    let reply = rig.try_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "trap"),
+    );
     assert!((500..600).contains(&reply.code), "{reply:?}");
 }

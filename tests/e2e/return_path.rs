@@ -6,9 +6,17 @@ use crate::mail::plain;
 
 fn sent(name: &str, lines: &str, sender: &str) -> Delivery {
     let settings = format!("{lines}\n[domain.\"acme.test\"]\nrelays = [\"northwind\"]\n");
-    let rig = Rig::new(name).relay("northwind", "").settings(&settings).start();
+    let rig = Rig::new(name)
+        .relay("northwind", "")
+        .settings(&settings)
+        .start();
     let mut client = rig.user("alice@acme.test");
-    rig.send(&mut client, sender, &["bob@outside.test"], &plain("alice@acme.test", "r13"));
+    rig.send(
+        &mut client,
+        sender,
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "r13"),
+    );
     rig.only("northwind")
 }
 
@@ -26,7 +34,11 @@ fn r13_the_author() {
 
 #[test]
 fn r13_one_fixed_address() {
-    let delivery = sent("r13-fixed", "return-path = \"returns@acme.test\"", "app@hosts.test");
+    let delivery = sent(
+        "r13-fixed",
+        "return-path = \"returns@acme.test\"",
+        "app@hosts.test",
+    );
     assert_eq!(delivery.sender, "returns@acme.test");
 }
 
@@ -49,12 +61,19 @@ fn r13_null_stays_null() {
     .iter()
     .enumerate()
     {
-        assert_eq!(sent(&format!("r13-null-{number}"), line, "").sender, "", "{line}");
+        assert_eq!(
+            sent(&format!("r13-null-{number}"), line, "").sender,
+            "",
+            "{line}"
+        );
     }
 }
 
 #[test]
 fn r13_a_relay_may_have_a_return_path_of_its_own() {
     let lines = "return-path = \"keep\"\n[relay.northwind]\nreturn-path = \"author\"\n";
-    assert_eq!(sent("r13-relay", lines, "app@hosts.test").sender, "alice@acme.test");
+    assert_eq!(
+        sent("r13-relay", lines, "app@hosts.test").sender,
+        "alice@acme.test"
+    );
 }

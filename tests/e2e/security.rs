@@ -26,17 +26,31 @@ fn secure_relay(name: &str, security: &'static str, certified: &str, lines: &str
 }
 
 fn send(rig: &Rig) {
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "r4"));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "r4"),
+    );
 }
 
 #[test]
 fn r4_starttls_with_a_checked_certificate_and_a_login() {
-    let rig = secure_relay("r4-starttls", "starttls", "localhost", "ca-file = \"northwind.pem\"").start();
+    let rig = secure_relay(
+        "r4-starttls",
+        "starttls",
+        "localhost",
+        "ca-file = \"northwind.pem\"",
+    )
+    .start();
     send(&rig);
     let delivery = rig.only("northwind");
     assert!(delivery.tls);
     assert_eq!(delivery.user.as_deref(), Some("acme"));
-    assert!(rig.postfix.log().contains("Verified TLS connection established"));
+    assert!(
+        rig.postfix
+            .log()
+            .contains("Verified TLS connection established")
+    );
 }
 
 #[test]
@@ -50,17 +64,32 @@ fn r4_implicit_tls_with_a_checked_certificate_and_a_login() {
 
 #[test]
 fn r4_without_checking_any_certificate_will_do() {
-    let rig = secure_relay("r4-any", "starttls", "other.test", "verify-certificate = false").start();
+    let rig = secure_relay(
+        "r4-any",
+        "starttls",
+        "other.test",
+        "verify-certificate = false",
+    )
+    .start();
     send(&rig);
     assert!(rig.only("northwind").tls);
 }
 
 #[test]
 fn r4_a_certificate_for_another_name_gets_no_mail_and_no_password() {
-    let rig = secure_relay("r4-wrong", "starttls", "other.test", "ca-file = \"northwind.pem\"").start();
+    let rig = secure_relay(
+        "r4-wrong",
+        "starttls",
+        "other.test",
+        "ca-file = \"northwind.pem\"",
+    )
+    .start();
     send(&rig);
     wait_for("Postfix to refuse the certificate", || {
-        rig.postfix.log().contains("Server certificate not verified").then_some(())
+        rig.postfix
+            .log()
+            .contains("Server certificate not verified")
+            .then_some(())
     });
     assert_eq!(rig.sink("northwind").count(), 0);
     assert_eq!(rig.postfix.queued(), 1, "the message waits");
@@ -68,7 +97,13 @@ fn r4_a_certificate_for_another_name_gets_no_mail_and_no_password() {
 
 #[test]
 fn r4_a_password_is_in_no_log_and_on_no_terminal() {
-    let rig = secure_relay("r4-secret", "starttls", "localhost", "ca-file = \"northwind.pem\"").start();
+    let rig = secure_relay(
+        "r4-secret",
+        "starttls",
+        "localhost",
+        "ca-file = \"northwind.pem\"",
+    )
+    .start();
     send(&rig);
     rig.only("northwind");
     let shown = [
@@ -81,6 +116,9 @@ fn r4_a_password_is_in_no_log_and_on_no_terminal() {
         assert!(!text.contains("s3cret"), "{text}");
     }
     let map = rig.path("etc/waxseal/northwind.password");
-    let mode = std::fs::metadata(map).expect("the password map").permissions().mode();
+    let mode = std::fs::metadata(map)
+        .expect("the password map")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }

@@ -7,9 +7,13 @@ use crate::mail::{acme, mime, plain};
 
 /// A rig with both kinds of keys for acme.test.
 fn rig(name: &str, lines: &str) -> Rig {
-    let rig = Rig::new(name).relay("northwind", "").settings(lines).prepare();
+    let rig = Rig::new(name)
+        .relay("northwind", "")
+        .settings(lines)
+        .prepare();
     for algorithm in ["rsa", "ed25519"] {
-        rig.waxseal.output(&["dkim", "new", "acme.test", "--algorithm", algorithm]);
+        rig.waxseal
+            .output(&["dkim", "new", "acme.test", "--algorithm", algorithm]);
     }
     let mut rig = rig;
     rig.waxseal.start();
@@ -21,37 +25,61 @@ fn judged(rig: &Rig, delivery: &Delivery) -> Vec<Signature> {
 }
 
 fn assert_both_valid(signatures: &[Signature]) {
-    let algorithms: Vec<_> = signatures.iter().map(|signature| signature.algorithm.as_str()).collect();
+    let algorithms: Vec<_> = signatures
+        .iter()
+        .map(|signature| signature.algorithm.as_str())
+        .collect();
     assert_eq!(algorithms, ["ed25519-sha256", "rsa-sha256"]);
     for signature in signatures {
-        assert!(signature.valid && signature.domain == "acme.test", "{signature:?}");
+        assert!(
+            signature.valid && signature.domain == "acme.test",
+            "{signature:?}"
+        );
     }
 }
 
 #[test]
 fn r15_rsa_and_ed25519_both_stand_by_two_verifiers() {
     let rig = rig("r15", &acme("relays = [\"northwind\"]\nsign = true"));
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "r15"));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "r15"),
+    );
     let delivery = rig.only("northwind");
     assert_both_valid(&judged(&rig, &delivery));
     let mut altered = delivery.bytes.clone();
-    let at = altered.windows(4).rposition(|four| four == b"Dear").expect("the body");
+    let at = altered
+        .windows(4)
+        .rposition(|four| four == b"Dear")
+        .expect("the body");
     altered[at] = b'd';
     let signatures = verify(&altered, &rig.records("acme.test"));
-    assert!(signatures.iter().all(|signature| !signature.valid), "a changed body still verifies");
+    assert!(
+        signatures.iter().all(|signature| !signature.valid),
+        "a changed body still verifies"
+    );
 }
 
 #[test]
 fn r15_the_default_route_is_signed_too() {
     let rig = rig("r15-default", &acme("sign = true"));
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "r15"));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "r15"),
+    );
     assert_both_valid(&judged(&rig, &rig.only("default")));
 }
 
 #[test]
 fn r15_a_domain_that_is_not_to_be_signed_is_not() {
     let rig = rig("r15-off", &acme("relays = [\"northwind\"]\nsign = false"));
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "r15"));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "r15"),
+    );
     assert!(rig.only("northwind").header("DKIM-Signature").is_empty());
 }
 
@@ -66,7 +94,11 @@ fn r15_the_signature_covers_the_notice_that_was_inserted() {
         "Content-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain\n\nHello\n\n--b\nContent-Type: text/html\n\n<p>Hello</p>\n\n--b--\n",
     ] {
         let before = rig.sink("northwind").count();
-        rig.send_as("alice@acme.test", &["bob@outside.test"], &mime("alice@acme.test", content));
+        rig.send_as(
+            "alice@acme.test",
+            &["bob@outside.test"],
+            &mime("alice@acme.test", content),
+        );
         let delivery = rig.arrived("northwind").remove(before);
         assert_both_valid(&judged(&rig, &delivery));
         let text = String::from_utf8_lossy(&delivery.bytes);
@@ -86,10 +118,17 @@ fn r15_what_a_relay_without_8bitmime_gets_still_verifies() {
         .prepare();
     rig.waxseal.start();
     let content = "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße aus Köln\n";
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &mime("alice@acme.test", content));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &mime("alice@acme.test", content),
+    );
     let delivery = rig.only("northwind");
     let signatures = judged(&rig, &delivery);
-    assert!(!signatures.is_empty() && signatures.iter().all(|one| one.valid), "{signatures:?}");
+    assert!(
+        !signatures.is_empty() && signatures.iter().all(|one| one.valid),
+        "{signatures:?}"
+    );
 }
 
 #[test]
@@ -99,7 +138,14 @@ fn r15_keys_are_made_when_they_are_first_needed() {
         .settings(&acme("relays = [\"northwind\"]\nsign = true"))
         .config("[dkim]\ngenerate = true")
         .start();
-    rig.send_as("alice@acme.test", &["bob@outside.test"], &plain("alice@acme.test", "r15"));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "r15"),
+    );
     let signatures = judged(&rig, &rig.only("northwind"));
-    assert!(!signatures.is_empty() && signatures.iter().all(|one| one.valid), "{signatures:?}");
+    assert!(
+        !signatures.is_empty() && signatures.iter().all(|one| one.valid),
+        "{signatures:?}"
+    );
 }

@@ -42,7 +42,10 @@ pub struct Signature {
 pub fn verify(message: &[u8], records: &[Record]) -> Vec<Signature> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| folder.path().join(name);
-    let dns: String = records.iter().map(|record| format!("{} {}\n", record.name, record.text)).collect();
+    let dns: String = records
+        .iter()
+        .map(|record| format!("{} {}\n", record.name, record.text))
+        .collect();
     std::fs::write(path("dns"), dns).expect("records");
     std::fs::write(path("message.eml"), message).expect("message");
     let mut judged = dkimpy(&path("message.eml"), &path("dns"));
@@ -56,7 +59,11 @@ pub fn verify(message: &[u8], records: &[Record]) -> Vec<Signature> {
         });
         assert!(agreed, "dkimpy: {signature:?}\nOpenDKIM: {seen:?}");
     }
-    assert_eq!(judged.len(), seen.len(), "dkimpy: {judged:?}\nOpenDKIM: {seen:?}");
+    assert_eq!(
+        judged.len(),
+        seen.len(),
+        "dkimpy: {judged:?}\nOpenDKIM: {seen:?}"
+    );
     judged
 }
 
@@ -67,7 +74,10 @@ fn dkimpy(message: &Path, records: &Path) -> Vec<Signature> {
         .output()
         .expect("/usr/bin/python3");
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        panic!("dkimpy: {error}\n{}", String::from_utf8_lossy(&output.stderr))
+        panic!(
+            "dkimpy: {error}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
     })
 }
 
@@ -98,7 +108,9 @@ fn results(output: &str) -> Vec<Signature> {
         .filter_map(|result| {
             let tag = |name: &str| {
                 let start = result.find(name)? + name.len();
-                let value = result[start..].split(|c: char| c.is_whitespace() || c == ';').next()?;
+                let value = result[start..]
+                    .split(|c: char| c.is_whitespace() || c == ';')
+                    .next()?;
                 Some(value.to_owned())
             };
             Some(Signature {

@@ -6,9 +6,9 @@
 //! holds the other end is gone for whatever reason, and then stops what the
 //! rig's folder says is running.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::os::unix::process::CommandExt as _;
 
 /// Stops Postfix and Waxseal by the process ids in their folder alone.
 const SCRIPT: &str = r#"

@@ -54,7 +54,10 @@ impl Postfix {
         for folder in ["etc", "queue", "data"] {
             fs::create_dir_all(place.path(folder)).expect("folder for Postfix");
         }
-        run("chown", ["postfix".as_ref(), place.path("data").as_os_str()]);
+        run(
+            "chown",
+            ["postfix".as_ref(), place.path("data").as_os_str()],
+        );
         postfix.configure(wishes);
         postfix.check();
         let started = postfix.command("postfix", ["start"]);
@@ -77,10 +80,15 @@ impl Postfix {
             .collect();
         fs::write(etc.join("transport"), transports).expect("transport map");
         let folder = self.folder.display().to_string();
-        let main = MAIN.replace("@FOLDER@", &folder).replace("@DEFAULT@", &wishes.default_route);
+        let main = MAIN
+            .replace("@FOLDER@", &folder)
+            .replace("@DEFAULT@", &wishes.default_route);
         fs::write(etc.join("main.cf"), format!("{main}{}", wishes.main)).expect("main.cf");
-        let submission: String =
-            wishes.submission.iter().map(|option| format!("  -o {option}\n")).collect();
+        let submission: String = wishes
+            .submission
+            .iter()
+            .map(|option| format!("  -o {option}\n"))
+            .collect();
         let master = MASTER
             .replace("@MX@", &self.mx.to_string())
             .replace("@SUBMISSION@", &self.submission.to_string())
@@ -90,7 +98,11 @@ impl Postfix {
 
     /// Postfix itself reads its configuration without a word of complaint.
     fn check(&self) {
-        for (program, arguments) in [("postconf", &["-n"][..]), ("postconf", &["-Mf"]), ("postfix", &["check"])] {
+        for (program, arguments) in [
+            ("postconf", &["-n"][..]),
+            ("postconf", &["-Mf"]),
+            ("postfix", &["check"]),
+        ] {
             let output = self.command(program, arguments);
             let complaints = String::from_utf8_lossy(&output.stderr);
             assert!(
@@ -136,11 +148,18 @@ impl Postfix {
             .spawn()
             .expect("sendmail");
         // Local programs end lines with LF.
-        let text: Vec<u8> = message.iter().copied().filter(|&byte| byte != b'\r').collect();
+        let text: Vec<u8> = message
+            .iter()
+            .copied()
+            .filter(|&byte| byte != b'\r')
+            .collect();
         let mut input = process.stdin.take().expect("its input");
         input.write_all(&text).expect("the message handed over");
         drop(input);
-        assert!(process.wait().expect("its end").success(), "sendmail failed");
+        assert!(
+            process.wait().expect("its end").success(),
+            "sendmail failed"
+        );
     }
 
     /// Tries at once to deliver what waits.
@@ -164,7 +183,11 @@ impl Postfix {
     }
 
     /// Runs one of its commands on this instance.
-    pub fn command<I: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = I>) -> Output {
+    pub fn command<I: AsRef<OsStr>>(
+        &self,
+        program: &str,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Output {
         Command::new(format!("/usr/sbin/{program}"))
             .arg("-c")
             .arg(self.etc())
@@ -183,7 +206,10 @@ impl Drop for Postfix {
 
 fn run<'a>(program: &str, arguments: impl IntoIterator<Item = &'a OsStr>) {
     let status = Command::new(program).args(arguments).status();
-    assert!(status.is_ok_and(|status| status.success()), "{program} failed (is this root?)");
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "{program} failed (is this root?)"
+    );
 }
 
 /// Files in a queue folder and those below: Postfix spreads some over folders

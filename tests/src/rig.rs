@@ -83,7 +83,8 @@ impl RigBuilder {
     /// A relay whose server is as `spec` says; `lines` say all but its port.
     pub fn relay_as(mut self, spec: Spec, lines: &str) -> Self {
         let name = &spec.name;
-        self.relays.push_str(&format!("[relay.{name}]\nport = @PORT-{name}@\n{lines}\n"));
+        self.relays
+            .push_str(&format!("[relay.{name}]\nport = @PORT-{name}@\n{lines}\n"));
         self.specs.push(spec);
         self
     }
@@ -155,13 +156,18 @@ impl RigBuilder {
         let waxseal = Waxseal::new(place.folder(), listeners);
         let folder = place.path("etc/waxseal");
         waxseal.output(&["postfix", "--write", &folder.display().to_string()]);
-        let read = |name: &str| fs::read_to_string(folder.join(name)).expect("what `waxseal postfix` wrote");
+        let read = |name: &str| {
+            fs::read_to_string(folder.join(name)).expect("what `waxseal postfix` wrote")
+        };
         let wishes = Wishes {
             default_route: sinks.get("default").nexthop(),
             transports: vec![("inside.test".into(), sinks.get("inside").nexthop())],
             main: read("main.cf"),
             master: read("master.cf"),
-            submission: vec![format!("smtpd_milters=inet:{}", place.port(MILTER_SUBMISSION))],
+            submission: vec![format!(
+                "smtpd_milters=inet:{}",
+                place.port(MILTER_SUBMISSION)
+            )],
         };
         Rig {
             postfix: Postfix::start(place, &wishes),
@@ -200,8 +206,14 @@ impl RigBuilder {
         let mut relays = self.relays.clone();
         for sink in sinks.all() {
             relays = relays
-                .replace(&format!("@HOST-{}@", sink.name), &sink.address.ip().to_string())
-                .replace(&format!("@PORT-{}@", sink.name), &sink.address.port().to_string());
+                .replace(
+                    &format!("@HOST-{}@", sink.name),
+                    &sink.address.ip().to_string(),
+                )
+                .replace(
+                    &format!("@PORT-{}@", sink.name),
+                    &sink.address.port().to_string(),
+                );
         }
         format!("{text}{relays}{}", self.config)
     }
@@ -286,12 +298,16 @@ impl Rig {
     ///
     /// When the connection breaks.
     pub fn try_as(&self, user: &str, recipients: &[&str], message: &[u8]) -> Reply {
-        self.user(user).send(user, recipients, message).expect("a reply")
+        self.user(user)
+            .send(user, recipients, message)
+            .expect("a reply")
     }
 
     /// Waits until Postfix has nothing left to deliver.
     pub fn settle(&self) {
-        wait_for("Postfix's queue to be empty", || (self.postfix.queued() == 0).then_some(()));
+        wait_for("Postfix's queue to be empty", || {
+            (self.postfix.queued() == 0).then_some(())
+        });
     }
 
     /// Waits until a far end has got anything.
@@ -313,11 +329,18 @@ impl Rig {
     /// When it went elsewhere, or there are several.
     pub fn only(&self, sink: &str) -> Delivery {
         self.settle();
-        let counts: Vec<(&str, usize)> =
-            self.sinks.all().iter().map(|sink| (sink.name.as_str(), sink.count())).collect();
+        let counts: Vec<(&str, usize)> = self
+            .sinks
+            .all()
+            .iter()
+            .map(|sink| (sink.name.as_str(), sink.count()))
+            .collect();
         let everywhere: usize = counts.iter().map(|(_, count)| count).sum();
         let mut deliveries = self.sink(sink).deliveries();
-        assert!(everywhere == 1 && deliveries.len() == 1, "one message for {sink}, but: {counts:?}");
+        assert!(
+            everywhere == 1 && deliveries.len() == 1,
+            "one message for {sink}, but: {counts:?}"
+        );
         deliveries.remove(0)
     }
 
@@ -328,13 +351,19 @@ impl Rig {
     /// When the command fails or has none.
     pub fn records(&self, domain: &str) -> Vec<Record> {
         let shown = self.waxseal.json(&["dkim", "record", domain]);
-        let list = shown.as_array().cloned().unwrap_or_else(|| vec![shown.clone()]);
+        let list = shown
+            .as_array()
+            .cloned()
+            .unwrap_or_else(|| vec![shown.clone()]);
         let records: Vec<Record> = list
             .iter()
             .filter_map(|record| {
                 Some(Record {
                     name: record["name"].as_str()?.trim_end_matches('.').to_owned(),
-                    text: record["text"].as_str().or(record["value"].as_str())?.to_owned(),
+                    text: record["text"]
+                        .as_str()
+                        .or(record["value"].as_str())?
+                        .to_owned(),
                 })
             })
             .collect();

@@ -53,19 +53,33 @@ impl Spec {
     /// # Panics
     ///
     /// When openssl fails.
-    pub fn secure(name: &str, security: &'static str, name_in_certificate: &str, folder: &Path) -> Self {
+    pub fn secure(
+        name: &str,
+        security: &'static str,
+        name_in_certificate: &str,
+        folder: &Path,
+    ) -> Self {
         let path = |end: &str| folder.join(format!("{name}.{end}"));
         let output = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            ])
             .args(["-subj", &format!("/CN={name_in_certificate}")])
-            .args(["-addext", &format!("subjectAltName=DNS:{name_in_certificate}")])
+            .args([
+                "-addext",
+                &format!("subjectAltName=DNS:{name_in_certificate}"),
+            ])
             .arg("-keyout")
             .arg(path("key"))
             .arg("-out")
             .arg(path("pem"))
             .output()
             .expect("openssl");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Self {
             security,
             certificate: Some(path("pem")),
@@ -156,7 +170,9 @@ impl Sinks {
         writeln!(input, "{line}").expect("told the sinks what to be");
         let mut ready = String::new();
         let output = process.stdout.take().expect("its output");
-        BufReader::new(output).read_line(&mut ready).expect("an answer");
+        BufReader::new(output)
+            .read_line(&mut ready)
+            .expect("an answer");
         let ports: Vec<u16> = serde_json::from_str(&ready).unwrap_or_else(|_| {
             let log = std::fs::read_to_string(place.path("sinks.log"));
             panic!("the sinks did not start: {}", log.unwrap_or_default())
@@ -207,7 +223,9 @@ impl Sink {
 
     /// All messages in the order they came in.
     pub fn deliveries(&self) -> Vec<Delivery> {
-        (0..self.count()).map(|number| self.delivery(number)).collect()
+        (0..self.count())
+            .map(|number| self.delivery(number))
+            .collect()
     }
 
     fn delivery(&self, number: usize) -> Delivery {
@@ -269,5 +287,7 @@ fn fields(message: &[u8]) -> impl Iterator<Item = (String, String)> {
 
 /// A file of the harness.
 pub(crate) fn support(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("support").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("support")
+        .join(name)
 }

@@ -63,7 +63,10 @@ impl Client {
         };
         let greeting = client.reply()?;
         if !greeting.is_positive() {
-            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, greeting.text));
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                greeting.text,
+            ));
         }
         client.command("EHLO client.test")?;
         Ok(client)
@@ -102,7 +105,11 @@ impl Client {
     /// When the connection breaks: then nobody knows whether it was taken.
     pub fn send(&mut self, sender: &str, recipients: &[&str], message: &[u8]) -> io::Result<Reply> {
         let mut commands = vec![format!("MAIL FROM:<{sender}> BODY=8BITMIME")];
-        commands.extend(recipients.iter().map(|recipient| format!("RCPT TO:<{recipient}>")));
+        commands.extend(
+            recipients
+                .iter()
+                .map(|recipient| format!("RCPT TO:<{recipient}>")),
+        );
         commands.push("DATA".into());
         for command in commands {
             let reply = self.command(&command)?;

@@ -12,7 +12,11 @@ use crate::wait::wait_for;
 /// Where cargo puts the command.
 pub fn binary() -> PathBuf {
     let path = target().join("debug/waxseal");
-    assert!(path.exists(), "{} is missing: run `cargo build -p waxseal`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build -p waxseal`",
+        path.display()
+    );
     path
 }
 
@@ -23,13 +27,19 @@ pub fn binary() -> PathBuf {
 /// When it has not.
 pub fn policy(name: &str) -> PathBuf {
     let path = target().join("policies").join(format!("{name}.wasm"));
-    assert!(path.exists(), "{} is missing: run `make policies`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `make policies`",
+        path.display()
+    );
     path
 }
 
 fn target() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-    folder.canonicalize().expect("the folder that cargo builds into")
+    folder
+        .canonicalize()
+        .expect("the folder that cargo builds into")
 }
 
 /// `waxseal` with one configuration.
@@ -90,7 +100,8 @@ impl Waxseal {
     pub fn json(&self, arguments: &[&str]) -> Value {
         let arguments = [arguments, &["--json"]].concat();
         let output = self.output(&arguments);
-        serde_json::from_str(&output).unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{output}"))
+        serde_json::from_str(&output)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{output}"))
     }
 
     /// Starts the daemon and waits until it listens.
@@ -100,7 +111,11 @@ impl Waxseal {
     /// When it ends instead.
     pub fn start(&mut self) {
         assert!(self.daemon.is_none(), "waxseal runs already");
-        let log = File::options().create(true).append(true).open(&self.log).expect("log");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .expect("log");
         let child = Command::new(binary())
             .arg("run")
             .arg("--config")

@@ -28,7 +28,10 @@ pub struct Transaction {
 impl<L: Ledger> PolicyFilter<L> {
     /// A filter over the pointer to what is in service.
     pub fn new(pipeline: Pipeline<L>, in_service: Arc<ArcSwap<Generation>>) -> Self {
-        Self { pipeline, in_service }
+        Self {
+            pipeline,
+            in_service,
+        }
     }
 }
 
@@ -37,7 +40,11 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
 
     fn begin(&self, listener: &Listener) -> Transaction {
         let generation = self.in_service.load_full();
-        let known = generation.config().listeners.iter().find(|known| *known.name == *listener.name);
+        let known = generation
+            .config()
+            .listeners
+            .iter()
+            .find(|known| *known.name == *listener.name);
         // A listener that a reload took out of the configuration: what comes
         // through it is mixed mail, which signs nothing for strangers.
         let mode = known.map_or(Mode::Mixed, |known| known.mode);
@@ -77,7 +84,10 @@ fn direction(transaction: &Transaction, client: &Client) -> Direction {
 impl<L: Ledger> PolicyFilter<L> {
     async fn decide(&self, generation: &Arc<Generation>, message: Message) -> Answer {
         let message = Arc::new(message);
-        let outcome = self.pipeline.process(generation, Arc::clone(&message)).await;
+        let outcome = self
+            .pipeline
+            .process(generation, Arc::clone(&message))
+            .await;
         told(&message.envelope, &outcome);
         let ledger = Arc::clone(self.pipeline.ledger());
         let receipt = match outcome.receipt {
@@ -114,7 +124,10 @@ fn told(envelope: &Envelope, outcome: &Outcome) {
         listener = envelope.listener,
         from = envelope.sender.as_str(),
         verdict,
-        relay = outcome.relay.as_ref().map_or("default", |relay| relay.as_str()),
+        relay = outcome
+            .relay
+            .as_ref()
+            .map_or("default", |relay| relay.as_str()),
         return_path = outcome.return_path.as_str(),
         signatures = outcome.signatures.len(),
         "{}",
@@ -127,13 +140,29 @@ fn route(generation: &Generation, message: &Message) -> Answer {
     let queue_id = message.envelope.queue_id.as_str();
     match generation.route_returned(message) {
         Ok(returned) => {
-            let relay = returned.relay.as_ref().map_or("none", |relay| relay.as_str());
+            let relay = returned
+                .relay
+                .as_ref()
+                .map_or("none", |relay| relay.as_str());
             let first = returned.first_queue_id.as_str();
-            tracing::info!(queue_id, first, relay, "routed a copy of a message with recipients on both sides");
-            Answer { edits: returned.edits, marks: marks(returned.marks), ..Answer::accept() }
+            tracing::info!(
+                queue_id,
+                first,
+                relay,
+                "routed a copy of a message with recipients on both sides"
+            );
+            Answer {
+                edits: returned.edits,
+                marks: marks(returned.marks),
+                ..Answer::accept()
+            }
         }
         Err(forged) => {
-            tracing::warn!(queue_id, listener = message.envelope.listener, "refused: {forged}");
+            tracing::warn!(
+                queue_id,
+                listener = message.envelope.listener,
+                "refused: {forged}"
+            );
             Answer::of(Verdict::Reject(Reply {
                 code: 554,
                 enhanced: "5.7.1".to_owned(),
@@ -158,9 +187,19 @@ fn message(generation: &Generation, submission: Submission) -> Result<Message, R
     let queue_id = submission.queue_id;
     let refused = |queue_id: &str, unreadable: Unreadable, enhanced: &str, what: &str| {
         let text = format!("the {what} address is not valid: {}", unreadable.error);
-        (queue_id.to_owned(), unreadable, Reply { code: 553, enhanced: enhanced.to_owned(), text })
+        (
+            queue_id.to_owned(),
+            unreadable,
+            Reply {
+                code: 553,
+                enhanced: enhanced.to_owned(),
+                text,
+            },
+        )
     };
-    let sender = submission.sender.map_err(|unreadable| refused(&queue_id, unreadable, "5.1.7", "sender's"))?;
+    let sender = submission
+        .sender
+        .map_err(|unreadable| refused(&queue_id, unreadable, "5.1.7", "sender's"))?;
     let mut recipients = Vec::with_capacity(submission.recipients.len());
     for recipient in submission.recipients {
         let address = recipient

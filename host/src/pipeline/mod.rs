@@ -68,7 +68,10 @@ impl<L: Ledger> Pipeline<L> {
             message.arrival,
         );
         let seed = seed(&generation.secrets().decisions, &message);
-        let decided = generation.policy().decide(Arc::clone(&message), Arc::new(facts), seed).await;
+        let decided = generation
+            .policy()
+            .decide(Arc::clone(&message), Arc::new(facts), seed)
+            .await;
         tell(&decided.log, &message, generation);
         let decision = match decided.decision {
             Ok(decision) => decision,
@@ -77,15 +80,19 @@ impl<L: Ledger> Pipeline<L> {
         if !matches!(decision.verdict, Verdict::Accept | Verdict::Hold(_)) {
             return Outcome::refused(generation, &message, decision);
         }
-        let resolved = match resolve::resolve(generation, &message, &decision, &day, &*self.ledger).await {
-            Ok(Resolved::Room(plan)) => plan,
-            Ok(Resolved::Full { verdict, reason }) => {
-                let mut decision = Decision { verdict, ..decision };
-                decision.reasons.push(reason);
-                return Outcome::refused(generation, &message, decision);
-            }
-            Err(error) => return failed(generation, &message, Failure::Resolve(error)),
-        };
+        let resolved =
+            match resolve::resolve(generation, &message, &decision, &day, &*self.ledger).await {
+                Ok(Resolved::Room(plan)) => plan,
+                Ok(Resolved::Full { verdict, reason }) => {
+                    let mut decision = Decision {
+                        verdict,
+                        ..decision
+                    };
+                    decision.reasons.push(reason);
+                    return Outcome::refused(generation, &message, decision);
+                }
+                Err(error) => return failed(generation, &message, Failure::Resolve(error)),
+            };
         match carry::carry(generation, &message, &decision, &resolved) {
             Ok(carried) => Outcome::done(generation, decision, resolved, carried),
             Err(error) => {
@@ -145,6 +152,11 @@ fn failed(generation: &Arc<Generation>, message: &Message, failure: Failure) -> 
         }),
     };
     let kind = failure.kind();
-    tracing::error!(queue_id, listener, kind, "no decision could be carried out: {failure}");
+    tracing::error!(
+        queue_id,
+        listener,
+        kind,
+        "no decision could be carried out: {failure}"
+    );
     Outcome::failed(generation, message, verdict, failure)
 }

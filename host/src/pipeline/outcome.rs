@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::carry::{CarryError, Carried};
+use super::carry::{Carried, CarryError};
 use super::generation::Generation;
 use super::resolve::{Plan, ResolveError};
 use crate::config::RelayName;
@@ -140,12 +140,20 @@ impl Outcome {
     }
 
     /// The policy, or a full counter, does not let the message go.
-    pub(super) fn refused(generation: &Arc<Generation>, message: &Message, decision: Decision) -> Self {
+    pub(super) fn refused(
+        generation: &Arc<Generation>,
+        message: &Message,
+        decision: Decision,
+    ) -> Self {
         Self {
             author: author(message),
             labels: decision.labels,
             reasons: decision.reasons,
-            ..Self::bare(generation, decision.verdict, message.envelope.sender.clone())
+            ..Self::bare(
+                generation,
+                decision.verdict,
+                message.envelope.sender.clone(),
+            )
         }
     }
 

@@ -34,7 +34,12 @@ pub(super) struct Listeners {
 /// for services that the administrator gives them to. Local submission goes
 /// to the listener that decides on it: `mixed` where there is one.
 pub(super) fn of(config: &Config) -> Listeners {
-    let first = |mode| config.listeners.iter().find(|listener| listener.mode == mode);
+    let first = |mode| {
+        config
+            .listeners
+            .iter()
+            .find(|listener| listener.mode == mode)
+    };
     let mixed = first(Mode::Mixed);
     let local = mixed.or_else(|| first(Mode::Submission));
     let mut made = Listeners {
@@ -44,17 +49,20 @@ pub(super) fn of(config: &Config) -> Listeners {
         notes: Vec::new(),
     };
     if let Some(listener) = mixed {
-        made.main.push(Setting::new("smtpd_milters", milter(listener)));
+        made.main
+            .push(Setting::new("smtpd_milters", milter(listener)));
     }
     if let Some(listener) = local {
-        made.main.push(Setting::new("non_smtpd_milters", milter(listener)));
+        made.main
+            .push(Setting::new("non_smtpd_milters", milter(listener)));
         made.main.extend([
             // A message that Waxseal could not decide on must wait: any other
             // action would let it out half edited, or unsigned.
             Setting::new("milter_default_action", "tempfail"),
             Setting::new("milter_protocol", "6"),
         ]);
-        made.main.extend(TIMEOUTS.map(|(name, value)| Setting::new(name, value)));
+        made.main
+            .extend(TIMEOUTS.map(|(name, value)| Setting::new(name, value)));
     }
     for listener in &config.listeners {
         made.notes.extend(note(listener));
@@ -77,7 +85,9 @@ pub(super) fn of(config: &Config) -> Listeners {
 
 fn attachment(listener: &Listener) -> Attachment {
     let services = match listener.mode {
-        Mode::Submission => "submission (587) and submissions (465), which take mail only from senders who may submit",
+        Mode::Submission => {
+            "submission (587) and submissions (465), which take mail only from senders who may submit"
+        }
         Mode::Mixed | Mode::Split => "the services that this listener is meant for",
     };
     Attachment {
@@ -134,7 +144,9 @@ fn split_smtpd(listener: &Listener, smtpd: SocketAddr) -> Service {
         name: smtpd.to_string(),
         kind: "inet",
         command: "smtpd",
-        settings: settings.map(|(name, value)| Setting::new(name, value)).into(),
+        settings: settings
+            .map(|(name, value)| Setting::new(name, value))
+            .into(),
     }
 }
 
@@ -161,7 +173,9 @@ fn note(listener: &Listener) -> Option<String> {
              runs in a chroot (`y` in column 5 of master.cf, as Debian has it) cannot reach it there"
         )),
         _ if listener.mode == Mode::Split
-            && listener.smtpd.is_some_and(|smtpd| !smtpd.ip().is_loopback()) =>
+            && listener
+                .smtpd
+                .is_some_and(|smtpd| !smtpd.ip().is_loopback()) =>
         {
             Some(format!(
                 "listener \"{name}\": its smtpd listens on a network; give it a loopback address"

@@ -99,8 +99,7 @@ impl Setup {
     /// `folder` has to be absolute: Postfix has a working directory of its own.
     pub fn of(config: &Config, folder: &Path) -> Self {
         let listeners = listeners::of(config);
-        let mut destinations: Vec<String> =
-            config.relays.iter().map(relay::destination).collect();
+        let mut destinations: Vec<String> = config.relays.iter().map(relay::destination).collect();
         destinations.extend(
             config
                 .listeners
@@ -130,7 +129,9 @@ impl Setup {
             let table = format!("regexp:{}", setup.header_checks_file().display());
             setup.main.push(Setting::new("milter_header_checks", table));
         }
-        setup.notes.extend(config.relays.iter().filter_map(transports::note));
+        setup
+            .notes
+            .extend(config.relays.iter().filter_map(transports::note));
         setup
     }
 

@@ -59,7 +59,12 @@ fn assert_golden(name: &str, text: &str) {
         fs::write(&path, text).expect("golden file");
     }
     let golden = fs::read_to_string(&path).expect("golden file");
-    assert_eq!(text, golden, "{} (WAXSEAL_BLESS=1 writes it anew)", path.display());
+    assert_eq!(
+        text,
+        golden,
+        "{} (WAXSEAL_BLESS=1 writes it anew)",
+        path.display()
+    );
 }
 
 #[test]
@@ -79,7 +84,9 @@ fn only_our_own_destinations_are_let_through_and_nothing_in_them_is_a_pattern() 
 #[test]
 fn a_certificate_is_checked_against_the_host_unless_switched_off() {
     let relay = |line: &str| {
-        let text = format!("hostname = \"a.test\"\n[policy]\nfile = \"p\"\n[relay.r]\nhost = \"h.test\"\n{line}");
+        let text = format!(
+            "hostname = \"a.test\"\n[policy]\nfile = \"p\"\n[relay.r]\nhost = \"h.test\"\n{line}"
+        );
         setup(&text).master_cf()
     };
     let checked = relay("port = 587");
@@ -92,8 +99,14 @@ fn a_certificate_is_checked_against_the_host_unless_switched_off() {
         assert!(checked.contains(option), "{option}\n{checked}");
     }
     let unchecked = relay("verify-certificate = false\nport = 465");
-    assert!(unchecked.contains("smtp_tls_security_level=encrypt"), "{unchecked}");
-    assert!(unchecked.contains("smtp_tls_wrappermode=yes"), "{unchecked}");
+    assert!(
+        unchecked.contains("smtp_tls_security_level=encrypt"),
+        "{unchecked}"
+    );
+    assert!(
+        unchecked.contains("smtp_tls_wrappermode=yes"),
+        "{unchecked}"
+    );
     assert!(!unchecked.contains("secure_cert_match"), "{unchecked}");
     assert!(relay("security = \"none\"").contains("smtp_tls_security_level=none"));
 }
@@ -113,8 +126,14 @@ fn without_relays_and_split_there_is_nothing_to_route() {
         "hostname = \"a.test\"\n[policy]\nfile = \"p\"\n[[listener]]\nname = \"mx\"\naddress = \"inet:127.0.0.1:8891\"",
     );
     let main = setup.main_cf();
-    assert!(main.contains("smtpd_milters = inet:127.0.0.1:8891\n"), "{main}");
-    assert!(main.contains("milter_default_action = tempfail\n"), "{main}");
+    assert!(
+        main.contains("smtpd_milters = inet:127.0.0.1:8891\n"),
+        "{main}"
+    );
+    assert!(
+        main.contains("milter_default_action = tempfail\n"),
+        "{main}"
+    );
     assert!(!main.contains("milter_header_checks"), "{main}");
     assert!(setup.services.is_empty());
 }
@@ -124,9 +143,23 @@ fn where_only_submission_listens_other_mail_meets_no_milter() {
     let setup = setup(
         "hostname = \"a.test\"\n[policy]\nfile = \"p\"\n[[listener]]\nname = \"users\"\nmode = \"submission\"\naddress = \"inet:127.0.0.1:8891\"",
     );
-    assert!(!setup.main.iter().any(|setting| setting.name == "smtpd_milters"));
-    assert!(setup.main.iter().any(|setting| setting.name == "non_smtpd_milters"));
-    assert!(setup.master_cf().contains("#   -o smtpd_milters=inet:127.0.0.1:8891\n"));
+    assert!(
+        !setup
+            .main
+            .iter()
+            .any(|setting| setting.name == "smtpd_milters")
+    );
+    assert!(
+        setup
+            .main
+            .iter()
+            .any(|setting| setting.name == "non_smtpd_milters")
+    );
+    assert!(
+        setup
+            .master_cf()
+            .contains("#   -o smtpd_milters=inet:127.0.0.1:8891\n")
+    );
 }
 
 #[test]
@@ -139,7 +172,11 @@ fn what_does_not_work_out_is_told() {
          [relay.b]\nhost = \"b.test\"\nsecurity = \"none\"\nuser = \"u\"\npassword-file = \"p\"\n",
     );
     for told in ["chroot", "mail loop", "against a host name", "in the clear"] {
-        assert!(setup.notes.iter().any(|note| note.contains(told)), "{told}: {:?}", setup.notes);
+        assert!(
+            setup.notes.iter().any(|note| note.contains(told)),
+            "{told}: {:?}",
+            setup.notes
+        );
     }
 }
 
@@ -153,8 +190,14 @@ fn passwords_are_written_for_root_alone_and_shown_nowhere() {
     let written = setup.write().expect("written");
     assert_eq!(written.len(), 4, "{written:?}");
     let map = folder.path().join("postfix/b.password");
-    assert_eq!(fs::read_to_string(&map).expect("map"), "[b.test]:587 u:p ss:wörd\n");
-    assert_eq!(fs::metadata(&map).expect("map").permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::read_to_string(&map).expect("map"),
+        "[b.test]:587 u:p ss:wörd\n"
+    );
+    assert_eq!(
+        fs::metadata(&map).expect("map").permissions().mode() & 0o777,
+        0o600
+    );
     let json = serde_json::to_string(&setup).expect("JSON");
     for shown in [setup.page(), json, format!("{setup:?}")] {
         assert!(!shown.contains("wörd"), "{shown}");

@@ -82,7 +82,11 @@ fn common(name: &str) -> Vec<Setting> {
 }
 
 fn tls(relay: &Relay) -> Vec<Setting> {
-    let wrapper = if relay.security == Security::Tls { "yes" } else { "no" };
+    let wrapper = if relay.security == Security::Tls {
+        "yes"
+    } else {
+        "no"
+    };
     let mut settings = vec![
         // A policy map of main.cf would win over the level below.
         Setting::new("smtp_tls_policy_maps", ""),

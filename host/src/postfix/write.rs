@@ -74,21 +74,24 @@ impl Setup {
         })?;
         files
             .into_iter()
-            .map(|(path, content, mode)| match replace(&path, &content, mode) {
-                Ok(()) => Ok(path),
-                Err(error) => Err(WriteError::Write { path, error }),
-            })
+            .map(
+                |(path, content, mode)| match replace(&path, &content, mode) {
+                    Ok(()) => Ok(path),
+                    Err(error) => Err(WriteError::Write { path, error }),
+                },
+            )
             .collect()
     }
 }
 
 impl PasswordMap {
     fn content(&self) -> Result<String, WriteError> {
-        let text = fs::read_to_string(&self.password_file).map_err(|error| WriteError::Password {
-            relay: self.relay.clone(),
-            path: self.password_file.clone(),
-            error,
-        })?;
+        let text =
+            fs::read_to_string(&self.password_file).map_err(|error| WriteError::Password {
+                relay: self.relay.clone(),
+                path: self.password_file.clone(),
+                error,
+            })?;
         match text.lines().next().map(str::trim) {
             Some(password) if !password.is_empty() => {
                 Ok(format!("{} {}:{password}\n", self.key, self.user))

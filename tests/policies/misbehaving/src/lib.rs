@@ -4,7 +4,11 @@
 use waxseal_policy::{Decision, Facts, Message};
 
 fn decide(message: &Message, _: &Facts) -> Result<Decision, String> {
-    let subject = message.header("subject").into_iter().next().unwrap_or_default();
+    let subject = message
+        .header("subject")
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     match subject.trim() {
         "trap" => panic!("the subject asked for it"),
         "loop" => loop {
