@@ -4,11 +4,11 @@ use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
 use crate::config::{self, Config, Problem, Severity};
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
 use crate::policy::{Limits, Sandbox};
 use crate::store::Secret;
+use serde::Serialize;
 
 use super::{Status, read_or_problems, runtime};
 
@@ -24,14 +24,23 @@ pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
     let report = match read_or_problems(path)? {
         Ok(config) => runtime()?.block_on(check(config))?,
-        Err(problems) => Report { good: false, policy: None, relays: 0, problems },
+        Err(problems) => Report {
+            good: false,
+            policy: None,
+            relays: 0,
+            problems,
+        },
     };
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
         show(path, &report);
     }
-    Ok(if report.good { Status::Done } else { Status::No })
+    Ok(if report.good {
+        Status::Done
+    } else {
+        Status::No
+    })
 }
 
 async fn check(mut config: Config) -> anyhow::Result<Report> {
@@ -44,35 +53,58 @@ async fn check(mut config: Config) -> anyhow::Result<Report> {
     let today = jiff::Zoned::now().date();
     let built = Generation::build(&sandbox, config, secrets, today).await;
     let (policy, mut problems) = match built {
-        Ok(Built { generation, warnings }) => (Some(generation.policy_id()), warnings),
+        Ok(Built {
+            generation,
+            warnings,
+        }) => (Some(generation.policy_id()), warnings),
         Err(problems) => (None, problems),
     };
     if generate {
         soften_missing_keys(&mut problems, &keys);
     }
-    let good = problems.iter().all(|problem| problem.severity != Severity::Error);
-    Ok(Report { good, policy, relays, problems })
+    let good = problems
+        .iter()
+        .all(|problem| problem.severity != Severity::Error);
+    Ok(Report {
+        good,
+        policy,
+        relays,
+        problems,
+    })
 }
 
 /// A missing key is no error where `dkim.generate` will make it.
 fn soften_missing_keys(problems: &mut [Problem], keys: &Path) {
     for problem in problems.iter_mut().filter(|problem| problem.missing_key) {
         problem.severity = Severity::Warning;
-        problem.expected = Some(format!("nothing: it will be made in {} at the start", keys.display()));
+        problem.expected = Some(format!(
+            "nothing: it will be made in {} at the start",
+            keys.display()
+        ));
     }
 }
 
 fn show(path: &Path, report: &Report) {
     if !report.problems.is_empty() {
-        println!("{}\n", config::render(&report.problems, io::stdout().is_terminal()));
+        println!(
+            "{}\n",
+            config::render(&report.problems, io::stdout().is_terminal())
+        );
     }
-    let errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let errors = report
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .count();
     let warnings = report.problems.len() - errors;
     let path = path.display();
     match (&report.policy, errors) {
         (Some(policy), 0) => {
             println!("{path}: good, {warnings} warning(s)");
-            println!("  policy {} {}, sha256 {}", policy.name, policy.version, policy.digest);
+            println!(
+                "  policy {} {}, sha256 {}",
+                policy.name, policy.version, policy.digest
+            );
             println!("  {} relay(s)", report.relays);
         }
         _ => println!("{path}: {errors} error(s), {warnings} warning(s)"),

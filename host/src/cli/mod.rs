@@ -11,8 +11,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
 use crate::config::{self, Config, ConfigError, Problem};
+use clap::{Parser, Subcommand};
 
 /// Mail policies as WebAssembly components, beside the mail server you already
 /// run.
@@ -20,7 +20,12 @@ use crate::config::{self, Config, ConfigError, Problem};
 #[command(name = "waxseal", version, about, max_term_width = 100)]
 struct Arguments {
     /// The host's configuration.
-    #[arg(long, global = true, value_name = "FILE", default_value = "waxseal.toml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "waxseal.toml"
+    )]
     config: PathBuf,
     /// Print results as JSON.
     #[arg(long, global = true)]
@@ -101,14 +106,20 @@ fn show_problems(problems: &[Problem]) {
 
 /// A runtime for commands that need one.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }
 
 /// A log for commands other than `run`: what is wrong, on stderr.
 fn quiet_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WAXSEAL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).without_time().try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .without_time()
+        .try_init();
 }
 
 /// Reads a configuration, or tells all its problems.

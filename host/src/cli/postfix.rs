@@ -56,7 +56,10 @@ pub(super) fn run(
 /// The same with absolute paths: Postfix has a working directory of its own.
 fn absolute(config: &Config) -> anyhow::Result<Config> {
     let mut config = config.clone();
-    let files = config.relays.iter_mut().filter_map(|relay| relay.ca_file.as_mut());
+    let files = config
+        .relays
+        .iter_mut()
+        .filter_map(|relay| relay.ca_file.as_mut());
     for path in files {
         *path = std::path::absolute(&*path)?;
     }

@@ -40,7 +40,11 @@ impl<'a> Decided<'a> {
         Self {
             verdict: &outcome.verdict,
             relay: outcome.relay.as_ref().map(|relay| relay.as_str()),
-            fallbacks: outcome.fallbacks.iter().map(|relay| relay.as_str()).collect(),
+            fallbacks: outcome
+                .fallbacks
+                .iter()
+                .map(|relay| relay.as_str())
+                .collect(),
             return_path: outcome.return_path.as_str(),
             author: outcome.author.as_deref(),
             signatures: signatures(outcome),
@@ -75,17 +79,34 @@ pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
         lines.add("failure", &failure.to_string());
     }
     if matches!(outcome.verdict, Verdict::Accept | Verdict::Hold(_)) {
-        lines.add("relay", outcome.relay.as_ref().map_or("default route", |relay| relay.as_str()));
+        lines.add(
+            "relay",
+            outcome
+                .relay
+                .as_ref()
+                .map_or("default route", |relay| relay.as_str()),
+        );
         for fallback in &outcome.fallbacks {
             lines.add("then", fallback.as_str());
         }
-        let kept = if outcome.return_path == message.envelope.sender { " (kept)" } else { "" };
+        let kept = if outcome.return_path == message.envelope.sender {
+            " (kept)"
+        } else {
+            ""
+        };
         lines.add("return path", &format!("{}{kept}", outcome.return_path));
     }
     lines.add_some("author", outcome.author.as_deref());
     for signature in signatures(outcome) {
-        let Signature { domain, selector, algorithm } = signature;
-        lines.add("signature", &format!("{algorithm}, d={domain}, s={selector}"));
+        let Signature {
+            domain,
+            selector,
+            algorithm,
+        } = signature;
+        lines.add(
+            "signature",
+            &format!("{algorithm}, d={domain}, s={selector}"),
+        );
     }
     for notice in &outcome.notices {
         lines.add("disclaimer", &disclaimer(notice));
@@ -94,7 +115,9 @@ pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
         lines.add("copy", copy.as_str());
     }
     for charge in &outcome.charges {
-        let of = charge.maximum.map_or(String::new(), |maximum| format!(", at most {maximum} a day"));
+        let of = charge.maximum.map_or(String::new(), |maximum| {
+            format!(", at most {maximum} a day")
+        });
         lines.add("charge", &format!("{}{of}", charge.counter));
     }
     for label in &outcome.labels {
@@ -103,8 +126,15 @@ pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
     for reason in &outcome.reasons {
         lines.add("because", reason);
     }
-    let PolicyId { name, version, digest } = &outcome.policy;
-    lines.add("policy", &format!("{name} {version} ({})", digest.get(..12).unwrap_or(digest)));
+    let PolicyId {
+        name,
+        version,
+        digest,
+    } = &outcome.policy;
+    lines.add(
+        "policy",
+        &format!("{name} {version} ({})", digest.get(..12).unwrap_or(digest)),
+    );
     lines.0
 }
 
@@ -113,7 +143,9 @@ fn verdict(verdict: &Verdict) -> String {
         Verdict::Accept => "accept".to_owned(),
         Verdict::Discard => "discard".to_owned(),
         Verdict::Hold(why) => format!("hold: {why}"),
-        Verdict::Reject(reply) => format!("reject: {} {} {}", reply.code, reply.enhanced, reply.text),
+        Verdict::Reject(reply) => {
+            format!("reject: {} {} {}", reply.code, reply.enhanced, reply.text)
+        }
         Verdict::Defer(reply) => format!("defer: {} {} {}", reply.code, reply.enhanced, reply.text),
     }
 }
@@ -124,7 +156,9 @@ fn disclaimer(notice: &Notice) -> String {
         NoticeOutcome::Wrapped => "wrapped round the message".to_owned(),
         NoticeOutcome::Skipped => "left out".to_owned(),
     };
-    let why = notice.reason.map_or(String::new(), |reason| format!(": {reason}"));
+    let why = notice
+        .reason
+        .map_or(String::new(), |reason| format!(": {reason}"));
     format!("{} {what}{why}", notice.id)
 }
 

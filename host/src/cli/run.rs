@@ -2,9 +2,9 @@
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
 use crate::config::Config;
 use crate::daemon::{self, DaemonError};
+use tracing_subscriber::EnvFilter;
 
 use super::{Status, runtime, show_problems};
 
@@ -29,7 +29,10 @@ pub(super) fn run(config: Config) -> anyhow::Result<Status> {
 fn start_log(config: &Config) {
     let level = config.log.level.to_string();
     let filter = EnvFilter::try_from_env("WAXSEAL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false);
     if config.log.json {
         log.json().flatten_event(true).init();
     } else {

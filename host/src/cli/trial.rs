@@ -62,21 +62,33 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
     let mode = mode(arguments, &config);
     let direction = Direction::of(&config, mode, &message.envelope.client);
-    let Built { generation, .. } = match Generation::build(&sandbox, config, secrets, day.date()).await {
-        Ok(built) => built,
-        Err(problems) => {
-            show_problems(&problems);
-            bail!("{} problem(s) in what the configuration names", problems.len());
-        }
-    };
+    let Built { generation, .. } =
+        match Generation::build(&sandbox, config, secrets, day.date()).await {
+            Ok(built) => built,
+            Err(problems) => {
+                show_problems(&problems);
+                bail!(
+                    "{} problem(s) in what the configuration names",
+                    problems.len()
+                );
+            }
+        };
     let message = Arc::new(message);
     if let Direction::Passing(_) = direction {
         return passing(arguments, &message, json);
     }
-    let outcome = Pipeline::new(ledger).process(&generation, Arc::clone(&message)).await;
-    write_output(arguments.output.as_deref(), &outcome.edits.apply(&message.content))?;
+    let outcome = Pipeline::new(ledger)
+        .process(&generation, Arc::clone(&message))
+        .await;
+    write_output(
+        arguments.output.as_deref(),
+        &outcome.edits.apply(&message.content),
+    )?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&report::Decided::of(&outcome))?);
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&report::Decided::of(&outcome))?
+        );
     } else {
         print!("{}", report::text(&message, &outcome));
     }
@@ -101,10 +113,20 @@ fn status(outcome: &Outcome) -> Status {
 /// As the MTA would give it: through the listener for submissions, or with the
 /// login and address that were asked for.
 fn mode(arguments: &Arguments, config: &Config) -> Mode {
-    let submission = config.listeners.iter().any(|listener| listener.mode == Mode::Submission);
+    let submission = config
+        .listeners
+        .iter()
+        .any(|listener| listener.mode == Mode::Submission);
     match (&arguments.user, arguments.client_ip) {
         (None, None) => Mode::Submission,
-        _ if submission && config.listeners.iter().all(|listener| listener.mode != Mode::Mixed) => Mode::Submission,
+        _ if submission
+            && config
+                .listeners
+                .iter()
+                .all(|listener| listener.mode != Mode::Mixed) =>
+        {
+            Mode::Submission
+        }
         _ => Mode::Mixed,
     }
 }
@@ -122,7 +144,11 @@ const NOT_OUTGOING: &str =
 fn passing(arguments: &Arguments, message: &Message, json: bool) -> anyhow::Result<Status> {
     write_output(arguments.output.as_deref(), message.content.bytes())?;
     if json {
-        let passing = Passing { verdict: &Verdict::Accept, outgoing: false, reasons: [NOT_OUTGOING] };
+        let passing = Passing {
+            verdict: &Verdict::Accept,
+            outgoing: false,
+            reasons: [NOT_OUTGOING],
+        };
         println!("{}", serde_json::to_string_pretty(&passing)?);
     } else {
         println!("{NOT_OUTGOING}");
@@ -139,7 +165,8 @@ fn write_output(file: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
 
 fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyhow::Result<Message> {
     let file = arguments.message.display();
-    let bytes = fs::read(&arguments.message).with_context(|| format!("reading the message {file}"))?;
+    let bytes =
+        fs::read(&arguments.message).with_context(|| format!("reading the message {file}"))?;
     let content = Content::new(wire_form(bytes));
     if content.fields().is_empty() {
         bail!("{file} has no header: this is no message (RFC 5322)");
@@ -155,8 +182,14 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
     if addresses.is_empty() {
         bail!("{file} names no recipient in To, Cc or Bcc: give one with --recipient");
     }
-    let recipient = |address: Address| Recipient { inside: config.is_inside(&address), address };
-    let listener = config.listeners.iter().find(|listener| listener.mode != Mode::Split);
+    let recipient = |address: Address| Recipient {
+        inside: config.is_inside(&address),
+        address,
+    };
+    let listener = config
+        .listeners
+        .iter()
+        .find(|listener| listener.mode != Mode::Split);
     Ok(Message {
         envelope: Envelope {
             queue_id: "TRY".to_owned(),
@@ -191,14 +224,22 @@ fn wire_form(bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn author(content: &Content) -> anyhow::Result<ReversePath> {
-    let author = content.author().into_iter().next().context("the message has no author in From: give --sender")?;
-    let address = Address::parse(&author.address).with_context(|| format!("the author {}", author.address))?;
+    let author = content
+        .author()
+        .into_iter()
+        .next()
+        .context("the message has no author in From: give --sender")?;
+    let address = Address::parse(&author.address)
+        .with_context(|| format!("the author {}", author.address))?;
     Ok(ReversePath::Address(address))
 }
 
 fn recipients(content: &Content) -> Vec<Address> {
     let mut addresses: Vec<Address> = Vec::new();
-    for mailbox in ["To", "Cc", "Bcc"].iter().flat_map(|name| content.mailboxes(name)) {
+    for mailbox in ["To", "Cc", "Bcc"]
+        .iter()
+        .flat_map(|name| content.mailboxes(name))
+    {
         if let Ok(address) = Address::parse(&mailbox.address)
             && !addresses.contains(&address)
         {

@@ -107,3 +107,20 @@ fn problems_are_shown_with_their_line() {
     assert!(shown.contains("hostname = 3"), "{shown}");
     assert!(shown.contains("a text in quotes"), "{shown}");
 }
+
+#[test]
+fn the_reference_shows_what_can_be_read() {
+    let page = include_str!("../../../docs/configuration.md");
+    let start = page.find("```toml\n").expect("block") + "```toml\n".len();
+    let length = page[start..].find("```").expect("end of the block");
+    let config = read_text(Path::new("waxseal.toml"), &page[start..start + length]);
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        (
+            config.listeners.len(),
+            config.relays.len(),
+            config.tables.len()
+        ),
+        (2, 1, 1)
+    );
+}

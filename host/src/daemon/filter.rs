@@ -9,9 +9,9 @@ use crate::config::Mode;
 use crate::decision::{Reply, Verdict};
 use crate::message::{Client, Envelope, Message, Recipient};
 use crate::milter::{
-    Answer, Early, Filter, Handed, Interest, Listener, Mark, Receipt, Submission, Unreadable,
+    Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
 };
-use crate::pipeline::{self, Direction, Generation, Outcome, Pipeline};
+use crate::pipeline::{Direction, Generation, Outcome, Pipeline};
 use crate::quota::Ledger;
 
 /// Decides on messages with the generation in service when they began.
@@ -29,7 +29,10 @@ pub struct Transaction {
 impl<L: Ledger> PolicyFilter<L> {
     /// A filter over the pointer to what is in service.
     pub fn new(pipeline: Pipeline<L>, in_service: Arc<ArcSwap<Generation>>) -> Self {
-        Self { pipeline, in_service }
+        Self {
+            pipeline,
+            in_service,
+        }
     }
 }
 
@@ -38,7 +41,11 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
 
     fn begin(&self, listener: &Listener) -> Transaction {
         let generation = self.in_service.load_full();
-        let known = generation.config().listeners.iter().find(|known| *known.name == *listener.name);
+        let known = generation
+            .config()
+            .listeners
+            .iter()
+            .find(|known| *known.name == *listener.name);
         // A listener that a reload took out of the configuration: what comes
         // through it is mixed mail, which signs nothing for strangers.
         let mode = known.map_or(Mode::Mixed, |known| known.mode);
@@ -85,7 +92,10 @@ fn direction(transaction: &Transaction, client: &Client, local: bool) -> Directi
 impl<L: Ledger> PolicyFilter<L> {
     async fn decide(&self, generation: &Arc<Generation>, message: Message) -> Answer {
         let message = Arc::new(message);
-        let outcome = self.pipeline.process(generation, Arc::clone(&message)).await;
+        let outcome = self
+            .pipeline
+            .process(generation, Arc::clone(&message))
+            .await;
         told(&message.envelope, &outcome);
         let ledger = Arc::clone(self.pipeline.ledger());
         let receipt = match outcome.receipt {
@@ -99,7 +109,7 @@ impl<L: Ledger> PolicyFilter<L> {
         Answer {
             verdict: outcome.verdict,
             edits: outcome.edits,
-            marks: marks(outcome.marks),
+            marks: outcome.marks,
             receipt,
         }
     }
@@ -122,7 +132,10 @@ fn told(envelope: &Envelope, outcome: &Outcome) {
         listener = envelope.listener,
         from = envelope.sender.as_str(),
         verdict,
-        relay = outcome.relay.as_ref().map_or("default", |relay| relay.as_str()),
+        relay = outcome
+            .relay
+            .as_ref()
+            .map_or("default", |relay| relay.as_str()),
         return_path = outcome.return_path.as_str(),
         signatures = outcome.signatures.len(),
         "{}",
@@ -135,13 +148,29 @@ fn route(generation: &Generation, message: &Message) -> Answer {
     let queue_id = message.envelope.queue_id.as_str();
     match generation.route_returned(message) {
         Ok(returned) => {
-            let relay = returned.relay.as_ref().map_or("none", |relay| relay.as_str());
+            let relay = returned
+                .relay
+                .as_ref()
+                .map_or("none", |relay| relay.as_str());
             let first = returned.first_queue_id.as_str();
-            tracing::info!(queue_id, first, relay, "routed a copy of a message with recipients on both sides");
-            Answer { edits: returned.edits, marks: marks(returned.marks), ..Answer::accept() }
+            tracing::info!(
+                queue_id,
+                first,
+                relay,
+                "routed a copy of a message with recipients on both sides"
+            );
+            Answer {
+                edits: returned.edits,
+                marks: returned.marks,
+                ..Answer::accept()
+            }
         }
         Err(forged) => {
-            tracing::warn!(queue_id, listener = message.envelope.listener, "refused: {forged}");
+            tracing::warn!(
+                queue_id,
+                listener = message.envelope.listener,
+                "refused: {forged}"
+            );
             Answer::of(Verdict::Reject(Reply {
                 code: 554,
                 enhanced: "5.7.1".to_owned(),
@@ -151,14 +180,6 @@ fn route(generation: &Generation, message: &Message) -> Answer {
     }
 }
 
-fn marks(marks: Vec<pipeline::Mark>) -> Vec<Mark> {
-    let mark = |mark: pipeline::Mark| Mark {
-        name: mark.name.to_owned(),
-        value: format!(" {}", mark.value).into_bytes(),
-    };
-    marks.into_iter().map(mark).collect()
-}
-
 type Refused = (String, Unreadable, Reply);
 
 /// What the milter collected, as a message to decide on.
@@ -166,9 +187,19 @@ fn message(generation: &Generation, submission: Submission) -> Result<Message, R
     let queue_id = submission.queue_id;
     let refused = |queue_id: &str, unreadable: Unreadable, enhanced: &str, what: &str| {
         let text = format!("the {what} address is not valid: {}", unreadable.error);
-        (queue_id.to_owned(), unreadable, Reply { code: 553, enhanced: enhanced.to_owned(), text })
+        (
+            queue_id.to_owned(),
+            unreadable,
+            Reply {
+                code: 553,
+                enhanced: enhanced.to_owned(),
+                text,
+            },
+        )
     };
-    let sender = submission.sender.map_err(|unreadable| refused(&queue_id, unreadable, "5.1.7", "sender's"))?;
+    let sender = submission
+        .sender
+        .map_err(|unreadable| refused(&queue_id, unreadable, "5.1.7", "sender's"))?;
     let mut recipients = Vec::with_capacity(submission.recipients.len());
     for recipient in submission.recipients {
         let address = recipient

@@ -16,7 +16,9 @@ pub struct UnknownGroup {
     pub group: String,
 }
 
-pub(super) fn settings(listeners: &[config::Listener]) -> Result<Vec<ListenerSettings>, UnknownGroup> {
+pub(super) fn settings(
+    listeners: &[config::Listener],
+) -> Result<Vec<ListenerSettings>, UnknownGroup> {
     listeners.iter().map(setting).collect()
 }
 
@@ -34,20 +36,29 @@ fn setting(listener: &config::Listener) -> Result<ListenerSettings, UnknownGroup
     let let_go = match listener.mode {
         Mode::Mixed | Mode::Submission | Mode::Split => LetGo::AtEnd,
     };
-    Ok(ListenerSettings { name: listener.name.clone(), endpoint, let_go })
+    Ok(ListenerSettings {
+        name: listener.name.clone(),
+        endpoint,
+        let_go,
+    })
 }
 
 fn group(listener: &config::Listener) -> Result<Option<Gid>, UnknownGroup> {
     let Some(name) = &listener.socket_group else {
         return Ok(None);
     };
-    let unknown = || UnknownGroup { listener: listener.name.clone(), group: name.clone() };
+    let unknown = || UnknownGroup {
+        listener: listener.name.clone(),
+        group: name.clone(),
+    };
     // The system's database of groups, as a file: no name service is asked by a
     // daemon that mail waits for.
     let groups = std::fs::read_to_string("/etc/group").map_err(|_| unknown())?;
     let found = groups.lines().find_map(|line| {
         let mut fields = line.split(':');
-        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok()).flatten()
+        (fields.next()? == name)
+            .then(|| fields.nth(1)?.parse().ok())
+            .flatten()
     });
     found.map(|id| Some(Gid::from_raw(id))).ok_or_else(unknown)
 }
@@ -56,7 +67,10 @@ pub(super) fn limits(limits: &config::Limits) -> milter::Limits {
     let defaults = milter::Limits::default();
     milter::Limits {
         connections: limits.connections,
-        message: SizeLimit { bytes: limits.message_size, ..defaults.message },
+        message: SizeLimit {
+            bytes: limits.message_size,
+            ..defaults.message
+        },
         held: limits.held,
         stop: limits.stop_time,
         ..defaults
@@ -66,7 +80,10 @@ pub(super) fn limits(limits: &config::Limits) -> milter::Limits {
 /// Whether sockets have to be opened or closed for the change.
 pub(super) fn differ(old: &[config::Listener], new: &[config::Listener]) -> bool {
     let addresses = |listeners: &[config::Listener]| -> Vec<(String, ListenAddress)> {
-        listeners.iter().map(|listener| (listener.name.clone(), listener.address.clone())).collect()
+        listeners
+            .iter()
+            .map(|listener| (listener.name.clone(), listener.address.clone()))
+            .collect()
     };
     addresses(old) != addresses(new)
 }

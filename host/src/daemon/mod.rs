@@ -93,7 +93,12 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     for endpoint in server.endpoints() {
         tracing::info!(%endpoint, "listening");
     }
-    let host = Host { sandbox, secrets, path, in_service };
+    let host = Host {
+        sandbox,
+        secrets,
+        path,
+        in_service,
+    };
     server.run(stopped(host)?).await;
     if let Err(error) = ledger.close().await {
         // Leases that are not given back are lost until tomorrow, no more.
@@ -110,13 +115,21 @@ async fn build(
 ) -> Result<Arc<Generation>, DaemonError> {
     let today = today(&config);
     let built = Generation::build(sandbox, config, Arc::clone(secrets), today).await;
-    let Built { generation, warnings } = built.map_err(|problems| {
+    let Built {
+        generation,
+        warnings,
+    } = built.map_err(|problems| {
         tell(&problems);
         DaemonError::Problems(problems)
     })?;
     tell(&warnings);
     let id = generation.policy_id();
-    tracing::info!(policy = id.name, version = id.version, digest = id.digest, "in service");
+    tracing::info!(
+        policy = id.name,
+        version = id.version,
+        digest = id.digest,
+        "in service"
+    );
     Ok(generation)
 }
 

@@ -5,12 +5,13 @@
 use thiserror::Error;
 
 use super::generation::Generation;
-use super::outcome::Mark;
 use super::resolve::{Plan, Sides};
 use super::split;
 use crate::config::Relay;
 use crate::decision::Decision;
-use crate::edit::{self, Closed, Context, Edits, HeaderEdit, Notice, Settings, Stamp, Transport};
+use crate::edit::{
+    self, Closed, Context, Edits, HeaderEdit, Mark, Notice, Settings, Stamp, Transport,
+};
 use crate::message::{Content, Message, ReversePath};
 use crate::sign::{self, SignError, Signed};
 use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
@@ -19,7 +20,9 @@ use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
 #[derive(Debug, Error)]
 pub enum CarryError {
     /// The policy wants a signature that we have no key for.
-    #[error("there is no DKIM key for {0}: make one with `waxseal dkim new {0}`, publish its record, and restart")]
+    #[error(
+        "there is no DKIM key for {0}: make one with `waxseal dkim new {0}`, publish its record, and restart"
+    )]
     NoKey(String),
     /// Signing failed.
     #[error(transparent)]
@@ -37,7 +40,10 @@ impl CarryError {
 
     /// Whether it lies in the message, so that no later try can succeed.
     pub fn is_of_message(&self) -> bool {
-        matches!(self, Self::Sign(SignError::NoAuthor | SignError::SpaceBeforeColon(_)))
+        matches!(
+            self,
+            Self::Sign(SignError::NoAuthor | SignError::SpaceBeforeColon(_))
+        )
     }
 }
 
@@ -58,28 +64,52 @@ pub(super) fn carry(
     plan: &Plan,
 ) -> Result<Carried, CarryError> {
     let mut reasons = Vec::new();
-    let relay = plan.relay.as_ref().and_then(|name| generation.config().relay(name.as_str()));
+    let relay = plan
+        .relay
+        .as_ref()
+        .and_then(|name| generation.config().relay(name.as_str()));
     let mut edits = Edits {
         headers: header_edits(generation, message, decision),
         ..Edits::default()
     };
     let notices = insert_notices(generation, message, decision, &mut edits);
-    make_safe(generation, message, decision, relay, &mut edits, &mut reasons);
+    make_safe(
+        generation,
+        message,
+        decision,
+        relay,
+        &mut edits,
+        &mut reasons,
+    );
     let edited = edits.apply(&message.content);
     let signatures = sign(generation, message, decision, &edited)?;
     let author = Content::new(edited).header("From").into_iter().next();
     // Prepending reverses: the first signature shall stand first.
     for signature in signatures.iter().rev() {
         let value = signature.value.clone();
-        edits.headers.push(HeaderEdit::Prepend { name: "DKIM-Signature".into(), value });
+        edits.headers.push(HeaderEdit::Prepend {
+            name: "DKIM-Signature".into(),
+            value,
+        });
     }
     edits.sender = (plan.return_path != message.envelope.sender).then(|| plan.return_path.clone());
     edits.add_recipients.clone_from(&plan.copies);
     let marks = route(generation, message, plan, relay, &mut edits);
-    Ok(Carried { edits, marks, author, signatures, notices, reasons })
+    Ok(Carried {
+        edits,
+        marks,
+        author,
+        signatures,
+        notices,
+        reasons,
+    })
 }
 
-fn header_edits(generation: &Generation, message: &Message, decision: &Decision) -> Vec<HeaderEdit> {
+fn header_edits(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+) -> Vec<HeaderEdit> {
     let stamp = Stamp {
         hostname: &generation.config().hostname,
         arrival: message.arrival,
@@ -95,7 +125,11 @@ fn insert_notices(
     edits: &mut Edits,
 ) -> Vec<Notice> {
     let editing = &generation.config().editing;
-    let closed = if editing.wrap { Closed::Wrap } else { Closed::Leave };
+    let closed = if editing.wrap {
+        Closed::Wrap
+    } else {
+        Closed::Leave
+    };
     let context = Context {
         null_sender: message.envelope.sender == ReversePath::Null,
         settings: Settings {
@@ -120,7 +154,9 @@ fn make_safe(
     edits: &mut Edits,
     reasons: &mut Vec<String>,
 ) {
-    let eight_bit = relay.map_or(generation.config().default_route.eight_bit, |relay| relay.eight_bit);
+    let eight_bit = relay.map_or(generation.config().default_route.eight_bit, |relay| {
+        relay.eight_bit
+    });
     let transport = Transport {
         seven_bit: !eight_bit,
         signed: !decision.sign.is_empty(),
@@ -177,5 +213,13 @@ fn route(
         }
         _ => relay::destination(relay),
     };
-    vec![Mark { name: ROUTE_FIELD, value: destination }]
+    vec![route_mark(&destination)]
+}
+
+/// What tells Postfix the route.
+pub(super) fn route_mark(destination: &str) -> Mark {
+    Mark {
+        name: ROUTE_FIELD.to_owned(),
+        value: format!(" {destination}").into_bytes(),
+    }
 }

@@ -34,12 +34,18 @@ impl Direction {
                 let logged_in = config.outgoing.logins && client.user.is_some();
                 let listed = client.address.is_some_and(|address| {
                     let networks = &config.outgoing.networks;
-                    networks.iter().any(|network| network.contains(&address.to_canonical()))
+                    networks
+                        .iter()
+                        .any(|network| network.contains(&address.to_canonical()))
                 });
                 logged_in || listed
             }
         };
-        if outgoing { Self::Outgoing } else { Self::Passing(Passing::Stranger) }
+        if outgoing {
+            Self::Outgoing
+        } else {
+            Self::Passing(Passing::Stranger)
+        }
     }
 }
 
@@ -48,7 +54,8 @@ mod tests {
     use super::*;
 
     fn config(outgoing: &str) -> Config {
-        let text = format!("hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n[outgoing]\n{outgoing}\n");
+        let text =
+            format!("hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n[outgoing]\n{outgoing}\n");
         crate::config::read_text(std::path::Path::new("w.toml"), &text).expect("config")
     }
 
@@ -68,7 +75,10 @@ mod tests {
         assert_eq!(of(&client("192.0.2.9", None)), Direction::Outgoing);
         assert_eq!(of(&client("2001:db8::1", None)), Direction::Outgoing);
         assert_eq!(of(&client("::ffff:192.0.2.9", None)), Direction::Outgoing);
-        assert_eq!(of(&client("198.51.100.1", Some("ann"))), Direction::Outgoing);
+        assert_eq!(
+            of(&client("198.51.100.1", Some("ann"))),
+            Direction::Outgoing
+        );
         assert_eq!(of(&client("198.51.100.1", None)), stranger);
         assert_eq!(of(&client("", None)), stranger);
     }
@@ -77,8 +87,17 @@ mod tests {
     fn r20_logins_can_be_switched_off_and_submission_listeners_need_none() {
         let config = config("logins = false");
         let ann = client("198.51.100.1", Some("ann"));
-        assert_ne!(Direction::of(&config, Mode::Mixed, &ann), Direction::Outgoing);
-        assert_eq!(Direction::of(&config, Mode::Submission, &ann), Direction::Outgoing);
-        assert_eq!(Direction::of(&config, Mode::Split, &ann), Direction::Returning);
+        assert_ne!(
+            Direction::of(&config, Mode::Mixed, &ann),
+            Direction::Outgoing
+        );
+        assert_eq!(
+            Direction::of(&config, Mode::Submission, &ann),
+            Direction::Outgoing
+        );
+        assert_eq!(
+            Direction::of(&config, Mode::Split, &ann),
+            Direction::Returning
+        );
     }
 }

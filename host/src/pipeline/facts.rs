@@ -18,18 +18,32 @@ pub(super) struct LiveFacts<L> {
 }
 
 impl<L: Ledger> LiveFacts<L> {
-    pub(super) fn new(generation: Arc<Generation>, ledger: Arc<L>, day: Day, arrival: Timestamp) -> Self {
-        Self { generation, ledger, day, arrival }
+    pub(super) fn new(
+        generation: Arc<Generation>,
+        ledger: Arc<L>,
+        day: Day,
+        arrival: Timestamp,
+    ) -> Self {
+        Self {
+            generation,
+            ledger,
+            day,
+            arrival,
+        }
     }
 }
 
 impl<L: Ledger> Facts for LiveFacts<L> {
     fn now(&self) -> Zoned {
-        self.arrival.to_zoned(self.generation.config().time_zone.clone())
+        self.arrival
+            .to_zoned(self.generation.config().time_zone.clone())
     }
 
     fn lookup(&self, table: &str, key: &str) -> Option<String> {
-        self.generation.tables().lookup(table, key).map(str::to_owned)
+        self.generation
+            .tables()
+            .lookup(table, key)
+            .map(str::to_owned)
     }
 
     fn relay_usable(&self, name: &str) -> bool {

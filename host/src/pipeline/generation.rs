@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::checks;
 use super::outcome::PolicyId;
 use super::tables::Tables;
-use crate::config::{Config, Domain, Mode, Problem, Severity, Source};
+use crate::config::{Config, Domain, Problem, Severity, Source};
 use crate::policy::{LoadError, Policy, Reference, ReferenceKind, Sandbox, Seed, SettingsProblem};
 use crate::sign::{self, Algorithm, Keys};
 use crate::store::{Key, Secret};
@@ -70,16 +70,18 @@ impl Generation {
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
         let tables = Tables::load(&config.tables, &config.source, &mut problems);
-        check_relays(&config, &mut problems);
-        check_listeners(&config, &mut problems);
+        checks::relays(&config, &mut problems);
+        checks::listeners(&config, &mut problems);
         let settings = read_settings(&config, &mut problems);
         let loaded = match &settings {
-            Some(settings) => load_policy(sandbox, &config, settings, &secrets.bake, &mut problems).await,
+            Some(settings) => {
+                load_policy(sandbox, &config, settings, &secrets.bake, &mut problems).await
+            }
             None => None,
         };
         if let (Some(policy), Some(settings)) = (&loaded, &settings) {
             let references = &policy.configured().references;
-            check_references(&config, &tables, references, settings, &mut problems);
+            checks::references(&config, &tables, references, settings, &mut problems);
             if config.dkim.generate {
                 make_keys(&config, references, today, &mut problems);
             }
@@ -87,12 +89,25 @@ impl Generation {
         let (keys, of_keys) = Keys::load(&config.dkim);
         problems.extend(of_keys);
         if let (Some(policy), Some(settings)) = (&loaded, &settings) {
-            check_keys(&keys, &policy.configured().references, settings, &mut problems);
+            checks::keys(
+                &keys,
+                &policy.configured().references,
+                settings,
+                &mut problems,
+            );
         }
-        let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
+        let failed = problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error);
         match loaded {
             Some(policy) if !failed => Ok(Built {
-                generation: Arc::new(Self { config, policy, keys, tables, secrets }),
+                generation: Arc::new(Self {
+                    config,
+                    policy,
+                    keys,
+                    tables,
+                    secrets,
+                }),
                 warnings: problems,
             }),
             _ => Err(problems),
@@ -124,7 +139,10 @@ impl Generation {
 
     /// Where Postfix's smtpd for the split listener is, if there is one.
     pub(super) fn split_smtpd(&self) -> Option<SocketAddr> {
-        self.config.listeners.iter().find_map(|listener| listener.smtpd)
+        self.config
+            .listeners
+            .iter()
+            .find_map(|listener| listener.smtpd)
     }
 
     /// Name, version and digest of the policy.
@@ -140,10 +158,16 @@ impl Generation {
 
 fn read_settings(config: &Config, problems: &mut Vec<Problem>) -> Option<Source> {
     let Some(path) = &config.policy.settings else {
-        return Some(Source { path: config.policy.file.clone(), text: "".into() });
+        return Some(Source {
+            path: config.policy.file.clone(),
+            text: "".into(),
+        });
     };
     match fs::read_to_string(path) {
-        Ok(text) => Some(Source { path: path.clone(), text: text.into() }),
+        Ok(text) => Some(Source {
+            path: path.clone(),
+            text: text.into(),
+        }),
         Err(error) => {
             let message = format!("the policy's settings {}: {error}", path.display());
             let span = config.policy.settings_span.clone();
@@ -161,25 +185,44 @@ async fn load_policy(
     problems: &mut Vec<Problem>,
 ) -> Option<Policy> {
     let at_file = |message: String, expected: Option<String>| {
-        config.source.problem(Severity::Error, config.policy.file_span.clone(), message, expected)
+        config.source.problem(
+            Severity::Error,
+            config.policy.file_span.clone(),
+            message,
+            expected,
+        )
     };
     let file = &config.policy.file;
     let component = match fs::read(file) {
         Ok(bytes) => bytes,
         Err(error) => {
             let expected = "the policy's component; `make policies` builds those of this project";
-            problems.push(at_file(format!("{}: {error}", file.display()), Some(expected.into())));
+            problems.push(at_file(
+                format!("{}: {error}", file.display()),
+                Some(expected.into()),
+            ));
             return None;
         }
     };
-    match sandbox.load(component.into(), Arc::clone(&settings.text), seed).await {
+    match sandbox
+        .load(component.into(), Arc::clone(&settings.text), seed)
+        .await
+    {
         Ok(policy) => {
             let warnings = &policy.configured().warnings;
-            problems.extend(warnings.iter().map(|given| at_settings(settings, Severity::Warning, given)));
+            problems.extend(
+                warnings
+                    .iter()
+                    .map(|given| at_settings(settings, Severity::Warning, given)),
+            );
             Some(policy)
         }
         Err(LoadError::Settings(given)) => {
-            problems.extend(given.iter().map(|given| at_settings(settings, Severity::Error, given)));
+            problems.extend(
+                given
+                    .iter()
+                    .map(|given| at_settings(settings, Severity::Error, given)),
+            );
             None
         }
         Err(error) => {
@@ -190,51 +233,21 @@ async fn load_policy(
 }
 
 fn at_settings(settings: &Source, severity: Severity, given: &SettingsProblem) -> Problem {
-    settings.problem(severity, given.span.clone(), given.message.clone(), given.expected.clone())
-}
-
-fn check_references(
-    config: &Config,
-    tables: &Tables,
-    references: &[Reference],
-    settings: &Source,
-    problems: &mut Vec<Problem>,
-) {
-    for reference in references {
-        let name = &reference.name;
-        let (known, message, expected) = match reference.kind {
-            ReferenceKind::Relay => {
-                let names: Vec<_> = config.relays.iter().map(|relay| relay.name.as_str()).collect();
-                let message = format!("there is no relay \"{name}\" in {}", config.source.path.display());
-                (config.relay(name).is_some(), message, one_of(&names))
-            }
-            ReferenceKind::Table => {
-                let names: Vec<_> = config.tables.iter().map(|table| table.name.as_str()).collect();
-                let message = format!("there is no table \"{name}\" in {}", config.source.path.display());
-                (tables.contains(name), message, one_of(&names))
-            }
-            ReferenceKind::DkimDomain => {
-                let message = format!("\"{name}\" is no domain name");
-                (name.parse::<Domain>().is_ok(), message, None)
-            }
-            ReferenceKind::Counter => continue,
-        };
-        if !known {
-            problems.push(settings.problem(Severity::Error, reference.span.clone(), message, expected));
-        }
-    }
-}
-
-fn one_of(names: &[&str]) -> Option<String> {
-    match names {
-        [] => None,
-        names => Some(format!("one of {}", names.join(", "))),
-    }
+    settings.problem(
+        severity,
+        given.span.clone(),
+        given.message.clone(),
+        given.expected.clone(),
+    )
 }
 
 fn signing_domains(references: &[Reference]) -> BTreeSet<Domain> {
-    let domains = references.iter().filter(|reference| reference.kind == ReferenceKind::DkimDomain);
-    domains.filter_map(|reference| reference.name.parse().ok()).collect()
+    let domains = references
+        .iter()
+        .filter(|reference| reference.kind == ReferenceKind::DkimDomain);
+    domains
+        .filter_map(|reference| reference.name.parse().ok())
+        .collect()
 }
 
 fn make_keys(
@@ -259,61 +272,5 @@ fn make_keys(
                 problems.push(Problem::of_file(&config.dkim.keys, message, None));
             }
         }
-    }
-}
-
-fn check_keys(keys: &Keys, references: &[Reference], settings: &Source, problems: &mut Vec<Problem>) {
-    let mut told = BTreeSet::new();
-    for reference in references.iter().filter(|reference| reference.kind == ReferenceKind::DkimDomain) {
-        let name = &reference.name;
-        if keys.for_domain(name).is_empty() && told.insert(name) {
-            let message = format!("there is no DKIM key for {name}");
-            let expected = format!("a key: `waxseal dkim new {name}` makes one");
-            let span = reference.span.clone();
-            let mut problem = settings.problem(Severity::Error, span, message, Some(expected));
-            problem.missing_key = true;
-            problems.push(problem);
-        }
-    }
-}
-
-fn check_relays(config: &Config, problems: &mut Vec<Problem>) {
-    for relay in &config.relays {
-        let Some(login) = &relay.login else {
-            continue;
-        };
-        if let Err(error) = crate::private::read(&login.password_file) {
-            let message = format!("relay \"{}\": {error}", relay.name);
-            problems.push(config.source.problem(Severity::Error, relay.span.clone(), message, None));
-        }
-        if relay.security == crate::config::Security::None {
-            let message = format!("relay \"{}\" gets its password over a connection without TLS", relay.name);
-            problems.push(config.source.problem(Severity::Warning, relay.span.clone(), message, None));
-        }
-    }
-}
-
-fn check_listeners(config: &Config, problems: &mut Vec<Problem>) {
-    let path: &Path = &config.source.path;
-    let split = config.listeners.iter().filter(|listener| listener.mode == Mode::Split).count();
-    let mut warn = |message: &str, expected: &str| {
-        let mut problem = Problem::of_file(path, message, Some(expected.to_owned()));
-        problem.severity = Severity::Warning;
-        problems.push(problem);
-    };
-    if split > 1 {
-        warn("there are several listeners of mode \"split\"; the first is used", "one");
-    }
-    if split == 0 && !config.relays.is_empty() && !config.inside.is_empty() {
-        warn(
-            "messages with recipients inside and outside will not be relayed",
-            "a [[listener]] of mode \"split\"",
-        );
-    }
-    if !config.relays.is_empty() && config.inside.is_empty() {
-        warn(
-            "no domain stays inside: mail for local domains would be relayed too",
-            "`inside`, a list of the domains that this server delivers itself",
-        );
     }
 }

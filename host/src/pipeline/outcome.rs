@@ -5,25 +5,16 @@ use std::sync::Arc;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::carry::{CarryError, Carried};
+use super::carry::{Carried, CarryError};
 use super::generation::Generation;
 use super::resolve::{Plan, ResolveError};
 use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
-use crate::edit::{Edits, Notice};
+use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Message, ReversePath};
 use crate::policy::PolicyError;
 use crate::quota::Receipt;
 use crate::sign::Signed;
-
-/// A header field for the MTA's eyes: added and taken out again in one reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Field name.
-    pub name: &'static str,
-    /// Value without leading space.
-    pub value: String,
-}
 
 /// Which policy decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -140,12 +131,20 @@ impl Outcome {
     }
 
     /// The policy, or a full counter, does not let the message go.
-    pub(super) fn refused(generation: &Arc<Generation>, message: &Message, decision: Decision) -> Self {
+    pub(super) fn refused(
+        generation: &Arc<Generation>,
+        message: &Message,
+        decision: Decision,
+    ) -> Self {
         Self {
             author: author(message),
             labels: decision.labels,
             reasons: decision.reasons,
-            ..Self::bare(generation, decision.verdict, message.envelope.sender.clone())
+            ..Self::bare(
+                generation,
+                decision.verdict,
+                message.envelope.sender.clone(),
+            )
         }
     }
 

@@ -66,20 +66,30 @@ pub(super) async fn resolve<L: Ledger>(
     let mut reasons = Vec::new();
     let hops = usable(generation, decision, sides, &mut reasons);
     for (at, candidate) in hops.iter().map(Some).chain([None]).enumerate() {
-        let charges = charges(generation, decision, candidate.map(|(_, relay)| *relay), sides);
+        let charges = charges(
+            generation,
+            decision,
+            candidate.map(|(_, relay)| *relay),
+            sides,
+        );
         let hop = candidate.map(|(hop, _)| *hop);
         match ledger.charge(day, &draws(&charges, message)).await {
             Ok(receipt) => {
-                let return_path = match return_path(generation, message, decision, hop, &mut reasons) {
-                    Ok(path) => path,
-                    Err(error) => {
-                        ledger.refund(receipt);
-                        return Err(error.into());
-                    }
-                };
+                let return_path =
+                    match return_path(generation, message, decision, hop, &mut reasons) {
+                        Ok(path) => path,
+                        Err(error) => {
+                            ledger.refund(receipt);
+                            return Err(error.into());
+                        }
+                    };
                 let plan = Plan {
                     relay: candidate.map(|(_, relay)| relay.name.clone()),
-                    fallbacks: hops.iter().skip(at + 1).map(|(_, relay)| relay.name.clone()).collect(),
+                    fallbacks: hops
+                        .iter()
+                        .skip(at + 1)
+                        .map(|(_, relay)| relay.name.clone())
+                        .collect(),
                     sides,
                     return_path,
                     copies,
@@ -89,11 +99,18 @@ pub(super) async fn resolve<L: Ledger>(
                 };
                 return Ok(Resolved::Room(plan));
             }
-            Err(ChargeError::Full { counter, maximum, starts_afresh }) => {
+            Err(ChargeError::Full {
+                counter,
+                maximum,
+                starts_afresh,
+            }) => {
                 if let Some((_, relay)) = candidate
                     && counter == relay_counter(relay.name.as_str())
                 {
-                    let why = format!("relay {} has reached its maximum of {maximum} today", relay.name);
+                    let why = format!(
+                        "relay {} has reached its maximum of {maximum} today",
+                        relay.name
+                    );
                     reasons.push(why);
                     continue;
                 }
@@ -109,7 +126,11 @@ fn new_copies(message: &Message, decision: &Decision) -> Vec<Address> {
     let mut copies: Vec<Address> = Vec::new();
     for copy in &decision.copies {
         // The MTA delivers twice to a recipient that is added again.
-        let known = message.envelope.recipients.iter().any(|recipient| recipient.address == *copy);
+        let known = message
+            .envelope
+            .recipients
+            .iter()
+            .any(|recipient| recipient.address == *copy);
         if !known && !copies.contains(copy) {
             copies.push(copy.clone());
         }
@@ -118,9 +139,16 @@ fn new_copies(message: &Message, decision: &Decision) -> Vec<Address> {
 }
 
 fn sides(generation: &Generation, message: &Message, copies: &[Address]) -> Sides {
-    let recipients = message.envelope.recipients.iter().map(|recipient| recipient.inside);
-    let copies = copies.iter().map(|copy| generation.config().is_inside(copy));
-    let (inside, outside): (Vec<bool>, Vec<bool>) = recipients.chain(copies).partition(|&inside| inside);
+    let recipients = message
+        .envelope
+        .recipients
+        .iter()
+        .map(|recipient| recipient.inside);
+    let copies = copies
+        .iter()
+        .map(|copy| generation.config().is_inside(copy));
+    let (inside, outside): (Vec<bool>, Vec<bool>) =
+        recipients.chain(copies).partition(|&inside| inside);
     match (inside.is_empty(), outside.is_empty()) {
         (false, true) => Sides::Inside,
         (false, false) => Sides::Both,
@@ -157,10 +185,20 @@ fn usable<'a>(
     hops
 }
 
-fn charges(generation: &Generation, decision: &Decision, relay: Option<&Relay>, sides: Sides) -> Vec<Charge> {
+fn charges(
+    generation: &Generation,
+    decision: &Decision,
+    relay: Option<&Relay>,
+    sides: Sides,
+) -> Vec<Charge> {
     let mut charges = decision.charges.clone();
     let default_route = &generation.config().default_route;
-    let message = |counter, maximum, full| Charge { counter, unit: Unit::Message, maximum, full };
+    let message = |counter, maximum, full| Charge {
+        counter,
+        unit: Unit::Message,
+        maximum,
+        full,
+    };
     match relay {
         Some(relay) => {
             let counter = relay_counter(relay.name.as_str());
@@ -168,7 +206,11 @@ fn charges(generation: &Generation, decision: &Decision, relay: Option<&Relay>, 
         }
         None if sides != Sides::Inside => {
             let counter = quota::DEFAULT_ROUTE.to_owned();
-            charges.push(message(counter, default_route.daily_maximum, default_route.when_full));
+            charges.push(message(
+                counter,
+                default_route.daily_maximum,
+                default_route.when_full,
+            ));
         }
         None => {}
     }
@@ -196,14 +238,20 @@ fn full(
     maximum: u64,
     starts_afresh: jiff::Timestamp,
 ) -> Resolved {
-    let when_full = match decision.charges.iter().find(|charge| charge.counter == counter) {
+    let when_full = match decision
+        .charges
+        .iter()
+        .find(|charge| charge.counter == counter)
+    {
         Some(charge) => charge.full,
         None => generation.config().default_route.when_full,
     };
     let zone = generation.config().time_zone.clone();
     let afresh = starts_afresh.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
     let counter: String = counter.chars().filter(char::is_ascii).take(100).collect();
-    let text = format!("the daily maximum of {maximum} for {counter} is reached; it starts afresh at {afresh}");
+    let text = format!(
+        "the daily maximum of {maximum} for {counter} is reached; it starts afresh at {afresh}"
+    );
     let verdict = match when_full {
         WhenFull::Defer => Verdict::Defer(Reply {
             code: 452,
@@ -216,7 +264,10 @@ fn full(
             text: text.clone(),
         }),
     };
-    Resolved::Full { verdict, reason: text }
+    Resolved::Full {
+        verdict,
+        reason: text,
+    }
 }
 
 fn return_path(
@@ -236,7 +287,12 @@ fn return_path(
         ReturnPathChoice::Address(address) => ReversePath::Address(address.clone()),
         ReturnPathChoice::Verp(domain) => {
             let key = &generation.secrets().verp;
-            ReversePath::Address(verp::address(key, domain, &envelope.queue_id, message.arrival)?)
+            ReversePath::Address(verp::address(
+                key,
+                domain,
+                &envelope.queue_id,
+                message.arrival,
+            )?)
         }
         ReturnPathChoice::Author => {
             let author = message.content.author().into_iter().next();

@@ -9,13 +9,13 @@
 
 use thiserror::Error;
 
+use super::carry::route_mark;
 use super::generation::Generation;
-use super::outcome::Mark;
 use crate::config::RelayName;
-use crate::edit::{Edits, HeaderEdit};
+use crate::edit::{Edits, HeaderEdit, Mark};
 use crate::message::Message;
 use crate::store::seal;
-use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
+use crate::{SPLIT_FIELD, relay};
 
 /// Seals the relay that the outside copies of a message go by.
 pub(super) fn seal(generation: &Generation, relay: &RelayName, message: &Message) -> String {
@@ -54,19 +54,32 @@ impl Generation {
             let value = std::str::from_utf8(message.content.value_of(field)).ok()?;
             seal::open(&self.secrets().split, value.trim())
         });
-        let (name, first_queue_id) = match opened.as_deref().and_then(|payload| payload.split_once(' ')) {
+        let (name, first_queue_id) = match opened
+            .as_deref()
+            .and_then(|payload| payload.split_once(' '))
+        {
             Some((name, queue_id)) => (name.to_owned(), queue_id.to_owned()),
             None => return Err(Forged),
         };
-        let remove = (0..fields.len()).map(|_| HeaderEdit::Remove { name: SPLIT_FIELD.to_owned(), nth: 1 });
-        let outside = message.envelope.recipients.iter().any(|recipient| !recipient.inside);
+        let remove = (0..fields.len()).map(|_| HeaderEdit::Remove {
+            name: SPLIT_FIELD.to_owned(),
+            nth: 1,
+        });
+        let outside = message
+            .envelope
+            .recipients
+            .iter()
+            .any(|recipient| !recipient.inside);
         // A relay that was taken out of the configuration meanwhile: the copy
         // takes the default route rather than none.
         let relay = self.config().relay(&name).filter(|_| outside);
         Ok(Returned {
-            edits: Edits { headers: remove.collect(), ..Edits::default() },
+            edits: Edits {
+                headers: remove.collect(),
+                ..Edits::default()
+            },
             marks: relay
-                .map(|relay| Mark { name: ROUTE_FIELD, value: relay::destination(relay) })
+                .map(|relay| route_mark(&relay::destination(relay)))
                 .into_iter()
                 .collect(),
             relay: relay.map(|relay| relay.name.clone()),

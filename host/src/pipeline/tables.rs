@@ -12,18 +12,34 @@ pub(super) struct Tables(HashMap<String, HashMap<String, String>>);
 impl Tables {
     /// Reads the tables that the configuration names: lines of a key and a
     /// value with white space between; `#` begins a comment line.
-    pub(super) fn load(tables: &[config::Table], source: &Source, problems: &mut Vec<Problem>) -> Self {
+    pub(super) fn load(
+        tables: &[config::Table],
+        source: &Source,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let mut loaded = HashMap::new();
         for table in tables {
             let text = match fs::read_to_string(&table.file) {
                 Ok(text) => text,
                 Err(error) => {
-                    let message = format!("table \"{}\": {}: {error}", table.name, table.file.display());
-                    problems.push(source.problem(Severity::Error, table.span.clone(), message, None));
+                    let message = format!(
+                        "table \"{}\": {}: {error}",
+                        table.name,
+                        table.file.display()
+                    );
+                    problems.push(source.problem(
+                        Severity::Error,
+                        table.span.clone(),
+                        message,
+                        None,
+                    ));
                     continue;
                 }
             };
-            let file = Source { path: table.file.clone(), text: text.into() };
+            let file = Source {
+                path: table.file.clone(),
+                text: text.into(),
+            };
             loaded.insert(table.name.clone(), read(&file, problems));
         }
         Self(loaded)
@@ -50,7 +66,10 @@ fn read(file: &Source, problems: &mut Vec<Problem>) -> HashMap<String, String> {
             continue;
         }
         let (key, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        if entries.insert(key.to_owned(), value.trim().to_owned()).is_some() {
+        if entries
+            .insert(key.to_owned(), value.trim().to_owned())
+            .is_some()
+        {
             let message = format!("the key \"{key}\" stands here twice");
             problems.push(file.problem(Severity::Error, span, message, None));
         }
@@ -65,7 +84,10 @@ mod tests {
     #[test]
     fn tables_are_lines_of_key_and_value() {
         let text = "# who\nann@acme.test  gold  customer\n\nbob@acme.test\nann@acme.test x\n";
-        let file = Source { path: "vips".into(), text: text.into() };
+        let file = Source {
+            path: "vips".into(),
+            text: text.into(),
+        };
         let mut problems = Vec::new();
         let entries = read(&file, &mut problems);
         assert_eq!(entries.get("bob@acme.test").map(String::as_str), Some(""));

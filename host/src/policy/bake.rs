@@ -13,9 +13,15 @@ use super::{limits, run};
 
 pub(super) enum Outcome {
     /// The component with the settings in it.
-    Baked { component: Vec<u8>, configured: Configured },
+    Baked {
+        component: Vec<u8>,
+        configured: Configured,
+    },
     /// This component cannot be baked; it is configured for each message.
-    NotPossible { why: String, configured: Option<Configured> },
+    NotPossible {
+        why: String,
+        configured: Option<Configured>,
+    },
 }
 
 /// Bakes the settings in, if the component allows it.
@@ -64,7 +70,10 @@ pub(super) async fn bake(
     if store.data().holds_handles() {
         // A handle of the host's would be baked in, and mean nothing later.
         let why = "it holds a handle of the host's after `configure`".to_owned();
-        return Ok(Outcome::NotPossible { why, configured: Some(configured) });
+        return Ok(Outcome::NotPossible {
+            why,
+            configured: Some(configured),
+        });
     }
     let Some(instance) = instance else {
         return Err(LoadError::Bake("there is no instance".to_owned()));
@@ -72,10 +81,17 @@ pub(super) async fn bake(
     // Reading the memory back is the host's work: it has fuel of its own.
     let _ = store.set_fuel(u64::MAX);
     store.set_hostcall_fuel(usize::MAX);
-    let mut reader = Reader { store: &mut store, instance, failed: None };
+    let mut reader = Reader {
+        store: &mut store,
+        instance,
+        failed: None,
+    };
     let component = wizer.snapshot_component(&context, &mut reader).await;
     match (reader.failed, component) {
-        (None, Ok(component)) => Ok(Outcome::Baked { component, configured }),
+        (None, Ok(component)) => Ok(Outcome::Baked {
+            component,
+            configured,
+        }),
         (Some(error), _) | (None, Err(error)) => Err(LoadError::Bake(format!("{error:#}"))),
     }
 }
@@ -90,7 +106,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn call<R: Lift + Send + Sync + 'static>(&mut self, instance: &str, func: &str) -> Option<R> {
+    async fn call<R: Lift + Send + Sync + 'static>(
+        &mut self,
+        instance: &str,
+        func: &str,
+    ) -> Option<R> {
         match self.try_call(instance, func).await {
             Ok(value) => Some(value),
             Err(error) => {
@@ -100,14 +120,23 @@ impl Reader<'_> {
         }
     }
 
-    async fn try_call<R: Lift + Send + Sync + 'static>(&mut self, instance: &str, func: &str) -> Result<R> {
-        let missing = || wasmtime::format_err!("the instrumented component lacks {instance}#{func}");
-        let index = self.instance.get_export_index(&mut *self.store, None, instance);
+    async fn try_call<R: Lift + Send + Sync + 'static>(
+        &mut self,
+        instance: &str,
+        func: &str,
+    ) -> Result<R> {
+        let missing =
+            || wasmtime::format_err!("the instrumented component lacks {instance}#{func}");
+        let index = self
+            .instance
+            .get_export_index(&mut *self.store, None, instance);
         let index = self
             .instance
             .get_export_index(&mut *self.store, Some(&index.ok_or_else(missing)?), func)
             .ok_or_else(missing)?;
-        let func = self.instance.get_typed_func::<(), (R,)>(&mut *self.store, &index)?;
+        let func = self
+            .instance
+            .get_typed_func::<(), (R,)>(&mut *self.store, &index)?;
         Ok(func.call_async(&mut *self.store, ()).await?.0)
     }
 }

@@ -26,7 +26,11 @@ pub(super) fn decision(given: wit::Decision) -> Result<Decision, PolicyError> {
         sign: given.sign,
         disclaimers: given.disclaimers.into_iter().map(disclaimer).collect(),
         headers: given.headers.into_iter().map(header_change).collect(),
-        copies: given.copies.into_iter().map(address).collect::<Result<_, _>>()?,
+        copies: given
+            .copies
+            .into_iter()
+            .map(address)
+            .collect::<Result<_, _>>()?,
         labels: given.labels.into_iter().map(field).collect(),
         reasons: given.reasons,
     };

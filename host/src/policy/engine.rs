@@ -134,7 +134,9 @@ fn tick(engines: &[&Engine], alive: &Arc<()>) {
             }
         }
     };
-    let spawned = thread::Builder::new().name("waxseal-epoch".into()).spawn(ticker);
+    let spawned = thread::Builder::new()
+        .name("waxseal-epoch".into())
+        .spawn(ticker);
     if let Err(error) = spawned {
         // Without it a looping policy is stopped by fuel only.
         tracing::error!(%error, "cannot start the thread that interrupts policies");

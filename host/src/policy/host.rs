@@ -71,7 +71,11 @@ impl mail::HostMessage for State {
 
     fn client_address(&mut self, _: Resource<MessageHandle>) -> Result<String> {
         let address = self.message()?.envelope.client.address;
-        self.give(address.map(|address| address.to_string()).unwrap_or_default())
+        self.give(
+            address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+        )
     }
 
     fn client_name(&mut self, _: Resource<MessageHandle>) -> Result<Option<String>> {
@@ -108,7 +112,11 @@ impl mail::HostMessage for State {
                 local: recipient.inside,
             })
             .collect();
-        self.pay(list.iter().map(|recipient| recipient.address.len() + 16).sum())?;
+        self.pay(
+            list.iter()
+                .map(|recipient| recipient.address.len() + 16)
+                .sum(),
+        )?;
         Ok(list)
     }
 
@@ -116,7 +124,10 @@ impl mail::HostMessage for State {
         let authors = self.message()?.content.author();
         let list: Vec<_> = authors
             .into_iter()
-            .map(|author| mail::Mailbox { name: author.name, address: author.address })
+            .map(|author| mail::Mailbox {
+                name: author.name,
+                address: author.address,
+            })
             .collect();
         let size = |mailbox: &mail::Mailbox| {
             mailbox.address.len() + mailbox.name.as_ref().map_or(0, String::len) + 16

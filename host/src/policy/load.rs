@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
 use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
 
 use super::bindings::exports::waxseal::policy::setup;
 use super::engine::Engines;
@@ -80,13 +80,27 @@ pub(super) async fn load(
     let plain = compile(&engines.on_demand, bytes)?;
     let linker = allowed(&engines.on_demand_linker, &engines.on_demand, &plain)?;
     let pre = world(&linker, &plain)?;
-    let moment = Moment { since_epoch: std::time::Duration::ZERO, seed };
+    let moment = Moment {
+        since_epoch: std::time::Duration::ZERO,
+        seed,
+    };
     let description = describe(&engines.on_demand, &pre, moment, memory).await?;
-    let call = run::Setup { engine: &engines.on_demand, moment, memory };
+    let call = run::Setup {
+        engine: &engines.on_demand,
+        moment,
+        memory,
+    };
     let (component, configured) = match bake::bake(&call, &linker, bytes, settings).await? {
-        bake::Outcome::Baked { component, configured } => (Some(component), configured),
+        bake::Outcome::Baked {
+            component,
+            configured,
+        } => (Some(component), configured),
         bake::Outcome::NotPossible { why, configured } => {
-            tracing::warn!(policy = description.name, why, "the settings cannot be baked in: the policy is configured for each message, which is slower");
+            tracing::warn!(
+                policy = description.name,
+                why,
+                "the settings cannot be baked in: the policy is configured for each message, which is slower"
+            );
             let configured = match configured {
                 Some(configured) => configured,
                 None => configure(&call, &pre, settings).await?,
@@ -121,8 +135,13 @@ fn world(
 
 /// WASI packages that are linked: without a preopened folder, an argument or an
 /// environment they give nothing away. All others trap with their name.
-const QUIET_WASI: [&str; 5] =
-    ["wasi:cli/", "wasi:io/", "wasi:random/", "wasi:clocks/", "wasi:filesystem/"];
+const QUIET_WASI: [&str; 5] = [
+    "wasi:cli/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+];
 
 /// A linker for this component: whatever it imports beyond its world traps with
 /// its name when called, since guests in Python import what they never call.
@@ -174,15 +193,26 @@ async fn describe(
     moment: Moment,
     memory: usize,
 ) -> Result<Description, LoadError> {
-    let call = run::Setup { engine, moment, memory };
+    let call = run::Setup {
+        engine,
+        moment,
+        memory,
+    };
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
         let policy = pre.instantiate_async(&mut store).await?;
-        policy.waxseal_policy_setup().call_describe(&mut store).await
+        policy
+            .waxseal_policy_setup()
+            .call_describe(&mut store)
+            .await
     })
     .await;
-    let given = run::classify(outcome, &store, &run::Bounds::setup(memory))
-        .map_err(|error| LoadError::Setup { call: "describe", error })?;
+    let given = run::classify(outcome, &store, &run::Bounds::setup(memory)).map_err(|error| {
+        LoadError::Setup {
+            call: "describe",
+            error,
+        }
+    })?;
     Ok(Description {
         name: given.name,
         version: given.version,
@@ -199,7 +229,10 @@ async fn configure(
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
         let policy = pre.instantiate_async(&mut store).await?;
-        policy.waxseal_policy_setup().call_configure(&mut store, settings).await
+        policy
+            .waxseal_policy_setup()
+            .call_configure(&mut store, settings)
+            .await
     })
     .await;
     configured(outcome, &store, call)
@@ -211,13 +244,18 @@ pub(super) fn configured(
     store: &wasmtime::Store<State>,
     call: &run::Setup<'_>,
 ) -> Result<Configured, LoadError> {
-    let failed = |error: PolicyError| LoadError::Setup { call: "configure", error };
+    let failed = |error: PolicyError| LoadError::Setup {
+        call: "configure",
+        error,
+    };
     match run::classify(outcome, store, &run::Bounds::setup(call.memory)).map_err(failed)? {
         Ok(given) => Ok(Configured {
             references: given.references.into_iter().map(reference).collect(),
             warnings: given.warnings.into_iter().map(problem).collect(),
         }),
-        Err(problems) => Err(LoadError::Settings(problems.into_iter().map(problem).collect())),
+        Err(problems) => Err(LoadError::Settings(
+            problems.into_iter().map(problem).collect(),
+        )),
     }
 }
 

@@ -66,7 +66,9 @@ impl Sandbox {
             turns: Semaphore::new(limits.decisions as usize),
             limits,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Loads a component: compiles it, asks it to describe itself, gives it its
@@ -88,7 +90,9 @@ impl Sandbox {
     ) -> Result<Policy, LoadError> {
         let digest = digest(&SHA256, &component);
         let mut seed = *secret;
-        seed.iter_mut().zip(digest.as_ref()).for_each(|(byte, digest)| *byte ^= digest);
+        seed.iter_mut()
+            .zip(digest.as_ref())
+            .for_each(|(byte, digest)| *byte ^= digest);
         let sandbox = self.clone();
         let given = Arc::clone(&settings);
         let runtime = tokio::runtime::Handle::current();
@@ -97,7 +101,9 @@ impl Sandbox {
             let memory = sandbox.inner.limits.memory;
             runtime.block_on(load::load(engines, &component, &given, seed, memory))
         });
-        let loaded = loading.await.map_err(|error| LoadError::Engine(error.to_string()))??;
+        let loaded = loading
+            .await
+            .map_err(|error| LoadError::Engine(error.to_string()))??;
         Ok(Policy {
             sandbox: self.clone(),
             digest: HEXLOWER.encode(digest.as_ref()),
@@ -158,7 +164,12 @@ impl Policy {
 
     /// Decides on a message with a fresh instance. The same message, facts and
     /// seed give the same decision.
-    pub async fn decide(&self, message: Arc<Message>, facts: Arc<dyn Facts>, seed: Seed) -> Decided {
+    pub async fn decide(
+        &self,
+        message: Arc<Message>,
+        facts: Arc<dyn Facts>,
+        seed: Seed,
+    ) -> Decided {
         let inner = &*self.sandbox.inner;
         let limits = &inner.limits;
         let bounds = run::Bounds {

@@ -213,21 +213,31 @@ impl Log {
         let room = limits::LOG_BYTES.saturating_sub(self.bytes).max(1 << 10);
         let cut = text.floor_char_boundary(room);
         // Control characters could forge further lines of the log.
-        let text: String = text[..cut].chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text: String = text[..cut]
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
         self.bytes += text.len();
         self.lines.push(LogLine { level, text });
     }
 
     /// The last line of level error: where a guest trapped, its panic text.
     pub(super) fn last_error(&self) -> Option<&str> {
-        let line = self.lines.iter().rev().find(|line| line.level == LogLevel::Error)?;
+        let line = self
+            .lines
+            .iter()
+            .rev()
+            .find(|line| line.level == LogLevel::Error)?;
         Some(&line.text)
     }
 
     pub(super) fn into_lines(mut self) -> Vec<LogLine> {
         if self.dropped > 0 {
             let text = format!("{} more lines of this policy were dropped", self.dropped);
-            self.lines.push(LogLine { level: LogLevel::Warn, text });
+            self.lines.push(LogLine {
+                level: LogLevel::Warn,
+                text,
+            });
         }
         self.lines
     }
