@@ -9,7 +9,7 @@ const NOTICE: &str = "[notice.legal]\ntext = \"Acme Ltd – Geschäftsführerin:
 
 fn noticed(name: &str, content: &str) -> Delivery {
     let settings = acme("relays = [\"northwind\"]\nnotices = [\"legal\"]") + NOTICE;
-    let rig = Rig::new(name)
+    let rig = Rig::builder(name)
         .relay("northwind", "")
         .settings(&settings)
         .start();
@@ -94,7 +94,7 @@ fn r22_japanese_business_mail_stays_in_iso_2022_jp() {
     let content = "Content-Type: text/plain; charset=ISO-2022-JP\nContent-Transfer-Encoding: 7bit\n\n\x1b$B$3$s$K$A$O\x1b(B\n";
     let settings = acme("relays = [\"northwind\"]\nnotices = [\"legal\"]")
         + "[notice.legal]\ntext = \"株式会社アクメ\"\n";
-    let rig = Rig::new("r22-jp")
+    let rig = Rig::builder("r22-jp")
         .relay("northwind", "")
         .settings(&settings)
         .start();
@@ -184,7 +184,7 @@ fn r22_signed_mail_is_not_broken() {
 
 #[test]
 fn r23_an_archive_gets_each_message_and_the_recipients_do_not_see_it() {
-    let rig = Rig::new("r23")
+    let rig = Rig::builder("r23")
         .relay("northwind", "")
         .settings(&acme(
             "relays = [\"northwind\"]\narchive = [\"archive@vault.test\"]",

@@ -14,7 +14,7 @@ use crate::mail::{acme, plain};
 const CLIENTS: usize = 4;
 
 fn rig(name: &str) -> Rig {
-    Rig::new(name)
+    Rig::builder(name)
         .relay("northwind", "")
         .settings(&acme("relays = [\"northwind\"]\nsign = true"))
         .config("[dkim]\ngenerate = true")

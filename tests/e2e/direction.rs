@@ -7,7 +7,7 @@ use crate::mail::{acme, plain, with_fields};
 fn rig(name: &str) -> Rig {
     let settings = acme("relays = [\"northwind\"]\nsign = true\nnotices = [\"legal\"]")
         + "[notice.legal]\ntext = \"Acme Ltd\"\n";
-    Rig::new(name)
+    Rig::builder(name)
         .relay("northwind", "")
         .settings(&settings)
         .config("[dkim]\ngenerate = true")

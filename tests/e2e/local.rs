@@ -6,7 +6,7 @@ use crate::mail::{acme, plain};
 
 #[test]
 fn r20_mail_of_local_programs_is_outgoing_where_loopback_is_listed() {
-    let rig = Rig::new("local")
+    let rig = Rig::builder("local")
         .relay("northwind", "")
         .networks("\"127.0.0.1\"")
         .settings(&acme("relays = [\"northwind\"]\nsign = true"))
@@ -27,7 +27,7 @@ fn r20_mail_of_local_programs_is_outgoing_where_loopback_is_listed() {
 
 #[test]
 fn mail_of_local_programs_waits_while_waxseal_is_away() {
-    let mut rig = Rig::new("local-away")
+    let mut rig = Rig::builder("local-away")
         .relay("northwind", "")
         .networks("\"127.0.0.1\"")
         .settings(&acme("relays = [\"northwind\"]"))

@@ -8,7 +8,7 @@ use crate::mail::{plain, with_fields};
 
 #[test]
 fn r25_a_policy_of_ten_lines_is_loaded_from_its_file() {
-    let rig = Rig::new("r25")
+    let rig = Rig::builder("r25")
         .policy("rust_minimal")
         .relay("bulk", "")
         .start();
@@ -29,7 +29,7 @@ fn r25_a_policy_of_ten_lines_is_loaded_from_its_file() {
 
 #[test]
 fn r28_a_policy_that_fails_costs_its_message_a_temporary_failure_and_nothing_else() {
-    let rig = Rig::new("r28").policy("waxseal_misbehaving").start();
+    let rig = Rig::builder("r28").policy("waxseal_misbehaving").start();
     for subject in ["trap", "loop", "memory", "error", "invalid"] {
         let reply = rig.try_as(
             "alice@acme.test",
@@ -53,7 +53,7 @@ fn r28_a_policy_that_fails_costs_its_message_a_temporary_failure_and_nothing_els
 
 #[test]
 fn r28_while_one_message_loops_others_go_through() {
-    let rig = Rig::new("r28-beside")
+    let rig = Rig::builder("r28-beside")
         .policy("waxseal_misbehaving")
         .config("[limits]\ndecision-time = \"3s\"\ninstructions = 900000000000")
         .start();
@@ -81,7 +81,7 @@ fn r28_while_one_message_loops_others_go_through() {
 
 #[test]
 fn r28_what_failed_is_delivered_once_the_policy_is_mended() {
-    let mut rig = Rig::new("r28-later")
+    let mut rig = Rig::builder("r28-later")
         .policy("waxseal_misbehaving")
         .networks("\"127.0.0.1\"")
         .start();
@@ -109,7 +109,7 @@ fn r28_what_failed_is_delivered_once_the_policy_is_mended() {
 
 #[test]
 fn r28_a_failing_policy_can_be_set_to_refuse() {
-    let rig = Rig::new("r28-reject")
+    let rig = Rig::builder("r28-reject")
         .policy("waxseal_misbehaving")
         .on_error("reject")
         .start();

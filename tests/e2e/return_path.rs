@@ -6,7 +6,7 @@ use crate::mail::plain;
 
 fn sent(name: &str, lines: &str, sender: &str) -> Delivery {
     let settings = format!("{lines}\n[domain.\"acme.test\"]\nrelays = [\"northwind\"]\n");
-    let rig = Rig::new(name)
+    let rig = Rig::builder(name)
         .relay("northwind", "")
         .settings(&settings)
         .start();

@@ -36,7 +36,7 @@ relays = ["quarry"]
 "#;
 
 fn rig(name: &str) -> Rig {
-    Rig::new(name)
+    Rig::builder(name)
         .relay("northwind", "")
         .relay("bluebird", "")
         .relay("quarry", "")
@@ -46,7 +46,7 @@ fn rig(name: &str) -> Rig {
 
 #[test]
 fn r1_a_message_goes_out_through_its_relay_and_shows_no_trace_of_how() {
-    let rig = Rig::new("r1")
+    let rig = Rig::builder("r1")
         .relay("northwind", "")
         .settings(&acme("relays = [\"northwind\"]"))
         .start();
@@ -91,7 +91,7 @@ fn r2_the_sending_domain_chooses_the_relay_and_the_default_entry_takes_the_rest(
 
 #[test]
 fn r2_without_a_default_entry_other_domains_take_the_default_route() {
-    let rig = Rig::new("r2-none")
+    let rig = Rig::builder("r2-none")
         .relay("northwind", "")
         .settings(&acme("relays = [\"northwind\"]"))
         .start();
@@ -130,7 +130,7 @@ fn r3_each_mail_type_takes_the_relay_that_it_is_bound_to() {
 
 #[test]
 fn r5_past_its_daily_maximum_the_next_relay_is_taken_and_then_the_default_route() {
-    let rig = Rig::new("r5")
+    let rig = Rig::builder("r5")
         .relay("northwind", "daily-maximum = 2")
         .relay("bluebird", "daily-maximum = 1")
         .settings(&acme("relays = [\"northwind\", \"bluebird\"]"))
@@ -149,7 +149,7 @@ fn r5_past_its_daily_maximum_the_next_relay_is_taken_and_then_the_default_route(
 
 #[test]
 fn r5_a_daily_maximum_outlives_the_daemon() {
-    let mut rig = Rig::new("r5-restart")
+    let mut rig = Rig::builder("r5-restart")
         .relay("northwind", "daily-maximum = 2")
         .settings(&acme("relays = [\"northwind\"]"))
         .start();

@@ -11,7 +11,7 @@ const PASSWORD: &str = "s3cret with:colon";
 
 /// A relay at `localhost` whose certificate is for `certified`.
 fn secure_relay(name: &str, security: &'static str, certified: &str, lines: &str) -> RigBuilder {
-    let rig = Rig::new(name).settings(&acme("relays = [\"northwind\"]"));
+    let rig = Rig::builder(name).settings(&acme("relays = [\"northwind\"]"));
     let folder = rig.folder().to_owned();
     let password = folder.join("northwind.secret");
     std::fs::write(&password, format!("{PASSWORD}\n")).expect("password");

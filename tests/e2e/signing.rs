@@ -7,7 +7,7 @@ use crate::mail::{acme, mime, plain};
 
 /// A rig with both kinds of keys for acme.test.
 fn rig(name: &str, lines: &str) -> Rig {
-    let rig = Rig::new(name)
+    let rig = Rig::builder(name)
         .relay("northwind", "")
         .settings(lines)
         .prepare();
@@ -111,7 +111,7 @@ fn r15_what_a_relay_without_8bitmime_gets_still_verifies() {
     let mut spec = waxseal_tests::sink::Spec::open("northwind");
     spec.eight_bit = false;
     let lines = "host = \"@HOST-northwind@\"\nsecurity = \"none\"\neight-bit = false\n";
-    let mut rig = Rig::new("r15-7bit")
+    let mut rig = Rig::builder("r15-7bit")
         .relay_as(spec, lines)
         .settings(&acme("relays = [\"northwind\"]\nsign = true"))
         .config("[dkim]\ngenerate = true")
@@ -133,7 +133,7 @@ fn r15_what_a_relay_without_8bitmime_gets_still_verifies() {
 
 #[test]
 fn r15_keys_are_made_when_they_are_first_needed() {
-    let rig = Rig::new("r15-generate")
+    let rig = Rig::builder("r15-generate")
         .relay("northwind", "")
         .settings(&acme("relays = [\"northwind\"]\nsign = true"))
         .config("[dkim]\ngenerate = true")

@@ -6,7 +6,7 @@ use waxseal_tests::{Client, Rig};
 use crate::mail::{acme, plain, with_fields};
 
 fn rig(name: &str) -> Rig {
-    Rig::new(name)
+    Rig::builder(name)
         .relay("northwind", "")
         .settings(&acme("relays = [\"northwind\"]\nsign = true"))
         .config("[dkim]\ngenerate = true")

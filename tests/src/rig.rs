@@ -56,7 +56,7 @@ pub struct Rig {
 
 impl Rig {
     /// Begins a rig; `name` is seen in its folder's name.
-    pub fn new(name: &str) -> RigBuilder {
+    pub fn builder(name: &str) -> RigBuilder {
         RigBuilder {
             place: Place::claim(name),
             networks: format!("\"{LISTED}\""),

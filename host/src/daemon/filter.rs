@@ -83,7 +83,10 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
 fn direction(transaction: &Transaction, client: &Client, local: bool) -> Direction {
     if local {
         let address = Some(Ipv4Addr::LOCALHOST.into());
-        let client = Client { address, ..client.clone() };
+        let client = Client {
+            address,
+            ..client.clone()
+        };
         return Direction::of(transaction.generation.config(), transaction.mode, &client);
     }
     Direction::of(transaction.generation.config(), transaction.mode, client)

@@ -42,6 +42,11 @@ port = 25
 security = "none"
 "#;
 
+fn keep_secret(path: &Path, text: &str) {
+    fs::write(path, text).expect("password");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("mode");
+}
+
 fn config(text: &str) -> Config {
     read_text(Path::new("/etc/waxseal/waxseal.toml"), text).expect("config")
 }
@@ -183,7 +188,7 @@ fn what_does_not_work_out_is_told() {
 #[test]
 fn passwords_are_written_for_root_alone_and_shown_nowhere() {
     let folder = tempfile::tempdir().expect("folder");
-    fs::write(folder.path().join("secret"), "p ss:wörd\nsecond line\n").expect("password");
+    keep_secret(&folder.path().join("secret"), "p ss:wörd\nsecond line\n");
     let text = "hostname = \"a.test\"\n[policy]\nfile = \"p\"\n[relay.b]\nhost = \"b.test\"\nuser = \"u\"\npassword-file = \"secret\"\n";
     let config = read_text(&folder.path().join("waxseal.toml"), text).expect("config");
     let setup = Setup::of(&config, &folder.path().join("postfix"));
@@ -212,7 +217,15 @@ fn without_its_password_nothing_is_written() {
     let config = read_text(&folder.path().join("waxseal.toml"), text).expect("config");
     let setup = Setup::of(&config, &folder.path().join("postfix"));
     assert!(matches!(setup.write(), Err(WriteError::Password { .. })));
-    fs::write(folder.path().join("secret"), "\n").expect("password");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "p\n").expect("password");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("mode");
+    let told = setup.write().expect_err("others may read it").to_string();
+    assert!(
+        told.contains("relay \"b\"") && told.contains("chmod"),
+        "{told}"
+    );
+    keep_secret(&folder.path().join("secret"), "\n");
     assert!(matches!(setup.write(), Err(WriteError::NoPassword { .. })));
     assert!(!folder.path().join("postfix").exists());
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::setup::{PasswordMap, Setup};
+use crate::private::{self, PrivateFileError};
 
 /// What everybody may read: Postfix's own services run as another user.
 const PUBLIC: u32 = 0o644;
@@ -26,15 +27,13 @@ pub enum WriteError {
         /// Why not.
         error: io::Error,
     },
-    /// A relay's password cannot be read.
-    #[error("relay \"{relay}\": cannot read its password from {path}: {error}", path = .path.display())]
+    /// A relay's password cannot be read, or others may read it.
+    #[error("relay \"{relay}\": its password: {error}")]
     Password {
         /// Name of the relay.
         relay: String,
-        /// The `password-file`.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
+        /// What is wrong with the `password-file`.
+        error: PrivateFileError,
     },
     /// A relay's password file has nothing on its first line.
     #[error("relay \"{relay}\": the first line of {path} should be the password, and is empty", path = .path.display())]
@@ -86,12 +85,11 @@ impl Setup {
 
 impl PasswordMap {
     fn content(&self) -> Result<String, WriteError> {
-        let text =
-            fs::read_to_string(&self.password_file).map_err(|error| WriteError::Password {
-                relay: self.relay.clone(),
-                path: self.password_file.clone(),
-                error,
-            })?;
+        let bytes = private::read(&self.password_file).map_err(|error| WriteError::Password {
+            relay: self.relay.clone(),
+            error,
+        })?;
+        let text = String::from_utf8_lossy(&bytes);
         match text.lines().next().map(str::trim) {
             Some(password) if !password.is_empty() => {
                 Ok(format!("{} {}:{password}\n", self.key, self.user))

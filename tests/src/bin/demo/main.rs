@@ -55,7 +55,7 @@ fn main() {
 fn rig() -> Rig {
     let settings = repository("examples/acme/settings.toml");
     let settings = std::fs::read_to_string(settings).expect("examples/acme/settings.toml");
-    Rig::new("demo")
+    Rig::builder("demo")
         .relay("northwind", "daily-maximum = 2000")
         .relay("bluebird", "daily-maximum = 500")
         .relay("quarry", "")
