@@ -63,7 +63,7 @@ impl<L: Ledger> Pipeline<L> {
         let facts = LiveFacts::new(
             Arc::clone(generation),
             Arc::clone(&self.ledger),
-            day.clone(),
+            day,
             message.arrival,
         );
         let seed = seed(&generation.secrets().decisions, &message);
