@@ -64,7 +64,7 @@ pub(super) async fn resolve<L: Ledger>(
     let copies = new_copies(message, decision);
     let sides = sides(generation, message, &copies);
     let mut reasons = Vec::new();
-    let hops = usable(generation, decision, sides, &mut reasons);
+    let hops = usable(generation, message, decision, sides, &mut reasons);
     for (at, candidate) in hops.iter().map(Some).chain([None]).enumerate() {
         let charges = charges(
             generation,
@@ -159,6 +159,7 @@ fn sides(generation: &Generation, message: &Message, copies: &[Address]) -> Side
 /// The relays of the route that can be used for this message.
 fn usable<'a>(
     generation: &'a Generation,
+    message: &Message,
     decision: &'a Decision,
     sides: Sides,
     reasons: &mut Vec<String>,
@@ -179,7 +180,16 @@ fn usable<'a>(
     for hop in &decision.route {
         match generation.config().relay(&hop.relay) {
             Some(relay) => hops.push((hop, relay)),
-            None => reasons.push(format!("there is no relay \"{}\": passed over", hop.relay)),
+            None => {
+                let queue_id = message.envelope.queue_id.as_str();
+                let relay = hop.relay.as_str();
+                tracing::warn!(
+                    queue_id,
+                    relay,
+                    "the policy names a relay that waxseal.toml does not have"
+                );
+                reasons.push(format!("there is no relay \"{relay}\": passed over"));
+            }
         }
     }
     hops

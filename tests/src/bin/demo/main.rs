@@ -8,6 +8,7 @@
 
 mod page;
 mod story;
+mod swap;
 
 use std::time::Instant;
 

@@ -6,13 +6,14 @@ use waxseal_tests::dkim::verify;
 use waxseal_tests::{Delivery, Rig};
 
 use crate::page::Page;
+use crate::swap;
 
 /// A message and what is worth saying about it.
-struct Scene {
-    title: &'static str,
-    author: &'static str,
-    recipients: &'static [&'static str],
-    message: &'static str,
+pub(crate) struct Scene {
+    pub(crate) title: &'static str,
+    pub(crate) author: &'static str,
+    pub(crate) recipients: &'static [&'static str],
+    pub(crate) message: &'static str,
 }
 
 /// Far ends, and what people call them.
@@ -82,6 +83,8 @@ pub(crate) fn tell(page: &Page, rig: &mut Rig) {
     }
     stranger(page, rig);
     killed(page, rig);
+    page.title("8  The settings change while mail flows");
+    swap::tell(page, rig, &SCENES[0]);
 }
 
 fn show(page: &Page, rig: &Rig, scene: &Scene) {
@@ -155,14 +158,14 @@ fn texts(value: &Value) -> Vec<&str> {
         .collect()
 }
 
-fn counts(rig: &Rig) -> Vec<usize> {
+pub(crate) fn counts(rig: &Rig) -> Vec<usize> {
     FAR_ENDS
         .iter()
         .map(|(name, _)| rig.sink(name).count())
         .collect()
 }
 
-fn arrived(rig: &Rig, before: &[usize]) -> Vec<(&'static str, Delivery)> {
+pub(crate) fn arrived(rig: &Rig, before: &[usize]) -> Vec<(&'static str, Delivery)> {
     rig.settle();
     let ends = FAR_ENDS.iter().zip(before);
     ends.flat_map(|((name, called), &before)| {
@@ -172,7 +175,7 @@ fn arrived(rig: &Rig, before: &[usize]) -> Vec<(&'static str, Delivery)> {
     .collect()
 }
 
-fn arrival(page: &Page, rig: &Rig, at: &str, delivery: &Delivery, sender: &str) {
+pub(crate) fn arrival(page: &Page, rig: &Rig, at: &str, delivery: &Delivery, sender: &str) {
     page.entry(
         "arrived",
         &format!("at {at}, for {}", delivery.recipients.join(" and ")),
@@ -184,6 +187,11 @@ fn arrival(page: &Page, rig: &Rig, at: &str, delivery: &Delivery, sender: &str) 
         );
     }
     signatures(page, rig, delivery);
+}
+
+/// Whether it is the copy for the archive.
+pub(crate) fn is_archive(delivery: &Delivery) -> bool {
+    delivery.recipients == [ARCHIVE]
 }
 
 /// A variable address without most of what makes it one.
@@ -306,7 +314,7 @@ fn killed(page: &Page, rig: &mut Rig) {
     let before = counts(rig);
     rig.send(&mut rig.listed(), scene.author, scene.recipients, &message);
     let mut copies = arrived(rig, &before);
-    copies.retain(|(_, delivery)| delivery.recipients != [ARCHIVE]);
+    copies.retain(|(_, delivery)| !is_archive(delivery));
     for (at, delivery) in &copies {
         arrival(page, rig, at, delivery, scene.author);
     }
