@@ -12,10 +12,10 @@ use super::state::{LogLevel, State, Subject};
 use crate::message::Message;
 
 /// What `resource message` stands for.
-pub struct MessageHandle;
+pub(super) struct MessageHandle;
 
 /// What `resource facts` stands for.
-pub struct FactsHandle;
+pub(super) struct FactsHandle;
 
 /// The only handle there is of each.
 pub(super) const HANDLE: u32 = 1;

@@ -17,11 +17,11 @@ mod error;
 mod facts;
 mod host;
 mod limits;
+mod link;
 mod load;
 mod run;
 mod state;
-#[cfg(test)]
-mod tests;
+mod wasi;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +124,7 @@ pub struct Policy {
     configured: Configured,
     digest: String,
     /// Where the settings could not be baked in.
-    settings: Option<load::Settings>,
+    settings: Option<Arc<str>>,
 }
 
 /// A decision, and what it took.
@@ -184,11 +184,11 @@ impl Policy {
         // The semaphore is never closed.
         let _turn = inner.turns.acquire().await;
         let subject = state::Subject { message, facts };
-        let mut store = run::store(&inner.engines.pooled, Some(subject), moment, &bounds);
+        let mut store = run::store(&inner.engines.serving, Some(subject), moment, &bounds);
         let outcome = run::within(bounds.time, self.call(&mut store)).await;
         let decision = match run::classify(outcome, &store, &bounds) {
             Ok(Ok(given)) => convert::decision(given),
-            Ok(Err(text)) => Err(PolicyError::Reported(text)),
+            Ok(Err(text)) => Err(PolicyError::Reported(run::brief(&text))),
             Err(error) => Err(error),
         };
         let left = store.get_fuel().unwrap_or(0);
