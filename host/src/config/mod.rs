@@ -7,6 +7,7 @@
 
 mod parse;
 mod problem;
+mod sections;
 #[cfg(test)]
 mod tests;
 mod units;

@@ -1,21 +1,16 @@
 //! From the text of `waxseal.toml` to [`Config`].
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use ipnet::IpNet;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
-    ByteSize, Config, DefaultRoute, Dkim, Domain, Editing, KeyFile, Limits, ListenAddress,
-    Listener, Log, Login, Mode, OnError, Outgoing, Policy, Problem, Relay, RelayName, Security,
-    Severity, Source, Table,
+    Config, Dkim, Domain, KeyFile, ListenAddress, Listener, Login, Mode, OnError, Policy, Problem,
+    Relay, RelayName, Security, Severity, Source, Table, sections,
 };
-use crate::decision::WhenFull;
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
@@ -109,13 +104,13 @@ impl Reader {
             time_zone,
             state,
             inside,
-            limits: limits(top.table("limits").as_ref()),
-            outgoing: outgoing(top.table("outgoing").as_ref()),
-            default_route: default_route(top.table("default-route").as_ref()),
+            limits: sections::limits(top.table("limits").as_ref()),
+            outgoing: sections::outgoing(top.table("outgoing").as_ref()),
+            default_route: sections::default_route(top.table("default-route").as_ref()),
             dkim: self.dkim(top.table("dkim").as_ref()),
-            editing: editing(top.table("editing").as_ref()),
+            editing: sections::editing(top.table("editing").as_ref()),
             tables: self.tables(top),
-            log: log(top.table("log").as_ref()),
+            log: sections::log(top.table("log").as_ref()),
             listeners,
             relays,
             hostname: hostname?.value.to_string(),
@@ -400,132 +395,5 @@ impl std::str::FromStr for Octal {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         u32::from_str_radix(text, 8).map(|mode| Self(mode & 0o777))
-    }
-}
-
-fn limits(table: Option<&Toml<'_>>) -> Limits {
-    let bytes = |key: &str, default: usize| {
-        table
-            .and_then(|table| table.parsed::<ByteSize>(key, "a size, like \"50 MiB\""))
-            .map_or(default, |size| size.value.0)
-    };
-    let number = |key: &str, range, default: u64| {
-        table
-            .and_then(|table| table.integer(key, range))
-            .map_or(default, |number| number.value)
-    };
-    let time = |key: &str, default: Duration| {
-        table
-            .and_then(|table| duration(table, key))
-            .unwrap_or(default)
-    };
-    Limits {
-        // A decision takes microseconds. A quarter of a second is long enough
-        // for a policy in Python on a busy machine, and short enough that a
-        // loop holds up its own message only.
-        decision_time: time("decision-time", Duration::from_millis(250)),
-        // About a tenth of a second of Wasm: the limit that repeats exactly,
-        // where wall clock does not.
-        instructions: number("instructions", 1..=u64::MAX, 200_000_000),
-        // Python needs about 40 MiB.
-        memory: bytes("memory", 64 << 20),
-        message_size: bytes("message-size", 50 << 20),
-        held: bytes("held", 512 << 20),
-        connections: number("connections", 1..=100_000, 1_000) as usize,
-        decisions: number("decisions", 1..=1_000, 64) as u32,
-        stop_time: time("stop-time", Duration::from_secs(30)),
-    }
-}
-
-fn duration(table: &Toml<'_>, key: &str) -> Option<Duration> {
-    let expected = "a time, like \"250ms\" or \"5s\"";
-    let span: Range<usize> = table.span_of(key)?;
-    let value = table.parsed::<jiff::SignedDuration>(key, expected)?.value;
-    let duration = Duration::try_from(value)
-        .ok()
-        .filter(|duration| !duration.is_zero());
-    if duration.is_none() {
-        table.problem(
-            span,
-            format!("`{key}` is not longer than nothing"),
-            Some(expected.into()),
-        );
-    }
-    duration
-}
-
-fn outgoing(table: Option<&Toml<'_>>) -> Outgoing {
-    let expected = "a network like \"192.0.2.0/24\", or an address";
-    let networks = table.and_then(|table| table.parsed_list::<Network>("networks", expected));
-    Outgoing {
-        networks: networks
-            .unwrap_or_default()
-            .into_iter()
-            .map(|network| network.value.0)
-            .collect(),
-        logins: table
-            .and_then(|table| table.boolean("logins"))
-            .unwrap_or(true),
-    }
-}
-
-/// A network, or a single address.
-struct Network(IpNet);
-
-impl std::str::FromStr for Network {
-    type Err = ipnet::AddrParseError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<std::net::IpAddr>() {
-            Ok(address) => Ok(Self(IpNet::from(address))),
-            Err(_) => text.parse::<IpNet>().map(|network| Self(network.trunc())),
-        }
-    }
-}
-
-fn default_route(table: Option<&Toml<'_>>) -> DefaultRoute {
-    let words = [("defer", WhenFull::Defer), ("reject", WhenFull::Reject)];
-    DefaultRoute {
-        daily_maximum: table
-            .and_then(|table| table.integer("daily-maximum", 0..=u64::MAX))
-            .map(|maximum| maximum.value),
-        when_full: table
-            .and_then(|table| table.choice("when-full", &words))
-            .unwrap_or(WhenFull::Defer),
-        eight_bit: table
-            .and_then(|table| table.boolean("eight-bit"))
-            .unwrap_or(true),
-    }
-}
-
-fn editing(table: Option<&Toml<'_>>) -> Editing {
-    let flag = |key: &str, default: bool| {
-        table
-            .and_then(|table| table.boolean(key))
-            .unwrap_or(default)
-    };
-    Editing {
-        wrap: flag("wrap", false),
-        replies: flag("replies", true),
-        lists: flag("lists", false),
-    }
-}
-
-fn log(table: Option<&Toml<'_>>) -> Log {
-    use tracing::Level;
-    let formats = [("text", false), ("json", true)];
-    let levels = [
-        ("error", Level::ERROR),
-        ("warn", Level::WARN),
-        ("info", Level::INFO),
-        ("debug", Level::DEBUG),
-    ];
-    Log {
-        json: table
-            .and_then(|table| table.choice("format", &formats))
-            .unwrap_or(false),
-        level: table
-            .and_then(|table| table.choice("level", &levels))
-            .unwrap_or(Level::INFO),
     }
 }

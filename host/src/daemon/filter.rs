@@ -8,9 +8,9 @@ use crate::config::Mode;
 use crate::decision::{Reply, Verdict};
 use crate::message::{Client, Envelope, Message, Recipient};
 use crate::milter::{
-    Answer, Early, Filter, Handed, Interest, Listener, Mark, Receipt, Submission, Unreadable,
+    Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
 };
-use crate::pipeline::{self, Direction, Generation, Outcome, Pipeline};
+use crate::pipeline::{Direction, Generation, Outcome, Pipeline};
 use crate::quota::Ledger;
 
 /// Decides on messages with the generation in service when they began.
@@ -101,7 +101,7 @@ impl<L: Ledger> PolicyFilter<L> {
         Answer {
             verdict: outcome.verdict,
             edits: outcome.edits,
-            marks: marks(outcome.marks),
+            marks: outcome.marks,
             receipt,
         }
     }
@@ -153,7 +153,7 @@ fn route(generation: &Generation, message: &Message) -> Answer {
             );
             Answer {
                 edits: returned.edits,
-                marks: marks(returned.marks),
+                marks: returned.marks,
                 ..Answer::accept()
             }
         }
@@ -170,14 +170,6 @@ fn route(generation: &Generation, message: &Message) -> Answer {
             }))
         }
     }
-}
-
-fn marks(marks: Vec<pipeline::Mark>) -> Vec<Mark> {
-    let mark = |mark: pipeline::Mark| Mark {
-        name: mark.name.to_owned(),
-        value: format!(" {}", mark.value).into_bytes(),
-    };
-    marks.into_iter().map(mark).collect()
 }
 
 type Refused = (String, Unreadable, Reply);

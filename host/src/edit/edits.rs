@@ -41,6 +41,17 @@ pub enum HeaderEdit {
     },
 }
 
+/// A header field that is added and taken out again in one reply: Postfix looks
+/// at it (`milter_header_checks`), and it is never delivered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Field name.
+    pub name: String,
+    /// Value, as in [`HeaderEdit`]: leading space
+    /// included.
+    pub value: Vec<u8>,
+}
+
 /// All that is to be changed on a message, in the form that a milter can say it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {

@@ -24,7 +24,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use edits::{Edits, HeaderEdit};
+pub use edits::{Edits, HeaderEdit, Mark};
 pub use header::{Stamp, header_edits};
 pub use insert::{Insertion, insert};
 pub use notice::{Closed, Context, Notice, Outcome, Reason, Settings};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::negotiation::LetGo;
 use crate::decision::Verdict;
-use crate::edit::Edits;
+use crate::edit::{Edits, Mark};
 use crate::message::{Address, AddressError, Client, Content, ReversePath};
 
 /// A listener, as far as messages are concerned.
@@ -151,17 +151,6 @@ impl Answer {
             ..Self::default()
         }
     }
-}
-
-/// A header field that is added and taken out again in one reply: Postfix looks
-/// at it (`milter_header_checks`), and it is never delivered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Field name.
-    pub name: String,
-    /// Value, as in [`HeaderEdit`](crate::edit::HeaderEdit): leading space
-    /// included.
-    pub value: Vec<u8>,
 }
 
 /// Told once whether the reply was handed to the MTA: what was charged for the

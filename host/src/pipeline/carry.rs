@@ -5,12 +5,13 @@
 use thiserror::Error;
 
 use super::generation::Generation;
-use super::outcome::Mark;
 use super::resolve::{Plan, Sides};
 use super::split;
 use crate::config::Relay;
 use crate::decision::Decision;
-use crate::edit::{self, Closed, Context, Edits, HeaderEdit, Notice, Settings, Stamp, Transport};
+use crate::edit::{
+    self, Closed, Context, Edits, HeaderEdit, Mark, Notice, Settings, Stamp, Transport,
+};
 use crate::message::{Content, Message, ReversePath};
 use crate::sign::{self, SignError, Signed};
 use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
@@ -212,8 +213,13 @@ fn route(
         }
         _ => relay::destination(relay),
     };
-    vec![Mark {
-        name: ROUTE_FIELD,
-        value: destination,
-    }]
+    vec![route_mark(&destination)]
+}
+
+/// What tells Postfix the route.
+pub(super) fn route_mark(destination: &str) -> Mark {
+    Mark {
+        name: ROUTE_FIELD.to_owned(),
+        value: format!(" {destination}").into_bytes(),
+    }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::checks;
 use super::outcome::PolicyId;
 use super::tables::Tables;
-use crate::config::{Config, Domain, Mode, Problem, Severity, Source};
+use crate::config::{Config, Domain, Problem, Severity, Source};
 use crate::policy::{LoadError, Policy, Reference, ReferenceKind, Sandbox, Seed, SettingsProblem};
 use crate::sign::{self, Algorithm, Keys};
 use crate::store::{Key, Secret};
@@ -70,8 +70,8 @@ impl Generation {
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
         let tables = Tables::load(&config.tables, &config.source, &mut problems);
-        check_relays(&config, &mut problems);
-        check_listeners(&config, &mut problems);
+        checks::relays(&config, &mut problems);
+        checks::listeners(&config, &mut problems);
         let settings = read_settings(&config, &mut problems);
         let loaded = match &settings {
             Some(settings) => {
@@ -81,7 +81,7 @@ impl Generation {
         };
         if let (Some(policy), Some(settings)) = (&loaded, &settings) {
             let references = &policy.configured().references;
-            check_references(&config, &tables, references, settings, &mut problems);
+            checks::references(&config, &tables, references, settings, &mut problems);
             if config.dkim.generate {
                 make_keys(&config, references, today, &mut problems);
             }
@@ -89,7 +89,7 @@ impl Generation {
         let (keys, of_keys) = Keys::load(&config.dkim);
         problems.extend(of_keys);
         if let (Some(policy), Some(settings)) = (&loaded, &settings) {
-            check_keys(
+            checks::keys(
                 &keys,
                 &policy.configured().references,
                 settings,
@@ -241,64 +241,6 @@ fn at_settings(settings: &Source, severity: Severity, given: &SettingsProblem) -
     )
 }
 
-fn check_references(
-    config: &Config,
-    tables: &Tables,
-    references: &[Reference],
-    settings: &Source,
-    problems: &mut Vec<Problem>,
-) {
-    for reference in references {
-        let name = &reference.name;
-        let (known, message, expected) = match reference.kind {
-            ReferenceKind::Relay => {
-                let names: Vec<_> = config
-                    .relays
-                    .iter()
-                    .map(|relay| relay.name.as_str())
-                    .collect();
-                let message = format!(
-                    "there is no relay \"{name}\" in {}",
-                    config.source.path.display()
-                );
-                (config.relay(name).is_some(), message, one_of(&names))
-            }
-            ReferenceKind::Table => {
-                let names: Vec<_> = config
-                    .tables
-                    .iter()
-                    .map(|table| table.name.as_str())
-                    .collect();
-                let message = format!(
-                    "there is no table \"{name}\" in {}",
-                    config.source.path.display()
-                );
-                (tables.contains(name), message, one_of(&names))
-            }
-            ReferenceKind::DkimDomain => {
-                let message = format!("\"{name}\" is no domain name");
-                (name.parse::<Domain>().is_ok(), message, None)
-            }
-            ReferenceKind::Counter => continue,
-        };
-        if !known {
-            problems.push(settings.problem(
-                Severity::Error,
-                reference.span.clone(),
-                message,
-                expected,
-            ));
-        }
-    }
-}
-
-fn one_of(names: &[&str]) -> Option<String> {
-    match names {
-        [] => None,
-        names => Some(format!("one of {}", names.join(", "))),
-    }
-}
-
 fn signing_domains(references: &[Reference]) -> BTreeSet<Domain> {
     let domains = references
         .iter()
@@ -330,89 +272,5 @@ fn make_keys(
                 problems.push(Problem::of_file(&config.dkim.keys, message, None));
             }
         }
-    }
-}
-
-fn check_keys(
-    keys: &Keys,
-    references: &[Reference],
-    settings: &Source,
-    problems: &mut Vec<Problem>,
-) {
-    let mut told = BTreeSet::new();
-    for reference in references
-        .iter()
-        .filter(|reference| reference.kind == ReferenceKind::DkimDomain)
-    {
-        let name = &reference.name;
-        if keys.for_domain(name).is_empty() && told.insert(name) {
-            let message = format!("there is no DKIM key for {name}");
-            let expected = format!("a key: `waxseal dkim new {name}` makes one");
-            let span = reference.span.clone();
-            let mut problem = settings.problem(Severity::Error, span, message, Some(expected));
-            problem.missing_key = true;
-            problems.push(problem);
-        }
-    }
-}
-
-fn check_relays(config: &Config, problems: &mut Vec<Problem>) {
-    for relay in &config.relays {
-        let Some(login) = &relay.login else {
-            continue;
-        };
-        if let Err(error) = crate::private::read(&login.password_file) {
-            let message = format!("relay \"{}\": {error}", relay.name);
-            problems.push(config.source.problem(
-                Severity::Error,
-                relay.span.clone(),
-                message,
-                None,
-            ));
-        }
-        if relay.security == crate::config::Security::None {
-            let message = format!(
-                "relay \"{}\" gets its password over a connection without TLS",
-                relay.name
-            );
-            problems.push(config.source.problem(
-                Severity::Warning,
-                relay.span.clone(),
-                message,
-                None,
-            ));
-        }
-    }
-}
-
-fn check_listeners(config: &Config, problems: &mut Vec<Problem>) {
-    let path: &Path = &config.source.path;
-    let split = config
-        .listeners
-        .iter()
-        .filter(|listener| listener.mode == Mode::Split)
-        .count();
-    let mut warn = |message: &str, expected: &str| {
-        let mut problem = Problem::of_file(path, message, Some(expected.to_owned()));
-        problem.severity = Severity::Warning;
-        problems.push(problem);
-    };
-    if split > 1 {
-        warn(
-            "there are several listeners of mode \"split\"; the first is used",
-            "one",
-        );
-    }
-    if split == 0 && !config.relays.is_empty() && !config.inside.is_empty() {
-        warn(
-            "messages with recipients inside and outside will not be relayed",
-            "a [[listener]] of mode \"split\"",
-        );
-    }
-    if !config.relays.is_empty() && config.inside.is_empty() {
-        warn(
-            "no domain stays inside: mail for local domains would be relayed too",
-            "`inside`, a list of the domains that this server delivers itself",
-        );
     }
 }

@@ -9,6 +9,7 @@
 //! whatever is swapped meanwhile.
 
 mod carry;
+mod checks;
 mod direction;
 mod facts;
 mod generation;
@@ -16,8 +17,6 @@ mod outcome;
 mod resolve;
 mod split;
 mod tables;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -31,7 +30,7 @@ use crate::store::Key;
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
 pub use generation::{Built, Generation, Secrets};
-pub use outcome::{Failure, Mark, Outcome, PolicyId};
+pub use outcome::{Failure, Outcome, PolicyId};
 pub use resolve::ResolveError;
 pub use split::{Forged, Returned};
 
@@ -64,7 +63,7 @@ impl<L: Ledger> Pipeline<L> {
         let facts = LiveFacts::new(
             Arc::clone(generation),
             Arc::clone(&self.ledger),
-            day.clone(),
+            day,
             message.arrival,
         );
         let seed = seed(&generation.secrets().decisions, &message);
@@ -93,7 +92,8 @@ impl<L: Ledger> Pipeline<L> {
                 }
                 Err(error) => return failed(generation, &message, Failure::Resolve(error)),
             };
-        match carry::carry(generation, &message, &decision, &resolved) {
+        let carry = || carry::carry(generation, &message, &decision, &resolved);
+        match unhindered(message.content.bytes().len(), carry) {
             Ok(carried) => Outcome::done(generation, decision, resolved, carried),
             Err(error) => {
                 if let Some(receipt) = resolved.receipt {
@@ -102,6 +102,23 @@ impl<L: Ledger> Pipeline<L> {
                 failed(generation, &message, Failure::Carry(error))
             }
         }
+    }
+}
+
+/// Bytes above which editing and signing a message takes long enough (a
+/// millisecond and more) that others on the same thread would wait for it.
+const HEAVY: usize = 256 << 10;
+
+/// Does the work for a message of that size without holding up other tasks,
+/// where the runtime has other threads to hand them to.
+fn unhindered<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    let threads = Handle::try_current()
+        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if bytes > HEAVY && threads {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
     }
 }
 

@@ -10,20 +10,11 @@ use super::generation::Generation;
 use super::resolve::{Plan, ResolveError};
 use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
-use crate::edit::{Edits, Notice};
+use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Message, ReversePath};
 use crate::policy::PolicyError;
 use crate::quota::Receipt;
 use crate::sign::Signed;
-
-/// A header field for the MTA's eyes: added and taken out again in one reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Field name.
-    pub name: &'static str,
-    /// Value without leading space.
-    pub value: String,
-}
 
 /// Which policy decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -9,13 +9,13 @@
 
 use thiserror::Error;
 
+use super::carry::route_mark;
 use super::generation::Generation;
-use super::outcome::Mark;
 use crate::config::RelayName;
-use crate::edit::{Edits, HeaderEdit};
+use crate::edit::{Edits, HeaderEdit, Mark};
 use crate::message::Message;
 use crate::store::seal;
-use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
+use crate::{SPLIT_FIELD, relay};
 
 /// Seals the relay that the outside copies of a message go by.
 pub(super) fn seal(generation: &Generation, relay: &RelayName, message: &Message) -> String {
@@ -79,10 +79,7 @@ impl Generation {
                 ..Edits::default()
             },
             marks: relay
-                .map(|relay| Mark {
-                    name: ROUTE_FIELD,
-                    value: relay::destination(relay),
-                })
+                .map(|relay| route_mark(&relay::destination(relay)))
                 .into_iter()
                 .collect(),
             relay: relay.map(|relay| relay.name.clone()),

@@ -164,7 +164,7 @@ impl mail::HostMessage for State {
             .map(|attachment| mail::Attachment {
                 media_type: attachment.media_type,
                 name: attachment.name,
-                size: attachment.size as u64,
+                size: attachment.size,
             })
             .collect();
         let size = |attachment: &mail::Attachment| {

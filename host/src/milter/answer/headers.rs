@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use super::{CannotSay, offered};
 use crate::edit::HeaderEdit;
+use crate::edit::Mark;
 use crate::milter::codec::{Reply, actions};
-use crate::milter::filter::Mark;
 use crate::milter::negotiation::Agreement;
 use crate::milter::session::FieldNames;
 

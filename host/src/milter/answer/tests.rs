@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decision::Reply as SmtpReply;
+use crate::edit::Mark;
 use crate::message::{Address, Content, ReversePath};
 use crate::milter::codec::{Decoder, Frame, Offer};
-use crate::milter::filter::Mark;
 use crate::milter::negotiation::LetGo;
 
 fn agreement(version: u32, actions: u32) -> Agreement {

@@ -1,0 +1,152 @@
+//! What a configuration names, held against what there is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::tables::Tables;
+use crate::config::{Config, Domain, Mode, Problem, Security, Severity, Source};
+use crate::policy::{Reference, ReferenceKind};
+use crate::private;
+use crate::sign::Keys;
+
+pub(super) fn references(
+    config: &Config,
+    tables: &Tables,
+    references: &[Reference],
+    settings: &Source,
+    problems: &mut Vec<Problem>,
+) {
+    for reference in references {
+        let name = &reference.name;
+        let (known, message, expected) = match reference.kind {
+            ReferenceKind::Relay => {
+                let names: Vec<_> = config
+                    .relays
+                    .iter()
+                    .map(|relay| relay.name.as_str())
+                    .collect();
+                let message = format!(
+                    "there is no relay \"{name}\" in {}",
+                    config.source.path.display()
+                );
+                (config.relay(name).is_some(), message, one_of(&names))
+            }
+            ReferenceKind::Table => {
+                let names: Vec<_> = config
+                    .tables
+                    .iter()
+                    .map(|table| table.name.as_str())
+                    .collect();
+                let message = format!(
+                    "there is no table \"{name}\" in {}",
+                    config.source.path.display()
+                );
+                (tables.contains(name), message, one_of(&names))
+            }
+            ReferenceKind::DkimDomain => {
+                let message = format!("\"{name}\" is no domain name");
+                (name.parse::<Domain>().is_ok(), message, None)
+            }
+            ReferenceKind::Counter => continue,
+        };
+        if !known {
+            problems.push(settings.problem(
+                Severity::Error,
+                reference.span.clone(),
+                message,
+                expected,
+            ));
+        }
+    }
+}
+
+fn one_of(names: &[&str]) -> Option<String> {
+    match names {
+        [] => None,
+        names => Some(format!("one of {}", names.join(", "))),
+    }
+}
+
+pub(super) fn keys(
+    keys: &Keys,
+    references: &[Reference],
+    settings: &Source,
+    problems: &mut Vec<Problem>,
+) {
+    let mut told = BTreeSet::new();
+    for reference in references
+        .iter()
+        .filter(|reference| reference.kind == ReferenceKind::DkimDomain)
+    {
+        let name = &reference.name;
+        if keys.for_domain(name).is_empty() && told.insert(name) {
+            let message = format!("there is no DKIM key for {name}");
+            let expected = format!("a key: `waxseal dkim new {name}` makes one");
+            let span = reference.span.clone();
+            let mut problem = settings.problem(Severity::Error, span, message, Some(expected));
+            problem.missing_key = true;
+            problems.push(problem);
+        }
+    }
+}
+
+pub(super) fn relays(config: &Config, problems: &mut Vec<Problem>) {
+    for relay in &config.relays {
+        let Some(login) = &relay.login else {
+            continue;
+        };
+        if let Err(error) = private::read(&login.password_file) {
+            let message = format!("relay \"{}\": {error}", relay.name);
+            problems.push(config.source.problem(
+                Severity::Error,
+                relay.span.clone(),
+                message,
+                None,
+            ));
+        }
+        if relay.security == Security::None {
+            let message = format!(
+                "relay \"{}\" gets its password over a connection without TLS",
+                relay.name
+            );
+            problems.push(config.source.problem(
+                Severity::Warning,
+                relay.span.clone(),
+                message,
+                None,
+            ));
+        }
+    }
+}
+
+pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
+    let path: &Path = &config.source.path;
+    let split = config
+        .listeners
+        .iter()
+        .filter(|listener| listener.mode == Mode::Split)
+        .count();
+    let mut warn = |message: &str, expected: &str| {
+        let mut problem = Problem::of_file(path, message, Some(expected.to_owned()));
+        problem.severity = Severity::Warning;
+        problems.push(problem);
+    };
+    if split > 1 {
+        warn(
+            "there are several listeners of mode \"split\"; the first is used",
+            "one",
+        );
+    }
+    if split == 0 && !config.relays.is_empty() && !config.inside.is_empty() {
+        warn(
+            "messages with recipients inside and outside will not be relayed",
+            "a [[listener]] of mode \"split\"",
+        );
+    }
+    if !config.relays.is_empty() && config.inside.is_empty() {
+        warn(
+            "no domain stays inside: mail for local domains would be relayed too",
+            "`inside`, a list of the domains that this server delivers itself",
+        );
+    }
+}
