@@ -3,8 +3,8 @@
 //! Two engines: the *serving* one decides on mail, from a pool of slots and
 //! with optimised code. The *setup* one is for what happens once per load
 //! (describing, configuring, baking): it allocates on demand, so that loading
-//! takes no slot from mail, and compiles in a third of the time, since its code
-//! runs once. Both count instructions alike.
+//! takes no slot from mail, and compiles in less than half the time, since its
+//! code runs once. Both count instructions alike.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,8 +16,8 @@ use wasmtime::{
 };
 
 use super::error::LoadError;
-use super::{limits, link};
 use super::state::State;
+use super::{limits, link};
 
 /// Limits of one decision that are the administrator's to set.
 #[derive(Clone, Copy, Debug)]

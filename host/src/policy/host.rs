@@ -12,10 +12,12 @@ use super::state::{LogLevel, State, Subject};
 use crate::message::Message;
 
 /// What `resource message` stands for.
-pub(super) struct MessageHandle;
+#[expect(unreachable_pub, reason = "the generated code exports it")]
+pub struct MessageHandle;
 
 /// What `resource facts` stands for.
-pub(super) struct FactsHandle;
+#[expect(unreachable_pub, reason = "the generated code exports it")]
+pub struct FactsHandle;
 
 /// The only handle there is of each.
 pub(super) const HANDLE: u32 = 1;

@@ -180,7 +180,10 @@ async fn configure(
     let (instance, answer) =
         run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
     let problems = |given: Vec<setup::Problem>| -> Vec<SettingsProblem> {
-        given.into_iter().map(|given| problem(given, settings)).collect()
+        given
+            .into_iter()
+            .map(|given| problem(given, settings))
+            .collect()
     };
     match answer {
         Ok(given) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, Trap};
+use wasmtime_wasi::I32Exit;
 
 use super::error::{Denied, OverBudget, PolicyError};
 use super::limits;
@@ -83,7 +84,11 @@ pub(super) async fn within<T>(
             return Poll::Ready(Some(result));
         }
         let over = Instant::now() >= deadline || timer.as_mut().poll(context).is_ready();
-        if over { Poll::Ready(None) } else { Poll::Pending }
+        if over {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
     })
     .await
 }
@@ -124,10 +129,25 @@ pub(super) fn classify<T>(
         return Err(PolicyError::OutOfMemory(bounds.memory));
     }
     let stderr = state.stderr();
-    Err(PolicyError::Trapped(match gave_up && !stderr.is_empty() {
-        true => brief(&stderr),
-        false => brief(&error.root_cause().to_string()),
-    }))
+    if gave_up && !stderr.is_empty() {
+        return Err(PolicyError::Trapped(brief(&stderr)));
+    }
+    Err(PolicyError::Trapped(told(&error)))
+}
+
+/// What wasmtime says of an error, in words that help where its own do not.
+fn told(error: &wasmtime::Error) -> String {
+    if error.is::<I32Exit>() {
+        return "it ended its own program (exit) in place of deciding".to_owned();
+    }
+    match error.downcast_ref::<Trap>() {
+        // Rust, C and C++ keep most of their stack in memory, where it ends
+        // at address 0.
+        Some(trap @ Trap::MemoryOutOfBounds) => {
+            format!("{trap} (a stack that is used up looks like this, too)")
+        }
+        _ => brief(&error.root_cause().to_string()),
+    }
 }
 
 /// Which budget of data an error is about, if it is about one.
@@ -140,8 +160,15 @@ fn over_budget(error: &wasmtime::Error) -> Option<String> {
     }
     // wasmtime keeps this type to itself: its words are all there is to know it
     // by (a test holds them).
-    let copied = error.chain().any(|cause| cause.to_string().contains("fuel allocated for hostcalls"));
-    copied.then(|| format!("more than {} bytes given to the host in one call", limits::BYTES_FROM_GUEST))
+    let copied = error
+        .chain()
+        .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"));
+    copied.then(|| {
+        format!(
+            "more than {} bytes given to the host in one call",
+            limits::BYTES_FROM_GUEST
+        )
+    })
 }
 
 /// A guest's words, for a log: one line of them, and not more than fits there.

@@ -89,6 +89,15 @@ impl State {
     pub(super) fn stderr(&self) -> String {
         self.stderr.text()
     }
+
+    /// The log, with what the guest wrote to its stderr at the end: that is
+    /// where other languages put their words.
+    pub(super) fn into_log(mut self) -> Vec<LogLine> {
+        for line in self.stderr().lines().filter(|line| !line.trim().is_empty()) {
+            self.log.write(LogLevel::Info, line);
+        }
+        self.log.into_lines()
+    }
 }
 
 impl WasiView for State {
@@ -136,7 +145,7 @@ impl Log {
         (line.level == LogLevel::Error).then_some(&line.text)
     }
 
-    pub(super) fn into_lines(mut self) -> Vec<LogLine> {
+    fn into_lines(mut self) -> Vec<LogLine> {
         if self.dropped > 0 {
             let text = format!("{} more lines of this policy were dropped", self.dropped);
             self.lines.push(LogLine {
