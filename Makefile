@@ -55,6 +55,6 @@ unit: build
 	$(CARGO) test $(ALL) --lib --bins
 
 end-to-end: policies build
-	$(SAY) 'End-to-end tests, each with a Postfix of its own on loopback'
+	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'
 	$(if $(AS_ROOT),@echo 'Starting Postfix takes root: these tests are run by sudo.')
 	$(if $(AS_ROOT),$(RUNNER)='$(AS_ROOT)') $(CARGO) test $(ALL) --test '*' --no-fail-fast

@@ -1,98 +1,74 @@
 //! Baking the settings into a component: `configure` runs once, and what it
 //! left in memory becomes the memory that every instance begins with.
+//!
+//! A component is *instrumented* first, so that its memories and globals can be
+//! read from outside; setup runs on that form of it. The snapshot is taken from
+//! its instance and put into the original.
 
-use wasmtime::component::{Component, Instance, Lift, Linker, WasmList};
-use wasmtime::{Result, Store};
-use wasmtime_wizer::{ComponentInstanceState, Wizer};
+use wasmtime::component::{Component, Instance, Lift, WasmList};
+use wasmtime::{Engine, Result, Store};
+use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
-use super::bindings;
-use super::error::LoadError;
-use super::load::{self, Configured};
 use super::state::State;
-use super::{limits, run};
 
-pub(super) enum Outcome {
-    /// The component with the settings in it.
-    Baked {
-        component: Vec<u8>,
-        configured: Configured,
-    },
-    /// This component cannot be baked; it is configured for each message.
-    NotPossible {
-        why: String,
-        configured: Option<Configured>,
-    },
+/// A component whose state can be read, and what it was made from.
+pub(super) struct Instrumented<'a> {
+    wizer: Wizer,
+    original: ComponentContext<'a>,
+    component: Component,
 }
 
-/// Bakes the settings in, if the component allows it.
-///
-/// # Errors
-///
-/// When the policy finds problems in its settings, or fails while it reads them.
-pub(super) async fn bake(
-    call: &run::Setup<'_>,
-    linker: &Linker<State>,
-    bytes: &[u8],
-    settings: &str,
-) -> std::result::Result<Outcome, LoadError> {
-    let impossible = |why: &wasmtime::Error| Outcome::NotPossible {
-        why: format!("{why:#}"),
-        configured: None,
-    };
-    let mut wizer = Wizer::new();
-    wizer.keep_init_func(true);
-    // Nested components and modules that are instantiated twice end here.
-    let (context, instrumented) = match wizer.instrument_component(bytes) {
-        Ok(instrumented) => instrumented,
-        Err(error) => return Ok(impossible(&error)),
-    };
-    let instrumented = match Component::from_binary(call.engine, &instrumented) {
-        Ok(component) => component,
-        Err(error) => return Ok(impossible(&error)),
-    };
-    let mut store = call.store();
-    let outcome = run::within(limits::SETUP_TIME, async {
-        let instance = linker.instantiate_async(&mut store, &instrumented).await?;
-        let policy = bindings::Policy::new(&mut store, &instance)?;
-        let setup = policy.waxseal_policy_setup();
-        let configured = setup.call_configure(&mut store, settings).await?;
-        Ok((instance, configured))
-    })
-    .await;
-    let mut instance = None;
-    let outcome = outcome.map(|result| {
-        result.map(|(made, configured)| {
-            instance = Some(made);
-            configured
-        })
-    });
-    let configured = load::configured(outcome, &store, call)?;
-    if store.data().holds_handles() {
-        // A handle of the host's would be baked in, and mean nothing later.
-        let why = "it holds a handle of the host's after `configure`".to_owned();
-        return Ok(Outcome::NotPossible {
-            why,
-            configured: Some(configured),
-        });
-    }
-    let Some(instance) = instance else {
-        return Err(LoadError::Bake("there is no instance".to_owned()));
-    };
-    // Reading the memory back is the host's work: it has fuel of its own.
-    let _ = store.set_fuel(u64::MAX);
-    store.set_hostcall_fuel(usize::MAX);
-    let mut reader = Reader {
-        store: &mut store,
-        instance,
-        failed: None,
-    };
-    let component = wizer.snapshot_component(&context, &mut reader).await;
-    match (reader.failed, component) {
-        (None, Ok(component)) => Ok(Outcome::Baked {
+impl<'a> Instrumented<'a> {
+    /// # Errors
+    ///
+    /// When the bytes are no component, or one of a kind that cannot be baked:
+    /// with components inside, or modules that are instantiated twice.
+    pub(super) fn new(engine: &Engine, bytes: &'a [u8]) -> Result<Self> {
+        let mut wizer = Wizer::new();
+        wizer.keep_init_func(true);
+        let (original, instrumented) = wizer.instrument_component(bytes)?;
+        let component = Component::from_binary(engine, &instrumented)?;
+        Ok(Self {
+            wizer,
+            original,
             component,
-            configured,
-        }),
-        (Some(error), _) | (None, Err(error)) => Err(LoadError::Bake(format!("{error:#}"))),
+        })
+    }
+
+    pub(super) fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// The original with the state of an instance in it.
+    ///
+    /// # Errors
+    ///
+    /// When the state cannot be read or written down. With a handle of the
+    /// host's in it, it would mean nothing later.
+    pub(super) async fn bake(
+        &self,
+        store: &mut Store<State>,
+        instance: Instance,
+    ) -> Result<Vec<u8>> {
+        if store.data().holds_handles() {
+            wasmtime::bail!("it holds a handle of the host's after `configure`");
+        }
+        // Reading the memory back is the host's work, not the guest's.
+        store.set_fuel(u64::MAX)?;
+        store.set_hostcall_fuel(usize::MAX);
+        let mut reader = Reader {
+            store,
+            instance,
+            failed: None,
+        };
+        let baked = self
+            .wizer
+            .snapshot_component(&self.original, &mut reader)
+            .await;
+        match reader.failed {
+            None => baked,
+            Some(error) => Err(error),
+        }
     }
 }
 

@@ -1,21 +1,23 @@
 //! The engines that policies run on, and the clock that interrupts them.
 //!
-//! Two engines with the same code settings: a *pooled* one that serves mail,
-//! and one that allocates *on demand* for everything that happens once per load
-//! (describing, configuring, baking), so that loading takes no slot from mail.
+//! Two engines: the *serving* one decides on mail, from a pool of slots and
+//! with optimised code. The *setup* one is for what happens once per load
+//! (describing, configuring, baking): it allocates on demand, so that loading
+//! takes no slot from mail, and compiles in less than half the time, since its
+//! code runs once. Both count instructions alike.
 
 use std::sync::Arc;
 use std::thread;
 
-use wasmtime::component::{HasSelf, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm,
 };
 
-use super::bindings;
 use super::error::LoadError;
-use super::limits;
 use super::state::State;
+use super::{limits, link};
 
 /// Limits of one decision that are the administrator's to set.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +44,11 @@ impl From<&crate::config::Limits> for Limits {
 }
 
 pub(super) struct Engines {
-    pub(super) pooled: Engine,
-    pub(super) on_demand: Engine,
+    pub(super) serving: Engine,
+    pub(super) setup: Engine,
     /// Linkers of both, without what a component is denied.
-    pub(super) pooled_linker: Linker<State>,
-    pub(super) on_demand_linker: Linker<State>,
+    pub(super) serving_linker: Linker<State>,
+    pub(super) setup_linker: Linker<State>,
     _ticker: Arc<()>,
 }
 
@@ -56,53 +58,58 @@ impl Engines {
     /// When wasmtime cannot have the memory that the slots need.
     pub(super) fn new(limits: &Limits) -> Result<Self, LoadError> {
         let engine = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
-        let on_demand = Engine::new(&code_settings()).map_err(engine)?;
-        let mut pooled = code_settings();
-        pooled.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-        let pooled = Engine::new(&pooled).map_err(engine)?;
+        let mut setup = settings();
+        setup
+            .cranelift_opt_level(OptLevel::None)
+            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+        let mut serving = settings();
+        serving
+            .cranelift_opt_level(OptLevel::Speed)
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        let setup = Engine::new(&setup).map_err(engine)?;
+        let serving = Engine::new(&serving).map_err(engine)?;
         let alive = Arc::new(());
-        tick(&[&pooled, &on_demand], &alive);
+        tick(&[&serving, &setup], &alive);
         Ok(Self {
-            pooled_linker: linker(&pooled).map_err(engine)?,
-            on_demand_linker: linker(&on_demand).map_err(engine)?,
-            pooled,
-            on_demand,
+            serving_linker: link::base(&serving).map_err(engine)?,
+            setup_linker: link::base(&setup).map_err(engine)?,
+            serving,
+            setup,
             _ticker: alive,
         })
     }
 }
 
-fn code_settings() -> Config {
+/// What both engines have in common.
+fn settings() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
         // Fuel costs 0.7 µs a decision and is the one limit that repeats
         // exactly, and the count of instructions executed.
         .consume_fuel(true)
-        .epoch_interruption(true)
-        .cranelift_opt_level(OptLevel::Speed);
+        .epoch_interruption(true);
     config
 }
 
+/// Slots for as many decisions as there are turns, each as large as a component
+/// may be: whoever has a turn finds a slot.
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep = match scan {
         true => limits::KEEP_RESIDENT_WITH_SCAN,
         false => limits::KEEP_RESIDENT_WITHOUT_SCAN,
     };
-    // One decision may need several core instances, but few policies have more
-    // than a handful, so the pool as a whole has fewer than slots times most.
     let slots = limits.decisions;
-    let core = slots.saturating_mul(8).max(limits::CORE_INSTANCES);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
-        .total_core_instances(core)
-        .total_memories(slots.saturating_mul(2))
-        .total_tables(core)
+        .total_core_instances(slots.saturating_mul(limits::CORE_INSTANCES))
+        .total_memories(slots.saturating_mul(limits::MEMORIES))
+        .total_tables(slots.saturating_mul(limits::TABLES))
         .total_stacks(slots)
         .max_core_instances_per_component(limits::CORE_INSTANCES)
-        .max_tables_per_component(limits::CORE_INSTANCES)
-        .max_memories_per_component(4)
+        .max_memories_per_component(limits::MEMORIES)
+        .max_tables_per_component(limits::TABLES)
         .max_memory_size(limits.memory)
         .max_component_instance_size(4 << 20)
         .max_core_instance_size(4 << 20)
@@ -112,13 +119,6 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_unused_warm_slots(limits::WARM_SLOTS)
         .pagemap_scan(if scan { Enabled::Yes } else { Enabled::No });
     pool
-}
-
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    bindings::Policy::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)?;
-    Ok(linker)
 }
 
 /// Moves the epoch of the engines for as long as `alive` is held by anyone

@@ -68,6 +68,9 @@ pub enum LoadError {
     /// Its exports or imports do not have the types of our world.
     #[error("the component is no policy of the world waxseal:policy@0.1.0: {0}")]
     WrongWorld(String),
+    /// It needs more than a policy may have, whatever its settings.
+    #[error("the component cannot be put in service: {0}")]
+    DoesNotFit(String),
     /// It failed while it was described or configured.
     #[error("the policy failed in {call}: {error}")]
     Setup {
@@ -79,9 +82,6 @@ pub enum LoadError {
     /// Its settings have problems.
     #[error("the policy's settings have {} problem(s)", .0.len())]
     Settings(Vec<SettingsProblem>),
-    /// Baking the settings in failed.
-    #[error("baking the settings into the component: {0}")]
-    Bake(String),
     /// The engine itself.
     #[error("wasmtime: {0}")]
     Engine(String),

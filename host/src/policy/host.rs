@@ -12,9 +12,11 @@ use super::state::{LogLevel, State, Subject};
 use crate::message::Message;
 
 /// What `resource message` stands for.
+#[expect(unreachable_pub, reason = "the generated code exports it")]
 pub struct MessageHandle;
 
 /// What `resource facts` stands for.
+#[expect(unreachable_pub, reason = "the generated code exports it")]
 pub struct FactsHandle;
 
 /// The only handle there is of each.

@@ -32,6 +32,12 @@ pub(super) const LOG_BYTES: usize = 16 << 10;
 /// Lines of log that one decision may write.
 pub(super) const LOG_LINES: usize = 64;
 
+/// Bytes of an error's text that are kept.
+pub(super) const ERROR_TEXT: usize = 500;
+
+/// Bytes of randomness that a guest may ask for in one call.
+pub(super) const RANDOM_BYTES: u64 = 64 << 10;
+
 /// Memory that stays mapped in a slot after use, and is cleared instead of
 /// given back to the kernel. With `pagemap_scan` only pages that were written
 /// are cleared, so that a large value costs nothing; without, clearing more
@@ -44,9 +50,15 @@ pub(super) const KEEP_RESIDENT_WITHOUT_SCAN: usize = 64 << 10;
 /// Table elements of one instance: Python needs some 25,000.
 pub(super) const TABLE_ELEMENTS: usize = 30_000;
 
-/// Core instances, memories and tables of one component: what
-/// `componentize-py` makes, with room.
+/// Core instances of one component: what `componentize-py` makes, with room.
 pub(super) const CORE_INSTANCES: u32 = 40;
+
+/// Linear memories of one component. A policy has one, one that is composed of
+/// several components has one for each.
+pub(super) const MEMORIES: u32 = 4;
+
+/// Tables of one component: two for each that it is composed of.
+pub(super) const TABLES: u32 = 8;
 
 /// Slots that keep the image of a policy after use. Each pins the memory image
 /// of the version it served last, so few: a swap would otherwise keep old
@@ -61,13 +73,13 @@ pub(super) const SETUP_INSTRUCTIONS: u64 = 20_000_000_000;
 pub(super) const SETUP_TIME: Duration = Duration::from_secs(20);
 
 /// Counts all memories of an instance together (wasmtime's own `StoreLimits`
-/// looks at each alone) and remembers that one was refused, so that the trap
-/// that follows can be told for what it is.
+/// looks at each alone) and remembers that a growth did not come about, so that
+/// the trap that follows can be told for what it is.
 #[derive(Debug)]
 pub(super) struct MemoryLimit {
     maximum: usize,
     in_use: usize,
-    /// A growth was refused.
+    /// A growth was refused, or the kernel had nothing left.
     pub(super) refused: bool,
 }
 
@@ -101,6 +113,11 @@ impl ResourceLimiter for MemoryLimit {
             self.refused = true;
         }
         Ok(allowed)
+    }
+
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.refused = true;
+        Ok(())
     }
 
     fn table_growing(

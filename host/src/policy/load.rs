@@ -1,16 +1,23 @@
 //! From the bytes of a component to a policy that can be called.
+//!
+//! A component is compiled twice: quickly, in the form that setup runs on, and
+//! then optimised with its settings in it. Where the settings cannot be baked
+//! in, the second is the component as it is.
 
-use std::sync::Arc;
+use std::ops::Range;
+use std::time::Duration;
 
-use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, InstancePre, Linker, ResourceType};
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance, InstancePre, Linker};
 
+use super::bake::Instrumented;
 use super::bindings::exports::waxseal::policy::setup;
+use super::bindings::{Policy, PolicyPre};
 use super::engine::Engines;
-use super::error::{Denied, LoadError, PolicyError, SettingsProblem};
-use super::state::{Moment, Seed, State};
-use super::{bake, limits, run};
+use super::error::{LoadError, PolicyError, SettingsProblem};
+use super::run::{self, Bounds, Setup};
+use super::state::{Moment, Seed, State, one_line};
+use super::{limits, link};
 
 /// What a policy says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,15 +65,13 @@ pub struct Configured {
 
 /// A component with its settings in it, ready to be instantiated.
 pub(super) struct Loaded {
-    pub(super) pre: bindings_pre::PolicyPre<State>,
+    pub(super) pre: PolicyPre<State>,
     pub(super) description: Description,
     pub(super) configured: Configured,
     /// The settings stand in the component's memory. Where not, each instance
     /// is configured before it decides.
     pub(super) baked: bool,
 }
-
-use super::bindings as bindings_pre;
 
 /// Loads, describes, configures and bakes. Blocking work (two compilations):
 /// not for a thread that serves mail.
@@ -77,127 +82,61 @@ pub(super) async fn load(
     seed: Seed,
     memory: usize,
 ) -> Result<Loaded, LoadError> {
-    let plain = compile(&engines.on_demand, bytes)?;
-    let linker = allowed(&engines.on_demand_linker, &engines.on_demand, &plain)?;
-    let pre = world(&linker, &plain)?;
-    let moment = Moment {
-        since_epoch: std::time::Duration::ZERO,
-        seed,
-    };
-    let description = describe(&engines.on_demand, &pre, moment, memory).await?;
-    let call = run::Setup {
-        engine: &engines.on_demand,
-        moment,
+    let call = Setup {
+        engine: &engines.setup,
+        moment: Moment {
+            since_epoch: Duration::ZERO,
+            seed,
+        },
         memory,
     };
-    let (component, configured) = match bake::bake(&call, &linker, bytes, settings).await? {
-        bake::Outcome::Baked {
-            component,
-            configured,
-        } => (Some(component), configured),
-        bake::Outcome::NotPossible { why, configured } => {
-            tracing::warn!(
-                policy = description.name,
-                why,
-                "the settings cannot be baked in: the policy is configured for each message, which is slower"
-            );
-            let configured = match configured {
-                Some(configured) => configured,
-                None => configure(&call, &pre, settings).await?,
-            };
-            (None, configured)
-        }
+    let instrumented = Instrumented::new(&engines.setup, bytes);
+    let component = match &instrumented {
+        Ok(instrumented) => instrumented.component().clone(),
+        Err(_) => Component::from_binary(&engines.setup, bytes)
+            .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?,
     };
-    let baked = component.is_some();
-    let served = compile(&engines.pooled, component.as_deref().unwrap_or(bytes))?;
-    let linker = allowed(&engines.pooled_linker, &engines.pooled, &served)?;
+    let linker = link::for_component(&engines.setup_linker, &engines.setup, &component)?;
+    let pre = world(&linker, &component)?;
+    let description = describe(&call, &pre).await?;
+    let (mut store, instance, configured) = configure(&call, &pre, settings).await?;
+    let baked = match instrumented {
+        Ok(instrumented) => instrumented.bake(&mut store, instance).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = &baked {
+        let (policy, why) = (&description.name, format!("{error:#}"));
+        tracing::warn!(
+            policy,
+            why,
+            "the settings cannot be baked in: the policy reads them for each message, which is slower"
+        );
+    }
+    let baked = baked.ok();
     Ok(Loaded {
-        pre: world(&linker, &served)?,
+        pre: serve(engines, baked.as_deref().unwrap_or(bytes))?,
         description,
         configured,
-        baked,
+        baked: baked.is_some(),
     })
 }
 
-fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadError> {
-    Component::from_binary(engine, bytes)
-        .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))
+fn serve(engines: &Engines, bytes: &[u8]) -> Result<PolicyPre<State>, LoadError> {
+    // It is a component, as is known by now: what fails here are the sizes.
+    let component = Component::from_binary(&engines.serving, bytes)
+        .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
+    let linker = link::for_component(&engines.serving_linker, &engines.serving, &component)?;
+    world(&linker, &component)
 }
 
-fn world(
-    linker: &Linker<State>,
-    component: &Component,
-) -> Result<bindings_pre::PolicyPre<State>, LoadError> {
+fn world(linker: &Linker<State>, component: &Component) -> Result<PolicyPre<State>, LoadError> {
     let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
     let pre: InstancePre<State> = linker.instantiate_pre(component).map_err(wrong)?;
-    bindings_pre::PolicyPre::new(pre).map_err(wrong)
+    PolicyPre::new(pre).map_err(wrong)
 }
 
-/// WASI packages that are linked: without a preopened folder, an argument or an
-/// environment they give nothing away. All others trap with their name.
-const QUIET_WASI: [&str; 5] = [
-    "wasi:cli/",
-    "wasi:io/",
-    "wasi:random/",
-    "wasi:clocks/",
-    "wasi:filesystem/",
-];
-
-/// A linker for this component: whatever it imports beyond its world traps with
-/// its name when called, since guests in Python import what they never call.
-/// Packages that are neither ours nor WASI's are refused.
-fn allowed(
-    base: &Linker<State>,
-    engine: &Engine,
-    component: &Component,
-) -> Result<Linker<State>, LoadError> {
-    let mut linker = base.clone();
-    linker.allow_shadowing(true);
-    for (import, item) in component.component_type().imports(engine) {
-        if import.starts_with("waxseal:policy/")
-            || QUIET_WASI.iter().any(|package| import.starts_with(package))
-        {
-            continue;
-        }
-        let ComponentItem::ComponentInstance(instance) = item.ty else {
-            return Err(LoadError::UnknownImport(import.to_owned()));
-        };
-        if !import.starts_with("wasi:") {
-            return Err(LoadError::UnknownImport(import.to_owned()));
-        }
-        let refuse = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
-        let mut denied = linker.instance(import).map_err(refuse)?;
-        for (name, item) in instance.exports(engine) {
-            match item.ty {
-                ComponentItem::ComponentFunc(_) => {
-                    let full = format!("{import}#{name}");
-                    denied
-                        .func_new(name, move |_, _, _, _| Err(Denied(full.clone()).into()))
-                        .map_err(refuse)?;
-                }
-                ComponentItem::Resource(_) => {
-                    denied
-                        .resource(name, ResourceType::host::<Denied>(), |_, _| Ok(()))
-                        .map_err(refuse)?;
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(linker)
-}
-
-async fn describe(
-    engine: &Engine,
-    pre: &bindings_pre::PolicyPre<State>,
-    moment: Moment,
-    memory: usize,
-) -> Result<Description, LoadError> {
-    let call = run::Setup {
-        engine,
-        moment,
-        memory,
-    };
+/// Describes an instance that is thrown away.
+async fn describe(call: &Setup<'_>, pre: &PolicyPre<State>) -> Result<Description, LoadError> {
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
         let policy = pre.instantiate_async(&mut store).await?;
@@ -207,72 +146,74 @@ async fn describe(
             .await
     })
     .await;
-    let given = run::classify(outcome, &store, &run::Bounds::setup(memory)).map_err(|error| {
-        LoadError::Setup {
-            call: "describe",
-            error,
-        }
-    })?;
+    let failed = |error: PolicyError| LoadError::Setup {
+        call: "describe",
+        error,
+    };
+    let given = run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
     Ok(Description {
-        name: given.name,
-        version: given.version,
+        name: run::brief(&given.name),
+        version: run::brief(&given.version),
         settings_schema: given.settings_schema,
     })
 }
 
-/// Configures an instance that is thrown away.
+/// Configures an instance, which is given back with what it holds.
 async fn configure(
-    call: &run::Setup<'_>,
-    pre: &bindings_pre::PolicyPre<State>,
+    call: &Setup<'_>,
+    pre: &PolicyPre<State>,
     settings: &str,
-) -> Result<Configured, LoadError> {
+) -> Result<(Store<State>, Instance, Configured), LoadError> {
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
-        let policy = pre.instantiate_async(&mut store).await?;
-        policy
-            .waxseal_policy_setup()
-            .call_configure(&mut store, settings)
-            .await
+        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+        let policy = Policy::new(&mut store, &instance)?;
+        let setup = policy.waxseal_policy_setup();
+        let answer = setup.call_configure(&mut store, settings).await?;
+        Ok((instance, answer))
     })
     .await;
-    configured(outcome, &store, call)
-}
-
-/// What `configure` answered.
-pub(super) fn configured(
-    outcome: run::Outcome<Result<setup::Configured, Vec<setup::Problem>>>,
-    store: &wasmtime::Store<State>,
-    call: &run::Setup<'_>,
-) -> Result<Configured, LoadError> {
     let failed = |error: PolicyError| LoadError::Setup {
         call: "configure",
         error,
     };
-    match run::classify(outcome, store, &run::Bounds::setup(call.memory)).map_err(failed)? {
-        Ok(given) => Ok(Configured {
-            references: given.references.into_iter().map(reference).collect(),
-            warnings: given.warnings.into_iter().map(problem).collect(),
-        }),
-        Err(problems) => Err(LoadError::Settings(
-            problems.into_iter().map(problem).collect(),
-        )),
+    let (instance, answer) =
+        run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
+    let problems = |given: Vec<setup::Problem>| -> Vec<SettingsProblem> {
+        given
+            .into_iter()
+            .map(|given| problem(given, settings))
+            .collect()
+    };
+    match answer {
+        Ok(given) => {
+            let references = given.references.into_iter();
+            let configured = Configured {
+                references: references.map(|given| reference(given, settings)).collect(),
+                warnings: problems(given.warnings),
+            };
+            Ok((store, instance, configured))
+        }
+        Err(given) => Err(LoadError::Settings(problems(given))),
     }
 }
 
-fn span(offset: u32, length: u32) -> std::ops::Range<usize> {
-    let start = offset as usize;
-    start..start.saturating_add(length as usize)
+/// Bytes of the settings text, whatever a policy says they are.
+fn span(settings: &str, offset: u32, length: u32) -> Range<usize> {
+    let start = settings.floor_char_boundary(offset as usize);
+    let end = settings.ceil_char_boundary((offset as usize).saturating_add(length as usize));
+    start..end.max(start)
 }
 
-fn problem(given: setup::Problem) -> SettingsProblem {
+fn problem(given: setup::Problem, settings: &str) -> SettingsProblem {
     SettingsProblem {
-        span: span(given.offset, given.length),
-        message: given.message,
-        expected: given.expected,
+        span: span(settings, given.offset, given.length),
+        message: one_line(&given.message),
+        expected: given.expected.as_deref().map(one_line),
     }
 }
 
-fn reference(given: setup::Reference) -> Reference {
+fn reference(given: setup::Reference, settings: &str) -> Reference {
     Reference {
         kind: match given.kind {
             setup::ReferenceKind::Relay => ReferenceKind::Relay,
@@ -280,10 +221,7 @@ fn reference(given: setup::Reference) -> Reference {
             setup::ReferenceKind::Table => ReferenceKind::Table,
             setup::ReferenceKind::Counter => ReferenceKind::Counter,
         },
-        name: given.name,
-        span: span(given.offset, given.length),
+        name: one_line(&given.name),
+        span: span(settings, given.offset, given.length),
     }
 }
-
-/// Settings as every call shares them.
-pub(super) type Settings = Arc<str>;

@@ -1,13 +1,40 @@
 //! Policies as WebAssembly components: loading them, and calling them in a
 //! sandbox.
 //!
-//! A fresh instance decides each message, so that no state leaks from one to
-//! the next and a trap poisons nothing. What a policy may see is its world and
-//! nothing else: a WASI is linked in which everything is denied but a clock
-//! fixed at the message's arrival, a random source seeded for the message, and
-//! a stderr that ends in our log. Wall clock, instructions, memory, handles and
-//! data moved are bounded; each bound is an error of its own
-//! ([`PolicyError`]).
+//! A component is described, configured and compiled once ([`Sandbox::load`]);
+//! where it can be, its settings are baked into it. Then it decides on messages
+//! ([`Policy::decide`]), any number at one time. What holds of every decision,
+//! whatever the component does:
+//!
+//! - **It sees its message, its facts and its settings**, and nothing else. The
+//!   WASI it gets is empty: no arguments, environment, folders or network; a
+//!   clock that stands at the message's arrival, to the second; randomness from
+//!   a seed for the message. Calling anything beyond that is
+//!   [`PolicyError::ImportDenied`].
+//! - **It begins afresh**: an instance of its own for each message, in memory
+//!   that nothing of another message is in.
+//! - **It ends**, within the limits below, and gives back all that it had. So
+//!   does one whose future is dropped.
+//! - **It repeats**: the same message, facts and seed give the same decision in
+//!   the same number of instructions, unless the wall clock stops it.
+//! - **It costs nobody else a decision**. A guest that computes gives its thread
+//!   back every few milliseconds; what it calls of the host does not, the
+//!   longest of which is to look for the text in a large message.
+//!
+//! | limit | set by | error |
+//! | --- | --- | --- |
+//! | wall clock | [`Limits::time`] | [`PolicyError::TimedOut`] |
+//! | instructions | [`Limits::instructions`] | [`PolicyError::OutOfInstructions`] |
+//! | linear memory, all together | [`Limits::memory`] | [`PolicyError::OutOfMemory`] |
+//! | bytes given to the host in one call | 1 MiB | [`PolicyError::TooMuchData`] |
+//! | bytes taken from the host | 16 MiB | [`PolicyError::TooMuchData`] |
+//! | handles at one time | 64 | [`PolicyError::TooMuchData`] |
+//! | stack | 512 KiB | [`PolicyError::Trapped`] |
+//! | log | 64 lines, 16 KiB | none: the rest is dropped |
+//!
+//! Waiting for a turn ([`Limits::decisions`]) is not counted as time. Reading
+//! settings has limits of its own, wide ones: it happens once, and not while a
+//! client waits.
 
 mod bake;
 mod bindings;
@@ -17,11 +44,11 @@ mod error;
 mod facts;
 mod host;
 mod limits;
+mod link;
 mod load;
 mod run;
 mod state;
-#[cfg(test)]
-mod tests;
+mod wasi;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +151,7 @@ pub struct Policy {
     configured: Configured,
     digest: String,
     /// Where the settings could not be baked in.
-    settings: Option<load::Settings>,
+    settings: Option<Arc<str>>,
 }
 
 /// A decision, and what it took.
@@ -184,11 +211,11 @@ impl Policy {
         // The semaphore is never closed.
         let _turn = inner.turns.acquire().await;
         let subject = state::Subject { message, facts };
-        let mut store = run::store(&inner.engines.pooled, Some(subject), moment, &bounds);
+        let mut store = run::store(&inner.engines.serving, Some(subject), moment, &bounds);
         let outcome = run::within(bounds.time, self.call(&mut store)).await;
         let decision = match run::classify(outcome, &store, &bounds) {
             Ok(Ok(given)) => convert::decision(given),
-            Ok(Err(text)) => Err(PolicyError::Reported(text)),
+            Ok(Err(text)) => Err(PolicyError::Reported(run::brief(&text))),
             Err(error) => Err(error),
         };
         let left = store.get_fuel().unwrap_or(0);
@@ -197,7 +224,7 @@ impl Policy {
             decision,
             instructions: bounds.instructions.saturating_sub(left),
             memory: state.memory.in_use(),
-            log: state.log.into_lines(),
+            log: state.into_log(),
         }
     }
 

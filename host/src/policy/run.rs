@@ -1,16 +1,22 @@
 //! Calling a guest under its limits, and telling what became of the call.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep_until};
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, Trap};
+use wasmtime_wasi::I32Exit;
 
 use super::error::{Denied, OverBudget, PolicyError};
 use super::limits;
-use super::state::{Moment, State, Subject};
+use super::state::{Moment, State, Subject, one_line};
 
-/// What a guest call gave: its result, an error of wasmtime's, or nothing
-/// within its time.
-pub(super) type Outcome<T> = Result<wasmtime::Result<T>, tokio::time::error::Elapsed>;
+/// What a guest call gave: its result or an error of wasmtime's; none within
+/// its time.
+pub(super) type Outcome<T> = Option<wasmtime::Result<T>>;
 
 /// Limits of one call, for telling which was reached.
 pub(super) struct Bounds {
@@ -60,14 +66,31 @@ pub(super) fn store(
     store
 }
 
-/// Bounds a call by wall clock. The guest yields at each tick of the epoch, so
-/// that the timeout is noticed while it computes; when the future is dropped
-/// the guest's stack is, too.
+/// Bounds a call by wall clock. A guest that computes yields at each tick of
+/// the epoch, and one that waits for something yields at once; when the future
+/// is dropped the guest's stack is, too.
+///
+/// The clock is read at each yield: on a worker thread that never rests, a
+/// timer alone would be noticed a third of a second late.
 pub(super) async fn within<T>(
     time: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Outcome<T> {
-    tokio::time::timeout(time, call).await
+    let deadline = Instant::now() + time;
+    let mut call = pin!(call);
+    let mut timer = pin!(sleep_until(deadline));
+    poll_fn(|context| {
+        if let Poll::Ready(result) = call.as_mut().poll(context) {
+            return Poll::Ready(Some(result));
+        }
+        let over = Instant::now() >= deadline || timer.as_mut().poll(context).is_ready();
+        if over {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// The result of a call, or why there is none.
@@ -81,36 +104,79 @@ pub(super) fn classify<T>(
     bounds: &Bounds,
 ) -> Result<T, PolicyError> {
     let error = match outcome {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error,
-        Err(_) => return Err(PolicyError::TimedOut(bounds.time)),
+        Some(Ok(value)) => return Ok(value),
+        Some(Err(error)) => error,
+        None => return Err(PolicyError::TimedOut(bounds.time)),
     };
-    let state = store.data();
     if let Some(denied) = error.downcast_ref::<Denied>() {
         return Err(PolicyError::ImportDenied(denied.0.clone()));
     }
-    if let Some(over) = error.downcast_ref::<OverBudget>() {
-        return Err(PolicyError::TooMuchData(over.0.clone()));
+    if let Some(over) = over_budget(&error) {
+        return Err(PolicyError::TooMuchData(over));
     }
-    if matches!(error.downcast_ref::<Trap>(), Some(Trap::OutOfFuel)) {
+    let trap = error.downcast_ref::<Trap>();
+    if let Some(Trap::OutOfFuel) = trap {
         return Err(PolicyError::OutOfInstructions(bounds.instructions));
+    }
+    let state = store.data();
+    // A guest that gives up by itself executes `unreachable`. Only then are the
+    // last words of its log about that.
+    let gave_up = matches!(trap, Some(Trap::UnreachableCodeReached));
+    if let Some(panic) = state.log.last_words().filter(|_| gave_up) {
+        return Err(PolicyError::Trapped(panic.to_owned()));
     }
     if state.memory.refused {
         return Err(PolicyError::OutOfMemory(bounds.memory));
     }
-    Err(PolicyError::Trapped(told(state, &error)))
+    let stderr = state.stderr();
+    if gave_up && !stderr.is_empty() {
+        return Err(PolicyError::Trapped(brief(&stderr)));
+    }
+    Err(PolicyError::Trapped(told(&error)))
 }
 
-/// The panic text where there is one, else what wasmtime says.
-fn told(state: &State, error: &wasmtime::Error) -> String {
-    if let Some(panic) = state.log.last_error() {
-        return panic.to_owned();
+/// What wasmtime says of an error, in words that help where its own do not.
+fn told(error: &wasmtime::Error) -> String {
+    if error.is::<I32Exit>() {
+        return "it ended its own program (exit) in place of deciding".to_owned();
     }
-    let stderr = state.stderr();
-    if stderr.is_empty() {
-        error.root_cause().to_string()
-    } else {
-        let line = |c: char| if c.is_control() { ' ' } else { c };
-        stderr.chars().take(500).map(line).collect()
+    match error.downcast_ref::<Trap>() {
+        // Rust, C and C++ keep most of their stack in memory, where it ends
+        // at address 0.
+        Some(trap @ Trap::MemoryOutOfBounds) => {
+            format!("{trap} (a stack that is used up looks like this, too)")
+        }
+        _ => brief(&error.root_cause().to_string()),
     }
+}
+
+/// Which budget of data an error is about, if it is about one.
+fn over_budget(error: &wasmtime::Error) -> Option<String> {
+    if let Some(over) = error.downcast_ref::<OverBudget>() {
+        return Some(over.0.clone());
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        return Some(format!("more than {} handles at one time", limits::HANDLES));
+    }
+    // wasmtime keeps this type to itself: its words are all there is to know it
+    // by (a test holds them).
+    let copied = error
+        .chain()
+        .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"));
+    copied.then(|| {
+        format!(
+            "more than {} bytes given to the host in one call",
+            limits::BYTES_FROM_GUEST
+        )
+    })
+}
+
+/// A guest's words, for a log: one line of them, and not more than fits there.
+pub(super) fn brief(text: &str) -> String {
+    let text = one_line(text);
+    let mut brief = text[..text.floor_char_boundary(limits::ERROR_TEXT)].to_owned();
+    if brief.len() < text.len() {
+        brief.push('…');
+    }
+    brief
 }

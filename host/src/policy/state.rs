@@ -1,21 +1,15 @@
-//! What one instance has of the host: the message, the facts, its log, and a
-//! WASI in which everything is denied.
+//! What one instance has of the host: the message, the facts, its log, and
+//! what is left of its budgets.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::{io, pin::Pin, time::Duration};
+use std::sync::Arc;
+use std::time::Duration;
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-use tokio::io::AsyncWrite;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::{
-    HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
-};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::facts::Facts;
 use super::limits::{self, MemoryLimit};
+use super::wasi::{self, Stderr};
 use crate::message::Message;
 
 /// Seed of an instance's random source.
@@ -52,7 +46,7 @@ pub(super) struct State {
     pub(super) to_guest: usize,
     table: ResourceTable,
     wasi: Option<Box<WasiCtx>>,
-    stderr: Arc<Mutex<Vec<u8>>>,
+    stderr: Stderr,
     moment: Moment,
 }
 
@@ -81,7 +75,7 @@ impl State {
             to_guest: limits::BYTES_TO_GUEST,
             table,
             wasi: None,
-            stderr: Arc::default(),
+            stderr: Stderr::default(),
             moment,
         }
     }
@@ -93,8 +87,16 @@ impl State {
 
     /// What the guest wrote to its stderr, as far as it was kept.
     pub(super) fn stderr(&self) -> String {
-        let bytes = self.stderr.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).trim().to_owned()
+        self.stderr.text()
+    }
+
+    /// The log, with what the guest wrote to its stderr at the end: that is
+    /// where other languages put their words.
+    pub(super) fn into_log(mut self) -> Vec<LogLine> {
+        for line in self.stderr().lines().filter(|line| !line.trim().is_empty()) {
+            self.log.write(LogLevel::Info, line);
+        }
+        self.log.into_lines()
     }
 }
 
@@ -103,94 +105,13 @@ impl WasiView for State {
     /// costs more than an instance.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let ctx = self.wasi.get_or_insert_with(|| {
-            let context = denied_wasi(self.moment, Arc::clone(&self.stderr));
+            let context = wasi::context(self.moment, self.stderr.clone());
             Box::new(context)
         });
         WasiCtxView {
             ctx,
             table: &mut self.table,
         }
-    }
-}
-
-fn denied_wasi(moment: Moment, stderr: Arc<Mutex<Vec<u8>>>) -> WasiCtx {
-    let random = |purpose: u8| {
-        let mut seed = moment.seed;
-        seed[31] ^= purpose;
-        StdRng::from_seed(seed)
-    };
-    let mut insecure_seed = [0; 16];
-    insecure_seed.copy_from_slice(&moment.seed[..16]);
-    WasiCtxBuilder::new()
-        .secure_random(random(0))
-        .insecure_random(random(1))
-        .insecure_random_seed(u128::from_le_bytes(insecure_seed))
-        .max_random_size(64 << 10)
-        .wall_clock(FixedClock(moment.since_epoch))
-        .monotonic_clock(FixedClock(Duration::ZERO))
-        .stderr(Captured(stderr))
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
-}
-
-struct FixedClock(Duration);
-
-impl HostWallClock for FixedClock {
-    fn resolution(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
-    fn now(&self) -> Duration {
-        self.0
-    }
-}
-
-impl HostMonotonicClock for FixedClock {
-    fn resolution(&self) -> u64 {
-        1
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.0.as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-/// stderr: what is too much is dropped, since a stream that fails aborts the
-/// guest before its panic text is out.
-struct Captured(Arc<Mutex<Vec<u8>>>);
-
-impl IsTerminal for Captured {
-    fn is_terminal(&self) -> bool {
-        false
-    }
-}
-
-impl StdoutStream for Captured {
-    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Self(Arc::clone(&self.0)))
-    }
-}
-
-impl AsyncWrite for Captured {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = limits::LOG_BYTES.saturating_sub(kept.len());
-        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -212,26 +133,19 @@ impl Log {
         }
         let room = limits::LOG_BYTES.saturating_sub(self.bytes).max(1 << 10);
         let cut = text.floor_char_boundary(room);
-        // Control characters could forge further lines of the log.
-        let text: String = text[..cut]
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        let text = one_line(&text[..cut]);
         self.bytes += text.len();
         self.lines.push(LogLine { level, text });
     }
 
-    /// The last line of level error: where a guest trapped, its panic text.
-    pub(super) fn last_error(&self) -> Option<&str> {
-        let line = self
-            .lines
-            .iter()
-            .rev()
-            .find(|line| line.level == LogLevel::Error)?;
-        Some(&line.text)
+    /// The last line, if it is an error: where a guest gave up by itself, the
+    /// text of its panic.
+    pub(super) fn last_words(&self) -> Option<&str> {
+        let line = self.lines.last()?;
+        (line.level == LogLevel::Error).then_some(&line.text)
     }
 
-    pub(super) fn into_lines(mut self) -> Vec<LogLine> {
+    fn into_lines(mut self) -> Vec<LogLine> {
         if self.dropped > 0 {
             let text = format!("{} more lines of this policy were dropped", self.dropped);
             self.lines.push(LogLine {
@@ -241,6 +155,13 @@ impl Log {
         }
         self.lines
     }
+}
+
+/// Text of a guest's as one line: control characters could forge further lines
+/// of our log.
+pub(super) fn one_line(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(plain).collect()
 }
 
 #[cfg(test)]
@@ -254,7 +175,7 @@ mod tests {
             log.write(LogLevel::Info, "line\nforged");
         }
         log.write(LogLevel::Error, "the panic text");
-        assert_eq!(log.last_error(), Some("the panic text"));
+        assert_eq!(log.last_words(), Some("the panic text"));
         let lines = log.into_lines();
         assert_eq!(lines.len(), limits::LOG_LINES + 2);
         assert_eq!(lines[0].text, "line forged");

@@ -1,29 +1,57 @@
-//! Fails in the way that the subject names, for the tests of R28: `trap`,
-//! `loop`, `memory`, `error`, `invalid`. All other mail is accepted.
+//! Fails in the way that the subject names, for the tests of R25 and R28. A
+//! subject that names nothing is accepted.
+//!
+//! What the subjects ask for stands in [`decisions`], [`excess`] and [`reach`].
+//! The settings, if there are any, name a way for `configure` to fail.
 
-use waxseal_policy::{Decision, Facts, Message};
+mod decisions;
+mod excess;
+mod reach;
 
-fn decide(message: &Message, _: &Facts) -> Result<Decision, String> {
-    let subject = message
-        .header("subject")
-        .into_iter()
-        .next()
-        .unwrap_or_default();
-    match subject.trim() {
-        "trap" => panic!("the subject asked for it"),
-        "loop" => loop {
-            std::hint::black_box(&subject);
-        },
-        "memory" => {
-            let mut hoard: Vec<Vec<u8>> = Vec::new();
-            loop {
-                hoard.push(vec![1; 1 << 20]);
-                std::hint::black_box(&hoard);
-            }
+use waxseal_policy::{Configured, Decision, Facts, Message, Policy, Problem};
+
+struct Misbehaving {
+    settings: String,
+}
+
+impl Policy for Misbehaving {
+    fn configure(settings: &str) -> Result<(Self, Configured), Vec<Problem>> {
+        match settings.trim() {
+            "panic" => panic!("the settings asked for it"),
+            "loop" => excess::run_for_ever(),
+            // Its handle stays open, and cannot be baked in.
+            "stderr" => eprintln!("words"),
+            "problems" => return Err(hostile_problems(settings)),
+            _ => {}
         }
-        "error" => Err("the subject asked for an error".into()),
-        "invalid" => Ok(Decision::accept().add_header("X-Waxseal-Route", "anywhere")),
-        _ => Ok(Decision::accept().reason("nothing asked for")),
+        let policy = Self {
+            settings: settings.to_owned(),
+        };
+        Ok((policy, Configured::default()))
+    }
+
+    fn decide(&self, message: &Message, facts: &Facts) -> Result<Decision, String> {
+        let subject = message.first_header("subject").unwrap_or_default();
+        let subject = subject.trim();
+        let done = match subject {
+            "settings" => Some(Ok(Decision::accept().reason(&self.settings))),
+            "error" => Some(Err("the subject asked for an error\nand more".into())),
+            _ => None,
+        };
+        done.or_else(|| excess::commit(subject, message, facts))
+            .or_else(|| reach::commit(subject))
+            .or_else(|| decisions::commit(subject))
+            .unwrap_or_else(|| Ok(Decision::accept().reason("nothing asked for")))
     }
 }
-waxseal_policy::export!(fn decide);
+
+/// Problems at places that are none.
+fn hostile_problems(settings: &str) -> Vec<Problem> {
+    let end = settings.len();
+    vec![
+        Problem::at(end + 1000..end + 2000, "beyond the end"),
+        Problem::at(0..usize::MAX, "two\nlines"),
+    ]
+}
+
+waxseal_policy::export!(Misbehaving);

@@ -1,0 +1,114 @@
+//! What a component finds behind its imports: its world, a WASI that gives
+//! nothing away, and traps with a name in place of all the rest.
+
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Linker, LinkerInstance, ResourceType};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
+use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
+
+use super::bindings;
+use super::error::{Denied, LoadError};
+use super::state::State;
+
+/// Packages of WASI that are linked: without a preopened folder, an argument or
+/// an environment they give nothing away, and a guest's standard library cannot
+/// do without them. Of all others (sockets, http) each function traps with its
+/// name.
+const QUIET_WASI: [&str; 5] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:io/",
+    "wasi:random/",
+];
+
+/// The linker that those of all components begin as.
+pub(super) fn base(engine: &Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    let l = &mut linker;
+    // Streams, clocks, secure randomness and standard streams.
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(l)?;
+    random::insecure::add_to_linker::<_, WasiRandom>(l, State::random)?;
+    random::insecure_seed::add_to_linker::<_, WasiRandom>(l, State::random)?;
+    filesystem::types::add_to_linker::<_, WasiFilesystem>(l, State::filesystem)?;
+    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(l, State::filesystem)?;
+    cli::exit::add_to_linker::<_, WasiCli>(l, State::cli)?;
+    cli::environment::add_to_linker::<_, WasiCli>(l, State::cli)?;
+    cli::terminal_input::add_to_linker::<_, WasiCli>(l, State::cli)?;
+    cli::terminal_output::add_to_linker::<_, WasiCli>(l, State::cli)?;
+    cli::terminal_stdin::add_to_linker::<_, WasiCli>(l, State::cli)?;
+    cli::terminal_stdout::add_to_linker::<_, WasiCli>(l, State::cli)?;
+    cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, State::cli)?;
+    bindings::Policy::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+    Ok(linker)
+}
+
+/// A linker for one component. What it imports of WASI beyond [`QUIET_WASI`]
+/// is there and traps when it is called: guests in Python import what they
+/// never call.
+///
+/// # Errors
+///
+/// The import that is neither ours nor WASI's.
+pub(super) fn for_component(
+    base: &Linker<State>,
+    engine: &Engine,
+    component: &Component,
+) -> Result<Linker<State>, LoadError> {
+    let mut linker = base.clone();
+    let mut known = Vec::new();
+    for (import, item) in component.component_type().imports(engine) {
+        let linked = import.starts_with("waxseal:policy/")
+            || QUIET_WASI.iter().any(|package| import.starts_with(package));
+        let instance = match item.ty {
+            ComponentItem::ComponentInstance(instance) if linked || import.starts_with("wasi:") => {
+                instance
+            }
+            _ => return Err(LoadError::UnknownImport(import.to_owned())),
+        };
+        let items = instance.exports(engine).map(|(name, item)| (name, item.ty));
+        if linked {
+            known.extend(items.filter_map(|(_, item)| resource(&item)));
+            continue;
+        }
+        let refused = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let mut denied = linker.instance(import).map_err(refused)?;
+        for (name, item) in items {
+            deny(&mut denied, import, name, &item, &mut known).map_err(refused)?;
+        }
+    }
+    Ok(linker)
+}
+
+fn resource(item: &ComponentItem) -> Option<ResourceType> {
+    match item {
+        ComponentItem::Resource(resource) => Some(*resource),
+        _ => None,
+    }
+}
+
+/// Defines one item of a denied interface. A resource that an interface before
+/// it brought in (`known`) is the same one under another name, and must not be
+/// defined a second time.
+fn deny(
+    linker: &mut LinkerInstance<'_, State>,
+    import: &str,
+    name: &str,
+    item: &ComponentItem,
+    known: &mut Vec<ResourceType>,
+) -> wasmtime::Result<()> {
+    match item {
+        ComponentItem::ComponentFunc(_) => {
+            let full = format!("{import}#{name}");
+            linker.func_new(name, move |_, _, _, _| Err(Denied(full.clone()).into()))
+        }
+        ComponentItem::Resource(resource) if !known.contains(resource) => {
+            known.push(*resource);
+            linker.resource(name, ResourceType::host::<Denied>(), |_, _| Ok(()))
+        }
+        _ => Ok(()),
+    }
+}
