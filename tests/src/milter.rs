@@ -131,6 +131,9 @@ impl Manners {
     }
 }
 
+/// Bytes read at once: all replies to a message but its new body.
+const READ: usize = 8192;
+
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -223,10 +226,15 @@ impl Mail {
 pub struct Client {
     stream: Stream,
     manners: Manners,
+    /// Frames of macros, ready to be sent: one for each command that has any.
+    macros: Vec<(u8, Vec<u8>)>,
     agreed_steps: u32,
     /// The milter's answer to the offer: version, actions, steps, macro lists.
     pub negotiated: Vec<u8>,
     out: Vec<u8>,
+    /// What was read and is not yet looked at, from `taken` on.
+    read: Vec<u8>,
+    taken: usize,
 }
 
 impl Client {
@@ -254,12 +262,19 @@ impl Client {
             Stream::Tcp(stream) => stream.set_read_timeout(patience)?,
             Stream::Unix(stream) => stream.set_read_timeout(patience)?,
         }
+        let macros = manners.macros.iter().map(|(stage, pairs)| {
+            let pairs = pairs.iter().map(|(name, value)| format!("{name}\0{value}\0"));
+            (*stage, pairs.fold(vec![*stage], |frame, pair| [frame, pair.into_bytes()].concat()))
+        });
         let mut client = Self {
+            macros: macros.collect(),
             stream,
             manners,
             agreed_steps: 0,
             negotiated: Vec::new(),
             out: Vec::new(),
+            read: Vec::new(),
+            taken: 0,
         };
         let offer = [
             client.manners.version,
@@ -283,10 +298,7 @@ impl Client {
 
     /// Puts a frame in the buffer.
     pub fn put(&mut self, command: u8, data: &[u8]) {
-        let length = u32::try_from(data.len() + 1).expect("a frame below 4 GiB");
-        self.out.extend_from_slice(&length.to_be_bytes());
-        self.out.push(command);
-        self.out.extend_from_slice(data);
+        put(&mut self.out, command, data);
     }
 
     /// Writes the buffer.
@@ -295,8 +307,9 @@ impl Client {
     ///
     /// The connection broke.
     pub fn flush(&mut self) -> io::Result<()> {
-        let out = std::mem::take(&mut self.out);
-        self.stream.io().write_all(&out)
+        let written = self.stream.io().write_all(&self.out);
+        self.out.clear();
+        written
     }
 
     /// Writes the buffer and waits for a reply.
@@ -307,16 +320,35 @@ impl Client {
     pub fn reply(&mut self) -> io::Result<Reply> {
         self.flush()?;
         let mut length = [0; 4];
-        self.stream.io().read_exact(&mut length)?;
-        let mut data = vec![0; u32::from_be_bytes(length) as usize];
-        self.stream.io().read_exact(&mut data)?;
-        if data.is_empty() {
-            return Err(io::Error::other("an empty reply"));
+        length.copy_from_slice(self.next_bytes(4)?);
+        match self.next_bytes(u32::from_be_bytes(length) as usize)? {
+            [name, data @ ..] => Ok(Reply {
+                name: *name,
+                data: data.to_vec(),
+            }),
+            [] => Err(io::Error::other("an empty reply")),
         }
-        Ok(Reply {
-            name: data.remove(0),
-            data,
-        })
+    }
+
+    /// The next bytes that the milter sent; waits for them where they are not
+    /// there yet.
+    fn next_bytes(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        if self.taken == self.read.len() {
+            self.read.clear();
+            self.taken = 0;
+        }
+        while self.read.len() - self.taken < wanted {
+            let filled = self.read.len();
+            self.read.resize(filled + READ, 0);
+            let read = self.stream.io().read(&mut self.read[filled..]);
+            self.read.truncate(filled + *read.as_ref().unwrap_or(&0));
+            if read? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let from = self.taken;
+        self.taken += wanted;
+        Ok(&self.read[from..self.taken])
     }
 
     /// Waits until the milter closes the connection; true if it said nothing
@@ -327,6 +359,9 @@ impl Client {
     /// It neither closed nor spoke for 30 s.
     pub fn closed(&mut self) -> io::Result<bool> {
         let _ = self.flush();
+        if self.taken < self.read.len() {
+            return Ok(false);
+        }
         match self.stream.io().read(&mut [0]) {
             Ok(read) => Ok(read == 0),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(true),
@@ -340,17 +375,9 @@ impl Client {
     ///
     /// As [`Client::reply`].
     pub fn command(&mut self, command: u8, data: &[u8]) -> io::Result<Option<Reply>> {
-        let macros = self
-            .manners
-            .macros
-            .iter()
-            .find(|(stage, _)| *stage == command);
-        if let Some((stage, pairs)) = macros {
-            let mut frame = vec![*stage];
-            for (name, value) in pairs {
-                frame.extend_from_slice(format!("{name}\0{value}\0").as_bytes());
-            }
-            self.put(b'D', &frame);
+        let macros = self.macros.iter().find(|(stage, _)| *stage == command);
+        if let Some((_, frame)) = macros {
+            put(&mut self.out, b'D', frame);
         }
         self.put(command, data);
         if self.agreed_steps & steps::quiet(command) != 0 {
@@ -478,6 +505,13 @@ impl Client {
             format!("{address}\0").into_bytes()
         }
     }
+}
+
+fn put(out: &mut Vec<u8>, command: u8, data: &[u8]) {
+    let length = u32::try_from(data.len() + 1).expect("a frame below 4 GiB");
+    out.extend_from_slice(&length.to_be_bytes());
+    out.push(command);
+    out.extend_from_slice(data);
 }
 
 fn word(data: &[u8], at: usize) -> u32 {

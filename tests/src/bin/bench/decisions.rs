@@ -1,0 +1,147 @@
+//! Decisions alone: a fresh instance for each, message parsed beforehand.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jiff::{Timestamp, Zoned};
+use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
+use waxseal::policy::{Facts, Limits, Policy, Sandbox};
+
+use crate::mails::mail;
+use crate::settings::settings;
+use crate::table::Table;
+use crate::units::{micros, quantile, thousands};
+
+/// How long one kind of decision is repeated.
+const TIME: Duration = Duration::from_millis(1500);
+
+/// Longest median of a decision by the standard policy, in microseconds.
+const TARGET: f64 = 15.0;
+
+/// Facts that are there at once.
+struct Given(Timestamp);
+
+impl Facts for Given {
+    fn now(&self) -> Zoned {
+        self.0.to_zoned(jiff::tz::TimeZone::UTC)
+    }
+
+    fn lookup(&self, _: &str, _: &str) -> Option<String> {
+        None
+    }
+
+    fn relay_usable(&self, _: &str) -> bool {
+        true
+    }
+
+    fn relay_sent(&self, _: &str) -> u64 {
+        0
+    }
+
+    fn domain_authenticated(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// Measures decisions.
+pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
+    table.section("Decisions: a fresh instance each, one thread (median; 99 of 100)");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let sandbox = Sandbox::new(limits())?;
+    let load = |name: &str, settings: String| {
+        let component = std::fs::read(waxseal_tests::waxseal::policy(name))?;
+        let loaded = runtime.block_on(sandbox.load(component.into(), settings.into(), &[7; 32]));
+        loaded.map(Arc::new).with_context(|| format!("loading {name}"))
+    };
+    let few = load("waxseal_standard", settings(200))?;
+    let many = load("waxseal_standard", settings(2000))?;
+    let minimal = load("rust_minimal", String::new())?;
+    let (small, large) = (message(50 << 10), message(20 << 20));
+    for (what, policy, message, target) in [
+        ("standard policy, 200 domains, 50 KB", &few, &small, Some(TARGET)),
+        ("standard policy, 200 domains, 20 MB", &few, &large, Some(TARGET)),
+        ("standard policy, 2,000 domains, 50 KB", &many, &small, Some(TARGET)),
+        ("examples/policies/rust-minimal, 50 KB", &minimal, &small, None),
+    ] {
+        let (times, instructions) = runtime.block_on(times(policy, message))?;
+        let (median, tail) = (micros(quantile(&times, 0.5)), micros(quantile(&times, 0.99)));
+        let what = format!("{what} ({instructions} instructions; p99 {tail:.1} µs)");
+        match target {
+            Some(target) => table.below(&what, median, target, " µs"),
+            None => table.figure(what, format!("{median:.1} µs")),
+        }
+    }
+    let cores = thread::available_parallelism()?.get();
+    let rate = on_all_cores(&few, &small, cores)?;
+    table.figure(format!("standard policy, 200 domains, 50 KB, on {cores} cores"), format!("{}/s", thousands(rate)));
+    Ok(())
+}
+
+/// What a configuration without a word about limits has.
+fn limits() -> Limits {
+    let text = "hostname = \"bench.test\"\n[policy]\nfile = \"policy.wasm\"\n";
+    let config = waxseal::config::read_text(Path::new("waxseal.toml"), text).expect("a configuration");
+    Limits::from(&config.limits)
+}
+
+fn message(size: usize) -> Arc<Message> {
+    let mail = mail(size, 0, true);
+    let address = |text: &str| waxseal::message::Address::parse(text).expect("an address");
+    let content = Content::new(mail.bytes());
+    // Its structure is read on the first question about it.
+    let _ = content.structure();
+    Arc::new(Message {
+        envelope: Envelope {
+            queue_id: "4F00D".to_owned(),
+            listener: "submission".to_owned(),
+            client: Client { user: Some("alice".to_owned()), ..Client::default() },
+            sender: ReversePath::Address(address(&mail.sender)),
+            recipients: mail
+                .recipients
+                .iter()
+                .map(|recipient| Recipient { address: address(recipient), inside: false })
+                .collect(),
+        },
+        arrival: Timestamp::now(),
+        content,
+    })
+}
+
+/// Times of single decisions, sorted, and the instructions that one takes.
+async fn times(policy: &Policy, message: &Arc<Message>) -> anyhow::Result<(Vec<Duration>, u64)> {
+    let facts: Arc<dyn Facts> = Arc::new(Given(message.arrival));
+    let mut times = Vec::with_capacity(1 << 18);
+    let mut instructions = 0;
+    let end = Instant::now() + TIME;
+    while Instant::now() < end {
+        let started = Instant::now();
+        let decided = policy.decide(Arc::clone(message), Arc::clone(&facts), [1; 32]).await;
+        times.push(started.elapsed());
+        decided.decision?;
+        instructions = decided.instructions;
+    }
+    times.sort_unstable();
+    Ok((times, instructions))
+}
+
+/// Decisions per second of all cores together.
+fn on_all_cores(policy: &Arc<Policy>, message: &Arc<Message>, cores: usize) -> anyhow::Result<f64> {
+    let started = Instant::now();
+    let threads: Vec<_> = (0..cores)
+        .map(|_| {
+            let (policy, message) = (Arc::clone(policy), Arc::clone(message));
+            thread::spawn(move || -> anyhow::Result<usize> {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                Ok(runtime.block_on(times(&policy, &message))?.0.len())
+            })
+        })
+        .collect();
+    let mut decided = 0;
+    for thread in threads {
+        decided += thread.join().expect("no panic")?;
+    }
+    Ok(decided as f64 / started.elapsed().as_secs_f64())
+}

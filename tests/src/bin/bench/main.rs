@@ -1,0 +1,35 @@
+//! `make bench`: how fast Waxseal is, measured in one run beside what it is
+//! compared with.
+//!
+//! Absolute figures are the machine's; what counts is the ratio of two figures
+//! of the same run. Each of the milters is measured in several short rounds that
+//! take turns, and the median counts, so that whatever else the machine does
+//! hits all alike. Nothing is asserted: a target that is missed is told, and the
+//! run ends with 0 all the same.
+//!
+//! `bench decisions` and `bench milters` measure one half alone.
+
+mod decisions;
+mod load;
+mod mails;
+mod milters;
+mod rounds;
+mod settings;
+mod table;
+mod units;
+
+use table::Table;
+
+fn main() -> anyhow::Result<()> {
+    let part = std::env::args().nth(1);
+    let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
+    let mut table = Table::default();
+    if wanted("decisions") {
+        decisions::measure(&mut table)?;
+    }
+    if wanted("milters") {
+        milters::measure(&mut table)?;
+    }
+    table.print();
+    Ok(())
+}
