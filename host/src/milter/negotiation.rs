@@ -105,7 +105,7 @@ impl Agreement {
     }
 
     /// Whether the MTA lets us do this (a bit of
-    /// [`actions`](super::codec::actions)).
+    /// [`actions`]).
     pub fn allows(&self, action: u32) -> bool {
         self.agreed.actions & action != 0
     }

@@ -1,7 +1,7 @@
 //! Fails in the way that the subject names, for the tests of R25 and R28. A
 //! subject that names nothing is accepted.
 //!
-//! What the subjects ask for stands in [`decisions`], [`excess`] and [`reach`].
+//! What the subjects ask for stands in `decisions`, `excess` and `reach`.
 //! The settings, if there are any, name a way for `configure` to fail.
 
 mod decisions;
