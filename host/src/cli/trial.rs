@@ -59,7 +59,7 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let day = Day::of(now, &config.time_zone);
     let ledger = Arc::new(counters(&config, &day)?);
     let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
-    let sandbox = Sandbox::new(Limits::from(&config.limits))?;
+    let sandbox = Sandbox::for_trials(Limits::from(&config.limits))?;
     let mode = mode(arguments, &config);
     let direction = Direction::of(&config, mode, &message.envelope.client);
     let Built { generation, .. } =

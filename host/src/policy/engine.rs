@@ -56,16 +56,11 @@ impl Engines {
     /// # Errors
     ///
     /// When wasmtime cannot have the memory that the slots need.
-    pub(super) fn new(limits: &Limits) -> Result<Self, LoadError> {
+    pub(super) fn new(limits: &Limits, serving: Code) -> Result<Self, LoadError> {
         let engine = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
-        let mut setup = settings();
-        setup
-            .cranelift_opt_level(OptLevel::None)
-            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
-        let mut serving = settings();
-        serving
-            .cranelift_opt_level(OptLevel::Speed)
-            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        let setup = settings(Code::Quick);
+        let mut serving = settings(serving);
+        serving.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         let setup = Engine::new(&setup).map_err(engine)?;
         let serving = Engine::new(&serving).map_err(engine)?;
         let alive = Arc::new(());
@@ -80,8 +75,17 @@ impl Engines {
     }
 }
 
-/// What both engines have in common.
-fn settings() -> Config {
+/// Which of two the compiler saves. Both kinds of code do the same in the same
+/// number of instructions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Code {
+    /// Time of decisions.
+    Optimised,
+    /// Time of its own.
+    Quick,
+}
+
+fn settings(code: Code) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -89,6 +93,16 @@ fn settings() -> Config {
         // exactly, and the count of instructions executed.
         .consume_fuel(true)
         .epoch_interruption(true);
+    match code {
+        Code::Optimised => config
+            .cranelift_opt_level(OptLevel::Speed)
+            .max_wasm_stack(limits::STACK),
+        // Its frames are larger: what fits the stack above has to fit here.
+        Code::Quick => config
+            .cranelift_opt_level(OptLevel::None)
+            .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
+            .max_wasm_stack(2 * limits::STACK),
+    };
     config
 }
 

@@ -32,6 +32,10 @@ pub(super) const LOG_BYTES: usize = 16 << 10;
 /// Lines of log that one decision may write.
 pub(super) const LOG_LINES: usize = 64;
 
+/// Bytes of stack that optimised code of a guest may use. What Rust keeps in
+/// linear memory is not counted here.
+pub(super) const STACK: usize = 512 << 10;
+
 /// Bytes of an error's text that are kept.
 pub(super) const ERROR_TEXT: usize = 500;
 
