@@ -124,7 +124,7 @@ unsafe impl GlobalAlloc for Arena {
             // SAFETY: it is not of the room, so it came from `System`.
             return unsafe { System.realloc(piece, layout, size) };
         }
-        if self.resize_last(piece, layout.size(), size) {
+        if self.resize_last(piece, layout.size(), size) || size <= layout.size() {
             return piece;
         }
         // SAFETY: the caller promises that the new size is not zero and does not
