@@ -2,7 +2,7 @@
 # rustup, and installs the rest itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test policies build tools lint doc unit end-to-end
+.PHONY: help demo test bench policies build tools lint doc unit end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -19,11 +19,18 @@ RUNNER  := CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | 
 help:
 	@echo 'make demo      see a message go through a real Postfix, decided by a policy'
 	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
+	@echo 'make bench     measure speed and memory beside OpenDKIM and a no-op milter'
 	@echo 'make policies  build the policies into target/policies'
 	@echo 'make tools     install what the above need (they do it themselves)'
 
 demo: policies build
 	@$(AS_ROOT) target/debug/demo
+
+bench: policies tools
+	$(SAY) 'The waxseal command, the no-op milter and the benchmark'
+	$(CARGO) build $(ALL) --bins --examples
+	$(SAY) 'Measuring (two minutes)'
+	@target/debug/bench
 
 test: tools
 	$(SAY) 'Style'

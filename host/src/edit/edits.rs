@@ -1,5 +1,7 @@
 //! Edits of a message, and the bytes they make of it.
 
+use std::borrow::Cow;
+
 use crate::message::{Address, Content, ReversePath};
 
 /// One change of the header. They are applied in order, each to the header that
@@ -72,6 +74,17 @@ impl Edits {
             && self.add_recipients.is_empty()
             && self.headers.is_empty()
             && self.body.is_none()
+    }
+
+    /// The message that comes out, as bytes: those of `content` itself where
+    /// header and body stay as they are.
+    pub fn applied<'a>(&self, content: &'a Content) -> Cow<'a, [u8]> {
+        let header_end = content.fields().last().map_or(0, |field| field.whole().end);
+        let whole = header_end < content.body_offset();
+        if whole && self.headers.is_empty() && self.body.is_none() {
+            return Cow::Borrowed(content.bytes());
+        }
+        Cow::Owned(self.apply(content))
     }
 
     /// The message that comes out, as bytes. Fields and bodies that no edit
@@ -182,7 +195,16 @@ mod tests {
         for message in [MESSAGE, b"A: 1\nB:2\n\nBody", b"A : 1\r\n\r\n"] {
             let content = Content::new(message.to_vec());
             assert_eq!(Edits::default().apply(&content), message);
+            let applied = Edits::default().applied(&content);
+            assert!(matches!(applied, Cow::Borrowed(bytes) if bytes == message));
         }
+    }
+
+    #[test]
+    fn a_header_without_its_empty_line_gets_one_either_way() {
+        let content = Content::new(b"A: 1\r\nno field\r\n".to_vec());
+        assert_eq!(Edits::default().apply(&content), b"A: 1\r\n\r\nno field\r\n");
+        assert_eq!(*Edits::default().applied(&content), Edits::default().apply(&content));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 
 use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
-use html5gum::{Span, Tokenizer};
+use html5gum::{Emitter, ForwardingEmitter, Span, Tokenizer};
 
 use crate::decision::Placement;
 
@@ -47,6 +47,8 @@ struct Marks {
     hidden: Option<Vec<u8>>,
     /// Behind the last complete token.
     end: usize,
+    /// The last comment.
+    comment: std::ops::Range<usize>,
     tag: usize,
     in_body_tag: bool,
     in_quoting_tag: bool,
@@ -91,9 +93,25 @@ fn read(html: &[u8]) -> Marks {
     let mut emitter: CallbackEmitter<_, Infallible, usize> = CallbackEmitter::new(callback);
     emitter.naively_switch_states(true);
     // The reader of a byte slice cannot fail.
-    let Ok(()) = Tokenizer::new_with_emitter(html, emitter).finish();
+    let Ok(()) = Tokenizer::new_with_emitter(html, Unjudged(emitter)).finish();
     marks.check(html);
     marks
+}
+
+/// Without looking for mistakes: that would take most of the time, as every
+/// character is a candidate.
+struct Unjudged<E>(E);
+
+impl<E: Emitter> ForwardingEmitter for Unjudged<E> {
+    type Token = E::Token;
+
+    fn inner(&mut self) -> &mut impl Emitter<Token = E::Token> {
+        &mut self.0
+    }
+
+    fn should_emit_errors(&mut self) -> bool {
+        false
+    }
 }
 
 impl Marks {
@@ -131,10 +149,11 @@ impl Marks {
                 self.end = span.end;
             }
             CallbackEvent::String { .. } => self.end = span.end,
-            CallbackEvent::Comment { .. } | CallbackEvent::Doctype { .. } => self.end = span.end,
-            CallbackEvent::Error(html5gum::Error::EofInComment) => {
-                self.hidden = Some(b"!--".to_vec())
+            CallbackEvent::Comment { .. } => {
+                self.comment = span.start..span.end;
+                self.end = span.end;
             }
+            CallbackEvent::Doctype { .. } => self.end = span.end,
             CallbackEvent::Error(_) => {}
         }
     }
@@ -142,6 +161,10 @@ impl Marks {
     /// Drops what is not where the tokenizer said: a place that is not certain
     /// is no place.
     fn check(&mut self, html: &[u8]) {
+        let comment = html.get(self.comment.clone()).unwrap_or_default();
+        if self.comment.end == html.len() && !comment.is_empty() && !is_closed(comment) {
+            self.hidden = Some(b"!--".to_vec());
+        }
         let begins = |at: &usize, tag: &[u8]| {
             html.get(*at..*at + tag.len())
                 .is_some_and(|found| found.eq_ignore_ascii_case(tag))
@@ -152,6 +175,15 @@ impl Marks {
         self.body_open = self
             .body_open
             .filter(|&at| at > 0 && html.get(at - 1) == Some(&b'>'));
+    }
+}
+
+/// Whether a comment that the tokenizer saw has an end of its own, or took the
+/// document's. What is no proper comment (`<!x`, `<?x`) ends at the first `>`.
+fn is_closed(comment: &[u8]) -> bool {
+    match comment.strip_prefix(b"<!--") {
+        Some(inner) => comment.ends_with(b"-->") || inner.ends_with(b"--!>"),
+        None => comment.ends_with(b">"),
     }
 }
 
@@ -233,6 +265,10 @@ mod tests {
                 "<body>a</body><body>b</body>",
                 "<body>a</body><body>b*</body>",
             ),
+            ("a<!---->", "a<!---->*"),
+            ("a<!-->", "a<!-->*"),
+            ("a<!--x--!>", "a<!--x--!>*"),
+            ("a<!x>", "a<!x>*"),
             ("<a title='</body>'>x</a>", "<a title='</body>'>x</a>*"),
             ("a &amp; b &unknown &#1234", "a &amp; b &unknown &#1234*"),
         ] {
@@ -244,6 +280,11 @@ mod tests {
     fn an_end_that_is_not_shown_is_no_place() {
         for html in [
             "a<!-- open",
+            "a<!-- open >",
+            "a<!--",
+            "a<!--!>",
+            "a<!x",
+            "a<?x",
             "a<style>x",
             "<script>",
             "<title>x",

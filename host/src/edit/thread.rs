@@ -87,15 +87,39 @@ fn longest_word(text: &str) -> String {
         .to_owned()
 }
 
-/// A text without white space and quote marks.
+/// A text without white space and quote marks. It is copied in runs, since whole
+/// bodies pass through here.
 pub(super) fn normalise(text: &str) -> String {
     let mut normalised = String::with_capacity(text.len());
-    normalised.extend(
-        text.chars()
-            .filter(|c| !c.is_whitespace() && !matches!(c, '>' | '|' | '*' | '\u{FEFF}')),
-    );
+    let (mut run, mut at) = (0, 0);
+    while let Some(&byte) = text.as_bytes().get(at) {
+        let (left_out, next) = if byte.is_ascii() {
+            (LEFT_OUT[usize::from(byte)], at + 1)
+        } else {
+            let c = text[at..].chars().next().unwrap_or_default();
+            (c.is_whitespace() || c == '\u{FEFF}', at + c.len_utf8())
+        };
+        if left_out {
+            normalised.push_str(&text[run..at]);
+            run = next;
+        }
+        at = next;
+    }
+    normalised.push_str(&text[run..]);
     normalised
 }
+
+/// The ASCII characters that [`normalise`] leaves out.
+const LEFT_OUT: [bool; 128] = {
+    let mut left_out = [false; 128];
+    let characters = b"\t\n\x0B\x0C\r >|*";
+    let mut at = 0;
+    while at < characters.len() {
+        left_out[characters[at] as usize] = true;
+        at += 1;
+    }
+    left_out
+};
 
 /// FNV-1a, 64 bits: a name that stays the same on every machine and in every
 /// version. No secret hangs on it.
@@ -110,6 +134,15 @@ pub(super) fn fnv1a(texts: &[&[u8]]) -> u64 {
 mod tests {
     use super::*;
     use crate::decision::Placement;
+
+    #[test]
+    fn white_space_of_any_kind_and_quote_marks_are_left_out() {
+        let all: String = ('\0'..'\u{3100}').chain(['\u{FEFF}', '\u{10FFFF}']).collect();
+        let left_out = |c: char| c.is_whitespace() || matches!(c, '>' | '|' | '*' | '\u{FEFF}');
+        let expected: String = all.chars().filter(|&c| !left_out(c)).collect();
+        assert_eq!(normalise(&all), expected);
+        assert_eq!((normalise(""), normalise(" \n")), (String::new(), String::new()));
+    }
 
     #[test]
     fn a_notice_is_found_wrapped_and_quoted() {

@@ -2,6 +2,8 @@
 //! envelope and route, in this order, so that nothing is changed after it was
 //! signed.
 
+use std::borrow::Cow;
+
 use thiserror::Error;
 
 use super::generation::Generation;
@@ -81,9 +83,13 @@ pub(super) fn carry(
         &mut edits,
         &mut reasons,
     );
-    let edited = edits.apply(&message.content);
+    let edited = edits.applied(&message.content);
     let signatures = sign(generation, message, decision, &edited)?;
-    let author = Content::new(edited).header("From").into_iter().next();
+    let author = match edited {
+        Cow::Borrowed(_) => message.content.header("From"),
+        Cow::Owned(edited) => Content::new(edited).header("From"),
+    };
+    let author = author.into_iter().next();
     // Prepending reverses: the first signature shall stand first.
     for signature in signatures.iter().rev() {
         let value = signature.value.clone();

@@ -92,6 +92,9 @@ fn settings(code: Code) -> Config {
         // Fuel costs 0.7 µs a decision and is the one limit that repeats
         // exactly, and the count of instructions executed.
         .consume_fuel(true)
+        // No policy calls the host concurrently; being ready for it costs each
+        // call to it.
+        .concurrency_support(false)
         .epoch_interruption(true);
     match code {
         Code::Optimised => config

@@ -11,7 +11,7 @@ use wasmtime::Store;
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 
 use super::bake::Instrumented;
-use super::bindings::exports::waxseal::policy::setup;
+use super::bindings::exports::waxseal::policy::{handler, setup};
 use super::bindings::{Policy, PolicyPre};
 use super::engine::Engines;
 use super::error::{LoadError, PolicyError, SettingsProblem};
@@ -65,7 +65,10 @@ pub struct Configured {
 
 /// A component with its settings in it, ready to be instantiated.
 pub(super) struct Loaded {
-    pub(super) pre: PolicyPre<State>,
+    pub(super) pre: InstancePre<State>,
+    /// Where the two interfaces are in it.
+    pub(super) setup: setup::GuestIndices,
+    pub(super) handler: handler::GuestIndices,
     pub(super) description: Description,
     pub(super) configured: Configured,
     /// The settings stand in the component's memory. Where not, each instance
@@ -113,20 +116,24 @@ pub(super) async fn load(
         );
     }
     let baked = baked.ok();
+    let pre = serve(engines, baked.as_deref().unwrap_or(bytes))?;
+    let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
     Ok(Loaded {
-        pre: serve(engines, baked.as_deref().unwrap_or(bytes))?,
+        setup: setup::GuestIndices::new(&pre).map_err(wrong)?,
+        handler: handler::GuestIndices::new(&pre).map_err(wrong)?,
+        pre,
         description,
         configured,
         baked: baked.is_some(),
     })
 }
 
-fn serve(engines: &Engines, bytes: &[u8]) -> Result<PolicyPre<State>, LoadError> {
+fn serve(engines: &Engines, bytes: &[u8]) -> Result<InstancePre<State>, LoadError> {
     // It is a component, as is known by now: what fails here are the sizes.
     let component = Component::from_binary(&engines.serving, bytes)
         .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
     let linker = link::for_component(&engines.serving_linker, &engines.serving, &component)?;
-    world(&linker, &component)
+    Ok(world(&linker, &component)?.instance_pre().clone())
 }
 
 fn world(linker: &Linker<State>, component: &Component) -> Result<PolicyPre<State>, LoadError> {

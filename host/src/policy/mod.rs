@@ -48,6 +48,7 @@ mod link;
 mod load;
 mod run;
 mod state;
+mod trim;
 mod wasi;
 
 use std::sync::Arc;
@@ -56,8 +57,9 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use tokio::sync::Semaphore;
-use wasmtime::component::Resource;
+use wasmtime::component::{InstancePre, Resource};
 
+use self::bindings::exports::waxseal::policy::{handler, setup};
 use crate::decision::Decision;
 use crate::message::Message;
 
@@ -144,7 +146,9 @@ impl Sandbox {
         let loading = tokio::task::spawn_blocking(move || {
             let engines = &sandbox.inner.engines;
             let memory = sandbox.inner.limits.memory;
-            runtime.block_on(load::load(engines, &component, &given, seed, memory))
+            let loaded = runtime.block_on(load::load(engines, &component, &given, seed, memory));
+            trim::give_back();
+            loaded
         });
         let loaded = loading
             .await
@@ -155,6 +159,8 @@ impl Sandbox {
             settings: (!loaded.baked).then_some(settings),
             description: loaded.description,
             configured: loaded.configured,
+            setup: loaded.setup,
+            handler: loaded.handler,
             pre: loaded.pre,
         })
     }
@@ -164,7 +170,9 @@ impl Sandbox {
 /// its settings.
 pub struct Policy {
     sandbox: Sandbox,
-    pre: bindings::PolicyPre<state::State>,
+    pre: InstancePre<state::State>,
+    setup: setup::GuestIndices,
+    handler: handler::GuestIndices,
     description: Description,
     configured: Configured,
     digest: String,
@@ -250,15 +258,17 @@ impl Policy {
         &self,
         store: &mut wasmtime::Store<state::State>,
     ) -> wasmtime::Result<Result<bindings::waxseal::policy::types::Decision, String>> {
-        let policy = self.pre.instantiate_async(&mut *store).await?;
+        let instance = self.pre.instantiate_async(&mut *store).await?;
         if let Some(settings) = &self.settings {
-            let setup = policy.waxseal_policy_setup();
+            let setup = self.setup.load(&mut *store, &instance)?;
             if setup.call_configure(&mut *store, settings).await?.is_err() {
                 let text = "the settings were taken once, and now are not".to_owned();
                 return Ok(Err(text));
             }
         }
-        let handler = policy.waxseal_policy_handler();
+        // The handler alone: looking up an interface compares all its types, and
+        // most decisions call nothing of the other one.
+        let handler = self.handler.load(&mut *store, &instance)?;
         let message = Resource::new_borrow(host::HANDLE);
         let facts = Resource::new_borrow(host::HANDLE);
         handler.call_decide(&mut *store, message, facts).await

@@ -33,7 +33,7 @@ impl Maximum {
 fn counter(scope: &str, unit: Unit) -> String {
     match unit {
         Unit::Message => scope.to_owned(),
-        Unit::Recipient => format!("{scope}/recipients"),
+        Unit::Recipient => [scope, "/recipients"].concat(),
     }
 }
 
@@ -56,7 +56,7 @@ impl UserMaxima {
         let user = user.to_ascii_lowercase();
         let named = self.named.binary_search_by(|(name, _)| name.cmp(&user));
         let maxima = named.map_or(&self.every, |index| &self.named[index].1);
-        let scope = format!("user/{user}");
+        let scope = ["user/", &user].concat();
         maxima.iter().map(move |maximum| maximum.charge(&scope))
     }
 }

@@ -7,9 +7,10 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions` and `bench milters` measure one half alone.
+//! `bench decisions`, `bench edits` and `bench milters` measure a part alone.
 
 mod decisions;
+mod edits;
 mod load;
 mod mails;
 mod milters;
@@ -26,6 +27,9 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     if wanted("decisions") {
         decisions::measure(&mut table)?;
+    }
+    if wanted("edits") {
+        edits::measure(&mut table);
     }
     if wanted("milters") {
         milters::measure(&mut table)?;
