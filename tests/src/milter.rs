@@ -263,8 +263,15 @@ impl Client {
             Stream::Unix(stream) => stream.set_read_timeout(patience)?,
         }
         let macros = manners.macros.iter().map(|(stage, pairs)| {
-            let pairs = pairs.iter().map(|(name, value)| format!("{name}\0{value}\0"));
-            (*stage, pairs.fold(vec![*stage], |frame, pair| [frame, pair.into_bytes()].concat()))
+            let pairs = pairs
+                .iter()
+                .map(|(name, value)| format!("{name}\0{value}\0"));
+            (
+                *stage,
+                pairs.fold(vec![*stage], |frame, pair| {
+                    [frame, pair.into_bytes()].concat()
+                }),
+            )
         });
         let mut client = Self {
             macros: macros.collect(),

@@ -203,8 +203,14 @@ mod tests {
     #[test]
     fn a_header_without_its_empty_line_gets_one_either_way() {
         let content = Content::new(b"A: 1\r\nno field\r\n".to_vec());
-        assert_eq!(Edits::default().apply(&content), b"A: 1\r\n\r\nno field\r\n");
-        assert_eq!(*Edits::default().applied(&content), Edits::default().apply(&content));
+        assert_eq!(
+            Edits::default().apply(&content),
+            b"A: 1\r\n\r\nno field\r\n"
+        );
+        assert_eq!(
+            *Edits::default().applied(&content),
+            Edits::default().apply(&content)
+        );
     }
 
     #[test]

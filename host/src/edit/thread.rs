@@ -137,11 +137,16 @@ mod tests {
 
     #[test]
     fn white_space_of_any_kind_and_quote_marks_are_left_out() {
-        let all: String = ('\0'..'\u{3100}').chain(['\u{FEFF}', '\u{10FFFF}']).collect();
+        let all: String = ('\0'..'\u{3100}')
+            .chain(['\u{FEFF}', '\u{10FFFF}'])
+            .collect();
         let left_out = |c: char| c.is_whitespace() || matches!(c, '>' | '|' | '*' | '\u{FEFF}');
         let expected: String = all.chars().filter(|&c| !left_out(c)).collect();
         assert_eq!(normalise(&all), expected);
-        assert_eq!((normalise(""), normalise(" \n")), (String::new(), String::new()));
+        assert_eq!(
+            (normalise(""), normalise(" \n")),
+            (String::new(), String::new())
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The engines that policies run on, and the clock that interrupts them.
 //!
-//! Two engines: the *serving* one decides on mail, from a pool of slots and
-//! with optimised code. The *setup* one is for what happens once per load
-//! (describing, configuring, baking): it allocates on demand, so that loading
-//! takes no slot from mail, and compiles in less than half the time, since its
-//! code runs once. Both count instructions alike.
+//! Two kinds: the *serving* one decides on mail, from a pool of slots and with
+//! optimised code. A *setup* one is for what happens once per load (describing,
+//! configuring, baking), and goes with it: it allocates on demand, so that
+//! loading takes no slot from mail, and compiles in less than half the time,
+//! since its code runs once. Both count instructions alike.
 
 use std::sync::Arc;
 use std::thread;
@@ -43,34 +43,45 @@ impl From<&crate::config::Limits> for Limits {
     }
 }
 
-pub(super) struct Engines {
-    pub(super) serving: Engine,
-    pub(super) setup: Engine,
-    /// Linkers of both, without what a component is denied.
-    pub(super) serving_linker: Linker<State>,
-    pub(super) setup_linker: Linker<State>,
-    _ticker: Arc<()>,
+/// An engine with the linker that those of all components on it begin as, and
+/// the clock that interrupts its guests for as long as it is there.
+pub(super) struct Machine {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<State>,
+    _alive: Arc<()>,
 }
 
-impl Engines {
+impl Machine {
+    /// The one that decides on mail.
+    ///
     /// # Errors
     ///
     /// When wasmtime cannot have the memory that the slots need.
-    pub(super) fn new(limits: &Limits, serving: Code) -> Result<Self, LoadError> {
-        let engine = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
-        let setup = settings(Code::Quick);
-        let mut serving = settings(serving);
-        serving.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-        let setup = Engine::new(&setup).map_err(engine)?;
-        let serving = Engine::new(&serving).map_err(engine)?;
+    pub(super) fn serving(limits: &Limits, code: Code) -> Result<Self, LoadError> {
+        let mut config = settings(code);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+        Self::new(&config)
+    }
+
+    /// One for a single load: a compiler keeps the memory that it has worked in,
+    /// and this one's is not needed again.
+    ///
+    /// # Errors
+    ///
+    /// When wasmtime does not know this processor.
+    pub(super) fn setup() -> Result<Self, LoadError> {
+        Self::new(&settings(Code::Quick))
+    }
+
+    fn new(config: &Config) -> Result<Self, LoadError> {
+        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
+        let engine = Engine::new(config).map_err(failed)?;
         let alive = Arc::new(());
-        tick(&[&serving, &setup], &alive);
+        tick(&engine, &alive);
         Ok(Self {
-            serving_linker: link::base(&serving).map_err(engine)?,
-            setup_linker: link::base(&setup).map_err(engine)?,
-            serving,
-            setup,
-            _ticker: alive,
+            linker: link::base(&engine).map_err(failed)?,
+            engine,
+            _alive: alive,
         })
     }
 }
@@ -138,15 +149,14 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-/// Moves the epoch of the engines for as long as `alive` is held by anyone
-/// else.
-fn tick(engines: &[&Engine], alive: &Arc<()>) {
-    let weak: Vec<_> = engines.iter().map(|engine| engine.weak()).collect();
+/// Moves the epoch of an engine for as long as `alive` is held by anyone else.
+fn tick(engine: &Engine, alive: &Arc<()>) {
+    let engine = engine.weak();
     let alive = Arc::downgrade(alive);
     let ticker = move || {
         while alive.strong_count() > 0 {
             thread::sleep(limits::EPOCH_TICK);
-            for engine in weak.iter().filter_map(|engine| engine.upgrade()) {
+            if let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();
             }
         }

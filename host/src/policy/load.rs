@@ -13,7 +13,7 @@ use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use super::bake::Instrumented;
 use super::bindings::exports::waxseal::policy::{handler, setup};
 use super::bindings::{Policy, PolicyPre};
-use super::engine::Engines;
+use super::engine::Machine;
 use super::error::{LoadError, PolicyError, SettingsProblem};
 use super::run::{self, Bounds, Setup};
 use super::state::{Moment, Seed, State, one_line};
@@ -79,27 +79,28 @@ pub(super) struct Loaded {
 /// Loads, describes, configures and bakes. Blocking work (two compilations):
 /// not for a thread that serves mail.
 pub(super) async fn load(
-    engines: &Engines,
+    serving: &Machine,
     bytes: &[u8],
     settings: &str,
     seed: Seed,
     memory: usize,
 ) -> Result<Loaded, LoadError> {
+    let machine = Machine::setup()?;
     let call = Setup {
-        engine: &engines.setup,
+        engine: &machine.engine,
         moment: Moment {
             since_epoch: Duration::ZERO,
             seed,
         },
         memory,
     };
-    let instrumented = Instrumented::new(&engines.setup, bytes);
+    let instrumented = Instrumented::new(&machine.engine, bytes);
     let component = match &instrumented {
         Ok(instrumented) => instrumented.component().clone(),
-        Err(_) => Component::from_binary(&engines.setup, bytes)
+        Err(_) => Component::from_binary(&machine.engine, bytes)
             .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?,
     };
-    let linker = link::for_component(&engines.setup_linker, &engines.setup, &component)?;
+    let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
     let pre = world(&linker, &component)?;
     let description = describe(&call, &pre).await?;
     let (mut store, instance, configured) = configure(&call, &pre, settings).await?;
@@ -116,7 +117,7 @@ pub(super) async fn load(
         );
     }
     let baked = baked.ok();
-    let pre = serve(engines, baked.as_deref().unwrap_or(bytes))?;
+    let pre = serve(serving, baked.as_deref().unwrap_or(bytes))?;
     let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
     Ok(Loaded {
         setup: setup::GuestIndices::new(&pre).map_err(wrong)?,
@@ -128,11 +129,11 @@ pub(super) async fn load(
     })
 }
 
-fn serve(engines: &Engines, bytes: &[u8]) -> Result<InstancePre<State>, LoadError> {
+fn serve(machine: &Machine, bytes: &[u8]) -> Result<InstancePre<State>, LoadError> {
     // It is a component, as is known by now: what fails here are the sizes.
-    let component = Component::from_binary(&engines.serving, bytes)
+    let component = Component::from_binary(&machine.engine, bytes)
         .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
-    let linker = link::for_component(&engines.serving_linker, &engines.serving, &component)?;
+    let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
     Ok(world(&linker, &component)?.instance_pre().clone())
 }
 

@@ -79,7 +79,7 @@ pub struct Sandbox {
 }
 
 struct Inner {
-    engines: engine::Engines,
+    serving: engine::Machine,
     limits: Limits,
     /// An exhausted pool is an error and not a wait, so decisions wait here.
     turns: Semaphore,
@@ -109,7 +109,7 @@ impl Sandbox {
 
     fn with_code(limits: Limits, code: Code) -> Result<Self, LoadError> {
         let inner = Inner {
-            engines: engine::Engines::new(&limits, code)?,
+            serving: engine::Machine::serving(&limits, code)?,
             turns: Semaphore::new(limits.decisions as usize),
             limits,
         };
@@ -144,9 +144,9 @@ impl Sandbox {
         let given = Arc::clone(&settings);
         let runtime = tokio::runtime::Handle::current();
         let loading = tokio::task::spawn_blocking(move || {
-            let engines = &sandbox.inner.engines;
+            let serving = &sandbox.inner.serving;
             let memory = sandbox.inner.limits.memory;
-            let loaded = runtime.block_on(load::load(engines, &component, &given, seed, memory));
+            let loaded = runtime.block_on(load::load(serving, &component, &given, seed, memory));
             trim::give_back();
             loaded
         });
@@ -237,7 +237,7 @@ impl Policy {
         // The semaphore is never closed.
         let _turn = inner.turns.acquire().await;
         let subject = state::Subject { message, facts };
-        let mut store = run::store(&inner.engines.serving, Some(subject), moment, &bounds);
+        let mut store = run::store(&inner.serving.engine, Some(subject), moment, &bounds);
         let outcome = run::within(bounds.time, self.call(&mut store)).await;
         let decision = match run::classify(outcome, &store, &bounds) {
             Ok(Ok(given)) => convert::decision(given),

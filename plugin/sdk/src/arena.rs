@@ -49,7 +49,8 @@ impl Arena {
         if self.room.load(Relaxed).is_null() {
             let layout = Layout::from_size_align(ROOM, 16).expect("a layout");
             // SAFETY: the layout is not of size zero.
-            self.room.store(unsafe { System.alloc_zeroed(layout) }, Relaxed);
+            self.room
+                .store(unsafe { System.alloc_zeroed(layout) }, Relaxed);
         }
     }
 
@@ -168,7 +169,9 @@ mod tests {
 
     fn holds(piece: *mut u8, size: usize, byte: u8) -> bool {
         // SAFETY: callers pass pieces that they filled and did not give back.
-        unsafe { std::slice::from_raw_parts(piece, size) }.iter().all(|&found| found == byte)
+        unsafe { std::slice::from_raw_parts(piece, size) }
+            .iter()
+            .all(|&found| found == byte)
     }
 
     #[test]
@@ -194,7 +197,11 @@ mod tests {
             assert!(piece.addr().is_multiple_of(align) && arena.offset(piece).is_some());
             pieces.push((piece, size, number));
         }
-        assert!(pieces.iter().all(|&(piece, size, byte)| holds(piece, size, byte)));
+        assert!(
+            pieces
+                .iter()
+                .all(|&(piece, size, byte)| holds(piece, size, byte))
+        );
     }
 
     #[test]
@@ -204,7 +211,10 @@ mod tests {
         let last = filled(&arena, 10, 1, 2);
         // SAFETY: both are allocated with these layouts.
         let (grown, moved) = unsafe {
-            (arena.realloc(last, layout(10, 1), 1000), arena.realloc(first, layout(10, 1), 50))
+            (
+                arena.realloc(last, layout(10, 1), 1000),
+                arena.realloc(first, layout(10, 1), 50),
+            )
         };
         assert_eq!(grown, last);
         assert_ne!(moved, first);

@@ -249,7 +249,14 @@ fn domain_reason(sending: &Sending, entry: Option<&str>) -> String {
         _ if domain.is_empty() => "no sending domain can be read".to_owned(),
         Some(entry) if entry == domain => ["domain ", domain, " by ", source].concat(),
         Some(entry) => ["domain ", domain, " by ", source, ", entry ", entry].concat(),
-        None => ["domain ", domain, " by ", source, " is not listed: default route"].concat(),
+        None => [
+            "domain ",
+            domain,
+            " by ",
+            source,
+            " is not listed: default route",
+        ]
+        .concat(),
     }
 }
 

@@ -49,25 +49,52 @@ impl Facts for Given {
 /// Measures decisions.
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     table.section("Decisions: a fresh instance each, one thread (median; 99 of 100)");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let sandbox = Sandbox::new(limits())?;
     let load = |name: &str, settings: String| {
         let component = std::fs::read(waxseal_tests::waxseal::policy(name))?;
         let loaded = runtime.block_on(sandbox.load(component.into(), settings.into(), &[7; 32]));
-        loaded.map(Arc::new).with_context(|| format!("loading {name}"))
+        loaded
+            .map(Arc::new)
+            .with_context(|| format!("loading {name}"))
     };
     let few = load("waxseal_standard", settings(200))?;
     let many = load("waxseal_standard", settings(2000))?;
     let minimal = load("rust_minimal", String::new())?;
     let (small, large) = (message(50 << 10), message(20 << 20));
     for (what, policy, message, target) in [
-        ("standard policy, 200 domains, 50 KB", &few, &small, Some(TARGET)),
-        ("standard policy, 200 domains, 20 MB", &few, &large, Some(TARGET)),
-        ("standard policy, 2,000 domains, 50 KB", &many, &small, Some(TARGET)),
-        ("examples/policies/rust-minimal, 50 KB", &minimal, &small, None),
+        (
+            "standard policy, 200 domains, 50 KB",
+            &few,
+            &small,
+            Some(TARGET),
+        ),
+        (
+            "standard policy, 200 domains, 20 MB",
+            &few,
+            &large,
+            Some(TARGET),
+        ),
+        (
+            "standard policy, 2,000 domains, 50 KB",
+            &many,
+            &small,
+            Some(TARGET),
+        ),
+        (
+            "examples/policies/rust-minimal, 50 KB",
+            &minimal,
+            &small,
+            None,
+        ),
     ] {
         let (times, instructions) = runtime.block_on(times(policy, message))?;
-        let (median, tail) = (micros(quantile(&times, 0.5)), micros(quantile(&times, 0.99)));
+        let (median, tail) = (
+            micros(quantile(&times, 0.5)),
+            micros(quantile(&times, 0.99)),
+        );
         let what = format!("{what} ({instructions} instructions; p99 {tail:.1} µs)");
         match target {
             Some(target) => table.below(&what, median, target, " µs"),
@@ -76,14 +103,18 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     }
     let cores = thread::available_parallelism()?.get();
     let rate = on_all_cores(&few, &small, cores)?;
-    table.figure(format!("standard policy, 200 domains, 50 KB, on {cores} cores"), format!("{}/s", thousands(rate)));
+    table.figure(
+        format!("standard policy, 200 domains, 50 KB, on {cores} cores"),
+        format!("{}/s", thousands(rate)),
+    );
     Ok(())
 }
 
 /// What a configuration without a word about limits has.
 fn limits() -> Limits {
     let text = "hostname = \"bench.test\"\n[policy]\nfile = \"policy.wasm\"\n";
-    let config = waxseal::config::read_text(Path::new("waxseal.toml"), text).expect("a configuration");
+    let config =
+        waxseal::config::read_text(Path::new("waxseal.toml"), text).expect("a configuration");
     Limits::from(&config.limits)
 }
 
@@ -97,12 +128,18 @@ fn message(size: usize) -> Arc<Message> {
         envelope: Envelope {
             queue_id: "4F00D".to_owned(),
             listener: "submission".to_owned(),
-            client: Client { user: Some("alice".to_owned()), ..Client::default() },
+            client: Client {
+                user: Some("alice".to_owned()),
+                ..Client::default()
+            },
             sender: ReversePath::Address(address(&mail.sender)),
             recipients: mail
                 .recipients
                 .iter()
-                .map(|recipient| Recipient { address: address(recipient), inside: false })
+                .map(|recipient| Recipient {
+                    address: address(recipient),
+                    inside: false,
+                })
                 .collect(),
         },
         arrival: Timestamp::now(),
@@ -118,7 +155,9 @@ async fn times(policy: &Policy, message: &Arc<Message>) -> anyhow::Result<(Vec<D
     let end = Instant::now() + TIME;
     while Instant::now() < end {
         let started = Instant::now();
-        let decided = policy.decide(Arc::clone(message), Arc::clone(&facts), [1; 32]).await;
+        let decided = policy
+            .decide(Arc::clone(message), Arc::clone(&facts), [1; 32])
+            .await;
         times.push(started.elapsed());
         decided.decision?;
         instructions = decided.instructions;
@@ -134,7 +173,9 @@ fn on_all_cores(policy: &Arc<Policy>, message: &Arc<Message>, cores: usize) -> a
         .map(|_| {
             let (policy, message) = (Arc::clone(policy), Arc::clone(message));
             thread::spawn(move || -> anyhow::Result<usize> {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?;
                 Ok(runtime.block_on(times(&policy, &message))?.0.len())
             })
         })

@@ -43,7 +43,12 @@ pub(crate) fn measure(table: &mut Table) {
 fn time(content: &Content, notice: &Disclaimer) -> Duration {
     let context = Context {
         null_sender: false,
-        settings: Settings { closed: Closed::Leave, encrypted: Closed::Leave, replies: true, lists: false },
+        settings: Settings {
+            closed: Closed::Leave,
+            encrypted: Closed::Leave,
+            replies: true,
+            lists: false,
+        },
     };
     let mut times = Vec::new();
     let end = Instant::now() + TIME;

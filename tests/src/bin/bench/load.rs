@@ -32,9 +32,13 @@ impl Endpoint {
 /// Postfix 3.7, with the macros that it sends ahead of every command by itself.
 fn manners() -> Manners {
     let mut manners = Manners::postfix_with_login("alice");
-    manners.macros.retain(|(stage, _)| *stage != b'T' && *stage != b'E');
+    manners
+        .macros
+        .retain(|(stage, _)| *stage != b'T' && *stage != b'E');
     for stage in *b"TLNBE" {
-        manners.macros.push((stage, vec![("i".to_owned(), "4F00D1234567".to_owned())]));
+        manners
+            .macros
+            .push((stage, vec![("i".to_owned(), "4F00D1234567".to_owned())]));
     }
     manners
 }
@@ -54,7 +58,9 @@ pub(crate) enum Expected {
 impl Expected {
     fn check(self, replies: &[waxseal_tests::milter::Reply]) -> anyhow::Result<()> {
         let has = |name: u8| replies.iter().any(|reply| reply.name == name);
-        let accepted = replies.last().is_some_and(|reply| matches!(reply.name, b'a' | b'c'));
+        let accepted = replies
+            .last()
+            .is_some_and(|reply| matches!(reply.name, b'a' | b'c'));
         let signed = replies.iter().any(|reply| {
             matches!(reply.name, b'h' | b'i') && reply.text().contains("DKIM-Signature|")
         });
@@ -63,7 +69,10 @@ impl Expected {
             Self::Signature => signed,
             Self::NoticeAndSignature => signed && has(b'b'),
         };
-        ensure!(accepted && done, "{self:?} was expected, and these were the replies: {replies:?}");
+        ensure!(
+            accepted && done,
+            "{self:?} was expected, and these were the replies: {replies:?}"
+        );
         Ok(())
     }
 }
@@ -82,8 +91,12 @@ pub(crate) fn rate(
             let barrier = &barrier;
             move || send(endpoint, number, mails, expected, time, barrier)
         };
-        let senders: Vec<_> = (0..connections).map(|number| scope.spawn(sender(number))).collect();
-        let rates = senders.into_iter().map(|sender| sender.join().expect("no panic"));
+        let senders: Vec<_> = (0..connections)
+            .map(|number| scope.spawn(sender(number)))
+            .collect();
+        let rates = senders
+            .into_iter()
+            .map(|sender| sender.join().expect("no panic"));
         rates.sum::<anyhow::Result<f64>>()
     });
     sent.with_context(|| format!("load on {endpoint:?}"))

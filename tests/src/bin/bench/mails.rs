@@ -8,7 +8,9 @@ pub(crate) const VARIANTS: usize = 5;
 /// Messages of about `size` bytes. Bulk mail gets no notice by the settings,
 /// individual mail does.
 pub(crate) fn mails(size: usize, bulk: bool) -> Vec<Mail> {
-    (0..VARIANTS).map(|variant| mail(size, variant, bulk)).collect()
+    (0..VARIANTS)
+        .map(|variant| mail(size, variant, bulk))
+        .collect()
 }
 
 /// One of them.
@@ -32,7 +34,10 @@ pub(crate) fn mail(size: usize, variant: usize, bulk: bool) -> Mail {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into_bytes()))
         .collect();
-    let header: usize = fields.iter().map(|(name, value)| name.len() + value.len() + 3).sum();
+    let header: usize = fields
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 3)
+        .sum();
     // The body takes what the header leaves, half of it in each form.
     let room = size.saturating_sub(header + 300) / 2;
     let body = format!(

@@ -25,7 +25,9 @@ pub(crate) fn medians<T>(
             rounds.push(measure(subject)?);
         }
     }
-    let of = |speeds: &[Speed], what: fn(&Speed) -> f64| median(&speeds.iter().map(what).collect::<Vec<_>>());
+    let of = |speeds: &[Speed], what: fn(&Speed) -> f64| {
+        median(&speeds.iter().map(what).collect::<Vec<_>>())
+    };
     let medians = rounds.iter().map(|speeds| Speed {
         rate: of(speeds, |speed| speed.rate),
         processor: of(speeds, |speed| speed.processor),

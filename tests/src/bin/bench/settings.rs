@@ -49,7 +49,10 @@ text = "このメールは機密情報を含み、宛先の方のみを対象と
     .to_owned();
     for number in 1..domains {
         let relay = ["northwind", "bluebird", "quarry"][number % 3];
-        let _ = writeln!(text, "[domain.\"customer-{number}.test\"]\nrelays = [\"{relay}\"]\nsign = [\"acme.test\"]");
+        let _ = writeln!(
+            text,
+            "[domain.\"customer-{number}.test\"]\nrelays = [\"{relay}\"]\nsign = [\"acme.test\"]"
+        );
     }
     text
 }

@@ -25,19 +25,31 @@ impl Table {
 
     /// A figure to compare others with.
     pub(crate) fn figure(&mut self, what: impl Into<String>, figure: impl Into<String>) {
-        self.push(Line { what: what.into(), figure: figure.into(), target: None });
+        self.push(Line {
+            what: what.into(),
+            figure: figure.into(),
+            target: None,
+        });
     }
 
     /// A figure that is to be at least so much.
     pub(crate) fn at_least(&mut self, what: &str, figure: f64, target: f64, unit: &str) {
         let target = (format!("at least {target}{unit}"), figure >= target);
-        self.push(Line { what: what.to_owned(), figure: format!("{figure:.2}{unit}"), target: Some(target) });
+        self.push(Line {
+            what: what.to_owned(),
+            figure: format!("{figure:.2}{unit}"),
+            target: Some(target),
+        });
     }
 
     /// A figure that is to be below so much.
     pub(crate) fn below(&mut self, what: &str, figure: f64, target: f64, unit: &str) {
         let target = (format!("below {target}{unit}"), figure < target);
-        self.push(Line { what: what.to_owned(), figure: format!("{figure:.1}{unit}"), target: Some(target) });
+        self.push(Line {
+            what: what.to_owned(),
+            figure: format!("{figure:.1}{unit}"),
+            target: Some(target),
+        });
     }
 
     fn push(&mut self, line: Line) {
@@ -49,7 +61,12 @@ impl Table {
     /// Prints all of it.
     pub(crate) fn print(&self) {
         let lines = || self.sections.iter().flat_map(|(_, lines)| lines);
-        let width = |of: fn(&Line) -> &str| lines().map(|line| of(line).chars().count()).max().unwrap_or(0);
+        let width = |of: fn(&Line) -> &str| {
+            lines()
+                .map(|line| of(line).chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let (what, figure) = (width(|line| &line.what), width(|line| &line.figure));
         let mut text = String::new();
         for (heading, lines) in &self.sections {
@@ -57,7 +74,11 @@ impl Table {
             for line in lines {
                 let _ = write!(text, "  {:what$}  {:>figure$}", line.what, line.figure);
                 if let Some((target, met)) = &line.target {
-                    let _ = write!(text, "  {target:<18} {}", if *met { "met" } else { "MISSED" });
+                    let _ = write!(
+                        text,
+                        "  {target:<18} {}",
+                        if *met { "met" } else { "MISSED" }
+                    );
                 }
                 text.push('\n');
             }

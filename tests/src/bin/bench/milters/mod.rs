@@ -48,8 +48,13 @@ enum Subject {
     WaxsealNotice,
 }
 
-const SUBJECTS: [Subject; 5] =
-    [Subject::Rsa, Subject::Noop, Subject::OpenDkim, Subject::Waxseal, Subject::WaxsealNotice];
+const SUBJECTS: [Subject; 5] = [
+    Subject::Rsa,
+    Subject::Noop,
+    Subject::OpenDkim,
+    Subject::Waxseal,
+    Subject::WaxsealNotice,
+];
 
 /// Measures milters.
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
@@ -58,14 +63,18 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     for (size, name) in [(2 << 10, "2 KB"), (50 << 10, "50 KB")] {
         let (bulk, individual) = (mails(size, true), mails(size, false));
         let measured = |tcp: bool| {
-            medians(&SUBJECTS, |subject| one(&milters, *subject, tcp, &bulk, &individual))
+            medians(&SUBJECTS, |subject| {
+                one(&milters, *subject, tcp, &bulk, &individual)
+            })
         };
         table.section(&format!(
             "Messages of {name}, RSA-2048, {CONNECTIONS} connections, Unix socket (messages per second)"
         ));
         let unix = measured(false)?;
         unix_lines(table, &unix);
-        table.section(&format!("Messages of {name} over TCP (messages per second)"));
+        table.section(&format!(
+            "Messages of {name} over TCP (messages per second)"
+        ));
         let tcp = measured(true)?;
         tcp_lines(table, &unix, &tcp);
     }
@@ -91,7 +100,10 @@ fn one(
     let rate = rate(endpoint, CONNECTIONS, mails, expected, TIME)?;
     let used = milter.processor_time()?.saturating_sub(before);
     let messages = rate * TIME.as_secs_f64();
-    Ok(Speed { rate, processor: 1e3 * used.as_secs_f64() / messages })
+    Ok(Speed {
+        rate,
+        processor: 1e3 * used.as_secs_f64() / messages,
+    })
 }
 
 fn unix_lines(table: &mut Table, unix: &[Speed]) {
@@ -107,8 +119,18 @@ fn unix_lines(table: &mut Table, unix: &[Speed]) {
     speed(table, "Waxseal: and a notice in text and HTML", notice);
     let most = format!("{:.2} times", possible / opendkim.rate);
     table.figure("what is possible on this processor by OpenDKIM", most);
-    table.at_least("Waxseal by OpenDKIM", waxseal.rate / opendkim.rate, TIMES_OPENDKIM, " times");
-    table.at_least("Waxseal by what is possible", 100.0 * waxseal.rate / possible, OF_THE_POSSIBLE, " %");
+    table.at_least(
+        "Waxseal by OpenDKIM",
+        waxseal.rate / opendkim.rate,
+        TIMES_OPENDKIM,
+        " times",
+    );
+    table.at_least(
+        "Waxseal by what is possible",
+        100.0 * waxseal.rate / possible,
+        OF_THE_POSSIBLE,
+        " %",
+    );
 }
 
 fn tcp_lines(table: &mut Table, unix: &[Speed], tcp: &[Speed]) {
@@ -119,7 +141,12 @@ fn tcp_lines(table: &mut Table, unix: &[Speed], tcp: &[Speed]) {
     speed(table, "OpenDKIM", opendkim);
     speed(table, "Waxseal: standard policy, signature", waxseal);
     speed(table, "Waxseal: and a notice in text and HTML", notice);
-    table.at_least("Waxseal by Waxseal on the Unix socket", 100.0 * waxseal.rate / on_unix.rate, TCP, " %");
+    table.at_least(
+        "Waxseal by Waxseal on the Unix socket",
+        100.0 * waxseal.rate / on_unix.rate,
+        TCP,
+        " %",
+    );
 }
 
 fn speed(table: &mut Table, what: &str, speed: Speed) {
@@ -129,7 +156,9 @@ fn speed(table: &mut Table, what: &str, speed: Speed) {
 
 /// Peak memory while many connections send short messages.
 fn memory(table: &mut Table, milters: &Milters) -> anyhow::Result<()> {
-    table.section(&format!("Peak memory, {MANY_CONNECTIONS} connections, 2 KB"));
+    table.section(&format!(
+        "Peak memory, {MANY_CONNECTIONS} connections, 2 KB"
+    ));
     let mails = mails(2 << 10, true);
     for (what, milter, expected) in [
         ("no-op milter", &milters.noop, Expected::Nothing),
@@ -141,7 +170,10 @@ fn memory(table: &mut Table, milters: &Milters) -> anyhow::Result<()> {
         rate(&milter.unix, MANY_CONNECTIONS, &mails, expected, TIME)?;
         let peak = milter.peak_memory()?;
         if what == "Waxseal" {
-            table.figure("Waxseal, while it compiled the policy and up to here", format!("{start:.1} MB"));
+            table.figure(
+                "Waxseal, while it compiled the policy and up to here",
+                format!("{start:.1} MB"),
+            );
             table.below(what, peak, MEGABYTES, " MB");
         } else {
             table.figure(what, format!("{peak:.1} MB"));

@@ -61,12 +61,22 @@ impl Milters {
 }
 
 impl Milter {
-    fn started(place: &Place, name: &str, port: u16, commands: Vec<Command>) -> anyhow::Result<Self> {
+    fn started(
+        place: &Place,
+        name: &str,
+        port: u16,
+        commands: Vec<Command>,
+    ) -> anyhow::Result<Self> {
         let log = File::create(place.path(&format!("{name}.log")))?;
         let mut processes = Vec::new();
         for mut command in commands {
-            command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
-            let child = command.spawn().with_context(|| format!("starting {name}"))?;
+            command
+                .stdin(Stdio::null())
+                .stdout(log.try_clone()?)
+                .stderr(log.try_clone()?);
+            let child = command
+                .spawn()
+                .with_context(|| format!("starting {name}"))?;
             processes.push(Process(child));
         }
         let milter = Self {
@@ -75,7 +85,10 @@ impl Milter {
             processes,
         };
         for endpoint in [&milter.unix, &milter.tcp] {
-            wait_for(&format!("{name} to listen; its log is in {name}.log"), || endpoint.connect().ok());
+            wait_for(
+                &format!("{name} to listen; its log is in {name}.log"),
+                || endpoint.connect().ok(),
+            );
         }
         Ok(milter)
     }
@@ -84,7 +97,9 @@ impl Milter {
     pub(crate) fn peak_memory(&self) -> anyhow::Result<f64> {
         let status = fs::read_to_string(self.proc("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM")?;
+        let kilobytes = line
+            .and_then(|line| line.trim().strip_suffix(" kB"))
+            .context("no VmHWM")?;
         Ok(kilobytes.trim().parse::<f64>()? / 1000.0 * 1.024)
     }
 
@@ -96,7 +111,10 @@ impl Milter {
     /// Processor time of all its processes so far.
     pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
         let stat = |process: &Process| format!("/proc/{}/stat", process.0.id());
-        self.processes.iter().map(|process| processor_time(&stat(process))).sum()
+        self.processes
+            .iter()
+            .map(|process| processor_time(&stat(process)))
+            .sum()
     }
 
     fn proc(&self, file: &str) -> PathBuf {
@@ -110,7 +128,9 @@ pub(crate) fn processor_time(stat: &str) -> anyhow::Result<Duration> {
     // The second field, in parentheses, may hold anything.
     let (_, fields) = stat.rsplit_once(')').context("no stat file")?;
     let mut times = fields.split_whitespace().skip(11).take(2);
-    let ticks = times.try_fold(0, |sum, ticks| ticks.parse::<u32>().map(|ticks| sum + ticks))?;
+    let ticks = times.try_fold(0, |sum, ticks| {
+        ticks.parse::<u32>().map(|ticks| sum + ticks)
+    })?;
     Ok(Duration::from_secs(1) * ticks / TICKS)
 }
 
@@ -120,12 +140,29 @@ fn socket(place: &Place, name: &str) -> PathBuf {
 
 /// One key for all: a file that nobody else may read, as signers demand it.
 fn key(place: &Place) -> anyhow::Result<(PathBuf, Vec<u8>)> {
-    let made = Command::new("openssl").args(["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]).output()?;
-    ensure!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
+    let made = Command::new("openssl")
+        .args([
+            "genpkey",
+            "-quiet",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+        ])
+        .output()?;
+    ensure!(
+        made.status.success(),
+        "openssl: {}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     let folder = place.path("keys/acme.test");
     fs::create_dir_all(&folder)?;
     let file = folder.join("bench.pem");
-    let mut written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?;
+    let mut written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&file)?;
     written.write_all(&made.stdout)?;
     Ok((file, made.stdout))
 }
@@ -133,14 +170,23 @@ fn key(place: &Place) -> anyhow::Result<(PathBuf, Vec<u8>)> {
 /// Our own server around a filter that does nothing.
 fn noop(place: &Place) -> anyhow::Result<Milter> {
     let program = binary().with_file_name("examples").join("milter_noop");
-    ensure!(program.exists(), "{} is missing: `make bench` builds it", program.display());
+    ensure!(
+        program.exists(),
+        "{} is missing: `make bench` builds it",
+        program.display()
+    );
     let on = |endpoint: String| {
         let mut command = Command::new(&program);
         command.arg(endpoint);
         command
     };
     let unix = on(format!("unix:{}", socket(place, "noop").display()));
-    Milter::started(place, "noop", 8891, vec![unix, on(format!("inet:{}", place.port(8891)))])
+    Milter::started(
+        place,
+        "noop",
+        8891,
+        vec![unix, on(format!("inet:{}", place.port(8891)))],
+    )
 }
 
 /// OpenDKIM takes one socket, so there are two of it.
@@ -163,8 +209,14 @@ fn opendkim(place: &Place, key: &Path) -> anyhow::Result<Milter> {
         Ok(command)
     };
     let commands = vec![
-        on("opendkim-unix.conf", format!("local:{}", socket(place, "opendkim").display()))?,
-        on("opendkim-tcp.conf", format!("inet:{}@{}", tcp.port(), tcp.ip()))?,
+        on(
+            "opendkim-unix.conf",
+            format!("local:{}", socket(place, "opendkim").display()),
+        )?,
+        on(
+            "opendkim-tcp.conf",
+            format!("inet:{}@{}", tcp.port(), tcp.ip()),
+        )?,
     ];
     Milter::started(place, "opendkim", tcp.port(), commands)
 }

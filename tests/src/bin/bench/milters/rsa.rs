@@ -21,13 +21,20 @@ pub(crate) fn speed(pem: &[u8], time: Duration) -> anyhow::Result<Speed> {
     let pair = RsaKeyPair::from_pkcs8(der.secret_pkcs8_der())?;
     let before = processor_time("/proc/self/stat")?;
     let rates = thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| signatures(&pair, time))).collect();
-        let rates = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| scope.spawn(|| signatures(&pair, time)))
+            .collect();
+        let rates = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"));
         rates.collect::<anyhow::Result<Vec<f64>>>()
     })?;
     let rate: f64 = rates.iter().sum();
     let used = processor_time("/proc/self/stat")?.saturating_sub(before);
-    Ok(Speed { rate, processor: 1e3 * used.as_secs_f64() / (rate * time.as_secs_f64()) })
+    Ok(Speed {
+        rate,
+        processor: 1e3 * used.as_secs_f64() / (rate * time.as_secs_f64()),
+    })
 }
 
 fn signatures(pair: &RsaKeyPair, time: Duration) -> anyhow::Result<f64> {
@@ -37,8 +44,13 @@ fn signatures(pair: &RsaKeyPair, time: Duration) -> anyhow::Result<f64> {
     while started.elapsed() < time {
         // About as long as a header in canonical form.
         let header = [made as u8; 600];
-        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &header, &mut signature)
-            .map_err(|_| anyhow!("signing failed"))?;
+        pair.sign(
+            &RSA_PKCS1_SHA256,
+            &SystemRandom::new(),
+            &header,
+            &mut signature,
+        )
+        .map_err(|_| anyhow!("signing failed"))?;
         made += 1;
     }
     Ok(f64::from(made) / started.elapsed().as_secs_f64())
