@@ -67,7 +67,7 @@ use engine::Code;
 
 pub use engine::Limits;
 pub use error::{LoadError, PolicyError, SettingsProblem};
-pub use facts::Facts;
+pub use facts::{Facts, RecordedFacts, Recorder};
 pub use load::{Configured, Description, Reference, ReferenceKind};
 pub use state::{LogLevel, LogLine, Seed};
 

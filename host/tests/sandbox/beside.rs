@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use waxseal::policy::{Limits, Policy};
 
-use crate::given::{Given, LIMITS, SEED, answer, decide, message, with_limits};
+use crate::given::{LIMITS, SEED, answer, decide, facts, message, with_limits};
 
 /// What fails, and how it is told.
 const HOSTILE: [(&str, &str); 12] = [
@@ -35,7 +35,7 @@ const CROWDED: Limits = Limits {
 fn spawn(set: &mut JoinSet<(&'static str, String)>, policy: &Arc<Policy>, subject: &'static str) {
     let policy = Arc::clone(policy);
     set.spawn(async move {
-        let decided = policy.decide(message(subject), Arc::new(Given), SEED).await;
+        let decided = policy.decide(message(subject), facts(), SEED).await;
         let outcome = match decided.decision {
             Ok(decision) => decision.reasons.join(", "),
             Err(error) => error.kind().to_owned(),

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 use tokio::sync::OnceCell;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
-use waxseal::policy::{Decided, Facts, Limits, Policy, PolicyError, Sandbox, Seed};
+use waxseal::policy::{Decided, Limits, Policy, PolicyError, RecordedFacts, Sandbox, Seed};
 
 /// Limits that only those come near who mean to.
 pub(crate) const LIMITS: Limits = Limits {
@@ -82,34 +82,17 @@ pub(crate) fn with_text(subject: &str, text: &str) -> Arc<Message> {
 }
 
 /// Facts of a host with one table.
-pub(crate) struct Given;
-
-impl Facts for Given {
-    fn now(&self) -> Zoned {
-        let arrival = Timestamp::from_second(ARRIVAL).expect("an instant");
-        arrival.to_zoned(TimeZone::UTC)
-    }
-
-    fn lookup(&self, table: &str, key: &str) -> Option<String> {
-        (table == "table" && key == "key").then(|| "v".to_owned())
-    }
-
-    fn relay_usable(&self, _: &str) -> bool {
-        true
-    }
-
-    fn relay_sent(&self, _: &str) -> u64 {
-        0
-    }
-
-    fn domain_authenticated(&self, _: &str) -> bool {
-        false
-    }
+pub(crate) fn facts() -> Arc<RecordedFacts> {
+    let arrival = Timestamp::from_second(ARRIVAL).expect("an instant");
+    let mut facts = RecordedFacts::at(arrival.to_zoned(TimeZone::UTC));
+    let place = ("table".to_owned(), "key".to_owned());
+    facts.lookups.insert(place, "v".to_owned());
+    Arc::new(facts)
 }
 
 /// Decides on a message with that subject.
 pub(crate) async fn decide(policy: &Policy, subject: &str) -> Decided {
-    policy.decide(message(subject), Arc::new(Given), SEED).await
+    policy.decide(message(subject), facts(), SEED).await
 }
 
 /// The error that a message with that subject comes to.

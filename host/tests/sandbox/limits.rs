@@ -1,12 +1,11 @@
 //! R28: each limit has a name of its own, and is reached.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use waxseal::policy::{Limits, LogLevel, PolicyError};
 
 use crate::given::{
-    Given, LIMITS, SEED, answer, decide, error, misbehaving, with_limits, with_text,
+    LIMITS, SEED, answer, decide, error, facts, misbehaving, with_limits, with_text,
 };
 
 /// Little time, and instructions for years.
@@ -77,7 +76,7 @@ async fn r28_a_gigantic_decision_is_not_taken_in() {
 async fn r28_asking_for_gigabytes_of_text_is_stopped() {
     let policy = misbehaving().await;
     let large = with_text("gigabytes", &"words and more words\r\n".repeat(200_000));
-    let decided = policy.decide(large, Arc::new(Given), SEED).await;
+    let decided = policy.decide(large, facts(), SEED).await;
     let Err(PolicyError::TooMuchData(what)) = &decided.decision else {
         panic!("{decided:?}");
     };

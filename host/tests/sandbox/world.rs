@@ -1,12 +1,11 @@
 //! R25: a policy sees its message and its facts, and nothing else; and the same
 //! of them give the same decision.
 
-use std::sync::Arc;
 
 use waxseal::policy::{PolicyError, Sandbox};
 
 use crate::given::{
-    ARRIVAL, Given, LIMITS, SEED, answer, answer_of, component, decide, error, message,
+    ARRIVAL, LIMITS, SEED, answer, answer_of, component, decide, error, facts, message,
     misbehaving, sandbox,
 };
 
@@ -38,9 +37,7 @@ async fn r25_the_clock_stands_at_the_arrival() {
 async fn r25_randomness_is_the_seeds() {
     let policy = misbehaving().await;
     let random = async |seed| {
-        let decided = policy
-            .decide(message("random"), Arc::new(Given), seed)
-            .await;
+        let decided = policy.decide(message("random"), facts(), seed).await;
         answer_of(decided, "random")
     };
     let first = random(SEED).await;
