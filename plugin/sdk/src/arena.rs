@@ -9,9 +9,12 @@
 //! from which it takes one piece behind the other, and what does not fit goes to
 //! the standard allocator again.
 //!
-//! For the standard policy this is a third of the time that a decision takes,
-//! which is why this one file of the kit has unsafe code: an allocator cannot be
-//! written without. What it rests on is said where it stands.
+//! It saves the standard policy a tenth of the time of a decision with 200
+//! domains in its settings and a sixth with 2,000, and a third of the
+//! instructions; `make bench` measures it, and without the feature `arena` the
+//! standard allocator does it all. An allocator cannot be written without unsafe
+//! code, and this is the one file of the kit that has any. What it rests on is
+//! said where it stands.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ptr;

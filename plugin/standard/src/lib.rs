@@ -9,7 +9,7 @@
 //!
 //! A decision puts its texts together without `format!`: that calls through
 //! pointers, each of which a fresh instance has to look up when it is first
-//! called, and would take as long as all the rest.
+//! called, and it took a twelfth of the time of a decision.
 //!
 //! Which mail is outgoing, daily maxima of relays, and null senders are the
 //! host's business.
