@@ -1,7 +1,6 @@
 //! R25: a policy sees its message and its facts, and nothing else; and the same
 //! of them give the same decision.
 
-
 use waxseal::policy::{PolicyError, Sandbox};
 
 use crate::given::{
