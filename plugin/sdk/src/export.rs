@@ -121,10 +121,7 @@ pub fn configure<P: Policy>(slot: &Slot<P>, settings: &str) -> Result<Configured
     report_panics();
     let (policy, configured) = P::configure(settings)?;
     match slot.set(policy) {
-        Ok(()) => {
-            set_memory_aside();
-            Ok(configured)
-        }
+        Ok(()) => Ok(configured),
         Err(_) => Err(vec![Problem::at(
             0..0,
             "this instance of the policy is configured already",
@@ -154,23 +151,10 @@ pub fn decide<P: Policy>(
     message: &Message,
     facts: &Facts,
 ) -> Result<Decision, String> {
-    open_memory();
     match slot.get() {
         Some(policy) => policy.decide(message, facts),
         None => Err("the policy was asked to decide before it was configured".to_owned()),
     }
-}
-
-/// See [`arena`](crate::arena).
-fn set_memory_aside() {
-    #[cfg(all(target_family = "wasm", feature = "arena"))]
-    crate::MEMORY.set_aside();
-}
-
-/// See [`arena`](crate::arena).
-fn open_memory() {
-    #[cfg(all(target_family = "wasm", feature = "arena"))]
-    crate::MEMORY.open();
 }
 
 /// Sends the text of a panic through the host's log. The standard hook writes to

@@ -40,14 +40,9 @@
 //!   [`Decision::reject`].
 //! - `std::collections::HashMap` asks for randomness when the first one is made.
 //!   It gets it, fixed for the message; a `BTreeMap` or a sorted `Vec` needs none.
-//! - The kit brings an allocator that suits an instance which decides once
-//!   (feature `arena`, on by default). A policy with an allocator of its own
-//!   turns it off.
 //! - Files, sockets, environment and arguments are empty or denied. Standard
 //!   error goes nowhere that matters: log with [`info!`] and its siblings.
 
-#[cfg(any(test, all(target_family = "wasm", feature = "arena")))]
-mod arena;
 #[doc(hidden)]
 pub mod bindings;
 mod decision;
@@ -71,10 +66,6 @@ pub use message::{Facts, Message};
 #[cfg(not(target_family = "wasm"))]
 pub use native::{FactsBuilder, MessageBuilder};
 pub use policy::Policy;
-
-#[cfg(all(target_family = "wasm", feature = "arena"))]
-#[global_allocator]
-static MEMORY: arena::Arena = arena::Arena::new();
 
 /// What [`export!`] expands to. Not for anybody else.
 #[doc(hidden)]
