@@ -221,7 +221,8 @@ fn opendkim(place: &Place, key: &Path) -> anyhow::Result<Milter> {
     Milter::started(place, "opendkim", tcp.port(), commands)
 }
 
-/// The daemon, as an administrator runs it.
+/// The daemon, as an administrator runs it, but for the wall clock of a decision:
+/// see `limits` of the decisions.
 fn waxseal(place: &Place) -> anyhow::Result<Milter> {
     let relay = |name: &str| {
         format!("[relay.{name}]\nhost = \"{name}.test\"\nport = 25\nsecurity = \"none\"\n")
@@ -230,6 +231,7 @@ fn waxseal(place: &Place) -> anyhow::Result<Milter> {
         "hostname = \"mail.acme.test\"\ninside = [\"inside.test\"]\n\
          [policy]\nfile = \"{}\"\nsettings = \"settings.toml\"\n\
          [dkim]\nkeys = \"keys\"\n\
+         [limits]\ndecision-time = \"10s\"\n\
          [[listener]]\nname = \"unix\"\nmode = \"mixed\"\naddress = \"unix:{}\"\n\
          [[listener]]\nname = \"tcp\"\nmode = \"mixed\"\naddress = \"inet:{}\"\n\
          [[listener]]\nname = \"split\"\nmode = \"split\"\naddress = \"inet:{}\"\nsmtpd = \"{}\"\n{}",
