@@ -27,10 +27,10 @@ pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
             .unwrap_or(default)
     };
     Limits {
-        // A decision takes microseconds. A quarter of a second is long enough
-        // for a policy in Python on a busy machine, and short enough that a
-        // loop holds up its own message only.
-        decision_time: time("decision-time", Duration::from_millis(250)),
+        // A decision takes microseconds, and instructions bound what it
+        // computes; this is for one that sleeps. Far longer than a busy machine
+        // keeps a thread waiting, or innocent mail would be deferred there.
+        decision_time: time("decision-time", Duration::from_secs(1)),
         // About a tenth of a second of Wasm: the limit that repeats exactly,
         // where wall clock does not.
         instructions: number("instructions", 1..=u64::MAX, 200_000_000),
