@@ -3,7 +3,7 @@
 use rustix::fs::Gid;
 use thiserror::Error;
 
-use crate::config::{self, ListenAddress, Mode};
+use crate::config::{self, ListenAddress};
 use crate::milter::{self, Endpoint, LetGo, ListenerSettings, SizeLimit, UnixSocket};
 
 /// `socket-group` names a group that this machine does not have.
@@ -32,14 +32,11 @@ fn setting(listener: &config::Listener) -> Result<ListenerSettings, UnknownGroup
             group: group(listener)?.map(Gid::as_raw),
         }),
     };
-    // Only where strangers' mail comes in is there anything to let go early.
-    let let_go = match listener.mode {
-        Mode::Mixed | Mode::Submission | Mode::Split => LetGo::AtEnd,
-    };
     Ok(ListenerSettings {
         name: listener.name.clone(),
         endpoint,
-        let_go,
+        // The other way costs every message a round trip more.
+        let_go: LetGo::AtEnd,
     })
 }
 
