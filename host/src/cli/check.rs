@@ -106,6 +106,9 @@ fn show(path: &Path, report: &Report) {
                 policy.name, policy.version, policy.digest
             );
             println!("  {} relay(s)", report.relays);
+            if report.relays > 0 {
+                println!("  relays are chosen through Postfix; Sendmail gets every other decision");
+            }
         }
         _ => println!("{path}: {errors} error(s), {warnings} warning(s)"),
     }

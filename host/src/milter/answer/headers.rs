@@ -14,8 +14,7 @@
 use std::collections::BTreeMap;
 
 use super::{CannotSay, offered};
-use crate::edit::HeaderEdit;
-use crate::edit::Mark;
+use crate::edit::{HeaderEdit, Mark};
 use crate::milter::codec::{Reply, actions};
 use crate::milter::negotiation::Agreement;
 use crate::milter::session::FieldNames;
