@@ -19,18 +19,19 @@ mod split;
 mod tables;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
 use crate::message::Message;
-use crate::policy::{LogLevel, LogLine, Seed};
+use crate::policy::{Facts, LogLevel, LogLine, PolicyError, Seed};
 use crate::quota::{Day, Ledger};
 use crate::store::Key;
 
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
 pub use generation::{Built, Generation, Secrets};
-pub use outcome::{Failure, Outcome, PolicyId};
+pub use outcome::{Cost, Failure, Outcome, PolicyId, Ruling};
 pub use resolve::ResolveError;
 pub use split::{Forged, Returned};
 
@@ -59,50 +60,115 @@ impl<L: Ledger> Pipeline<L> {
     /// administrator set (`policy.on-error`), and is told in
     /// [`Outcome::failure`].
     pub async fn process(&self, generation: &Arc<Generation>, message: Arc<Message>) -> Outcome {
-        let day = Day::of(message.arrival, &generation.config().time_zone);
-        let facts = LiveFacts::new(
+        let facts = self.facts(generation, &message);
+        self.process_with(generation, message, Arc::new(facts))
+            .await
+    }
+
+    /// What the host knows about this message: for asking it beforehand, or
+    /// for recording what was asked.
+    pub fn facts(
+        &self,
+        generation: &Arc<Generation>,
+        message: &Message,
+    ) -> impl Facts + use<L> + 'static {
+        LiveFacts::new(
             Arc::clone(generation),
             Arc::clone(&self.ledger),
-            day,
+            day(generation, message),
             message.arrival,
-        );
-        let seed = seed(&generation.secrets().decisions, &message);
-        let decided = generation
-            .policy()
-            .decide(Arc::clone(&message), Arc::new(facts), seed)
+        )
+    }
+
+    /// As [`Pipeline::process`], with facts of the caller's: recorded ones,
+    /// given ones, or the live ones with somebody listening.
+    pub async fn process_with(
+        &self,
+        generation: &Arc<Generation>,
+        message: Arc<Message>,
+        facts: Arc<dyn Facts>,
+    ) -> Outcome {
+        let ruling = decide(generation, &message, Arc::clone(&facts)).await;
+        tell(&ruling.log, &message, generation);
+        let mut outcome = self
+            .carry_out(generation, &message, &*facts, &ruling.decision)
             .await;
-        tell(&decided.log, &message, generation);
-        let decision = match decided.decision {
-            Ok(decision) => decision,
-            Err(error) => return failed(generation, &message, Failure::Policy(error)),
+        outcome.ruling = Some(ruling);
+        outcome
+    }
+
+    async fn carry_out(
+        &self,
+        generation: &Arc<Generation>,
+        message: &Message,
+        facts: &dyn Facts,
+        decision: &Result<Decision, PolicyError>,
+    ) -> Outcome {
+        let decision = match decision {
+            Ok(decision) => decision.clone(),
+            Err(error) => return failed(generation, message, Failure::Policy(error.clone())),
         };
         if !matches!(decision.verdict, Verdict::Accept | Verdict::Hold(_)) {
-            return Outcome::refused(generation, &message, decision);
+            return Outcome::refused(generation, message, decision);
         }
-        let resolved =
-            match resolve::resolve(generation, &message, &decision, &day, &*self.ledger).await {
-                Ok(Resolved::Room(plan)) => plan,
-                Ok(Resolved::Full { verdict, reason }) => {
-                    let mut decision = Decision {
-                        verdict,
-                        ..decision
-                    };
-                    decision.reasons.push(reason);
-                    return Outcome::refused(generation, &message, decision);
-                }
-                Err(error) => return failed(generation, &message, Failure::Resolve(error)),
-            };
-        let carry = || carry::carry(generation, &message, &decision, &resolved);
+        let day = day(generation, message);
+        let asked = resolve::Asked {
+            generation,
+            message,
+            decision: &decision,
+            facts,
+        };
+        let resolved = match resolve::resolve(&asked, &day, &*self.ledger).await {
+            Ok(Resolved::Room(plan)) => plan,
+            Ok(Resolved::Full { verdict, reason }) => {
+                let mut decision = Decision {
+                    verdict,
+                    ..decision
+                };
+                decision.reasons.push(reason);
+                return Outcome::refused(generation, message, decision);
+            }
+            Err(error) => return failed(generation, message, Failure::Resolve(error)),
+        };
+        let carry = || carry::carry(generation, message, &decision, &resolved);
         match unhindered(message.content.bytes().len(), carry) {
             Ok(carried) => Outcome::done(generation, decision, resolved, carried),
             Err(error) => {
                 if let Some(receipt) = resolved.receipt {
                     self.ledger.refund(receipt);
                 }
-                failed(generation, &message, Failure::Carry(error))
+                failed(generation, message, Failure::Carry(error))
             }
         }
     }
+}
+
+/// Asks the policy alone: nothing is charged, nothing is changed. The same
+/// facts give the same ruling.
+pub async fn decide(
+    generation: &Generation,
+    message: &Arc<Message>,
+    facts: Arc<dyn Facts>,
+) -> Ruling {
+    let seed = seed(&generation.secrets().decisions, message);
+    let begun = Instant::now();
+    let decided = generation
+        .policy()
+        .decide(Arc::clone(message), facts, seed)
+        .await;
+    Ruling {
+        decision: decided.decision,
+        log: decided.log,
+        cost: Cost {
+            time: begun.elapsed(),
+            instructions: decided.instructions,
+            memory: decided.memory,
+        },
+    }
+}
+
+fn day(generation: &Generation, message: &Message) -> Day {
+    Day::of(message.arrival, &generation.config().time_zone)
 }
 
 /// Bytes above which editing and signing a message takes long enough (a

@@ -1,6 +1,7 @@
 //! What came of processing a message.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -12,7 +13,7 @@ use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Message, ReversePath};
-use crate::policy::PolicyError;
+use crate::policy::{LogLine, PolicyError};
 use crate::quota::Receipt;
 use crate::sign::Signed;
 
@@ -25,6 +26,29 @@ pub struct PolicyId {
     pub version: String,
     /// SHA-256 of the component, hexadecimal.
     pub digest: String,
+}
+
+/// What the policy alone said, before anything was looked up, charged or
+/// edited.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    /// Its decision, or why there is none.
+    pub decision: Result<Decision, PolicyError>,
+    /// What it wrote to its log.
+    pub log: Vec<LogLine>,
+    /// What it took.
+    pub cost: Cost,
+}
+
+/// What a decision took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Wall clock, waiting for a turn included.
+    pub time: Duration,
+    /// Instructions executed (fuel).
+    pub instructions: u64,
+    /// Bytes of linear memory at the end.
+    pub memory: usize,
 }
 
 /// Why a decision could not be taken or carried out.
@@ -92,6 +116,9 @@ pub struct Outcome {
     pub receipt: Option<Receipt>,
     /// Why there is no decision.
     pub failure: Option<Failure>,
+    /// What the policy alone said. Always there once the message has been
+    /// processed.
+    pub ruling: Option<Ruling>,
 }
 
 impl Outcome {
@@ -113,6 +140,7 @@ impl Outcome {
             marks: Vec::new(),
             receipt: None,
             failure: None,
+            ruling: None,
         }
     }
 

@@ -7,6 +7,7 @@ use super::generation::Generation;
 use crate::config::{Relay, RelayName};
 use crate::decision::{Charge, Decision, Hop, Reply, ReturnPathChoice, Unit, Verdict, WhenFull};
 use crate::message::{Address, Message, ReversePath};
+use crate::policy::Facts;
 use crate::quota::{self, ChargeError, Day, Draw, Ledger, Receipt, relay_counter};
 use crate::store::verp::{self, VerpError};
 
@@ -54,17 +55,31 @@ pub(super) enum Sides {
     Both,
 }
 
+/// What is to be resolved, and what it is resolved with.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) generation: &'a Generation,
+    pub(super) message: &'a Message,
+    pub(super) decision: &'a Decision,
+    /// The same that the policy was given: both see a relay in one state.
+    pub(super) facts: &'a dyn Facts,
+}
+
 pub(super) async fn resolve<L: Ledger>(
-    generation: &Generation,
-    message: &Message,
-    decision: &Decision,
+    asked: &Asked<'_>,
     day: &Day,
     ledger: &L,
 ) -> Result<Resolved, ResolveError> {
+    let &Asked {
+        generation,
+        message,
+        decision,
+        ..
+    } = asked;
     let copies = new_copies(message, decision);
     let sides = sides(generation, message, &copies);
     let mut reasons = Vec::new();
-    let hops = usable(generation, message, decision, sides, &mut reasons);
+    let hops = usable(asked, sides, &mut reasons);
     for (at, candidate) in hops.iter().map(Some).chain([None]).enumerate() {
         let charges = charges(
             generation,
@@ -158,12 +173,16 @@ fn sides(generation: &Generation, message: &Message, copies: &[Address]) -> Side
 
 /// The relays of the route that can be used for this message.
 fn usable<'a>(
-    generation: &'a Generation,
-    message: &Message,
-    decision: &'a Decision,
+    asked: &Asked<'a>,
     sides: Sides,
     reasons: &mut Vec<String>,
 ) -> Vec<(&'a Hop, &'a Relay)> {
+    let &Asked {
+        generation,
+        message,
+        decision,
+        facts,
+    } = asked;
     if decision.route.is_empty() {
         return Vec::new();
     }
@@ -179,7 +198,8 @@ fn usable<'a>(
     let mut hops = Vec::new();
     for hop in &decision.route {
         match generation.config().relay(&hop.relay) {
-            Some(relay) => hops.push((hop, relay)),
+            Some(relay) if facts.relay_usable(&hop.relay) => hops.push((hop, relay)),
+            Some(relay) => reasons.push(format!("relay {} is not in use now", relay.name)),
             None => {
                 let queue_id = message.envelope.queue_id.as_str();
                 let relay = hop.relay.as_str();
