@@ -19,6 +19,7 @@
 //! | [`quota`] | daily maxima over the store |
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
+//! | [`testing`] | policy test files and their runner |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
 //! | [`daemon`] | everything put together and kept running |
@@ -39,6 +40,7 @@ pub mod quota;
 pub mod relay;
 pub mod sign;
 pub mod store;
+pub mod testing;
 
 /// The header field that tells Postfix where a message goes
 /// (`milter_header_checks`). Added and taken out again in one reply, so that it
