@@ -2,7 +2,7 @@
 # rustup, and installs the rest itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench policies build tools lint doc unit end-to-end
+.PHONY: help demo test bench policies build tools lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -35,7 +35,7 @@ bench: policies tools
 test: tools
 	$(SAY) 'Style'
 	$(CARGO) fmt --all --check
-	$(MAKE) --no-print-directory policies lint doc unit end-to-end
+	$(MAKE) --no-print-directory policies lint doc unit policy-tests end-to-end
 	$(SAY) 'All passed'
 
 tools:
@@ -60,6 +60,10 @@ doc: tools
 unit: build
 	$(SAY) 'Unit tests'
 	$(CARGO) test $(ALL) --lib --bins
+
+policy-tests: policies build
+	$(SAY) 'Policy tests: what the standard policy and the examples promise'
+	@target/debug/waxseal test tests/policy
 
 end-to-end: policies build
 	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'

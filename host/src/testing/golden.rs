@@ -160,7 +160,7 @@ fn without_cr(bytes: &[u8]) -> Vec<u8> {
 
 /// The message with line feeds; the first `ours` of its signatures reduced to
 /// their domains, each once.
-fn kept_form(content: &Content, ours: usize) -> Vec<u8> {
+pub(super) fn kept_form(content: &Content, ours: usize) -> Vec<u8> {
     let mut left = ours;
     let mut domains: Vec<String> = Vec::new();
     let mut bytes = Vec::with_capacity(content.bytes().len());

@@ -63,6 +63,13 @@ impl Report {
 }
 
 impl CaseReport {
+    /// What was expected and what came, without colours.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, &Paint { colour: false });
+        text
+    }
+
     /// What it took, and its name.
     fn cost(&self) -> String {
         format!(

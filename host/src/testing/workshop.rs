@@ -137,6 +137,14 @@ impl Workshop {
         files.map(|(file, _)| file.clone()).collect()
     }
 
+    /// Lets go of what was not in use in the last run.
+    pub(super) fn keep(&mut self, used: &[Option<Arc<Generation>>]) {
+        self.kept.retain(|kept| {
+            let is_kept = |used: &Arc<Generation>| Arc::ptr_eq(used, &kept.generation);
+            used.iter().flatten().any(is_kept)
+        });
+    }
+
     /// The generation of a setup.
     pub(super) async fn generation(
         &mut self,

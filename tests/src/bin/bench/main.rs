@@ -7,13 +7,15 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench edits` and `bench milters` measure a part alone.
+//! `bench decisions`, `bench policy-tests`, `bench edits` and `bench milters`
+//! measure a part alone.
 
 mod decisions;
 mod edits;
 mod load;
 mod mails;
 mod milters;
+mod policy_tests;
 mod rounds;
 mod settings;
 mod table;
@@ -27,6 +29,9 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     if wanted("decisions") {
         decisions::measure(&mut table)?;
+    }
+    if wanted("policy-tests") {
+        policy_tests::measure(&mut table)?;
     }
     if wanted("edits") {
         edits::measure(&mut table);
