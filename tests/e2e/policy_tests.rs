@@ -151,12 +151,12 @@ expect = { relay = "default-route", text = "Acme Ltd." }
     ran.has(
         1,
         &[
-            "FAILED  newsletters\n        some.toml:6",
-            "relay  some.toml:12",
+            "FAILED  newsletters\n        some.toml:7",
+            "relay  some.toml:13",
             "  expected  default-route\n      came  bulk",
-            "notices  some.toml:13",
-            "imprint inserted\n            legal inserted  ✗",
-            "imprint inserted, where text/plain",
+            "notices  some.toml:14",
+            "imprint inserted  ✗\n              legal inserted  ✗",
+            "imprint skipped, since the message is list mail  ✗",
             "nonsense  ✗",
             "because  domain acme.test by author",
             "1 failed, 1 passed in ",
@@ -191,7 +191,7 @@ expect = { header = { Subject = true }, colour = "red" }
         &[
             "`case.mesage` is not known here",
             "perhaps `message` is meant",
-            "some.toml:8:1",
+            "some.toml:9:1",
             "`case.user` is of type integer",
             "`case.expect.verdict` is \"acept\"",
             "\"accept\", \"reject\", \"defer\"",
@@ -386,7 +386,7 @@ fn r27_build_servers_get_a_report() {
         "<testsuites name=\"waxseal test\" tests=\"2\" skipped=\"0\" failures=\"1\"",
         "<testsuite name=\"some.toml\"",
         "<testcase name=\"right\" classname=\"some.toml\"",
-        "name=\"wrong &lt;&amp;>\"",
+        "name=\"wrong &lt;&amp;&gt;\"",
         "not as expected: relay",
         "expected  bulk",
     ] {

@@ -53,11 +53,13 @@ impl Setup {
     }
 
     fn configuration(&self, default: &Path) -> Result<Config, Vec<Problem>> {
-        if let Some(within) = &self.within {
-            return Ok((**within).clone());
-        }
-        let path = self.config.as_deref().unwrap_or(default);
-        let mut config = config::read(path).map_err(|error| self.told(error))?;
+        let mut config = match &self.within {
+            Some(within) => (**within).clone(),
+            None => {
+                let path = self.config.as_deref().unwrap_or(default);
+                config::read(path).map_err(|error| self.told(error))?
+            }
+        };
         if let Some(policy) = &self.policy {
             config.policy.file.clone_from(policy);
             config.policy.file_span = 0..0;
