@@ -1,1 +1,2 @@
+//! A small SMTP server that runs mail policies.
 fn main() {}
