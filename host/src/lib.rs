@@ -19,6 +19,7 @@
 //! | [`quota`] | daily maxima over the store |
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
+//! | [`service`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
 //! | [`daemon`] | everything put together and kept running |
@@ -37,6 +38,7 @@ pub mod postfix;
 mod private;
 pub mod quota;
 pub mod relay;
+pub mod service;
 pub mod sign;
 pub mod store;
 
