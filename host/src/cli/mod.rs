@@ -1,6 +1,7 @@
 //! The `waxseal` command. One file a subcommand; this one has what they share.
 
 mod check;
+mod compile;
 mod dkim;
 mod postfix;
 mod report;
@@ -11,7 +12,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{self, ConfigError, Problem};
+use crate::config::{self, Config, ConfigError, Problem};
+use crate::policy::{CODE_FOLDER, CodeCache, Limits, LoadError, Sandbox};
+use crate::store::Secret;
 use clap::{Parser, Subcommand};
 
 /// Mail policies as WebAssembly components, beside the mail server you already
@@ -48,6 +51,9 @@ enum Command {
     Dkim(dkim::Command),
     /// Print the Postfix configuration that goes with this one.
     Postfix(postfix::Arguments),
+    /// Compile what the daemon orders on stdin.
+    #[command(hide = true)]
+    Compile,
 }
 
 /// How a command ended.
@@ -83,6 +89,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Check => check::run(&arguments.config, json),
         Command::Try(trial) => trial::run(trial, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
+        Command::Compile => compile::run(),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }
@@ -108,6 +115,16 @@ fn show_problems(problems: &[Problem]) {
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .build()
+}
+
+/// A sandbox for a few decisions. What the daemon has compiled need not be
+/// compiled again, where it is ours to read.
+fn trial_sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
+    let cache = CodeCache::read_only(&config.state.join(CODE_FOLDER), secret);
+    Sandbox::builder(Limits::from(&config.limits))
+        .for_trials()
+        .cache(cache)
         .build()
 }
 

@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{self, Config, ConfigError, Problem, Severity};
 use crate::milter::{BindError, Server};
 use crate::pipeline::{Built, Generation, Pipeline, Secrets};
-use crate::policy::{Limits, LoadError, Sandbox};
+use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::quota::{Day, Live};
 use crate::service::{Service, Versions, Why};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
@@ -80,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let secret = Secret::open(&config.state)?;
     let secrets = Arc::new(Secrets::new(&secret));
     let store = Arc::new(SqliteStore::open(&config.state)?);
-    let sandbox = Sandbox::new(Limits::from(&config.limits))?;
+    let sandbox = sandbox(&config, &secret)?;
     let listeners = listeners::settings(&config.listeners)?;
     let limits = listeners::limits(&config.limits);
     let day = Day::of(Timestamp::now(), &config.time_zone);
@@ -107,6 +107,19 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The sandbox that decides on mail. What it compiles it compiles in a process of
+/// its own. Without a cache it does as well, and starts more slowly.
+fn sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
+    let builder = Sandbox::builder(Limits::from(&config.limits)).compiler(Compiler::this_program());
+    match CodeCache::open(&config.state.join(CODE_FOLDER), secret) {
+        Ok(cache) => builder.cache(cache).build(),
+        Err(error) => {
+            tracing::error!("policies are compiled anew at each start: {error}");
+            builder.build()
+        }
+    }
 }
 
 async fn build(
