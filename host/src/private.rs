@@ -116,6 +116,22 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a private file (0600) or puts another in its place, in one step.
+///
+/// # Errors
+///
+/// When it cannot be made; what was there stays as it is.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = draft(path);
+    let made = write_draft(&draft, bytes)
+        .and_then(|()| fs::rename(&draft, path))
+        .and_then(|()| sync_folder(path));
+    if made.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    made
+}
+
 /// Makes a private file (0600), whole or not at all.
 ///
 /// # Errors
@@ -123,13 +139,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 /// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is one
 /// already, which stays as it is.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(
-        ".{}-{}.new",
-        std::process::id(),
-        DRAFTS.fetch_add(1, Ordering::Relaxed)
-    ));
-    let draft = path.with_file_name(name);
+    let draft = draft(path);
     let made = write_draft(&draft, bytes)
         // A link is made or refused in one step; a rename would replace.
         .and_then(|()| fs::hard_link(&draft, path))
@@ -139,6 +149,17 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(()) => removed,
     }
+}
+
+/// A name beside `path` that nothing else of this process has.
+fn draft(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(
+        ".{}-{}.new",
+        std::process::id(),
+        DRAFTS.fetch_add(1, Ordering::Relaxed)
+    ));
+    path.with_file_name(name)
 }
 
 fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
