@@ -54,9 +54,11 @@
 //! | [`service`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
+//! | [`admin`] | the control channel of the daemon |
 //! | [`daemon`] | everything put together and kept running |
 //! | [`cli`] | the `waxseal` command |
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -3,10 +3,12 @@
 mod check;
 mod compile;
 mod dkim;
+mod policy;
 mod postfix;
 mod report;
 mod run;
 mod trial;
+mod versions;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -49,6 +51,9 @@ enum Command {
     /// Make DKIM keys, show the DNS records to publish.
     #[command(subcommand)]
     Dkim(dkim::Command),
+    /// See, swap and roll back the policy of the running daemon.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print the Postfix configuration that goes with this one.
     Postfix(postfix::Arguments),
     /// Compile what the daemon orders on stdin.
@@ -90,6 +95,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Try(trial) => trial::run(trial, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
         Command::Compile => compile::run(),
+        Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }
