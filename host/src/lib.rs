@@ -51,6 +51,7 @@
 //! | [`quota`] | daily maxima over the store |
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
+//! | [`testing`] | policy test files and their runner |
 //! | [`service`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
@@ -75,6 +76,7 @@ pub mod relay;
 pub mod service;
 pub mod sign;
 pub mod store;
+pub mod testing;
 
 /// The header field that tells Postfix where a message goes
 /// (`milter_header_checks`). Added and taken out again in one reply, so that it
