@@ -19,6 +19,7 @@
 //! | [`quota`] | daily maxima over the store |
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
+//! | [`record`] | decisions written down, and decided again |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
 //! | [`daemon`] | everything put together and kept running |
@@ -36,6 +37,7 @@ pub mod policy;
 pub mod postfix;
 mod private;
 pub mod quota;
+pub mod record;
 pub mod relay;
 pub mod sign;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::carry::{Carried, CarryError};
@@ -13,12 +13,12 @@ use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Message, ReversePath};
-use crate::policy::{LogLine, PolicyError};
+use crate::policy::{LogLine, PolicyError, Seed};
 use crate::quota::Receipt;
 use crate::sign::Signed;
 
 /// Which policy decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyId {
     /// Its name.
     pub name: String,
@@ -36,6 +36,8 @@ pub struct Ruling {
     pub decision: Result<Decision, PolicyError>,
     /// What it wrote to its log.
     pub log: Vec<LogLine>,
+    /// Seed of its randomness: with it, the decision can be repeated.
+    pub seed: Seed,
     /// What it took.
     pub cost: Cost,
 }

@@ -36,6 +36,7 @@
 //! settings has limits of its own, wide ones: it happens once, and not while a
 //! client waits.
 
+mod answers;
 mod bake;
 mod bindings;
 mod convert;
@@ -65,9 +66,10 @@ use crate::message::Message;
 
 use engine::Code;
 
+pub use answers::{Answers, Question, Recorder, Repeated};
 pub use engine::Limits;
 pub use error::{LoadError, PolicyError, SettingsProblem};
-pub use facts::{Facts, RecordedFacts, Recorder};
+pub use facts::{Facts, RecordedFacts};
 pub use load::{Configured, Description, Reference, ReferenceKind};
 pub use state::{LogLevel, LogLine, Seed};
 

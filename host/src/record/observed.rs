@@ -1,0 +1,69 @@
+//! A message that was decided on, for those who look on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::message::Message;
+use crate::pipeline::{PolicyId, Ruling};
+use crate::policy::Answers;
+
+/// A message, and all that its decision was taken on.
+#[derive(Debug)]
+pub struct Observed {
+    /// The message.
+    pub message: Arc<Message>,
+    /// What the policy asked, and was told.
+    pub facts: Answers,
+    /// Who decided.
+    pub policy: PolicyId,
+    /// What it said.
+    pub ruling: Ruling,
+}
+
+/// Bytes of messages that wait for somebody who looks on. They are held when
+/// their connections have let go of them, so there has to be an end to it.
+#[derive(Debug)]
+pub struct Room {
+    taken: AtomicUsize,
+    most: usize,
+}
+
+impl Room {
+    /// Room for that many bytes.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            taken: AtomicUsize::new(0),
+            most,
+        })
+    }
+
+    /// Takes room for a message, until what is given back is dropped; none
+    /// where there is not enough.
+    pub fn take(self: &Arc<Self>, observed: &Arc<Observed>) -> Option<Waiting> {
+        let bytes = observed.message.content.bytes().len();
+        let fits = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= self.most);
+        self.taken
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .ok()?;
+        Some(Waiting {
+            observed: Arc::clone(observed),
+            bytes,
+            room: Arc::clone(self),
+        })
+    }
+}
+
+/// A message that waits.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The message.
+    pub observed: Arc<Observed>,
+    bytes: usize,
+    room: Arc<Room>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
