@@ -20,6 +20,7 @@
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
 //! | [`record`] | decisions written down, and decided again |
+//! | [`service`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
 //! | [`daemon`] | everything put together and kept running |
@@ -39,6 +40,7 @@ mod private;
 pub mod quota;
 pub mod record;
 pub mod relay;
+pub mod service;
 pub mod sign;
 pub mod store;
 

@@ -60,6 +60,8 @@ pub struct Config {
     pub tables: Vec<Table>,
     /// `[record]`, if decisions are recorded.
     pub record: Option<Record>,
+    /// `[admin]`.
+    pub admin: Admin,
     /// `[log]`.
     pub log: Log,
 }
@@ -77,6 +79,11 @@ pub struct Policy {
     pub settings_span: std::ops::Range<usize>,
     /// What happens to a message that the policy failed on (`on-error`).
     pub on_error: OnError,
+    /// Different messages in a row that it may fail on before the host goes back
+    /// to the version before (`roll-back-after`); 0 is never.
+    pub roll_back_after: u64,
+    /// Whether changed files are put in service by themselves (`watch`).
+    pub watch: bool,
 }
 
 /// What happens to a message that the policy failed on (R28).
@@ -294,6 +301,13 @@ pub enum KeepMessages {
     Whole,
     /// Its SHA-256: it can be found again in an archive.
     Digest,
+}
+
+/// The control channel of the daemon.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Its socket (`socket`); only its owner and root may connect.
+    pub socket: PathBuf,
 }
 
 /// The log.

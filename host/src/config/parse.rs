@@ -8,8 +8,9 @@ use thiserror::Error;
 use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
-    Config, Dkim, Domain, KeepMessages, KeyFile, ListenAddress, Listener, Login, Mode, OnError,
-    Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table, sections,
+    Admin, Config, Dkim, Domain, KeepMessages, KeyFile, ListenAddress, Listener, Login, Mode,
+    OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table,
+    sections,
 };
 
 /// Why there is no configuration.
@@ -102,7 +103,6 @@ impl Reader {
         Some(Config {
             source: self.source.clone(),
             time_zone,
-            state,
             inside,
             limits: sections::limits(top.table("limits").as_ref()),
             outgoing: sections::outgoing(top.table("outgoing").as_ref()),
@@ -111,7 +111,14 @@ impl Reader {
             editing: sections::editing(top.table("editing").as_ref()),
             tables: self.tables(top),
             record: top.table("record").and_then(|table| self.record(&table)),
+            admin: Admin {
+                socket: top
+                    .table("admin")
+                    .and_then(|table| self.path(&table, "socket"))
+                    .unwrap_or_else(|| state.join("admin.sock")),
+            },
             log: sections::log(top.table("log").as_ref()),
+            state,
             listeners,
             relays,
             hostname: hostname?.value.to_string(),
@@ -155,12 +162,16 @@ impl Reader {
                 ("accept", OnError::Accept),
             ],
         );
+        let roll_back_after = table.integer("roll-back-after", 0..=10_000);
+        let watch = table.boolean("watch");
         Some(Policy {
             file: file?,
             file_span: table.span_of("file").unwrap_or_default(),
             settings,
             settings_span: table.span_of("settings").unwrap_or_default(),
             on_error: on_error.unwrap_or_default(),
+            roll_back_after: roll_back_after.map_or(20, |number| number.value),
+            watch: watch.unwrap_or(true),
         })
     }
 

@@ -27,7 +27,6 @@ const MOST_BYTES: usize = 1 << 20;
 #[serde(rename_all = "kebab-case")]
 pub struct Answers {
     /// The moment of the decision, with its time zone.
-    #[serde(with = "moment")]
     pub now: Zoned,
     /// Values by table and key; none where there was no such table or key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -57,21 +56,6 @@ impl Answers {
             domains_authenticated: BTreeMap::new(),
             truncated: false,
         }
-    }
-}
-
-/// Times as text with their zone (`2026-03-02T09:30:00+01:00[Europe/Berlin]`).
-mod moment {
-    use jiff::Zoned;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(now: &Zoned, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(now)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zoned, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map_err(D::Error::custom)
     }
 }
 

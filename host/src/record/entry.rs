@@ -6,11 +6,11 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::observed::Observed;
+use super::seen::Seen;
 use crate::decision::compare::{Difference, Field, compare};
 use crate::decision::{Decision, Verdict};
 use crate::message::{self, Address, AddressError, Content, Message, ReversePath};
-use crate::pipeline::{PolicyId, Ruling};
+use crate::pipeline::{Inputs, PolicyId, Ruling};
 use crate::policy::{Answers, PolicyError, Seed};
 
 /// Version of the form that entries are written in. One that is higher is not
@@ -26,7 +26,6 @@ pub struct Entry {
     /// The MTA's name for the message.
     pub queue_id: String,
     /// When the message arrived.
-    #[serde(with = "super::text")]
     pub arrival: Timestamp,
     /// Name of the listener.
     pub listener: String,
@@ -44,6 +43,8 @@ pub struct Entry {
     pub seed: String,
     /// Who decided.
     pub policy: PolicyId,
+    /// What that was made from.
+    pub inputs: Inputs,
     /// What it said.
     pub ruling: Ruled,
     /// What that took.
@@ -171,19 +172,19 @@ impl Ruled {
 }
 
 impl Entry {
-    /// What was observed, as it is written down.
-    pub fn of(observed: &Observed, sha256: String, kept: bool) -> Self {
+    /// What was seen, as it is written down.
+    pub fn of(seen: &Seen, sha256: String, kept: bool) -> Self {
         let Message {
             envelope,
             arrival,
             content,
-        } = &*observed.message;
+        } = &*seen.message;
         let Ruling {
             decision,
             seed,
             cost,
             ..
-        } = &observed.ruling;
+        } = &seen.ruling;
         let client = &envelope.client;
         let recipients = envelope.recipients.iter();
         Self {
@@ -210,9 +211,10 @@ impl Entry {
                 size: content.bytes().len() as u64,
                 kept,
             },
-            facts: observed.facts.clone(),
+            facts: seen.facts.clone(),
             seed: HEXLOWER.encode(seed),
-            policy: observed.policy.clone(),
+            policy: seen.policy.clone(),
+            inputs: seen.inputs.clone(),
             ruling: Ruled::of(decision),
             cost: Cost::from(cost),
         }

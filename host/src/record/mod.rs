@@ -20,18 +20,17 @@
 //! (0700, 0600): it is people's mail.
 
 mod entry;
-mod observed;
 mod read;
 mod replay;
+mod seen;
 mod segment;
 pub mod tally;
 #[cfg(test)]
 mod tests;
-mod text;
 mod write;
 
 pub use entry::{Client, Cost, Entry, FORMAT, Kept, Recipient, Ruled};
-pub use observed::{Observed, Room, Waiting};
 pub use read::{Messages, ReadError, Reader, Recorded, read};
 pub use replay::{Options, Report, replay};
+pub use seen::{Room, Seen, Waiting};
 pub use write::{Counts, RecordError, Recording};

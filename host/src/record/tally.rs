@@ -23,7 +23,6 @@ const EXAMPLES: usize = 5;
 #[serde(rename_all = "kebab-case")]
 pub struct Example {
     /// When it arrived.
-    #[serde(with = "super::text")]
     pub arrival: Timestamp,
     /// Its queue id.
     pub queue_id: String,

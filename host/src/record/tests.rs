@@ -1,6 +1,7 @@
 //! Writing and reading together, without a policy: what a recording holds, what
 //! it never outgrows, and what it does when something is broken.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,14 +15,14 @@ use super::*;
 use crate::config::{KeepMessages, Record, Share};
 use crate::decision::Decision;
 use crate::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use crate::pipeline::{self, PolicyId, Ruling};
+use crate::pipeline::{self, Inputs, PolicyId, Ruling};
 use crate::policy::{Answers, PolicyError};
 
 fn arrival(number: usize) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number as i64).expect("an instant")
 }
 
-fn observed(number: usize, text: &str) -> Arc<Observed> {
+fn seen(number: usize, text: &str) -> Arc<Seen> {
     let arrival = arrival(number);
     let content = format!("From: ann@acme.test\r\nSubject: {number}\r\n\r\n{text}\r\n");
     let message = Message {
@@ -49,13 +50,18 @@ fn observed(number: usize, text: &str) -> Arc<Observed> {
             ..Decision::default()
         }),
     };
-    Arc::new(Observed {
+    Arc::new(Seen {
         message: Arc::new(message),
         facts: Answers::at(Zoned::new(arrival, TimeZone::UTC)),
         policy: PolicyId {
             name: "acme".to_owned(),
             version: "1".to_owned(),
             digest: "00".to_owned(),
+        },
+        inputs: Inputs {
+            component: "00".to_owned(),
+            settings: None,
+            tables: BTreeMap::new(),
         },
         ruling: Ruling {
             decision,
@@ -82,7 +88,7 @@ fn settings(folder: &Path) -> Record {
 fn write(settings: &Record, numbers: std::ops::Range<usize>, text: &str) -> Counts {
     let recording = Recording::start(settings).expect("a recording");
     for number in numbers {
-        recording.offer(&observed(number, text));
+        recording.offer(&seen(number, text));
     }
     recording.stop();
     recording.counts()
@@ -114,7 +120,7 @@ fn what_is_written_is_read_again_with_its_message() {
     let read = entries(&settings.folder);
     assert_eq!(read.len(), 5);
     for (number, recorded) in read.iter().enumerate() {
-        let seen = observed(number, "Hello");
+        let seen = seen(number, "Hello");
         let entry = &recorded.entry;
         let kept = entry.message.clone();
         assert_eq!(*entry, Entry::of(&seen, kept.sha256, true));
@@ -167,7 +173,7 @@ fn messages_are_left_out_where_only_their_digests_are_wanted() {
     assert_eq!(Messages::default().find(&read[1]), None);
     let archive = folder.path().join("archive");
     fs::create_dir(&archive).expect("a folder");
-    let seen = observed(1, "a secret");
+    let seen = seen(1, "a secret");
     fs::write(archive.join("one.eml"), seen.message.content.bytes()).expect("a message");
     let messages = Messages::in_folder(&archive).expect("messages");
     assert!(messages.find(&read[1]).is_some());
@@ -264,18 +270,18 @@ fn what_cannot_be_written_is_counted_and_nothing_else_happens() {
     fs::remove_dir(&settings.folder).expect("removed");
     fs::write(&settings.folder, "in its place").expect("written");
     for number in 0..5 {
-        recording.offer(&observed(number, "Hello"));
+        recording.offer(&seen(number, "Hello"));
     }
     recording.stop();
     let counts = recording.counts();
     assert_eq!((counts.written, counts.dropped), (0, 5));
-    recording.offer(&observed(9, "too late"));
+    recording.offer(&seen(9, "too late"));
     assert_eq!(recording.counts().dropped, 6);
 }
 
 #[test]
 fn messages_that_wait_have_room_for_so_many_bytes() {
-    let one = observed(0, &"x".repeat(1000));
+    let one = seen(0, &"x".repeat(1000));
     let room = Room::new(2500);
     let first = room.take(&one).expect("room");
     let _second = room.take(&one).expect("room");

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::entry::Entry;
-use super::observed::{Observed, Room, Waiting};
+use super::seen::{Room, Seen, Waiting};
 use super::segment;
 use crate::config::{KeepMessages, Record};
 use crate::private::{self, PrivateFileError};
@@ -111,15 +111,13 @@ impl Recording {
         &self.settings
     }
 
-    /// Hands over a message to write down. Never waits: what finds no room is
+    /// Hands over a message to write down, which its caller has found to be in
+    /// the share that is recorded. Never waits: what finds no room is
     /// dropped and counted.
-    pub fn offer(&self, observed: &Arc<Observed>) {
-        if !self.settings.share.takes(&observed.ruling.seed) {
-            return;
-        }
+    pub fn offer(&self, seen: &Arc<Seen>) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = queue.as_ref().is_some_and(|queue| {
-            let waiting = self.room.take(observed);
+            let waiting = self.room.take(seen);
             waiting.is_some_and(|waiting| queue.try_send(waiting).is_ok())
         });
         if !taken {
@@ -205,17 +203,17 @@ impl Writer {
 
     fn run(mut self, waiting: &Receiver<Waiting>) {
         while let Ok(next) = waiting.recv() {
-            self.take(&next.observed, Instant::now());
+            self.take(&next.seen, Instant::now());
         }
         self.tell_dropped(None);
     }
 
-    fn take(&mut self, observed: &Observed, now: Instant) {
+    fn take(&mut self, seen: &Seen, now: Instant) {
         if self.paused.is_some_and(|until| now < until) {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         } else {
             self.paused = None;
-            match self.write(observed) {
+            match self.write(seen) {
                 Ok(()) => drop(self.counters.written.fetch_add(1, Ordering::Relaxed)),
                 Err(error) => self.failed(&error, now),
             }
@@ -253,13 +251,13 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, observed: &Observed) -> io::Result<()> {
-        let bytes = observed.message.content.bytes();
+    fn write(&mut self, seen: &Seen) -> io::Result<()> {
+        let bytes = seen.message.content.bytes();
         let sha256 = HEXLOWER.encode(digest(&SHA256, bytes).as_ref());
         let keep = self.settings.messages == KeepMessages::Whole
             // One that would push out all others is not kept.
             && bytes.len() as u64 <= self.settings.maximum / SEGMENTS;
-        let mut line = serde_json::to_vec(&Entry::of(observed, sha256.clone(), keep))?;
+        let mut line = serde_json::to_vec(&Entry::of(seen, sha256.clone(), keep))?;
         line.push(b'\n');
         let message = if keep {
             segment::on_disk(bytes.len() as u64)

@@ -1,21 +1,23 @@
-//! A message that was decided on, for those who look on.
+//! A message that was decided on, for those who look at it later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::message::Message;
-use crate::pipeline::{PolicyId, Ruling};
+use crate::pipeline::{Inputs, PolicyId, Ruling};
 use crate::policy::Answers;
 
 /// A message, and all that its decision was taken on.
 #[derive(Debug)]
-pub struct Observed {
+pub struct Seen {
     /// The message.
     pub message: Arc<Message>,
     /// What the policy asked, and was told.
     pub facts: Answers,
     /// Who decided.
     pub policy: PolicyId,
+    /// What that was made from.
+    pub inputs: Inputs,
     /// What it said.
     pub ruling: Ruling,
 }
@@ -39,14 +41,14 @@ impl Room {
 
     /// Takes room for a message, until what is given back is dropped; none
     /// where there is not enough.
-    pub fn take(self: &Arc<Self>, observed: &Arc<Observed>) -> Option<Waiting> {
-        let bytes = observed.message.content.bytes().len();
+    pub fn take(self: &Arc<Self>, seen: &Arc<Seen>) -> Option<Waiting> {
+        let bytes = seen.message.content.bytes().len();
         let fits = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= self.most);
         self.taken
             .try_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .ok()?;
         Some(Waiting {
-            observed: Arc::clone(observed),
+            seen: Arc::clone(seen),
             bytes,
             room: Arc::clone(self),
         })
@@ -57,7 +59,7 @@ impl Room {
 #[derive(Debug)]
 pub struct Waiting {
     /// The message.
-    pub observed: Arc<Observed>,
+    pub seen: Arc<Seen>,
     bytes: usize,
     room: Arc<Room>,
 }
