@@ -6,6 +6,7 @@
 
 mod filter;
 mod listeners;
+mod recordings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
+
+use recordings::Recordings;
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -89,6 +92,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let versions = Arc::new(Versions::new(built, Timestamp::now()));
     let pipeline = Pipeline::new(Arc::clone(&ledger));
     let service = Arc::new(Service::new(pipeline, Arc::clone(&versions)));
+    let recordings = Recordings::begin(Arc::clone(&service)).await;
+    let following = tokio::spawn(Arc::clone(&recordings).follow());
     let filter = PolicyFilter::new(service);
     let server = Server::bind(&listeners, limits, Arc::new(filter))?;
     for endpoint in server.endpoints() {
@@ -101,6 +106,8 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         versions,
     };
     server.run(stopped(host)?).await;
+    following.abort();
+    recordings.end().await;
     if let Err(error) = ledger.close().await {
         // Leases that are not given back are lost until tomorrow, no more.
         tracing::error!("giving back what was not used of today's maxima: {error}");

@@ -74,6 +74,7 @@ impl Generation {
         let tables = Tables::load(&config.tables, &config.source, &mut problems);
         checks::relays(&config, &mut problems);
         checks::listeners(&config, &mut problems);
+        checks::record(&config, &mut problems);
         let settings = read_settings(&config, &mut problems);
         let loaded = match &settings {
             Some(settings) => {

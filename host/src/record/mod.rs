@@ -19,6 +19,7 @@
 //! deleted when the recording would outgrow its maximum. Everything is private
 //! (0700, 0600): it is people's mail.
 
+mod case;
 mod entry;
 mod read;
 mod replay;

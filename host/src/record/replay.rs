@@ -32,7 +32,9 @@ pub struct Options {
 }
 
 impl Options {
-    fn takes(&self, arrival: Timestamp) -> bool {
+    /// Whether an entry is one of them, as far as its time goes.
+    pub fn takes(&self, recorded: &Recorded) -> bool {
+        let arrival = recorded.entry.arrival;
         self.since.is_none_or(|since| arrival >= since)
             && self.until.is_none_or(|until| arrival < until)
     }
@@ -65,10 +67,10 @@ pub struct Report {
     pub unanswered: u64,
     /// What was asked for, and how often.
     pub questions: BTreeMap<String, u64>,
-    /// Arrival of the first and of the last.
-    pub first: Option<String>,
-    /// See `first`.
-    pub last: Option<String>,
+    /// When the first of them arrived.
+    pub first: Option<Timestamp>,
+    /// When the last did.
+    pub last: Option<Timestamp>,
     /// What differs, by kind.
     pub differences: Vec<Kind>,
     /// Differences of more kinds than are told apart.
@@ -148,7 +150,7 @@ impl Work {
         }
         let options = &self.options;
         let next = source.reader.find(|item| match item {
-            Ok(recorded) => options.takes(recorded.entry.arrival),
+            Ok(recorded) => options.takes(recorded),
             Err(_) => true,
         })?;
         source.taken += u64::from(next.is_ok());
@@ -206,8 +208,8 @@ impl Work {
             problems: found.problems.into_iter().collect(),
             unanswered: found.unanswered,
             questions: found.questions,
-            first: found.arrivals.map(|(first, _)| first.to_string()),
-            last: found.arrivals.map(|(_, last)| last.to_string()),
+            first: found.arrivals.map(|(first, _)| first),
+            last: found.arrivals.map(|(_, last)| last),
             differences: found.tally.kinds(),
             beyond: found.tally.beyond(),
             cost_then: median(found.then),

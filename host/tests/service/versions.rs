@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use waxseal::policy::Facts;
 use waxseal::service::{NoVersionBefore, Observed, Observer, Why};
 
 use crate::given::{Place, message, now, process, service, settings};
