@@ -52,6 +52,7 @@
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
 //! | [`testing`] | policy test files and their runner |
+//! | [`record`] | decisions written down, and decided again |
 //! | [`service`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
@@ -72,6 +73,7 @@ pub mod policy;
 pub mod postfix;
 mod private;
 pub mod quota;
+pub mod record;
 pub mod relay;
 pub mod service;
 pub mod sign;

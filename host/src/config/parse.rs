@@ -8,8 +8,9 @@ use thiserror::Error;
 use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
-    Admin, Config, Dkim, Domain, KeyFile, ListenAddress, Listener, Login, Mode, OnError, Policy,
-    Problem, Relay, RelayName, Security, Severity, Source, Table, sections,
+    Admin, Config, Dkim, Domain, KeepMessages, KeyFile, ListenAddress, Listener, Login, Mode,
+    OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table,
+    sections,
 };
 
 /// Why there is no configuration.
@@ -157,6 +158,7 @@ impl Reader {
             dkim: self.dkim(top.table("dkim").as_ref()),
             editing: sections::editing(top.table("editing").as_ref()),
             tables: self.tables(top),
+            record: top.table("record").and_then(|table| self.record(&table)),
             admin: Admin {
                 socket: top
                     .table("admin")
@@ -412,6 +414,25 @@ impl Reader {
         Some(Login {
             user: user?.value,
             password_file: password_file?,
+        })
+    }
+
+    fn record(&self, table: &Toml<'_>) -> Option<Record> {
+        let expected = "\"keep\": it is people's mail, in files; or \"digest\"";
+        table.require("folder", "a folder of its own for the recording");
+        table.require("messages", expected);
+        let words = [
+            ("keep", KeepMessages::Whole),
+            ("digest", KeepMessages::Digest),
+        ];
+        let folder = self.path(table, "folder");
+        let messages = table.choice("messages", &words);
+        let (maximum, share) = sections::recorded(table);
+        Some(Record {
+            folder: folder?,
+            messages: messages?,
+            maximum,
+            share,
         })
     }
 

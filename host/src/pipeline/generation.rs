@@ -72,6 +72,7 @@ impl Generation {
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
         checks::relays(&config, &mut problems);
+        checks::record(&config, &mut problems);
         let settings = read_settings(&config, &mut problems);
         let keys = |known: Option<Known<'_>>, problems: &mut Vec<Problem>| {
             service_keys(&config, known, today, problems)
