@@ -4,6 +4,7 @@
 
 mod beside;
 mod given;
+mod languages;
 mod limits;
 mod load;
 mod settings;
