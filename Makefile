@@ -66,6 +66,7 @@ doc: tools
 unit: build
 	$(SAY) 'Unit tests'
 	$(CARGO) test $(ALL) --lib --bins
+	$(CARGO) test $(ALL) --doc
 
 end-to-end: policies policies-languages build
 	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'

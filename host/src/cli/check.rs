@@ -10,7 +10,7 @@ use crate::policy::{Limits, Sandbox};
 use crate::store::Secret;
 use serde::Serialize;
 
-use super::{Status, read_or_problems, runtime};
+use super::{Status, runtime};
 
 #[derive(Serialize)]
 struct Report {
@@ -22,14 +22,10 @@ struct Report {
 
 pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
-    let report = match read_or_problems(path)? {
-        Ok(config) => runtime()?.block_on(check(config))?,
-        Err(problems) => Report {
-            good: false,
-            policy: None,
-            relays: 0,
-            problems,
-        },
+    let report = match config::examine(path)? {
+        (Some(config), problems) if problems.is_empty() => runtime()?.block_on(check(config))?,
+        (Some(config), problems) => runtime()?.block_on(check_in_part(&config, problems))?,
+        (None, problems) => Report::bad(0, problems),
     };
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -43,13 +39,37 @@ pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
     })
 }
 
+impl Report {
+    fn bad(relays: usize, problems: Vec<Problem>) -> Self {
+        Self {
+            good: false,
+            policy: None,
+            relays,
+            problems,
+        }
+    }
+}
+
+/// `waxseal.toml` has mistakes: the policy and its settings may have some, too,
+/// which are better told now than one round later.
+async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::Result<Report> {
+    let sandbox = Sandbox::for_trials(Limits::from(&config.limits))?;
+    problems.extend(Generation::examine_policy(&sandbox, config, &no_secrets()).await);
+    Ok(Report::bad(config.relays.len(), problems))
+}
+
+/// Nothing is decided in a check.
+fn no_secrets() -> Secrets {
+    Secrets::new(&Secret::from_bytes([0; 32]))
+}
+
 async fn check(mut config: Config) -> anyhow::Result<Report> {
     // A check changes nothing: keys that are to be made at the start are not.
     let generate = std::mem::replace(&mut config.dkim.generate, false);
     let relays = config.relays.len();
     let keys = config.dkim.keys.clone();
     let sandbox = Sandbox::for_trials(Limits::from(&config.limits))?;
-    let secrets = Arc::new(Secrets::new(&Secret::from_bytes([0; 32])));
+    let secrets = Arc::new(no_secrets());
     let today = jiff::Zoned::now().date();
     let built = Generation::build(&sandbox, config, secrets, today).await;
     let (policy, mut problems) = match built {

@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{self, Config, ConfigError, Problem};
+use crate::config::{self, ConfigError, Problem};
 use clap::{Parser, Subcommand};
 
 /// Mail policies as WebAssembly components, beside the mail server you already
@@ -120,13 +120,4 @@ fn quiet_log() {
         .with_writer(io::stderr)
         .without_time()
         .try_init();
-}
-
-/// Reads a configuration, or tells all its problems.
-fn read_or_problems(path: &std::path::Path) -> anyhow::Result<Result<Config, Vec<Problem>>> {
-    match config::read(path) {
-        Ok(config) => Ok(Ok(config)),
-        Err(ConfigError::Problems(problems)) => Ok(Err(problems)),
-        Err(error) => Err(error.into()),
-    }
 }

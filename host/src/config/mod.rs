@@ -22,7 +22,7 @@ use jiff::tz::TimeZone;
 use crate::decision::WhenFull;
 use crate::message::Address;
 
-pub use parse::{ConfigError, read, read_text};
+pub use parse::{ConfigError, examine, read, read_text};
 pub use problem::{Problem, Severity, Source, render};
 pub use units::{ByteSize, Domain, RelayName};
 
@@ -58,6 +58,8 @@ pub struct Config {
     pub editing: Editing,
     /// `[table.NAME]`: lookup tables for the policy, by name.
     pub tables: Vec<Table>,
+    /// `[admin]`.
+    pub admin: Admin,
     /// `[log]`.
     pub log: Log,
 }
@@ -75,6 +77,11 @@ pub struct Policy {
     pub settings_span: std::ops::Range<usize>,
     /// What happens to a message that the policy failed on (`on-error`).
     pub on_error: OnError,
+    /// Different messages in a row that it may fail on before the host goes back
+    /// to the version before (`roll-back-after`); 0 is never.
+    pub roll_back_after: u64,
+    /// Whether changed files are put in service by themselves (`watch`).
+    pub watch: bool,
 }
 
 /// What happens to a message that the policy failed on (R28).
@@ -270,6 +277,13 @@ pub struct Table {
     pub file: PathBuf,
     /// Where its table stands in `waxseal.toml`.
     pub span: std::ops::Range<usize>,
+}
+
+/// The control channel of the daemon.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Its socket (`socket`); only its owner and root may connect.
+    pub socket: PathBuf,
 }
 
 /// The log.

@@ -8,8 +8,8 @@ use thiserror::Error;
 use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
-    Config, Dkim, Domain, KeyFile, ListenAddress, Listener, Login, Mode, OnError, Policy, Problem,
-    Relay, RelayName, Security, Severity, Source, Table, sections,
+    Admin, Config, Dkim, Domain, KeyFile, ListenAddress, Listener, Login, Mode, OnError, Policy,
+    Problem, Relay, RelayName, Security, Severity, Source, Table, sections,
 };
 
 /// Why there is no configuration.
@@ -34,11 +34,7 @@ pub enum ConfigError {
 ///
 /// When the file cannot be read, or with all its mistakes at once.
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-        path: path.to_owned(),
-        error,
-    })?;
-    read_text(path, &text)
+    whole(examine(path)?)
 }
 
 /// The same from a text; `path` gives the folder that paths are relative to.
@@ -47,6 +43,32 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 ///
 /// With all mistakes at once.
 pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    whole(examine_text(path, text))
+}
+
+/// Reads `waxseal.toml` for what can be said about it: its mistakes, and as
+/// much of the configuration as there is in spite of them. With mistakes it is
+/// not fit for use.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn examine(path: &Path) -> Result<(Option<Config>, Vec<Problem>), ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(examine_text(path, &text))
+}
+
+fn whole((config, problems): (Option<Config>, Vec<Problem>)) -> Result<Config, ConfigError> {
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError::Problems(problems)),
+    }
+}
+
+fn examine_text(path: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
     let source = Source {
         path: path.to_owned(),
         text: text.into(),
@@ -56,22 +78,15 @@ pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
         source: source.clone(),
     };
     let (config, problems) = waxseal_settings::read(text, |top| reader.config(top));
-    match (config, problems.as_slice()) {
-        (Some(config), []) => Ok(config),
-        _ => Err(ConfigError::Problems(
-            problems
-                .into_iter()
-                .map(|problem| {
-                    source.problem(
-                        Severity::Error,
-                        problem.span,
-                        problem.message,
-                        problem.expected,
-                    )
-                })
-                .collect(),
-        )),
-    }
+    let problems = problems.into_iter().map(|problem| {
+        source.problem(
+            Severity::Error,
+            problem.span,
+            problem.message,
+            problem.expected,
+        )
+    });
+    (config, problems.collect())
 }
 
 struct Reader {
@@ -102,7 +117,6 @@ impl Reader {
         Some(Config {
             source: self.source.clone(),
             time_zone,
-            state,
             inside,
             limits: sections::limits(top.table("limits").as_ref()),
             outgoing: sections::outgoing(top.table("outgoing").as_ref()),
@@ -110,7 +124,14 @@ impl Reader {
             dkim: self.dkim(top.table("dkim").as_ref()),
             editing: sections::editing(top.table("editing").as_ref()),
             tables: self.tables(top),
+            admin: Admin {
+                socket: top
+                    .table("admin")
+                    .and_then(|table| self.path(&table, "socket"))
+                    .unwrap_or_else(|| state.join("admin.sock")),
+            },
             log: sections::log(top.table("log").as_ref()),
+            state,
             listeners,
             relays,
             hostname: hostname?.value.to_string(),
@@ -154,12 +175,16 @@ impl Reader {
                 ("accept", OnError::Accept),
             ],
         );
+        let roll_back_after = table.integer("roll-back-after", 0..=10_000);
+        let watch = table.boolean("watch");
         Some(Policy {
             file: file?,
             file_span: table.span_of("file").unwrap_or_default(),
             settings,
             settings_span: table.span_of("settings").unwrap_or_default(),
             on_error: on_error.unwrap_or_default(),
+            roll_back_after: roll_back_after.map_or(20, |number| number.value),
+            watch: watch.unwrap_or(true),
         })
     }
 

@@ -1,8 +1,8 @@
 //! The daemon: everything put together and kept running.
 //!
-//! One pointer names the [`Generation`] in service; a reload builds another
-//! beside it, and takes over only when nothing is wrong with it. Messages in
-//! flight finish with the generation that was in service when they began.
+//! A reload builds another [`Generation`] beside the one in service, and takes
+//! over only when nothing is wrong with it. Messages in flight finish with the
+//! version that was in service when they began.
 
 mod filter;
 mod listeners;
@@ -10,7 +10,6 @@ mod listeners;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use jiff::{Timestamp, Zoned};
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,6 +19,7 @@ use crate::milter::{BindError, Server};
 use crate::pipeline::{Built, Generation, Pipeline, Secrets};
 use crate::policy::{Limits, LoadError, Sandbox};
 use crate::quota::{Day, Live};
+use crate::service::{Service, Versions, Why};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;
@@ -62,7 +62,7 @@ struct Host {
     sandbox: Sandbox,
     secrets: Arc<Secrets>,
     path: PathBuf,
-    in_service: Arc<ArcSwap<Generation>>,
+    versions: Arc<Versions>,
 }
 
 /// Runs until SIGTERM or SIGINT, then lets messages in flight finish. SIGHUP
@@ -86,9 +86,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let day = Day::of(Timestamp::now(), &config.time_zone);
     let built = build(&sandbox, config, &secrets).await?;
     let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day)?);
-    let in_service = Arc::new(ArcSwap::from(built));
+    let versions = Arc::new(Versions::new(built, Timestamp::now()));
     let pipeline = Pipeline::new(Arc::clone(&ledger));
-    let filter = PolicyFilter::new(pipeline, Arc::clone(&in_service));
+    let service = Arc::new(Service::new(pipeline, Arc::clone(&versions)));
+    let filter = PolicyFilter::new(service);
     let server = Server::bind(&listeners, limits, Arc::new(filter))?;
     for endpoint in server.endpoints() {
         tracing::info!(%endpoint, "listening");
@@ -97,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         sandbox,
         secrets,
         path,
-        in_service,
+        versions,
     };
     server.run(stopped(host)?).await;
     if let Err(error) = ledger.close().await {
@@ -187,13 +188,14 @@ impl Host {
                 return;
             }
         };
-        let old = self.in_service.load_full();
-        if listeners::differ(&old.config().listeners, &config.listeners) {
+        let old = self.versions.in_service();
+        if listeners::differ(&old.generation().config().listeners, &config.listeners) {
             tracing::warn!("changed listeners take effect at the next start");
         }
         match build(&self.sandbox, config, &self.secrets).await {
             Ok(generation) => {
-                self.in_service.store(generation);
+                self.versions
+                    .put_in_service(generation, Why::Reload, Timestamp::now());
                 tracing::info!("reloaded: messages in flight finish as they began");
             }
             Err(error) => tracing::error!("not reloaded: {error}; what is in service stays"),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::checks;
+use super::inputs::{Inputs, digest_hex};
 use super::outcome::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
@@ -44,6 +45,7 @@ pub struct Generation {
     policy: Policy,
     keys: Keys,
     tables: Tables,
+    inputs: Inputs,
     secrets: Arc<Secrets>,
 }
 
@@ -102,6 +104,13 @@ impl Generation {
         match loaded {
             Some(policy) if !failed => Ok(Built {
                 generation: Arc::new(Self {
+                    inputs: Inputs {
+                        component: policy.digest().to_owned(),
+                        settings: settings
+                            .filter(|_| config.policy.settings.is_some())
+                            .map(|settings| digest_hex(settings.text.as_bytes())),
+                        tables: tables.digests().clone(),
+                    },
                     config,
                     policy,
                     keys,
@@ -114,6 +123,21 @@ impl Generation {
         }
     }
 
+    /// What is wrong with the policy and its settings by themselves, for a
+    /// configuration that has mistakes of its own: whether relays and keys that
+    /// the settings name exist cannot be told from it.
+    pub async fn examine_policy(
+        sandbox: &Sandbox,
+        config: &Config,
+        secrets: &Secrets,
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(settings) = read_settings(config, &mut problems) {
+            load_policy(sandbox, config, &settings, &secrets.bake, &mut problems).await;
+        }
+        problems
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -122,6 +146,11 @@ impl Generation {
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What the policy's files contained when they were read.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// The DKIM keys.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::carry::{Carried, CarryError};
@@ -18,7 +18,7 @@ use crate::quota::Receipt;
 use crate::sign::Signed;
 
 /// Which policy decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyId {
     /// Its name.
     pub name: String,
