@@ -8,8 +8,9 @@ use thiserror::Error;
 use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
-    Config, Dkim, Domain, KeyFile, ListenAddress, Listener, Login, Mode, OnError, Policy, Problem,
-    Relay, RelayName, Security, Severity, Source, Table, sections,
+    Admin, Config, Dkim, Domain, KeepMessages, KeyFile, ListenAddress, Listener, Login, Mode,
+    OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table,
+    sections,
 };
 
 /// Why there is no configuration.
@@ -34,11 +35,7 @@ pub enum ConfigError {
 ///
 /// When the file cannot be read, or with all its mistakes at once.
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-        path: path.to_owned(),
-        error,
-    })?;
-    read_text(path, &text)
+    whole(examine(path)?)
 }
 
 /// The same from a text; `path` gives the folder that paths are relative to.
@@ -47,28 +44,47 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 ///
 /// With all mistakes at once.
 pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    whole(examine_text(path, text))
+}
+
+/// Reads `waxseal.toml` for what can be said about it: its mistakes, and as
+/// much of the configuration as there is in spite of them. With mistakes it is
+/// not fit for use.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn examine(path: &Path) -> Result<(Option<Config>, Vec<Problem>), ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(examine_text(path, &text))
+}
+
+fn whole((config, problems): (Option<Config>, Vec<Problem>)) -> Result<Config, ConfigError> {
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError::Problems(problems)),
+    }
+}
+
+fn examine_text(path: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
     let source = Source {
         path: path.to_owned(),
         text: text.into(),
     };
     let reader = Reader::new(&source, Form::Whole);
     let (config, problems) = waxseal_settings::read(text, |top| reader.config(top));
-    match (config, problems.as_slice()) {
-        (Some(config), []) => Ok(config),
-        _ => Err(ConfigError::Problems(
-            problems
-                .into_iter()
-                .map(|problem| {
-                    source.problem(
-                        Severity::Error,
-                        problem.span,
-                        problem.message,
-                        problem.expected,
-                    )
-                })
-                .collect(),
-        )),
-    }
+    let problems = problems.into_iter().map(|problem| {
+        source.problem(
+            Severity::Error,
+            problem.span,
+            problem.message,
+            problem.expected,
+        )
+    });
+    (config, problems.collect())
 }
 
 /// Reads the same tables out of a file that holds other things too: a policy
@@ -88,6 +104,10 @@ enum Form {
     /// Its tables within another file.
     Within,
 }
+
+/// Messages in a row: more than one client's bad luck, few enough that a minute
+/// of mail goes back to the version before.
+const ROLL_BACK_AFTER: u64 = 20;
 
 struct Reader {
     folder: PathBuf,
@@ -135,7 +155,6 @@ impl Reader {
         Some(Config {
             source: self.source.clone(),
             time_zone,
-            state,
             inside,
             limits: sections::limits(top.table("limits").as_ref()),
             outgoing: sections::outgoing(top.table("outgoing").as_ref()),
@@ -143,7 +162,15 @@ impl Reader {
             dkim: self.dkim(top.table("dkim").as_ref()),
             editing: sections::editing(top.table("editing").as_ref()),
             tables: self.tables(top),
+            record: top.table("record").and_then(|table| self.record(&table)),
+            admin: Admin {
+                socket: top
+                    .table("admin")
+                    .and_then(|table| self.path(&table, "socket"))
+                    .unwrap_or_else(|| state.join("admin.sock")),
+            },
             log: sections::log(top.table("log").as_ref()),
+            state,
             listeners,
             relays,
             hostname: hostname?,
@@ -187,12 +214,16 @@ impl Reader {
                 ("accept", OnError::Accept),
             ],
         );
+        let roll_back_after = table.integer("roll-back-after", 0..=10_000);
+        let watch = table.boolean("watch");
         Some(Policy {
             file: file?,
             file_span: table.span_of("file").unwrap_or_default(),
             settings,
             settings_span: table.span_of("settings").unwrap_or_default(),
             on_error: on_error.unwrap_or_default(),
+            roll_back_after: roll_back_after.map_or(ROLL_BACK_AFTER, |number| number.value),
+            watch: watch.unwrap_or(true),
         })
     }
 
@@ -210,6 +241,8 @@ impl Reader {
             settings,
             settings_span: top.span_of("settings").unwrap_or_default(),
             on_error: OnError::default(),
+            roll_back_after: ROLL_BACK_AFTER,
+            watch: true,
         })
     }
 
@@ -387,6 +420,25 @@ impl Reader {
         Some(Login {
             user: user?.value,
             password_file: password_file?,
+        })
+    }
+
+    fn record(&self, table: &Toml<'_>) -> Option<Record> {
+        let expected = "\"keep\": it is people's mail, in files; or \"digest\"";
+        table.require("folder", "a folder of its own for the recording");
+        table.require("messages", expected);
+        let words = [
+            ("keep", KeepMessages::Whole),
+            ("digest", KeepMessages::Digest),
+        ];
+        let folder = self.path(table, "folder");
+        let messages = table.choice("messages", &words);
+        let (maximum, share) = sections::recorded(table);
+        Some(Record {
+            folder: folder?,
+            messages: messages?,
+            maximum,
+            share,
         })
     }
 

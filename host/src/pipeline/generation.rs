@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::checks;
+use super::inputs::{Inputs, digest_hex};
 use super::outcome::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
@@ -44,6 +45,7 @@ pub struct Generation {
     policy: Policy,
     keys: Keys,
     tables: Tables,
+    inputs: Inputs,
     secrets: Arc<Secrets>,
 }
 
@@ -70,12 +72,13 @@ impl Generation {
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
         checks::relays(&config, &mut problems);
+        checks::record(&config, &mut problems);
         let settings = read_settings(&config, &mut problems);
         let keys = |known: Option<Known<'_>>, problems: &mut Vec<Problem>| {
             service_keys(&config, known, today, problems)
         };
-        let inputs = Inputs { settings, problems };
-        Self::assemble(sandbox, &config, secrets, inputs, keys).await
+        let read = Read { settings, problems };
+        Self::assemble(sandbox, &config, secrets, read, keys).await
     }
 
     /// The same for policy tests, which read no password and no private key:
@@ -98,21 +101,21 @@ impl Generation {
         let keys = |known: Option<Known<'_>>, problems: &mut Vec<Problem>| {
             test_keys(&config, known, domains, problems)
         };
-        let inputs = Inputs { settings, problems };
-        Self::assemble(sandbox, &config, secrets, inputs, keys).await
+        let read = Read { settings, problems };
+        Self::assemble(sandbox, &config, secrets, read, keys).await
     }
 
     async fn assemble(
         sandbox: &Sandbox,
         config: &Config,
         secrets: Arc<Secrets>,
-        inputs: Inputs,
+        read: Read,
         keys: impl FnOnce(Option<Known<'_>>, &mut Vec<Problem>) -> Keys,
     ) -> Result<Built, Vec<Problem>> {
-        let Inputs {
+        let Read {
             settings,
             mut problems,
-        } = inputs;
+        } = read;
         let tables = Tables::load(&config.tables, &config.source, &mut problems);
         checks::listeners(config, &mut problems);
         let loaded = match &settings {
@@ -142,6 +145,13 @@ impl Generation {
         match loaded {
             Some(policy) if !failed => Ok(Built {
                 generation: Arc::new(Self {
+                    inputs: Inputs {
+                        component: policy.digest().to_owned(),
+                        settings: settings
+                            .filter(|_| config.policy.settings.is_some())
+                            .map(|settings| digest_hex(settings.text.as_bytes())),
+                        tables: tables.digests().clone(),
+                    },
                     config: config.clone(),
                     policy,
                     keys,
@@ -154,6 +164,21 @@ impl Generation {
         }
     }
 
+    /// What is wrong with the policy and its settings by themselves, for a
+    /// configuration that has mistakes of its own: whether relays and keys that
+    /// the settings name exist cannot be told from it.
+    pub async fn examine_policy(
+        sandbox: &Sandbox,
+        config: &Config,
+        secrets: &Secrets,
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(settings) = read_settings(config, &mut problems) {
+            load_policy(sandbox, config, &settings, &secrets.bake, &mut problems).await;
+        }
+        problems
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -162,6 +187,11 @@ impl Generation {
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What the policy's files contained when they were read.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// The DKIM keys.
@@ -196,8 +226,8 @@ impl Generation {
     }
 }
 
-/// What a generation is made from, beside its configuration.
-struct Inputs {
+/// What has been read so far, and what was wrong with it.
+struct Read {
     settings: Option<Source>,
     problems: Vec<Problem>,
 }

@@ -13,6 +13,7 @@ mod checks;
 mod direction;
 mod facts;
 mod generation;
+mod inputs;
 mod outcome;
 mod resolve;
 mod split;
@@ -32,6 +33,7 @@ use crate::store::verp::VerpError;
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
 pub use generation::{Built, Generation, Secrets};
+pub use inputs::{Inputs, digest_hex};
 pub use outcome::{Cost, Failure, Outcome, PolicyId, Ruling};
 pub use resolve::ResolveError;
 pub use split::{Forged, Returned};
@@ -152,6 +154,17 @@ pub async fn decide(
     facts: Arc<dyn Facts>,
 ) -> Ruling {
     let seed = seed(&generation.secrets().decisions, message);
+    repeat(generation, message, facts, seed).await
+}
+
+/// As [`decide`], with the seed of a decision that was taken before: the same
+/// policy then says the same, on another host as well.
+pub async fn repeat(
+    generation: &Generation,
+    message: &Arc<Message>,
+    facts: Arc<dyn Facts>,
+    seed: Seed,
+) -> Ruling {
     let begun = Instant::now();
     let decided = generation
         .policy()
@@ -160,6 +173,7 @@ pub async fn decide(
     Ruling {
         decision: decided.decision,
         log: decided.log,
+        seed,
         cost: Cost {
             time: begun.elapsed(),
             instructions: decided.instructions,
