@@ -2,4 +2,5 @@
 //! (R26, R28). `make policies` builds the components.
 
 mod given;
+mod keeper;
 mod versions;
