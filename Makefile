@@ -60,6 +60,7 @@ doc: tools
 unit: build
 	$(SAY) 'Unit tests'
 	$(CARGO) test $(ALL) --lib --bins
+	$(CARGO) test $(ALL) --doc
 
 end-to-end: policies build
 	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'

@@ -15,7 +15,6 @@ use crate::config::{Config, Mode};
 use crate::decision::Verdict;
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
-use crate::policy::{Limits, Sandbox};
 use crate::quota::{Day, Dry};
 use crate::store::{Secret, SqliteStore};
 
@@ -58,8 +57,9 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let message = read_message(arguments, &config, now)?;
     let day = Day::of(now, &config.time_zone);
     let ledger = Arc::new(counters(&config, &day)?);
-    let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
-    let sandbox = Sandbox::for_trials(Limits::from(&config.limits))?;
+    let secret = Secret::open(&config.state)?;
+    let secrets = Arc::new(Secrets::new(&secret));
+    let sandbox = super::trial_sandbox(&config, &secret)?;
     let mode = mode(arguments, &config);
     let direction = Direction::of(&config, mode, &message.envelope.client);
     let Built { generation, .. } =

@@ -22,7 +22,7 @@ use jiff::tz::TimeZone;
 use crate::decision::WhenFull;
 use crate::message::Address;
 
-pub use parse::{ConfigError, read, read_text};
+pub use parse::{ConfigError, examine, read, read_text};
 pub use problem::{Problem, Severity, Source, render};
 pub use units::{ByteSize, Domain, RelayName};
 

@@ -34,11 +34,7 @@ pub enum ConfigError {
 ///
 /// When the file cannot be read, or with all its mistakes at once.
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-        path: path.to_owned(),
-        error,
-    })?;
-    read_text(path, &text)
+    whole(examine(path)?)
 }
 
 /// The same from a text; `path` gives the folder that paths are relative to.
@@ -47,6 +43,32 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 ///
 /// With all mistakes at once.
 pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    whole(examine_text(path, text))
+}
+
+/// Reads `waxseal.toml` for what can be said about it: its mistakes, and as
+/// much of the configuration as there is in spite of them. With mistakes it is
+/// not fit for use.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn examine(path: &Path) -> Result<(Option<Config>, Vec<Problem>), ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(examine_text(path, &text))
+}
+
+fn whole((config, problems): (Option<Config>, Vec<Problem>)) -> Result<Config, ConfigError> {
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError::Problems(problems)),
+    }
+}
+
+fn examine_text(path: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
     let source = Source {
         path: path.to_owned(),
         text: text.into(),
@@ -56,22 +78,15 @@ pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
         source: source.clone(),
     };
     let (config, problems) = waxseal_settings::read(text, |top| reader.config(top));
-    match (config, problems.as_slice()) {
-        (Some(config), []) => Ok(config),
-        _ => Err(ConfigError::Problems(
-            problems
-                .into_iter()
-                .map(|problem| {
-                    source.problem(
-                        Severity::Error,
-                        problem.span,
-                        problem.message,
-                        problem.expected,
-                    )
-                })
-                .collect(),
-        )),
-    }
+    let problems = problems.into_iter().map(|problem| {
+        source.problem(
+            Severity::Error,
+            problem.span,
+            problem.message,
+            problem.expected,
+        )
+    });
+    (config, problems.collect())
 }
 
 struct Reader {

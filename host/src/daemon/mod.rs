@@ -19,7 +19,7 @@ use crate::admin;
 use crate::config::{self, Config, ConfigError, Problem};
 use crate::milter::{BindError, Server};
 use crate::pipeline::{Pipeline, Secrets};
-use crate::policy::{Limits, LoadError, Sandbox};
+use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::quota::{Day, Live};
 use crate::service::{Keeper, Service};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
@@ -77,7 +77,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     // is using it.
     let admin = admin::Server::bind(&config.admin.socket)?;
     let store = Arc::new(SqliteStore::open(&config.state)?);
-    let sandbox = Sandbox::new(Limits::from(&config.limits))?;
+    let sandbox = sandbox(&config, &secret)?;
     let listeners = listeners::settings(&config.listeners)?;
     let limits = listeners::limits(&config.limits);
     let day = Day::of(Timestamp::now(), &config.time_zone);
@@ -105,6 +105,19 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The sandbox that decides on mail. What it compiles it compiles in a process of
+/// its own. Without a cache it does as well, and starts more slowly.
+fn sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
+    let builder = Sandbox::builder(Limits::from(&config.limits)).compiler(Compiler::this_program());
+    match CodeCache::open(&config.state.join(CODE_FOLDER), secret) {
+        Ok(cache) => builder.cache(cache).build(),
+        Err(error) => {
+            tracing::error!("policies are compiled anew at each start: {error}");
+            builder.build()
+        }
+    }
 }
 
 /// Is done when the daemon is asked to stop; reloads when asked to.

@@ -123,6 +123,21 @@ impl Generation {
         }
     }
 
+    /// What is wrong with the policy and its settings by themselves, for a
+    /// configuration that has mistakes of its own: whether relays and keys that
+    /// the settings name exist cannot be told from it.
+    pub async fn examine_policy(
+        sandbox: &Sandbox,
+        config: &Config,
+        secrets: &Secrets,
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(settings) = read_settings(config, &mut problems) {
+            load_policy(sandbox, config, &settings, &secrets.bake, &mut problems).await;
+        }
+        problems
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config

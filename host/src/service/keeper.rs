@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::gate::{Gate, tell};
-use super::shelf::{Because, Kept, Shelf, ShelfError};
+use super::shelf::{Because, Kept, Shelf, ShelfError, Taken};
 use super::status::{Refusal, Status, Trigger, Trying};
 use super::version::{Version, Why};
 use super::versions::{NoVersionBefore, Versions};
@@ -73,7 +73,8 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Arc<Self>, Vec<Problem>> {
         let shelf = Shelf::new(&config.state);
-        let seen = read(&config).await;
+        let taken = read(&config).await;
+        let seen = taken.as_ref().map(|taken| taken.inputs.clone());
         let kept = shelf.note().unwrap_or_else(|error| {
             tracing::error!("what was in service before is not known: {error}");
             None
@@ -99,7 +100,7 @@ impl Keeper {
         };
         let keeper = Arc::new(keeper);
         told(&keeper.versions.in_service());
-        keeper.settle(Because::Refused, now).await;
+        keeper.settle(Because::Refused, taken, now).await;
         Ok(keeper)
     }
 
@@ -137,7 +138,8 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Arc<Version>, Refusal> {
         let _turn = self.turn.lock().await;
-        let seen = read(&config).await;
+        let taken = read(&config).await;
+        let seen = taken.as_ref().map(|taken| taken.inputs.clone());
         let kept = self.known().kept.clone();
         let kept = kept.filter(|kept| kept.because != Because::Refused && kept.instead_of == seen);
         let instead = kept.and_then(|kept| self.shelf.remembered(&config, &kept));
@@ -149,7 +151,7 @@ impl Keeper {
                 // that are watched.
                 if paths(&config) == paths(&self.known().named) {
                     self.known().seen = seen;
-                    self.settle(Because::Refused, now).await;
+                    self.settle(Because::Refused, None, now).await;
                 }
                 return Err(refusal);
             }
@@ -160,7 +162,7 @@ impl Keeper {
             known.seen = seen;
         }
         self.renamed.notify_one();
-        Ok(self.enter(passed, Why::Reload, Because::Swapped, now).await)
+        Ok(self.enter(passed, Why::Reload, taken, now).await)
     }
 
     /// Tries the files if they are others than those last seen. None where
@@ -175,7 +177,8 @@ impl Keeper {
     ) -> Option<Result<Arc<Version>, Refusal>> {
         let _turn = self.turn.lock().await;
         let config = self.known().named.clone();
-        let seen = read(&config).await;
+        let taken = read(&config).await;
+        let seen = taken.as_ref().map(|taken| taken.inputs.clone());
         if seen == self.known().seen {
             return None;
         }
@@ -183,7 +186,7 @@ impl Keeper {
         if seen.as_ref() == Some(self.versions.in_service().generation().inputs()) {
             // As they were: whatever was wrong with them in between is over.
             self.known().refused = None;
-            self.settle(Because::Swapped, now).await;
+            self.settle(Because::Swapped, None, now).await;
             return None;
         }
         Some(match self.gates(config, Trigger::FilesChanged, now).await {
@@ -191,12 +194,10 @@ impl Keeper {
                 // What was read is what was tried, should they have changed in
                 // between.
                 self.known().seen = Some(generation.inputs().clone());
-                Ok(self
-                    .enter(generation, Why::FilesChanged, Because::Swapped, now)
-                    .await)
+                Ok(self.enter(generation, Why::FilesChanged, taken, now).await)
             }
             Err(refusal) => {
-                self.settle(Because::Refused, now).await;
+                self.settle(Because::Refused, None, now).await;
                 Err(refusal)
             }
         })
@@ -220,10 +221,9 @@ impl Keeper {
         if settings.is_some() {
             config.policy.settings = settings;
         }
+        let taken = read(&config).await;
         let generation = self.gates(config, Trigger::Command, now).await?;
-        Ok(self
-            .enter(generation, Why::Command, Because::Swapped, now)
-            .await)
+        Ok(self.enter(generation, Why::Command, taken, now).await)
     }
 
     /// Goes back to the version before the one in service, at once.
@@ -237,7 +237,7 @@ impl Keeper {
     ) -> Result<Arc<Version>, NoVersionBefore> {
         let version = self.versions.roll_back(now)?;
         told(&version);
-        self.settle(Because::RolledBack, now).await;
+        self.settle(Because::RolledBack, None, now).await;
         Ok(version)
     }
 
@@ -250,7 +250,7 @@ impl Keeper {
             while changes.changed().await.is_ok() {
                 let version = self.versions.in_service();
                 if let Why::AutomaticRollback { .. } = version.why() {
-                    self.settle(Because::Failed, version.since()).await;
+                    self.settle(Because::Failed, None, version.since()).await;
                 }
             }
         };
@@ -338,20 +338,21 @@ impl Keeper {
         self: &Arc<Self>,
         generation: Arc<Generation>,
         why: Why,
-        because: Because,
+        taken: Option<Taken>,
         now: Timestamp,
     ) -> Arc<Version> {
         let version = self.versions.put_in_service(generation, why, now);
         self.known().refused = None;
         told(&version);
-        self.settle(because, now).await;
+        self.settle(Because::Swapped, taken, now).await;
         version
     }
 
     /// Writes down what a restart has to know.
-    async fn settle(self: &Arc<Self>, because: Because, now: Timestamp) {
+    async fn settle(self: &Arc<Self>, because: Because, taken: Option<Taken>, now: Timestamp) {
         let keeper = Arc::clone(self);
-        let settled = tokio::task::spawn_blocking(move || keeper.write_down(because, now)).await;
+        let write = move || keeper.write_down(because, taken.as_ref(), now);
+        let settled = tokio::task::spawn_blocking(write).await;
         let settled = settled.unwrap_or_else(|error| {
             tracing::error!("writing down which policy is in service: {error}");
             Ok(())
@@ -361,7 +362,12 @@ impl Keeper {
         }
     }
 
-    fn write_down(&self, because: Because, now: Timestamp) -> Result<(), ShelfError> {
+    fn write_down(
+        &self,
+        because: Because,
+        taken: Option<&Taken>,
+        now: Timestamp,
+    ) -> Result<(), ShelfError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let version = self.versions.in_service();
         let inputs = version.generation().inputs();
@@ -383,7 +389,7 @@ impl Keeper {
             }
             known.kept.clone()
         };
-        let put = self.shelf.put(version.generation().config(), inputs);
+        let put = self.shelf.put(inputs, taken);
         // A note without its copies would be of no use.
         self.shelf.set_note(kept.as_ref().filter(|_| put.is_ok()))?;
         let before = self.versions.kept();
@@ -414,11 +420,10 @@ fn told(version: &Version) {
 }
 
 /// What the files of a configuration contain; none where one cannot be read.
-async fn read(config: &Config) -> Option<Inputs> {
+async fn read(config: &Config) -> Option<Taken> {
     let config = config.clone();
-    let read = tokio::task::spawn_blocking(move || Inputs::read(&config));
-    // Why it cannot be read is found out, and told, where it is tried.
-    read.await.ok()?.ok()
+    let read = tokio::task::spawn_blocking(move || Taken::read(&config));
+    read.await.ok()?
 }
 
 /// The files of a configuration that are watched.
