@@ -18,3 +18,4 @@ mod routing;
 mod security;
 mod signing;
 mod split;
+mod swap;

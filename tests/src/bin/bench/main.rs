@@ -7,7 +7,8 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench edits` and `bench milters` measure a part alone.
+//! `bench decisions`, `bench edits`, `bench swaps` and `bench milters` measure a
+//! part alone.
 
 mod decisions;
 mod edits;
@@ -16,6 +17,7 @@ mod mails;
 mod milters;
 mod rounds;
 mod settings;
+mod swaps;
 mod table;
 mod units;
 
@@ -30,6 +32,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("edits") {
         edits::measure(&mut table);
+    }
+    if wanted("swaps") {
+        swaps::measure(&mut table)?;
     }
     if wanted("milters") {
         milters::measure(&mut table)?;
