@@ -5,6 +5,7 @@ mod compile;
 mod dkim;
 mod policy;
 mod postfix;
+mod replay;
 mod report;
 mod run;
 mod trial;
@@ -48,6 +49,8 @@ enum Command {
     /// Run one message through the pipeline, changing no counter: print what
     /// was decided and why.
     Try(trial::Arguments),
+    /// Have another version decide on recorded mail; make test cases of it.
+    Replay(Box<replay::Arguments>),
     /// Make DKIM keys, show the DNS records to publish.
     #[command(subcommand)]
     Dkim(dkim::Command),
@@ -93,9 +96,10 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Run => run::run(read()?),
         Command::Check => check::run(&arguments.config, json),
         Command::Try(trial) => trial::run(trial, read()?, json),
+        Command::Replay(arguments) => replay::run(arguments, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
-        Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
         Command::Compile => compile::run(),
+        Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }

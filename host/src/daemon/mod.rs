@@ -6,6 +6,7 @@
 
 mod filter;
 mod listeners;
+mod recordings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
+
+use recordings::Recordings;
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -87,6 +90,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day)?);
     let pipeline = Pipeline::new(Arc::clone(&ledger));
     let service = Arc::new(Service::new(pipeline, Arc::clone(keeper.versions())));
+    let recordings = Recordings::begin(Arc::clone(&service)).await;
     let server = Server::bind(&listeners, limits, Arc::new(PolicyFilter::new(service)))?;
     for endpoint in server.endpoints() {
         tracing::info!(%endpoint, "listening");
@@ -97,8 +101,10 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let mut beside = JoinSet::new();
     beside.spawn(admin.run(control));
     beside.spawn(Arc::clone(&keeper).keep());
+    beside.spawn(Arc::clone(&recordings).follow());
     server.run(stopped(keeper, path)?).await;
     beside.shutdown().await;
+    recordings.end().await;
     if let Err(error) = ledger.close().await {
         // Leases that are not given back are lost until tomorrow, no more.
         tracing::error!("giving back what was not used of today's maxima: {error}");

@@ -14,7 +14,7 @@ use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Message, ReversePath};
-use crate::policy::{LogLine, PolicyError};
+use crate::policy::{LogLine, PolicyError, Seed};
 use crate::quota::Receipt;
 use crate::sign::Signed;
 
@@ -44,6 +44,8 @@ pub struct Ruling {
     pub decision: Result<Decision, PolicyError>,
     /// What it wrote to its log.
     pub log: Vec<LogLine>,
+    /// Seed of its randomness: with it, the decision can be repeated.
+    pub seed: Seed,
     /// What it took.
     pub cost: Cost,
 }

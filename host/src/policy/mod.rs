@@ -36,6 +36,7 @@
 //! settings has limits of its own, wide ones: it happens once, and not while a
 //! client waits.
 
+mod answers;
 mod bake;
 mod bindings;
 mod cache;
@@ -69,12 +70,13 @@ use crate::message::Message;
 use engine::{Code, Machine};
 use load::Sources;
 
+pub use answers::{Answers, Question, Recorder, Repeated};
 pub use cache::{CODE_FOLDER, CodeCache};
 pub use compiler::{Compiler, OrderError, compile_order};
 pub use describe::{Configured, Description, Reference, ReferenceKind};
 pub use engine::Limits;
 pub use error::{LoadError, PolicyError, SettingsProblem, SetupCall};
-pub use facts::{Facts, RecordedFacts, Recorder};
+pub use facts::{Facts, RecordedFacts};
 pub use state::{LogLevel, LogLine, Seed};
 
 /// The engines and limits that policies are loaded into. One serves a whole

@@ -10,8 +10,8 @@
 //! A version passes these gates before it is put in service, and one that fails
 //! any of them leaves everything as it is: its files can be read; the component
 //! imports and exports what a policy may, and compiles; it takes its settings;
-//! what they refer to exists, keys included. One version is tried at a time.
-//! Going back waits for none of that.
+//! what they refer to exists, keys included; it passes the tests that come with
+//! it. One version is tried at a time. Going back waits for none of that.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,6 +82,7 @@ impl Keeper {
         let kept = kept.filter(|kept| kept.instead_of == seen);
         let gate = Gate { sandbox, secrets };
         let first = gate.first(&shelf, &config, kept.as_ref(), now).await?;
+        let because = kept.as_ref().map_or(Because::Swapped, |kept| kept.because);
         let versions = Arc::new(Versions::new(first.generation, now));
         let keeper = Self {
             gate,
@@ -100,7 +101,7 @@ impl Keeper {
         };
         let keeper = Arc::new(keeper);
         told(&keeper.versions.in_service());
-        keeper.settle(Because::Refused, taken, now).await;
+        keeper.settle(because, taken, now).await;
         Ok(keeper)
     }
 
@@ -142,6 +143,7 @@ impl Keeper {
         let seen = taken.as_ref().map(|taken| taken.inputs.clone());
         let kept = self.known().kept.clone();
         let kept = kept.filter(|kept| kept.because != Because::Refused && kept.instead_of == seen);
+        let because = kept.as_ref().map_or(Because::Swapped, |kept| kept.because);
         let instead = kept.and_then(|kept| self.shelf.remembered(&config, &kept));
         let candidate = instead.unwrap_or_else(|| config.clone());
         let passed = match self.gates(candidate, Trigger::Reload, now).await {
@@ -162,7 +164,7 @@ impl Keeper {
             known.seen = seen;
         }
         self.renamed.notify_one();
-        Ok(self.enter(passed, Why::Reload, taken, now).await)
+        Ok(self.enter(passed, Why::Reload, because, taken, now).await)
     }
 
     /// Tries the files if they are others than those last seen. None where
@@ -194,7 +196,9 @@ impl Keeper {
                 // What was read is what was tried, should they have changed in
                 // between.
                 self.known().seen = Some(generation.inputs().clone());
-                Ok(self.enter(generation, Why::FilesChanged, taken, now).await)
+                Ok(self
+                    .enter(generation, Why::FilesChanged, Because::Swapped, taken, now)
+                    .await)
             }
             Err(refusal) => {
                 self.settle(Because::Refused, None, now).await;
@@ -223,7 +227,9 @@ impl Keeper {
         }
         let taken = read(&config).await;
         let generation = self.gates(config, Trigger::Command, now).await?;
-        Ok(self.enter(generation, Why::Command, taken, now).await)
+        Ok(self
+            .enter(generation, Why::Command, Because::Swapped, taken, now)
+            .await)
     }
 
     /// Goes back to the version before the one in service, at once.
@@ -296,7 +302,7 @@ impl Keeper {
             trigger,
             file: file.clone(),
         });
-        let built = self.gate.build(config, now).await;
+        let built = self.gate.try_out(config, now).await;
         let overruled = || {
             let version = self.versions.in_service();
             let back = matches!(version.why(), Why::Rollback { .. });
@@ -338,13 +344,14 @@ impl Keeper {
         self: &Arc<Self>,
         generation: Arc<Generation>,
         why: Why,
+        because: Because,
         taken: Option<Taken>,
         now: Timestamp,
     ) -> Arc<Version> {
         let version = self.versions.put_in_service(generation, why, now);
         self.known().refused = None;
         told(&version);
-        self.settle(Because::Swapped, taken, now).await;
+        self.settle(because, taken, now).await;
         version
     }
 

@@ -93,7 +93,7 @@ impl<L: Ledger> Service<L> {
             let observed = Observed {
                 version,
                 message: &message,
-                facts: &facts.recorded(),
+                facts: &facts.answers(),
                 outcome: &outcome,
             };
             observers

@@ -5,6 +5,7 @@
 mod beside;
 mod code;
 mod given;
+mod languages;
 mod limits;
 mod load;
 mod settings;

@@ -85,6 +85,35 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_a_version_that_fails_its_own_tests_is_refused() {
+    let place = Place::new("tests = [\"tests.toml\"]");
+    place.write(
+        "mail.eml",
+        "From: a@acme.test\r\nSubject: settings\r\n\r\nHello\r\n",
+    );
+    place.write(
+        "tests.toml",
+        "[[case]]\nname = \"says first\"\nmessage = \"mail.eml\"\n\
+         [case.expect]\nreasons = [\"first\"]\n",
+    );
+    let keeper = start(&place).await;
+    place.write("settings.txt", "second");
+    let tried = keeper.files_changed(now()).await.expect("tried");
+    let refusal = tried.err().expect("refused");
+    let problems = refusal.problems.concat();
+    for expected in ["tests.toml:", "\"says first\" fails", "second"] {
+        assert!(problems.contains(expected), "{expected}: {problems}");
+    }
+    assert_eq!(serving(&keeper).await, "first");
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "first", "after a restart, too");
+    // Where there is nothing else, mail does not wait until tests are mended.
+    std::fs::remove_dir_all(place.path("state")).expect("removed");
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "second");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_tables_are_files_of_the_policy_too() {
     let place = Place::new("[table.vip]\nfile = \"vip\"");
     place.write("vip", "a b\n");
