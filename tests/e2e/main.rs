@@ -13,6 +13,7 @@ mod harness;
 mod local;
 mod mail;
 mod policies;
+mod policy_tests;
 mod return_path;
 mod routing;
 mod security;
