@@ -20,6 +20,7 @@
 
 mod histogram;
 mod observe;
+mod shadow;
 mod statistics;
 mod version;
 mod versions;
@@ -34,6 +35,7 @@ use crate::policy::{Facts, Recorder};
 use crate::quota::Ledger;
 
 pub use observe::{Observed, Observer};
+pub use shadow::{Comparison, Otherwise, Shadow};
 pub use statistics::{LastError, Numbers, Span, Times};
 pub use version::{Record, Version, Why};
 pub use versions::{KEPT, NoVersionBefore, RECORDS, Versions};

@@ -2,4 +2,6 @@
 //! (R26, R28). `make policies` builds the components.
 
 mod given;
+mod replay;
+mod shadow;
 mod versions;
