@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-packages=(waxseal-standard rust-minimal waxseal-misbehaving)
+packages=(waxseal-standard rust-minimal guard-rust waxseal-misbehaving)
 "${CARGO:-cargo}" build --locked --profile policy --target wasm32-wasip2 "${packages[@]/#/-p=}"
 
 mkdir -p target/policies

@@ -7,6 +7,7 @@
 mod content;
 mod crash;
 mod direction;
+mod embed;
 mod examples;
 mod harness;
 mod local;

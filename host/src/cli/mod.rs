@@ -1,18 +1,23 @@
 //! The `waxseal` command. One file a subcommand; this one has what they share.
 
 mod check;
+mod compile;
 mod dkim;
+mod policy;
 mod postfix;
 mod replay;
 mod report;
 mod run;
 mod trial;
+mod versions;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, ConfigError, Problem};
+use crate::policy::{CODE_FOLDER, CodeCache, Limits, LoadError, Sandbox};
+use crate::store::Secret;
 use clap::{Parser, Subcommand};
 
 /// Mail policies as WebAssembly components, beside the mail server you already
@@ -49,8 +54,14 @@ enum Command {
     /// Make DKIM keys, show the DNS records to publish.
     #[command(subcommand)]
     Dkim(dkim::Command),
+    /// See, swap and roll back the policy of the running daemon.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print the Postfix configuration that goes with this one.
     Postfix(postfix::Arguments),
+    /// Compile what the daemon orders on stdin.
+    #[command(hide = true)]
+    Compile,
 }
 
 /// How a command ended.
@@ -87,6 +98,8 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Try(trial) => trial::run(trial, read()?, json),
         Command::Replay(arguments) => replay::run(arguments, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
+        Command::Compile => compile::run(),
+        Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }
@@ -115,6 +128,16 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
+/// A sandbox for a few decisions. What the daemon has compiled need not be
+/// compiled again, where it is ours to read.
+fn trial_sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
+    let cache = CodeCache::read_only(&config.state.join(CODE_FOLDER), secret);
+    Sandbox::builder(Limits::from(&config.limits))
+        .for_trials()
+        .cache(cache)
+        .build()
+}
+
 /// A log for commands other than `run`: what is wrong, on stderr.
 fn quiet_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WAXSEAL_LOG")
@@ -124,13 +147,4 @@ fn quiet_log() {
         .with_writer(io::stderr)
         .without_time()
         .try_init();
-}
-
-/// Reads a configuration, or tells all its problems.
-fn read_or_problems(path: &std::path::Path) -> anyhow::Result<Result<Config, Vec<Problem>>> {
-    match config::read(path) {
-        Ok(config) => Ok(Ok(config)),
-        Err(ConfigError::Problems(problems)) => Ok(Err(problems)),
-        Err(error) => Err(error.into()),
-    }
 }

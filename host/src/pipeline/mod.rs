@@ -24,10 +24,11 @@ use std::time::Instant;
 
 use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
-use crate::message::Message;
+use crate::message::{Message, ReversePath};
 use crate::policy::{Facts, LogLevel, LogLine, PolicyError, Seed};
 use crate::quota::{Day, Ledger};
 use crate::store::Key;
+use crate::store::verp::VerpError;
 
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
@@ -179,6 +180,22 @@ pub async fn repeat(
             memory: decided.memory,
         },
     }
+}
+
+/// The envelope sender with which a message that was decided on leaves by this
+/// relay, or by the default route: that of every hop, not of the one that was
+/// taken alone.
+///
+/// # Errors
+///
+/// When no return path of ours can be made for it.
+pub fn return_path_by(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    relay: Option<&str>,
+) -> Result<ReversePath, VerpError> {
+    resolve::return_path_by(generation, message, decision, relay)
 }
 
 fn day(generation: &Generation, message: &Message) -> Day {

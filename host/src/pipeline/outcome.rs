@@ -1,5 +1,6 @@
 //! What came of processing a message.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,13 @@ pub struct PolicyId {
     pub version: String,
     /// SHA-256 of the component, hexadecimal.
     pub digest: String,
+}
+
+impl fmt::Display for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = self.digest.get(..12).unwrap_or(&self.digest);
+        write!(f, "{} {}, sha256 {digest}…", self.name, self.version)
+    }
 }
 
 /// What the policy alone said, before anything was looked up, charged or

@@ -3,7 +3,9 @@
 //! R29). `make policies` builds the components.
 
 mod beside;
+mod code;
 mod given;
+mod languages;
 mod limits;
 mod load;
 mod settings;
