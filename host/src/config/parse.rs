@@ -237,6 +237,8 @@ impl Reader {
             settings,
             settings_span: top.span_of("settings").unwrap_or_default(),
             on_error: OnError::default(),
+            roll_back_after: 20,
+            watch: true,
         })
     }
 
