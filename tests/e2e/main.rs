@@ -13,6 +13,7 @@ mod harness;
 mod local;
 mod mail;
 mod policies;
+mod recording;
 mod return_path;
 mod routing;
 mod security;

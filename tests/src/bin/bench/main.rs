@@ -7,10 +7,11 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench edits` and `bench milters` measure a part alone.
+//! `bench decisions`, `bench hostile`, `bench edits` and `bench milters` measure a part alone.
 
 mod decisions;
 mod edits;
+mod hostile;
 mod load;
 mod mails;
 mod milters;
@@ -27,6 +28,9 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     if wanted("decisions") {
         decisions::measure(&mut table)?;
+    }
+    if wanted("hostile") {
+        hostile::measure(&mut table)?;
     }
     if wanted("edits") {
         edits::measure(&mut table);
