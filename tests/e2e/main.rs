@@ -14,6 +14,7 @@ mod local;
 mod mail;
 mod policies;
 mod policy_tests;
+mod recording;
 mod return_path;
 mod routing;
 mod security;

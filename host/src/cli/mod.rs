@@ -1,6 +1,7 @@
 //! The `waxseal` command. One file a subcommand; this one has what they share.
 
 mod check;
+mod comparison;
 mod compile;
 mod dkim;
 mod policy;

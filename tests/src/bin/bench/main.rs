@@ -7,11 +7,12 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench policy-tests`, `bench edits`, `bench swaps` and
-//! `bench milters` measure a part alone.
+//! `bench decisions`, `bench hostile`, `bench policy-tests`, `bench edits`, `bench
+//! swaps` and `bench milters` measure a part alone.
 
 mod decisions;
 mod edits;
+mod hostile;
 mod load;
 mod mails;
 mod milters;
@@ -33,6 +34,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("policy-tests") {
         policy_tests::measure(&mut table)?;
+    }
+    if wanted("hostile") {
+        hostile::measure(&mut table)?;
     }
     if wanted("edits") {
         edits::measure(&mut table);
