@@ -2,6 +2,8 @@
 
 mod check;
 mod dkim;
+mod inspect;
+mod new;
 mod postfix;
 mod report;
 mod run;
@@ -48,6 +50,8 @@ enum Command {
     Dkim(dkim::Command),
     /// Print the Postfix configuration that goes with this one.
     Postfix(postfix::Arguments),
+    Inspect(inspect::Arguments),
+    New(new::Arguments),
 }
 
 /// How a command ended.
@@ -83,6 +87,8 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Check => check::run(&arguments.config, json),
         Command::Try(trial) => trial::run(trial, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
+        Command::Inspect(inspect) => finish(|out| inspect::run(inspect, json, out)),
+        Command::New(new) => finish(|out| new::run(new, json, out)),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }

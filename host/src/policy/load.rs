@@ -137,14 +137,20 @@ fn serve(machine: &Machine, bytes: &[u8]) -> Result<InstancePre<State>, LoadErro
     Ok(world(&linker, &component)?.instance_pre().clone())
 }
 
-fn world(linker: &Linker<State>, component: &Component) -> Result<PolicyPre<State>, LoadError> {
+pub(super) fn world(
+    linker: &Linker<State>,
+    component: &Component,
+) -> Result<PolicyPre<State>, LoadError> {
     let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
     let pre: InstancePre<State> = linker.instantiate_pre(component).map_err(wrong)?;
     PolicyPre::new(pre).map_err(wrong)
 }
 
 /// Describes an instance that is thrown away.
-async fn describe(call: &Setup<'_>, pre: &PolicyPre<State>) -> Result<Description, LoadError> {
+pub(super) async fn describe(
+    call: &Setup<'_>,
+    pre: &PolicyPre<State>,
+) -> Result<Description, LoadError> {
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
         let policy = pre.instantiate_async(&mut store).await?;
@@ -167,7 +173,7 @@ async fn describe(call: &Setup<'_>, pre: &PolicyPre<State>) -> Result<Descriptio
 }
 
 /// Configures an instance, which is given back with what it holds.
-async fn configure(
+pub(super) async fn configure(
     call: &Setup<'_>,
     pre: &PolicyPre<State>,
     settings: &str,

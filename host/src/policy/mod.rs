@@ -37,12 +37,11 @@
 //! client waits.
 
 mod bake;
-mod bindings;
-mod convert;
+mod contract;
 mod engine;
 mod error;
 mod facts;
-mod host;
+mod inspect;
 mod limits;
 mod link;
 mod load;
@@ -60,14 +59,17 @@ use tokio::sync::Semaphore;
 use wasmtime::component::{InstancePre, Resource};
 
 use self::bindings::exports::waxseal::policy::{handler, setup};
+use self::contract::v0_1_0::{bindings, convert, host};
 use crate::decision::Decision;
 use crate::message::Message;
 
 use engine::Code;
 
+pub use contract::CONTRACT_VERSIONS;
 pub use engine::Limits;
 pub use error::{LoadError, PolicyError, SettingsProblem};
 pub use facts::{Facts, RecordedFacts, Recorder};
+pub use inspect::{Baking, Import, Inspection, Standing, inspect};
 pub use load::{Configured, Description, Reference, ReferenceKind};
 pub use state::{LogLevel, LogLine, Seed};
 

@@ -4,8 +4,10 @@
 
 mod beside;
 mod given;
+mod inspect;
 mod languages;
 mod limits;
 mod load;
 mod settings;
+mod versions;
 mod world;

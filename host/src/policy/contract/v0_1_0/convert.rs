@@ -2,19 +2,19 @@
 //! of the crate knows one set of types, whichever WIT version a policy has.
 
 use super::bindings::waxseal::policy::types as wit;
-use super::error::PolicyError;
 use crate::decision::{
     AuthorRewrite, Charge, Decision, Disclaimer, HeaderChange, HeaderField, Hop, Mailbox,
     Placement, Reply, ReturnPathChoice, Unit, Verdict, WhenFull, validate,
 };
 use crate::message::Address;
+use crate::policy::error::PolicyError;
 
 /// Converts a decision and checks it.
 ///
 /// # Errors
 ///
 /// What of it cannot be carried out.
-pub(super) fn decision(given: wit::Decision) -> Result<Decision, PolicyError> {
+pub(in crate::policy) fn decision(given: wit::Decision) -> Result<Decision, PolicyError> {
     let route = given.route.into_iter().map(hop).collect::<Result<_, _>>()?;
     let decision = Decision {
         verdict: verdict(given.verdict),
