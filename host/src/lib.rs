@@ -51,12 +51,16 @@
 //! | [`quota`] | daily maxima over the store |
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
+//! | [`testing`] | policy test files and their runner |
+//! | [`record`] | decisions written down, and decided again |
 //! | [`service`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
+//! | [`admin`] | the control channel of the daemon |
 //! | [`daemon`] | everything put together and kept running |
 //! | [`cli`] | the `waxseal` command |
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -69,10 +73,12 @@ pub mod policy;
 pub mod postfix;
 mod private;
 pub mod quota;
+pub mod record;
 pub mod relay;
 pub mod service;
 pub mod sign;
 pub mod store;
+pub mod testing;
 
 /// The header field that tells Postfix where a message goes
 /// (`milter_header_checks`). Added and taken out again in one reply, so that it

@@ -3,6 +3,10 @@
 //! Reading one promises that nobody but its owner could, and that the owner is
 //! root or ourselves. Making one promises that it is there whole or not at all,
 //! and that it never takes the place of another.
+//!
+//! Files of our *own* are held to more: nobody but the user who runs this may
+//! have written them, root neither excepted nor trusted with another's. Those
+//! may take the place of others.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -40,6 +44,24 @@ pub enum PrivateFileError {
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// It belongs to somebody else, where only what we wrote ourselves will do.
+    #[error("{} belongs to user {owner}: what user {us} did not write is not used here", .path.display())]
+    NotOurs {
+        /// The file or folder.
+        path: PathBuf,
+        /// Numeric user who owns it.
+        owner: u32,
+        /// Numeric user who runs this process.
+        us: u32,
+    },
+    /// It is larger than such a file can be.
+    #[error("{} has {length} bytes, more than such a file has", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        length: u64,
     },
     /// It belongs to somebody else.
     #[error("{} belongs to user {owner}, who is neither root nor the user that runs this ({us}); type: chown {us} '{}'", .path.display(), .path.display())]
@@ -94,6 +116,52 @@ pub(crate) fn folder(path: &Path) -> Result<(), PrivateFileError> {
     }
 }
 
+/// Opens a file of at most `most` bytes that nobody but us can have written.
+///
+/// # Errors
+///
+/// When it cannot be opened, or when anybody else could have written it.
+pub(crate) fn open_own(path: &Path, most: u64) -> Result<File, PrivateFileError> {
+    let failed = |error| PrivateFileError::Read {
+        path: path.to_owned(),
+        error,
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+        .open(path)
+        .map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(PrivateFileError::NotAFile(path.to_owned()));
+    }
+    if metadata.len() > most {
+        return Err(PrivateFileError::TooLarge {
+            path: path.to_owned(),
+            length: metadata.len(),
+        });
+    }
+    check_own(path, &metadata)?;
+    Ok(file)
+}
+
+/// Checks that nobody but us can have written into a folder.
+///
+/// # Errors
+///
+/// When it is none, or somebody could.
+pub(crate) fn check_own_folder(path: &Path) -> Result<(), PrivateFileError> {
+    let failed = |error| PrivateFileError::Read {
+        path: path.to_owned(),
+        error,
+    };
+    let metadata = fs::symlink_metadata(path).map_err(failed)?;
+    if !metadata.is_dir() {
+        return Err(failed(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    check_own(path, &metadata)
+}
+
 /// Makes a private folder (0700) with all those above it, unless it is there.
 ///
 /// # Errors
@@ -116,6 +184,22 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a private file (0600) or puts another in its place, in one step.
+///
+/// # Errors
+///
+/// When it cannot be made; what was there stays as it is.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = draft(path);
+    let made = write_draft(&draft, bytes)
+        .and_then(|()| fs::rename(&draft, path))
+        .and_then(|()| sync_folder(path));
+    if made.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    made
+}
+
 /// Makes a private file (0600), whole or not at all.
 ///
 /// # Errors
@@ -123,13 +207,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 /// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is one
 /// already, which stays as it is.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(
-        ".{}-{}.new",
-        std::process::id(),
-        DRAFTS.fetch_add(1, Ordering::Relaxed)
-    ));
-    let draft = path.with_file_name(name);
+    let draft = draft(path);
     let made = write_draft(&draft, bytes)
         // A link is made or refused in one step; a rename would replace.
         .and_then(|()| fs::hard_link(&draft, path))
@@ -139,6 +217,17 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(()) => removed,
     }
+}
+
+/// A name beside `path` that nothing else of this process has.
+fn draft(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(
+        ".{}-{}.new",
+        std::process::id(),
+        DRAFTS.fetch_add(1, Ordering::Relaxed)
+    ));
+    path.with_file_name(name)
 }
 
 fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -192,6 +281,23 @@ fn check(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
             us: us.as_raw(),
         });
     }
+    check_mode(path, metadata)
+}
+
+fn check_own(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
+    let us = rustix::process::geteuid().as_raw();
+    let owner = metadata.uid();
+    if owner != us {
+        return Err(PrivateFileError::NotOurs {
+            path: path.to_owned(),
+            owner,
+            us,
+        });
+    }
+    check_mode(path, metadata)
+}
+
+fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(PrivateFileError::Open {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, Problem, Severity};
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
-use crate::policy::{Limits, Sandbox};
 use crate::store::Secret;
 use serde::Serialize;
 
@@ -53,14 +52,17 @@ impl Report {
 /// `waxseal.toml` has mistakes: the policy and its settings may have some, too,
 /// which are better told now than one round later.
 async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::Result<Report> {
-    let sandbox = Sandbox::for_trials(Limits::from(&config.limits))?;
-    problems.extend(Generation::examine_policy(&sandbox, config, &no_secrets()).await);
+    let secret = secret(config);
+    let sandbox = super::trial_sandbox(config, &secret)?;
+    problems.extend(Generation::examine_policy(&sandbox, config, &Secrets::new(&secret)).await);
     Ok(Report::bad(config.relays.len(), problems))
 }
 
-/// Nothing is decided in a check.
-fn no_secrets() -> Secrets {
-    Secrets::new(&Secret::from_bytes([0; 32]))
+/// Whoever may not read the secret can check all the same: nothing of what it is
+/// used for leaves this process.
+fn secret(config: &Config) -> Secret {
+    let secret = Secret::open_to_read(&config.state).ok().flatten();
+    secret.unwrap_or_else(|| Secret::from_bytes([0; 32]))
 }
 
 async fn check(mut config: Config) -> anyhow::Result<Report> {
@@ -68,8 +70,9 @@ async fn check(mut config: Config) -> anyhow::Result<Report> {
     let generate = std::mem::replace(&mut config.dkim.generate, false);
     let relays = config.relays.len();
     let keys = config.dkim.keys.clone();
-    let sandbox = Sandbox::for_trials(Limits::from(&config.limits))?;
-    let secrets = Arc::new(no_secrets());
+    let secret = secret(&config);
+    let sandbox = super::trial_sandbox(&config, &secret)?;
+    let secrets = Arc::new(Secrets::new(&secret));
     let today = jiff::Zoned::now().date();
     let built = Generation::build(&sandbox, config, secrets, today).await;
     let (policy, mut problems) = match built {

@@ -1,19 +1,25 @@
 //! The `waxseal` command. One file a subcommand; this one has what they share.
 
 mod check;
+mod compile;
 mod dkim;
 mod inspect;
 mod new;
+mod policy;
 mod postfix;
+mod replay;
 mod report;
 mod run;
 mod trial;
+mod versions;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::{self, ConfigError, Problem};
+use crate::config::{self, Config, ConfigError, Problem};
+use crate::policy::{CODE_FOLDER, CodeCache, Limits, LoadError, Sandbox};
+use crate::store::Secret;
 use clap::{Parser, Subcommand};
 
 /// Mail policies as WebAssembly components, beside the mail server you already
@@ -45,13 +51,21 @@ enum Command {
     /// Run one message through the pipeline, changing no counter: print what
     /// was decided and why.
     Try(trial::Arguments),
+    /// Have another version decide on recorded mail; make test cases of it.
+    Replay(Box<replay::Arguments>),
     /// Make DKIM keys, show the DNS records to publish.
     #[command(subcommand)]
     Dkim(dkim::Command),
+    /// See, swap and roll back the policy of the running daemon.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print the Postfix configuration that goes with this one.
     Postfix(postfix::Arguments),
     Inspect(inspect::Arguments),
     New(new::Arguments),
+    /// Compile what the daemon orders on stdin.
+    #[command(hide = true)]
+    Compile,
 }
 
 /// How a command ended.
@@ -86,9 +100,12 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Run => run::run(read()?),
         Command::Check => check::run(&arguments.config, json),
         Command::Try(trial) => trial::run(trial, read()?, json),
+        Command::Replay(arguments) => replay::run(arguments, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
         Command::Inspect(inspect) => finish(|out| inspect::run(inspect, json, out)),
         Command::New(new) => finish(|out| new::run(new, json, out)),
+        Command::Compile => compile::run(),
+        Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }
@@ -114,6 +131,16 @@ fn show_problems(problems: &[Problem]) {
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .build()
+}
+
+/// A sandbox for a few decisions. What the daemon has compiled need not be
+/// compiled again, where it is ours to read.
+fn trial_sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
+    let cache = CodeCache::read_only(&config.state.join(CODE_FOLDER), secret);
+    Sandbox::builder(Limits::from(&config.limits))
+        .for_trials()
+        .cache(cache)
         .build()
 }
 

@@ -22,9 +22,10 @@ use jiff::tz::TimeZone;
 use crate::decision::WhenFull;
 use crate::message::Address;
 
+pub(crate) use parse::read_within;
 pub use parse::{ConfigError, examine, read, read_text};
 pub use problem::{Problem, Severity, Source, render};
-pub use units::{ByteSize, Domain, RelayName};
+pub use units::{ByteSize, Domain, RelayName, Share, ShareError};
 
 /// All of `waxseal.toml`. Paths are absolute, or relative to where the command
 /// was started: those in the file are relative to the file's folder.
@@ -58,6 +59,8 @@ pub struct Config {
     pub editing: Editing,
     /// `[table.NAME]`: lookup tables for the policy, by name.
     pub tables: Vec<Table>,
+    /// `[record]`, if decisions are recorded.
+    pub record: Option<Record>,
     /// `[admin]`.
     pub admin: Admin,
     /// `[log]`.
@@ -277,6 +280,28 @@ pub struct Table {
     pub file: PathBuf,
     /// Where its table stands in `waxseal.toml`.
     pub span: std::ops::Range<usize>,
+}
+
+/// A recording of decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its folder (`folder`).
+    pub folder: PathBuf,
+    /// What is kept of messages (`messages`).
+    pub messages: KeepMessages,
+    /// Most bytes that it takes on disk (`maximum`).
+    pub maximum: u64,
+    /// Part of the messages that is recorded (`share`).
+    pub share: Share,
+}
+
+/// What a recording keeps of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepMessages {
+    /// All of it: it can be decided on again, and made into a test.
+    Whole,
+    /// Its SHA-256: it can be found again in an archive.
+    Digest,
 }
 
 /// The control channel of the daemon.

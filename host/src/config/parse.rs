@@ -8,8 +8,9 @@ use thiserror::Error;
 use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
-    Admin, Config, Dkim, Domain, KeyFile, ListenAddress, Listener, Login, Mode, OnError, Policy,
-    Problem, Relay, RelayName, Security, Severity, Source, Table, sections,
+    Admin, Config, Dkim, Domain, KeepMessages, KeyFile, ListenAddress, Listener, Login, Mode,
+    OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table,
+    sections,
 };
 
 /// Why there is no configuration.
@@ -73,10 +74,7 @@ fn examine_text(path: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
         path: path.to_owned(),
         text: text.into(),
     };
-    let reader = Reader {
-        folder: path.parent().unwrap_or(Path::new("")).to_owned(),
-        source: source.clone(),
-    };
+    let reader = Reader::new(&source, Form::Whole);
     let (config, problems) = waxseal_settings::read(text, |top| reader.config(top));
     let problems = problems.into_iter().map(|problem| {
         source.problem(
@@ -89,16 +87,49 @@ fn examine_text(path: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
     (config, problems.collect())
 }
 
+/// Reads the same tables out of a file that holds other things too: a policy
+/// test. What a test has no use for may be left out there: the host's name,
+/// where relays are. `policy` and `settings` may stand at the top, too.
+///
+/// None where something that is needed is missing, which is noted then.
+pub(crate) fn read_within(source: &Source, top: &Toml<'_>) -> Option<Config> {
+    Reader::new(source, Form::Within).config(top)
+}
+
+/// What is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A whole `waxseal.toml`.
+    Whole,
+    /// Its tables within another file.
+    Within,
+}
+
 struct Reader {
     folder: PathBuf,
     source: Source,
+    form: Form,
 }
 
 impl Reader {
+    fn new(source: &Source, form: Form) -> Self {
+        Self {
+            folder: source.path.parent().unwrap_or(Path::new("")).to_owned(),
+            source: source.clone(),
+            form,
+        }
+    }
+
     fn config(&self, top: &Toml<'_>) -> Option<Config> {
         let hostname =
             top.parsed::<Domain>("hostname", "this host's name, like \"mail.example.org\"");
-        top.require("hostname", "this host's name, like \"mail.example.org\"");
+        let hostname = match (hostname, self.form) {
+            (None, Form::Within) => Some(HOSTNAME_WITHIN.to_owned()),
+            (hostname, _) => {
+                top.require("hostname", "this host's name, like \"mail.example.org\"");
+                hostname.map(|name| name.value.to_string())
+            }
+        };
         let time_zone = self.time_zone(top);
         let state = self
             .path(top, "state")
@@ -110,7 +141,10 @@ impl Reader {
             .map(|domain| domain.value)
             .collect();
         top.require("policy", "a table with the policy's `file`");
-        let policy = top.table("policy").and_then(|table| self.policy(&table));
+        let policy = match (self.form, top.type_of("policy")) {
+            (Form::Within, Some("string")) => self.bare_policy(top),
+            _ => top.table("policy").and_then(|table| self.policy(&table)),
+        };
         let relays = self.relays(top);
         let listeners = self.listeners(top);
         // What is required comes last: `?` must not keep other tables unread.
@@ -124,6 +158,7 @@ impl Reader {
             dkim: self.dkim(top.table("dkim").as_ref()),
             editing: sections::editing(top.table("editing").as_ref()),
             tables: self.tables(top),
+            record: top.table("record").and_then(|table| self.record(&table)),
             admin: Admin {
                 socket: top
                     .table("admin")
@@ -134,7 +169,7 @@ impl Reader {
             state,
             listeners,
             relays,
-            hostname: hostname?.value.to_string(),
+            hostname: hostname?,
             policy: policy?,
         })
     }
@@ -185,6 +220,23 @@ impl Reader {
             on_error: on_error.unwrap_or_default(),
             roll_back_after: roll_back_after.map_or(20, |number| number.value),
             watch: watch.unwrap_or(true),
+        })
+    }
+
+    /// `policy = "FILE"` and `settings = "FILE"`, without a table. Settings of
+    /// several lines are the settings themselves and not a file of them.
+    fn bare_policy(&self, top: &Toml<'_>) -> Option<Policy> {
+        let file = self.path(top, "policy");
+        let settings = top
+            .string("settings")
+            .filter(|settings| !settings.value.contains('\n'))
+            .and_then(|_| self.path(top, "settings"));
+        Some(Policy {
+            file: file?,
+            file_span: top.span_of("policy").unwrap_or_default(),
+            settings,
+            settings_span: top.span_of("settings").unwrap_or_default(),
+            on_error: OnError::default(),
         })
     }
 
@@ -277,8 +329,13 @@ impl Reader {
     fn relay(&self, entry: &Entry<'_>) -> Option<Relay> {
         let table = &entry.table;
         let name = self.relay_name(entry);
-        table.require("host", "the relay's host name or address");
-        let host = self.relay_host(table);
+        if self.form == Form::Whole {
+            table.require("host", "the relay's host name or address");
+        }
+        let host = match (table.span_of("host"), self.form) {
+            (None, Form::Within) => Some(format!("{}.test", entry.name.value)),
+            _ => self.relay_host(table),
+        };
         let port = table
             .integer("port", 1..=65535)
             .map_or(587, |port| port.value as u16);
@@ -360,6 +417,25 @@ impl Reader {
         })
     }
 
+    fn record(&self, table: &Toml<'_>) -> Option<Record> {
+        let expected = "\"keep\": it is people's mail, in files; or \"digest\"";
+        table.require("folder", "a folder of its own for the recording");
+        table.require("messages", expected);
+        let words = [
+            ("keep", KeepMessages::Whole),
+            ("digest", KeepMessages::Digest),
+        ];
+        let folder = self.path(table, "folder");
+        let messages = table.choice("messages", &words);
+        let (maximum, share) = sections::recorded(table);
+        Some(Record {
+            folder: folder?,
+            messages: messages?,
+            maximum,
+            share,
+        })
+    }
+
     fn dkim(&self, table: Option<&Toml<'_>>) -> Dkim {
         let keys = table.and_then(|table| self.path(table, "keys"));
         let files = table.map_or_else(Vec::new, |table| {
@@ -405,6 +481,9 @@ impl Reader {
             .collect()
     }
 }
+
+/// Name of the host where a test gives none.
+const HOSTNAME_WITHIN: &str = "mail.test";
 
 /// Names that no relay may have, since its transport's name would be one of
 /// ours.

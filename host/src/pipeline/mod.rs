@@ -24,10 +24,11 @@ use std::time::Instant;
 
 use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
-use crate::message::Message;
+use crate::message::{Message, ReversePath};
 use crate::policy::{Facts, LogLevel, LogLine, PolicyError, Seed};
 use crate::quota::{Day, Ledger};
 use crate::store::Key;
+use crate::store::verp::VerpError;
 
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
@@ -153,6 +154,17 @@ pub async fn decide(
     facts: Arc<dyn Facts>,
 ) -> Ruling {
     let seed = seed(&generation.secrets().decisions, message);
+    repeat(generation, message, facts, seed).await
+}
+
+/// As [`decide`], with the seed of a decision that was taken before: the same
+/// policy then says the same, on another host as well.
+pub async fn repeat(
+    generation: &Generation,
+    message: &Arc<Message>,
+    facts: Arc<dyn Facts>,
+    seed: Seed,
+) -> Ruling {
     let begun = Instant::now();
     let decided = generation
         .policy()
@@ -161,12 +173,29 @@ pub async fn decide(
     Ruling {
         decision: decided.decision,
         log: decided.log,
+        seed,
         cost: Cost {
             time: begun.elapsed(),
             instructions: decided.instructions,
             memory: decided.memory,
         },
     }
+}
+
+/// The envelope sender with which a message that was decided on leaves by this
+/// relay, or by the default route: that of every hop, not of the one that was
+/// taken alone.
+///
+/// # Errors
+///
+/// When no return path of ours can be made for it.
+pub fn return_path_by(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    relay: Option<&str>,
+) -> Result<ReversePath, VerpError> {
+    resolve::return_path_by(generation, message, decision, relay)
 }
 
 fn day(generation: &Generation, message: &Message) -> Day {

@@ -6,9 +6,12 @@
 //! loading takes no slot from mail, and compiles in less than half the time,
 //! since its code runs once. Both count instructions alike.
 
+use std::hash::{Hash as _, Hasher};
 use std::sync::Arc;
 use std::thread;
 
+use aws_lc_rs::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
 use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
@@ -74,7 +77,6 @@ impl Machine {
     }
 
     fn new(config: &Config) -> Result<Self, LoadError> {
-        let failed = |error: wasmtime::Error| LoadError::Engine(format!("{error:#}"));
         let engine = Engine::new(config).map_err(failed)?;
         let alive = Arc::new(());
         tick(&engine, &alive);
@@ -86,9 +88,53 @@ impl Machine {
     }
 }
 
+fn failed(error: wasmtime::Error) -> LoadError {
+    LoadError::Engine(format!("{error:#}"))
+}
+
+/// An engine that only compiles. Its code runs on the serving one: how
+/// instances are allocated is no part of it.
+///
+/// # Errors
+///
+/// When wasmtime does not know this processor.
+pub(super) fn compiler(code: Code) -> Result<Engine, LoadError> {
+    Engine::new(&settings(code)).map_err(failed)
+}
+
+/// What code has to have been compiled for, to run on an engine: wasmtime, its
+/// settings and the processor.
+pub(super) type Fingerprint = [u8; 32];
+
+/// The fingerprint of an engine.
+pub(super) fn fingerprint(engine: &Engine) -> Fingerprint {
+    let mut digesting = Digesting(Context::new(&SHA256));
+    engine.precompile_compatibility_hash().hash(&mut digesting);
+    let mut fingerprint = [0; 32];
+    fingerprint.copy_from_slice(digesting.0.finish().as_ref());
+    fingerprint
+}
+
+/// Hashes by SHA-256: the result is the same in all processes, and no two
+/// engines have the same by chance.
+struct Digesting(Context);
+
+impl Hasher for Digesting {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finish();
+        let first = digest.as_ref().first_chunk().copied();
+        u64::from_le_bytes(first.unwrap_or_default())
+    }
+}
+
 /// Which of two the compiler saves. Both kinds of code do the same in the same
 /// number of instructions.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Code {
     /// Time of decisions.
     Optimised,

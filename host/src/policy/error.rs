@@ -1,14 +1,17 @@
 //! How a policy can fail, as types.
 
+use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::decision::InvalidDecision;
 
 /// Why there is no decision on a message (R28). It costs that message what the
 /// administrator set (`on-error`), and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PolicyError {
     /// Wall clock ran out.
     #[error("the policy took longer than {0:?} (limits.decision-time)")]
@@ -34,9 +37,11 @@ pub enum PolicyError {
     Reported(String),
     /// Its decision cannot be carried out.
     #[error("the policy's decision is not valid: {0}")]
+    #[serde(skip)]
     InvalidDecision(#[from] InvalidDecision),
     /// An address in its decision is none.
     #[error("the policy's decision is not valid: {0:?} is no address: {1}")]
+    #[serde(skip)]
     InvalidAddress(String, crate::message::AddressError),
 }
 
@@ -57,7 +62,8 @@ impl PolicyError {
 }
 
 /// Why a policy does not get into service.
-#[derive(Debug, Error)]
+#[derive(Debug, Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoadError {
     /// The bytes are no component.
     #[error("this is no WebAssembly component: {0}")]
@@ -75,7 +81,7 @@ pub enum LoadError {
     #[error("the policy failed in {call}: {error}")]
     Setup {
         /// The exported function.
-        call: &'static str,
+        call: SetupCall,
         /// What happened.
         error: PolicyError,
     },
@@ -85,10 +91,32 @@ pub enum LoadError {
     /// The engine itself.
     #[error("wasmtime: {0}")]
     Engine(String),
+    /// The process that compiles it came to nothing.
+    #[error("compiling the policy in a process of its own: {0}")]
+    Compiler(String),
+}
+
+/// What is called while a policy is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SetupCall {
+    /// `setup.describe`.
+    Describe,
+    /// `setup.configure`.
+    Configure,
+}
+
+impl fmt::Display for SetupCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Describe => "describe",
+            Self::Configure => "configure",
+        })
+    }
 }
 
 /// A problem of the settings, as the policy tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsProblem {
     /// Bytes of the settings text.
     pub span: std::ops::Range<usize>,

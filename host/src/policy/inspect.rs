@@ -9,11 +9,12 @@ use data_encoding::HEXLOWER;
 use wasmtime::component::Component;
 
 use super::bake::Instrumented;
+use super::compile;
 use super::contract::PACKAGE;
+use super::describe::Description;
 use super::engine::Machine;
 use super::error::{LoadError, SettingsProblem};
 use super::link;
-use super::load::{self, Description};
 use super::run::Setup;
 use super::state::Moment;
 
@@ -128,7 +129,7 @@ async fn look(
         Err(error) => Some(Baking::Impossible(format!("{error:#}"))),
     };
     let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
-    let pre = load::world(&linker, &component)?;
+    let world = compile::world(&linker, &component)?;
     let call = Setup {
         engine: &machine.engine,
         moment: Moment {
@@ -137,9 +138,9 @@ async fn look(
         },
         memory,
     };
-    told.description = Some(load::describe(&call, &pre).await?);
+    told.description = Some(compile::described(&call, &world).await?);
     let settings = settings.unwrap_or_default();
-    let (mut store, instance, _) = load::configure(&call, &pre, settings).await?;
+    let (mut store, instance, _) = compile::configured(&call, &world, settings).await?;
     if let Ok(instrumented) = &instrumented {
         told.baking = Some(match instrumented.bake(&mut store, instance).await {
             Ok(_) => Baking::Baked,

@@ -76,6 +76,32 @@ pub(super) const SETUP_INSTRUCTIONS: u64 = 20_000_000_000;
 /// Wall clock for `describe` and `configure`.
 pub(super) const SETUP_TIME: Duration = Duration::from_secs(20);
 
+/// How far behind others the process that compiles stands (`nice`). Where mail
+/// takes all processors it gets a tenth of one: a swap then takes seconds, and
+/// takes place. At 19 it would get a seventieth.
+pub(super) const COMPILER_NICE: i32 = 10;
+
+/// Bytes that the process that compiles may have, beside what its guest may
+/// have twice (once where it runs, once where it is baked in). A policy in
+/// Python takes 470 MB.
+pub(super) const COMPILER_MEMORY: u64 = 1 << 30;
+
+/// Processor time of the process that compiles, all its threads together. A
+/// policy in Python takes 15 s.
+pub(super) const COMPILER_PROCESSOR: Duration = Duration::from_secs(120);
+
+/// Wall clock for the process that compiles. Long: beside a load of mail it
+/// waits for most of it, and nobody waits for it but an administrator.
+pub(super) const COMPILE_TIME: Duration = Duration::from_secs(300);
+
+/// Bytes of an order to compile, and of the answer. A policy in Python comes to
+/// about a hundred megabytes.
+pub(super) const COMPILED: u64 = 1 << 30;
+
+/// Bytes that are kept of what the process that compiles says on stderr: why it
+/// died.
+pub(super) const COMPILER_WORDS: u64 = 4096;
+
 /// Counts all memories of an instance together (wasmtime's own `StoreLimits`
 /// looks at each alone) and remembers that a growth did not come about, so that
 /// the trap that follows can be told for what it is.

@@ -1,241 +1,146 @@
-//! From the bytes of a component to a policy that can be called.
-//!
-//! A component is compiled twice: quickly, in the form that setup runs on, and
-//! then optimised with its settings in it. Where the settings cannot be baked
-//! in, the second is the component as it is.
+//! From the bytes of a component to a policy that can be called: by the cache
+//! where its code is there, else by compiling it.
 
-use std::ops::Range;
-use std::time::Duration;
+use std::sync::Arc;
 
-use wasmtime::Store;
-use wasmtime::component::{Component, Instance, InstancePre, Linker};
+use data_encoding::HEXLOWER;
+use wasmtime::component::Component;
 
-use super::bake::Instrumented;
-use super::bindings::exports::waxseal::policy::{handler, setup};
-use super::bindings::{Policy, PolicyPre};
-use super::engine::Machine;
-use super::error::{LoadError, PolicyError, SettingsProblem};
-use super::run::{self, Bounds, Setup};
-use super::state::{Moment, Seed, State, one_line};
-use super::{limits, link};
+use super::cache::{CodeCache, Name};
+use super::compile::{self, Compiled, Job, World};
+use super::compiler::{Compiler, Failed};
+use super::engine::{Code, Fingerprint, Machine};
+use super::error::LoadError;
+use super::state::Seed;
+use super::{Policy, Sandbox, link, trim};
 
-/// What a policy says about itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// JSON Schema of its settings, if it has one.
-    pub settings_schema: Option<String>,
+/// How a sandbox comes by code.
+pub(super) struct Sources {
+    /// The cache, and for which code it is looked into.
+    pub(super) cache: Option<(CodeCache, Fingerprint)>,
+    /// Who compiles, where it is not this process.
+    pub(super) compiler: Option<Compiler>,
+    /// What is compiled, and for which engine.
+    pub(super) code: Code,
+    pub(super) fingerprint: Fingerprint,
 }
 
-/// A name of the host's that the settings mention.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
-    /// What it names.
-    pub kind: ReferenceKind,
-    /// The name.
-    pub name: String,
-    /// Bytes of the settings text.
-    pub span: std::ops::Range<usize>,
-}
-
-/// What a [`Reference`] names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReferenceKind {
-    /// `[relay.NAME]` of `waxseal.toml`.
-    Relay,
-    /// A domain that is signed for.
-    DkimDomain,
-    /// `[table.NAME]` of `waxseal.toml`.
-    Table,
-    /// A counter.
-    Counter,
-}
-
-/// What came of reading the settings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Configured {
-    /// Names of the host's that they mention.
-    pub references: Vec<Reference>,
-    /// What works, but perhaps not as meant.
-    pub warnings: Vec<SettingsProblem>,
-}
-
-/// A component with its settings in it, ready to be instantiated.
-pub(super) struct Loaded {
-    pub(super) pre: InstancePre<State>,
-    /// Where the two interfaces are in it.
-    pub(super) setup: setup::GuestIndices,
-    pub(super) handler: handler::GuestIndices,
-    pub(super) description: Description,
-    pub(super) configured: Configured,
-    /// The settings stand in the component's memory. Where not, each instance
-    /// is configured before it decides.
-    pub(super) baked: bool,
-}
-
-/// Loads, describes, configures and bakes. Blocking work (two compilations):
-/// not for a thread that serves mail.
+/// Loads a policy. What takes time is done on threads of its own.
 pub(super) async fn load(
-    serving: &Machine,
-    bytes: &[u8],
-    settings: &str,
-    seed: Seed,
-    memory: usize,
-) -> Result<Loaded, LoadError> {
-    let machine = Machine::setup()?;
-    let call = Setup {
-        engine: &machine.engine,
-        moment: Moment {
-            since_epoch: Duration::ZERO,
-            seed,
-        },
-        memory,
+    sandbox: &Sandbox,
+    component: Arc<[u8]>,
+    settings: Arc<str>,
+    secret: Seed,
+) -> Result<Policy, LoadError> {
+    let memory = sandbox.inner.limits.memory;
+    let (job, sha256, found) = blocking({
+        let sandbox = sandbox.clone();
+        move || {
+            let (job, sha256) = Job::new(component, settings, &secret, memory);
+            let found = cached(&sandbox, &job, &sha256);
+            Ok((job, sha256, found))
+        }
+    })
+    .await?;
+    let (compiled, placed) = match found {
+        Some(found) => found,
+        None => {
+            let compiled = compiled(sandbox, &job).await?;
+            kept(sandbox, &job, sha256, compiled).await?
+        }
     };
-    let instrumented = Instrumented::new(&machine.engine, bytes);
-    let component = match &instrumented {
-        Ok(instrumented) => instrumented.component().clone(),
-        Err(_) => Component::from_binary(&machine.engine, bytes)
-            .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?,
-    };
-    let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
-    let pre = world(&linker, &component)?;
-    let description = describe(&call, &pre).await?;
-    let (mut store, instance, configured) = configure(&call, &pre, settings).await?;
-    let baked = match instrumented {
-        Ok(instrumented) => instrumented.bake(&mut store, instance).await,
-        Err(error) => Err(error),
-    };
-    if let Err(error) = &baked {
-        let (policy, why) = (&description.name, format!("{error:#}"));
+    if let Some(why) = &compiled.unbaked {
         tracing::warn!(
-            policy,
+            policy = compiled.description.name,
             why,
             "the settings cannot be baked in: the policy reads them for each message, which is slower"
         );
     }
-    let baked = baked.ok();
-    let pre = serve(serving, baked.as_deref().unwrap_or(bytes))?;
-    let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
-    Ok(Loaded {
-        setup: setup::GuestIndices::new(&pre).map_err(wrong)?,
-        handler: handler::GuestIndices::new(&pre).map_err(wrong)?,
-        pre,
-        description,
-        configured,
-        baked: baked.is_some(),
+    Ok(Policy {
+        sandbox: sandbox.clone(),
+        digest: HEXLOWER.encode(&sha256),
+        settings: compiled.unbaked.map(|_| job.settings),
+        description: compiled.description,
+        configured: compiled.configured,
+        world: placed,
     })
 }
 
-fn serve(machine: &Machine, bytes: &[u8]) -> Result<InstancePre<State>, LoadError> {
-    // It is a component, as is known by now: what fails here are the sizes.
-    let component = Component::from_binary(&machine.engine, bytes)
-        .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
-    let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
-    Ok(world(&linker, &component)?.instance_pre().clone())
-}
+type Found = (Compiled, World);
 
-pub(super) fn world(
-    linker: &Linker<State>,
-    component: &Component,
-) -> Result<PolicyPre<State>, LoadError> {
-    let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
-    let pre: InstancePre<State> = linker.instantiate_pre(component).map_err(wrong)?;
-    PolicyPre::new(pre).map_err(wrong)
-}
-
-/// Describes an instance that is thrown away.
-pub(super) async fn describe(
-    call: &Setup<'_>,
-    pre: &PolicyPre<State>,
-) -> Result<Description, LoadError> {
-    let mut store = call.store();
-    let outcome = run::within(limits::SETUP_TIME, async {
-        let policy = pre.instantiate_async(&mut store).await?;
-        policy
-            .waxseal_policy_setup()
-            .call_describe(&mut store)
-            .await
-    })
-    .await;
-    let failed = |error: PolicyError| LoadError::Setup {
-        call: "describe",
-        error,
-    };
-    let given = run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
-    Ok(Description {
-        name: run::brief(&given.name),
-        version: run::brief(&given.version),
-        settings_schema: given.settings_schema,
-    })
-}
-
-/// Configures an instance, which is given back with what it holds.
-pub(super) async fn configure(
-    call: &Setup<'_>,
-    pre: &PolicyPre<State>,
-    settings: &str,
-) -> Result<(Store<State>, Instance, Configured), LoadError> {
-    let mut store = call.store();
-    let outcome = run::within(limits::SETUP_TIME, async {
-        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
-        let policy = Policy::new(&mut store, &instance)?;
-        let setup = policy.waxseal_policy_setup();
-        let answer = setup.call_configure(&mut store, settings).await?;
-        Ok((instance, answer))
-    })
-    .await;
-    let failed = |error: PolicyError| LoadError::Setup {
-        call: "configure",
-        error,
-    };
-    let (instance, answer) =
-        run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
-    let problems = |given: Vec<setup::Problem>| -> Vec<SettingsProblem> {
-        given
-            .into_iter()
-            .map(|given| problem(given, settings))
-            .collect()
-    };
-    match answer {
-        Ok(given) => {
-            let references = given.references.into_iter();
-            let configured = Configured {
-                references: references.map(|given| reference(given, settings)).collect(),
-                warnings: problems(given.warnings),
-            };
-            Ok((store, instance, configured))
+fn cached(sandbox: &Sandbox, job: &Job, sha256: &[u8; 32]) -> Option<Found> {
+    let (cache, fingerprint) = sandbox.inner.sources.cache.as_ref()?;
+    let compiled = cache.get(&Name::new(job, sha256, fingerprint))?;
+    match placed(&sandbox.inner.serving, &compiled) {
+        Ok(placed) => Some((compiled, placed)),
+        Err(error) => {
+            tracing::warn!("compiled code is not used, and made anew: {error}");
+            None
         }
-        Err(given) => Err(LoadError::Settings(problems(given))),
     }
 }
 
-/// Bytes of the settings text, whatever a policy says they are.
-fn span(settings: &str, offset: u32, length: u32) -> Range<usize> {
-    let start = settings.floor_char_boundary(offset as usize);
-    let end = settings.ceil_char_boundary((offset as usize).saturating_add(length as usize));
-    start..end.max(start)
+async fn compiled(sandbox: &Sandbox, job: &Job) -> Result<Compiled, LoadError> {
+    let sources = &sandbox.inner.sources;
+    if let Some(compiler) = &sources.compiler {
+        match compiler
+            .compile(job, sources.code, &sources.fingerprint)
+            .await
+        {
+            Ok(compiled) => return Ok(compiled),
+            Err(Failed::Refused(error)) => return Err(error),
+            Err(Failed::NotStarted(why)) => {
+                tracing::warn!("the policy is compiled beside the mail, which slows it: {why}");
+            }
+        }
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let (sandbox, job) = (sandbox.clone(), job.clone());
+    blocking(move || {
+        let engine = &sandbox.inner.serving.engine;
+        let compiled = runtime.block_on(compile::compile(engine, &job));
+        trim::give_back();
+        compiled
+    })
+    .await
 }
 
-fn problem(given: setup::Problem, settings: &str) -> SettingsProblem {
-    SettingsProblem {
-        span: span(settings, given.offset, given.length),
-        message: one_line(&given.message),
-        expected: given.expected.as_deref().map(one_line),
-    }
+/// Puts code in its place, and keeps it for the next time.
+async fn kept(
+    sandbox: &Sandbox,
+    job: &Job,
+    sha256: [u8; 32],
+    compiled: Compiled,
+) -> Result<Found, LoadError> {
+    let (sandbox, job) = (sandbox.clone(), job.clone());
+    blocking(move || {
+        let placed = placed(&sandbox.inner.serving, &compiled)?;
+        if let Some((cache, fingerprint)) = &sandbox.inner.sources.cache {
+            cache.put(&Name::new(&job, &sha256, fingerprint), &compiled);
+        }
+        Ok((compiled, placed))
+    })
+    .await
 }
 
-fn reference(given: setup::Reference, settings: &str) -> Reference {
-    Reference {
-        kind: match given.kind {
-            setup::ReferenceKind::Relay => ReferenceKind::Relay,
-            setup::ReferenceKind::DkimDomain => ReferenceKind::DkimDomain,
-            setup::ReferenceKind::Table => ReferenceKind::Table,
-            setup::ReferenceKind::Counter => ReferenceKind::Counter,
-        },
-        name: one_line(&given.name),
-        span: span(settings, given.offset, given.length),
-    }
+/// Takes the code of a compiled component over into an engine.
+fn placed(machine: &Machine, compiled: &Compiled) -> Result<World, LoadError> {
+    let engine = &machine.engine;
+    // SAFETY: these bytes are what `Engine::precompile_component` gave, unaltered,
+    // as `deserialize` demands. They come from `compile` in this process; or from
+    // a process that runs the program we were told to compile with; or from an
+    // entry of the cache, whose HMAC by a key that nobody else has was found
+    // right on this very copy. No policy's file gets here: those are compiled.
+    let component = unsafe { Component::deserialize(engine, &compiled.code) }
+        .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
+    let linker = link::for_component(&machine.linker, engine, &component)?;
+    compile::world(&linker, &component)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LoadError::Engine(error.to_string()))?
 }

@@ -36,8 +36,13 @@
 //! settings has limits of its own, wide ones: it happens once, and not while a
 //! client waits.
 
+mod answers;
 mod bake;
+mod cache;
+mod compile;
+mod compiler;
 mod contract;
+mod describe;
 mod engine;
 mod error;
 mod facts;
@@ -45,6 +50,7 @@ mod inspect;
 mod limits;
 mod link;
 mod load;
+mod parcel;
 mod run;
 mod state;
 mod trim;
@@ -53,24 +59,24 @@ mod wasi;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use data_encoding::HEXLOWER;
 use tokio::sync::Semaphore;
-use wasmtime::component::{InstancePre, Resource};
 
-use self::bindings::exports::waxseal::policy::{handler, setup};
-use self::contract::v0_1_0::{bindings, convert, host};
 use crate::decision::Decision;
 use crate::message::Message;
 
-use engine::Code;
+use compile::World;
+use engine::{Code, Machine};
+use load::Sources;
 
+pub use answers::{Answers, Question, Recorder, Repeated};
+pub use cache::{CODE_FOLDER, CodeCache};
+pub use compiler::{Compiler, OrderError, compile_order};
 pub use contract::CONTRACT_VERSIONS;
+pub use describe::{Configured, Description, Reference, ReferenceKind};
 pub use engine::Limits;
-pub use error::{LoadError, PolicyError, SettingsProblem};
-pub use facts::{Facts, RecordedFacts, Recorder};
+pub use error::{LoadError, PolicyError, SettingsProblem, SetupCall};
+pub use facts::{Facts, RecordedFacts};
 pub use inspect::{Baking, Import, Inspection, Standing, inspect};
-pub use load::{Configured, Description, Reference, ReferenceKind};
 pub use state::{LogLevel, LogLine, Seed};
 
 /// The engines and limits that policies are loaded into. One serves a whole
@@ -81,13 +87,48 @@ pub struct Sandbox {
 }
 
 struct Inner {
-    serving: engine::Machine,
+    serving: Machine,
     limits: Limits,
+    sources: Sources,
     /// An exhausted pool is an error and not a wait, so decisions wait here.
     turns: Semaphore,
 }
 
-impl Sandbox {
+/// A sandbox in the making: [`Sandbox::builder`].
+pub struct Builder {
+    limits: Limits,
+    code: Code,
+    cache: Option<CodeCache>,
+    compiler: Option<Compiler>,
+}
+
+impl Builder {
+    /// Code is taken from there, and kept there once it is compiled.
+    #[must_use]
+    pub fn cache(mut self, cache: CodeCache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
+    /// Code is compiled by another process. Where that cannot be started, this
+    /// one compiles, and says so in the log.
+    ///
+    /// Loading then takes a tokio runtime with I/O enabled.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
+        self
+    }
+
+    /// For a few decisions: what is not in the cache loads in half the time,
+    /// decides more slowly, and is not kept. It decides the same in the same
+    /// number of instructions.
+    #[must_use]
+    pub fn for_trials(mut self) -> Self {
+        self.code = Code::Quick;
+        self
+    }
+
     /// Makes the engines. Address space for all slots is reserved here: about
     /// 16 GiB for each decision that may run at one time, none of it memory
     /// until it is used.
@@ -95,29 +136,62 @@ impl Sandbox {
     /// # Errors
     ///
     /// When the kernel does not give that address space.
-    pub fn new(limits: Limits) -> Result<Self, LoadError> {
-        Self::with_code(limits, Code::Optimised)
+    pub fn build(self) -> Result<Sandbox, LoadError> {
+        let serving = Machine::serving(&self.limits, self.code)?;
+        let fingerprint = engine::fingerprint(&serving.engine);
+        let cache = match (self.cache, self.code) {
+            (Some(cache), Code::Optimised) => Some((cache, fingerprint)),
+            // Better code than its own is as good; its own is not worth keeping.
+            (Some(cache), Code::Quick) => {
+                let optimised = engine::compiler(Code::Optimised)?;
+                Some((cache.only_read(), engine::fingerprint(&optimised)))
+            }
+            (None, _) => None,
+        };
+        let inner = Inner {
+            serving,
+            sources: Sources {
+                cache,
+                compiler: self.compiler,
+                code: self.code,
+                fingerprint,
+            },
+            turns: Semaphore::new(self.limits.decisions as usize),
+            limits: self.limits,
+        };
+        Ok(Sandbox {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+impl Sandbox {
+    /// Begins to make a sandbox that compiles in this process and has no cache.
+    pub fn builder(limits: Limits) -> Builder {
+        Builder {
+            limits,
+            code: Code::Optimised,
+            cache: None,
+            compiler: None,
+        }
     }
 
-    /// A sandbox for a few decisions: policies load in half the time and decide
-    /// more slowly. They decide the same in the same number of instructions.
+    /// One that compiles in this process and has no cache.
     ///
     /// # Errors
     ///
-    /// As [`Sandbox::new`].
-    pub fn for_trials(limits: Limits) -> Result<Self, LoadError> {
-        Self::with_code(limits, Code::Quick)
+    /// As [`Builder::build`].
+    pub fn new(limits: Limits) -> Result<Self, LoadError> {
+        Self::builder(limits).build()
     }
 
-    fn with_code(limits: Limits, code: Code) -> Result<Self, LoadError> {
-        let inner = Inner {
-            serving: engine::Machine::serving(&limits, code)?,
-            turns: Semaphore::new(limits.decisions as usize),
-            limits,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+    /// The same for a few decisions: [`Builder::for_trials`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn for_trials(limits: Limits) -> Result<Self, LoadError> {
+        Self::builder(limits).for_trials().build()
     }
 
     /// Loads a component: compiles it, asks it to describe itself, gives it its
@@ -125,7 +199,8 @@ impl Sandbox {
     /// in with the settings.
     ///
     /// Compiling takes a tenth of a second to several seconds of all cores: it
-    /// is done on a thread of its own.
+    /// is done on a thread of its own. What is in the cache is loaded in some
+    /// milliseconds.
     ///
     /// # Errors
     ///
@@ -137,34 +212,7 @@ impl Sandbox {
         settings: Arc<str>,
         secret: &Seed,
     ) -> Result<Policy, LoadError> {
-        let digest = digest(&SHA256, &component);
-        let mut seed = *secret;
-        seed.iter_mut()
-            .zip(digest.as_ref())
-            .for_each(|(byte, digest)| *byte ^= digest);
-        let sandbox = self.clone();
-        let given = Arc::clone(&settings);
-        let runtime = tokio::runtime::Handle::current();
-        let loading = tokio::task::spawn_blocking(move || {
-            let serving = &sandbox.inner.serving;
-            let memory = sandbox.inner.limits.memory;
-            let loaded = runtime.block_on(load::load(serving, &component, &given, seed, memory));
-            trim::give_back();
-            loaded
-        });
-        let loaded = loading
-            .await
-            .map_err(|error| LoadError::Engine(error.to_string()))??;
-        Ok(Policy {
-            sandbox: self.clone(),
-            digest: HEXLOWER.encode(digest.as_ref()),
-            settings: (!loaded.baked).then_some(settings),
-            description: loaded.description,
-            configured: loaded.configured,
-            setup: loaded.setup,
-            handler: loaded.handler,
-            pre: loaded.pre,
-        })
+        load::load(self, component, settings, *secret).await
     }
 }
 
@@ -172,9 +220,7 @@ impl Sandbox {
 /// its settings.
 pub struct Policy {
     sandbox: Sandbox,
-    pre: InstancePre<state::State>,
-    setup: setup::GuestIndices,
-    handler: handler::GuestIndices,
+    world: World,
     description: Description,
     configured: Configured,
     digest: String,
@@ -241,11 +287,7 @@ impl Policy {
         let subject = state::Subject { message, facts };
         let mut store = run::store(&inner.serving.engine, Some(subject), moment, &bounds);
         let outcome = run::within(bounds.time, self.call(&mut store)).await;
-        let decision = match run::classify(outcome, &store, &bounds) {
-            Ok(Ok(given)) => convert::decision(given),
-            Ok(Err(text)) => Err(PolicyError::Reported(run::brief(&text))),
-            Err(error) => Err(error),
-        };
+        let decision = run::classify(outcome, &store, &bounds).flatten();
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
         Decided {
@@ -259,21 +301,17 @@ impl Policy {
     async fn call(
         &self,
         store: &mut wasmtime::Store<state::State>,
-    ) -> wasmtime::Result<Result<bindings::waxseal::policy::types::Decision, String>> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
+    ) -> wasmtime::Result<Result<Decision, PolicyError>> {
+        let World { pre, exports } = &self.world;
+        let instance = pre.instantiate_async(&mut *store).await?;
         if let Some(settings) = &self.settings {
-            let setup = self.setup.load(&mut *store, &instance)?;
-            if setup.call_configure(&mut *store, settings).await?.is_err() {
+            let again = exports.configure_again(&mut *store, &instance, settings);
+            if !again.await? {
                 let text = "the settings were taken once, and now are not".to_owned();
-                return Ok(Err(text));
+                return Ok(Err(PolicyError::Reported(text)));
             }
         }
-        // The handler alone: looking up an interface compares all its types, and
-        // most decisions call nothing of the other one.
-        let handler = self.handler.load(&mut *store, &instance)?;
-        let message = Resource::new_borrow(host::HANDLE);
-        let facts = Resource::new_borrow(host::HANDLE);
-        handler.call_decide(&mut *store, message, facts).await
+        exports.decide(&mut *store, &instance).await
     }
 }
 

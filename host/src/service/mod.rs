@@ -15,14 +15,20 @@
 //! - **Memory is bounded**: [`KEPT`] versions before the one in service are kept;
 //!   of older ones a [`Record`] remains.
 //!
-//! Nothing here reads a clock, a file or the network. Time is that of messages
-//! and callers. Embedding programs use [`Service`] alone.
+//! [`Versions`] and [`Service`] read no clock, file or network: time is that of
+//! messages and callers. [`Keeper`] is the way from files to versions: it checks
+//! and compiles, watches files, and remembers over a restart.
 
+mod gate;
 mod histogram;
+mod keeper;
 mod observe;
+mod shelf;
 mod statistics;
+mod status;
 mod version;
 mod versions;
+mod watch;
 
 use std::sync::Arc;
 
@@ -33,8 +39,11 @@ use crate::pipeline::{Outcome, Pipeline};
 use crate::policy::{Facts, Recorder};
 use crate::quota::Ledger;
 
+pub use keeper::Keeper;
 pub use observe::{Observed, Observer};
+pub use shelf::{Because, Kept};
 pub use statistics::{LastError, Numbers, Span, Times};
+pub use status::{Refusal, Status, Trigger, Trying};
 pub use version::{Record, Version, Why};
 pub use versions::{KEPT, NoVersionBefore, RECORDS, Versions};
 
@@ -84,7 +93,7 @@ impl<L: Ledger> Service<L> {
             let observed = Observed {
                 version,
                 message: &message,
-                facts: &facts.recorded(),
+                facts: &facts.answers(),
                 outcome: &outcome,
             };
             observers

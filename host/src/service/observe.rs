@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::version::Version;
 use crate::message::Message;
 use crate::pipeline::Outcome;
-use crate::policy::RecordedFacts;
+use crate::policy::Answers;
+use crate::record::{Recording, Seen};
 
 /// Sees each message that has been processed, before its reply is written.
 ///
@@ -25,7 +26,33 @@ pub struct Observed<'a> {
     /// The message as it came.
     pub message: &'a Arc<Message>,
     /// What was asked of the host, and its answers.
-    pub facts: &'a RecordedFacts,
+    pub facts: &'a Answers,
     /// What came of it; what the policy alone said is its `ruling`.
     pub outcome: &'a Outcome,
+}
+
+impl Observed<'_> {
+    /// The same to keep; none for a message that no policy was asked about.
+    pub fn seen(&self) -> Option<Seen> {
+        let generation = self.version.generation();
+        Some(Seen {
+            message: Arc::clone(self.message),
+            facts: self.facts.clone(),
+            policy: generation.policy_id(),
+            inputs: generation.inputs().clone(),
+            ruling: self.outcome.ruling.clone()?,
+        })
+    }
+}
+
+impl Observer for Recording {
+    fn decided(&self, observed: &Observed<'_>) {
+        let ruling = observed.outcome.ruling.as_ref();
+        // What is not recorded is not copied either.
+        if ruling.is_some_and(|ruling| self.settings().share.takes(&ruling.seed))
+            && let Some(seen) = observed.seen()
+        {
+            self.offer(&Arc::new(seen));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A version: one generation for as long as it is in service, and why.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -83,6 +84,8 @@ pub struct Record {
     pub number: u64,
     /// Name, version and digest of its policy.
     pub policy: PolicyId,
+    /// The file that its component came from.
+    pub file: PathBuf,
     /// Digests of all that it was made from.
     pub inputs: Inputs,
     /// When it was put in service.
@@ -123,10 +126,16 @@ impl Version {
         self.statistics.numbers()
     }
 
+    /// What there is to say about it now.
+    pub fn record_now(&self) -> Record {
+        self.record(None, true)
+    }
+
     pub(super) fn record(&self, until: Option<Timestamp>, kept: bool) -> Record {
         Record {
             number: self.number,
             policy: self.generation.policy_id(),
+            file: self.generation.config().policy.file.clone(),
             inputs: self.generation.inputs().clone(),
             since: self.since,
             until,

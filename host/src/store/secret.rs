@@ -80,6 +80,23 @@ impl Secret {
         }
     }
 
+    /// As [`Secret::open`], and makes nothing: none where there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or when others may read it.
+    pub fn open_to_read(state: &Path) -> Result<Option<Self>, SecretError> {
+        let path = state.join(SECRET_FILE);
+        match private::read(&path) {
+            Err(PrivateFileError::Read { error, .. })
+                if error.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(None)
+            }
+            read => Self::from_file(path, read?).map(Some),
+        }
+    }
+
     /// A secret of the caller's own: for tests that have to repeat exactly.
     pub fn from_bytes(bytes: [u8; LENGTH]) -> Self {
         Self(bytes)

@@ -3,6 +3,7 @@
 //! R29). `make policies` builds the components.
 
 mod beside;
+mod code;
 mod given;
 mod inspect;
 mod languages;

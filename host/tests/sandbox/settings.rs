@@ -1,7 +1,7 @@
 //! R25: settings are read once, when the policy is loaded, and bad ones are
 //! told.
 
-use waxseal::policy::{LoadError, PolicyError};
+use waxseal::policy::{LoadError, PolicyError, SetupCall};
 
 use crate::given::{SEED, answer, component, decide, error, sandbox, with_settings};
 
@@ -44,7 +44,7 @@ async fn r25_a_policy_that_cannot_be_baked_is_configured_for_each_message() {
 async fn r28_a_policy_that_fails_to_read_its_settings_is_not_loaded() {
     let failed = refused("panic").await;
     let LoadError::Setup {
-        call: "configure",
+        call: SetupCall::Configure,
         error: PolicyError::Trapped(text),
     } = failed
     else {

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use waxseal::policy::Facts;
 use waxseal::service::{NoVersionBefore, Observed, Observer, Why};
 
 use crate::given::{Place, message, now, process, service, settings};
@@ -138,7 +137,7 @@ impl Observer for Seen {
         let entry = (
             observed.version.number(),
             observed.message.envelope.queue_id.clone(),
-            observed.facts.now().timestamp().to_string(),
+            observed.facts.now.timestamp().to_string(),
         );
         self.0.lock().expect("a list").push(entry);
     }

@@ -21,7 +21,7 @@ pub struct MessageHandle;
 pub struct FactsHandle;
 
 /// The only handle there is of each.
-pub(in crate::policy) const HANDLE: u32 = 1;
+pub(super) const HANDLE: u32 = 1;
 
 impl State {
     fn subject(&self) -> Result<&Subject> {

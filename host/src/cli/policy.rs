@@ -1,0 +1,115 @@
+//! `waxseal policy`: the version in service, swapping it, going back.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Status, runtime, versions};
+use crate::admin::wire::{InService, No, Swap};
+use crate::admin::{Answer, Client};
+use crate::config::Config;
+
+/// What is asked of the running daemon.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the version in service: since when and why, what it has done; what
+    /// was in service before; what was refused and why.
+    Status,
+    /// Check another policy and put it in service, without a restart. What is in
+    /// service stays if anything is wrong.
+    Swap(SwapArguments),
+    /// Go back to the version before, at once.
+    Rollback,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SwapArguments {
+    /// The policy's component. The one that waxseal.toml names brings the
+    /// configured files back.
+    file: PathBuf,
+    /// Its settings; those that waxseal.toml names by default.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+pub(super) fn run(
+    command: &Command,
+    config: &Config,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Status> {
+    let client = Client::new(&config.admin.socket);
+    let runtime = runtime()?;
+    match command {
+        Command::Status => {
+            let status = runtime.block_on(client.status());
+            told(status, json, out, |status, out| {
+                versions::show(status, &config.time_zone, out)
+            })
+        }
+        Command::Swap(arguments) => {
+            let swap = Swap {
+                file: absolute(&arguments.file)?,
+                settings: arguments.settings.as_deref().map(absolute).transpose()?,
+            };
+            told(runtime.block_on(client.swap(&swap)), json, out, in_service)
+        }
+        Command::Rollback => told(runtime.block_on(client.roll_back()), json, out, in_service),
+    }
+}
+
+/// The daemon has a working folder of its own.
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{}", path.display()))
+}
+
+fn in_service(answer: &InService, out: &mut dyn Write) -> io::Result<()> {
+    let version = &answer.version;
+    writeln!(
+        out,
+        "in service: version {}, {} ({})",
+        version.number, version.policy, version.why
+    )?;
+    answer
+        .notes
+        .iter()
+        .try_for_each(|note| writeln!(out, "  {note}"))
+}
+
+/// Prints an answer, or the no, which goes to stderr for people.
+fn told<T: Serialize>(
+    answer: Answer<T>,
+    json: bool,
+    out: &mut dyn Write,
+    show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<Status> {
+    match answer? {
+        Ok(answer) => {
+            match json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
+                false => show(&answer, out)?,
+            }
+            Ok(Status::Done)
+        }
+        Err(no) => {
+            match json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&no)?)?,
+                false => refused(&no),
+            }
+            Ok(Status::No)
+        }
+    }
+}
+
+fn refused(no: &No) {
+    for problem in &no.problems {
+        eprintln!("  {problem}");
+    }
+    match no.problems.is_empty() {
+        true => eprintln!("waxseal: {}", no.error),
+        false => eprintln!("waxseal: {}; what is in service stays", no.error),
+    }
+}

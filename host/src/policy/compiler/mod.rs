@@ -1,0 +1,193 @@
+//! Compiling in a process of its own.
+//!
+//! The daemon's memory does not grow by what a compiler takes (half a gigabyte
+//! for a policy in Python), mail has the processor first, and a component that
+//! brings the compiler down brings nothing else down. The process is given its
+//! order on stdin, answers on stdout, and knows nothing else: no configuration,
+//! no environment. It is one at a time, and is killed when nobody waits for its
+//! answer any more.
+//!
+//! All compiling of the daemon is done there, however small the component: a
+//! process costs some ten milliseconds of half a second, and a rule without
+//! exceptions needs no guess of what a component will take.
+
+mod child;
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::compile::{Compiled, Job};
+use super::engine::{Code, Fingerprint};
+use super::error::LoadError;
+use super::state::Seed;
+use super::{limits, parcel, run};
+
+pub use child::{OrderError, compile_order};
+
+/// A program that compiles: `PROGRAM compile`, which is the `waxseal` command,
+/// or any that calls [`compile_order`]. It gets to say what code this process
+/// runs, so it has to be trusted as this one is.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    program: PathBuf,
+    /// The memory that compiling may take is the memory of one.
+    one: Arc<Semaphore>,
+}
+
+/// What is to be compiled; the component and the settings stand behind it.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    fingerprint: Fingerprint,
+    code: Code,
+    seed: Seed,
+    memory: usize,
+    /// Bytes of the component. The rest are the settings.
+    component: usize,
+}
+
+/// What came of it; code stands behind it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Answer {
+    Compiled(Compiled),
+    Refused(LoadError),
+    /// Code of that program would not run here: it is another version.
+    OtherEngine,
+}
+
+/// Why there is no code.
+pub(super) enum Failed {
+    /// There is no such process: it can be compiled here.
+    NotStarted(String),
+    /// It would not be compiled here either, or had better not.
+    Refused(LoadError),
+}
+
+impl Compiler {
+    /// `program`, with `compile` as its only argument.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self {
+            program: program.into(),
+            one: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// The program that runs now, where that is one that [compiles](Self). Its
+    /// file may have been replaced by another version since it was started:
+    /// this is still the old one.
+    pub fn this_program() -> Self {
+        Self::new("/proc/self/exe")
+    }
+
+    pub(super) async fn compile(
+        &self,
+        job: &Job,
+        code: Code,
+        fingerprint: &Fingerprint,
+    ) -> Result<Compiled, Failed> {
+        let order = Order {
+            fingerprint: *fingerprint,
+            code,
+            seed: job.seed,
+            memory: job.memory,
+            component: job.component.len(),
+        };
+        let told = |what: String| Failed::Refused(LoadError::Compiler(what));
+        let given = [&job.component[..], job.settings.as_bytes()].concat();
+        let order = parcel::pack(&order, &given).map_err(|error| told(error.to_string()))?;
+        drop(given);
+        // The semaphore is never closed.
+        let _one = self.one.acquire().await;
+        let child = self.start().map_err(|error| {
+            Failed::NotStarted(format!("{} compile: {error}", self.program.display()))
+        })?;
+        let ended = timeout(limits::COMPILE_TIME, converse(child, order)).await;
+        let ended = match ended {
+            Ok(ended) => ended.map_err(|error| told(error.to_string()))?,
+            Err(_) => {
+                let limit = limits::COMPILE_TIME;
+                return Err(told(format!("it took longer than {limit:?}")));
+            }
+        };
+        match parcel::unpack(&ended.answer) {
+            Some((Answer::Compiled(compiled), code)) => Ok(Compiled { code, ..compiled }),
+            Some((Answer::Refused(error), _)) => Err(Failed::Refused(error)),
+            Some((Answer::OtherEngine, _)) => Err(Failed::NotStarted(format!(
+                "{} is another version of this program",
+                self.program.display()
+            ))),
+            None => Err(told(ended.told())),
+        }
+    }
+
+    fn start(&self) -> std::io::Result<Child> {
+        Command::new(&self.program)
+            .arg0("waxseal")
+            .arg("compile")
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+    }
+}
+
+/// What a process left behind.
+struct Ended {
+    status: ExitStatus,
+    answer: Bytes,
+    stderr: Vec<u8>,
+}
+
+impl Ended {
+    /// Why there is no answer.
+    fn told(&self) -> String {
+        let words = run::brief(String::from_utf8_lossy(&self.stderr).trim());
+        match words.as_str() {
+            "" => format!("it ended without an answer ({})", self.status),
+            words => format!("it ended without an answer ({}): {words}", self.status),
+        }
+    }
+}
+
+/// Gives a process its order, and takes what it says to the end.
+async fn converse(mut child: Child, order: Vec<u8>) -> std::io::Result<Ended> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let give = async move {
+        if let Some(mut stdin) = stdin {
+            // A process that does not listen to the end has its reasons, and
+            // tells them.
+            let _ = stdin.write_all(&order).await;
+        }
+    };
+    let ((), answer, stderr) = tokio::join!(
+        give,
+        heard(stdout, limits::COMPILED),
+        heard(stderr, limits::COMPILER_WORDS),
+    );
+    Ok(Ended {
+        status: child.wait().await?,
+        answer: answer?.into(),
+        stderr: stderr?,
+    })
+}
+
+/// All that is said, and the beginning of it kept.
+async fn heard(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(mut from) = from {
+        (&mut from).take(most).read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+    }
+    Ok(kept)
+}

@@ -1,0 +1,117 @@
+//! The way into service: what a version has to pass.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::shelf::{Because, Kept, Shelf};
+use super::status::{Refusal, Trigger};
+use crate::config::{Config, Problem, Severity};
+use crate::pipeline::{Built, Generation, Secrets};
+use crate::policy::Sandbox;
+
+/// What versions are made with.
+pub(super) struct Gate {
+    pub(super) sandbox: Sandbox,
+    pub(super) secrets: Arc<Secrets>,
+}
+
+/// What goes in service at the start.
+pub(super) struct First {
+    pub(super) generation: Arc<Generation>,
+    /// It is not what the files say.
+    pub(super) remembered: bool,
+    /// Why the files are not in service, where they were tried.
+    pub(super) refused: Option<Refusal>,
+}
+
+impl Gate {
+    /// Reads, checks and compiles; warnings are told here.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once; told nowhere yet.
+    pub(super) async fn build(
+        &self,
+        config: Config,
+        now: Timestamp,
+    ) -> Result<Arc<Generation>, Vec<Problem>> {
+        let today = now.to_zoned(config.time_zone.clone()).date();
+        let secrets = Arc::clone(&self.secrets);
+        let Built {
+            generation,
+            warnings,
+        } = Generation::build(&self.sandbox, config, secrets, today).await?;
+        tell(&warnings);
+        Ok(generation)
+    }
+
+    /// Makes what goes in service at the start.
+    ///
+    /// # Errors
+    ///
+    /// The problems of the files, when they cannot be put in service and
+    /// nothing is remembered that can.
+    pub(super) async fn first(
+        &self,
+        shelf: &Shelf,
+        config: &Config,
+        kept: Option<&Kept>,
+        now: Timestamp,
+    ) -> Result<First, Vec<Problem>> {
+        if let Some(kept) = kept
+            && kept.because != Because::Refused
+            && let Some(instead) = shelf.remembered(config, kept)
+        {
+            match self.build(instead, now).await {
+                Ok(generation) => {
+                    return Ok(First {
+                        generation,
+                        remembered: true,
+                        refused: None,
+                    });
+                }
+                Err(problems) => {
+                    tell(&problems);
+                    tracing::error!("it does not go with this configuration: the files are tried");
+                }
+            }
+        }
+        // Files that were refused may be good now: what they refer to may be
+        // there.
+        let problems = match self.build(config.clone(), now).await {
+            Ok(generation) => {
+                return Ok(First {
+                    generation,
+                    remembered: false,
+                    refused: None,
+                });
+            }
+            Err(problems) => problems,
+        };
+        let refused = kept.filter(|kept| kept.because == Because::Refused);
+        let Some(instead) = refused.and_then(|kept| shelf.remembered(config, kept)) else {
+            return Err(problems);
+        };
+        tell(&problems);
+        let file = config.policy.file.clone();
+        match self.build(instead, now).await {
+            Ok(generation) => Ok(First {
+                generation,
+                remembered: true,
+                refused: Some(Refusal::new(now, Trigger::Start, file, &problems)),
+            }),
+            Err(_) => Err(problems),
+        }
+    }
+}
+
+/// Problems as lines of the log.
+pub(super) fn tell(problems: &[Problem]) {
+    for problem in problems {
+        match problem.severity {
+            Severity::Error => tracing::error!("{problem}"),
+            Severity::Warning => tracing::warn!("{problem}"),
+        }
+    }
+}
