@@ -105,6 +105,10 @@ enum Form {
     Within,
 }
 
+/// Messages in a row: more than one client's bad luck, few enough that a minute
+/// of mail goes back to the version before.
+const ROLL_BACK_AFTER: u64 = 20;
+
 struct Reader {
     folder: PathBuf,
     source: Source,
@@ -218,7 +222,7 @@ impl Reader {
             settings,
             settings_span: table.span_of("settings").unwrap_or_default(),
             on_error: on_error.unwrap_or_default(),
-            roll_back_after: roll_back_after.map_or(20, |number| number.value),
+            roll_back_after: roll_back_after.map_or(ROLL_BACK_AFTER, |number| number.value),
             watch: watch.unwrap_or(true),
         })
     }
@@ -237,6 +241,8 @@ impl Reader {
             settings,
             settings_span: top.span_of("settings").unwrap_or_default(),
             on_error: OnError::default(),
+            roll_back_after: ROLL_BACK_AFTER,
+            watch: true,
         })
     }
 
