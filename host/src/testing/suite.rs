@@ -370,6 +370,16 @@ fn has_case(text: &str) -> bool {
         .any(|line| line.trim_start().starts_with("[[case]]"))
 }
 
+/// The files that may have cases: those that are named, and the `.toml` files
+/// below folders. What cannot be read is left out.
+pub fn test_files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let of = |path: &PathBuf| match path.is_dir() {
+        true => below(path).unwrap_or_default(),
+        false => vec![path.clone()],
+    };
+    paths.iter().flat_map(of).collect()
+}
+
 /// The `.toml` files below a folder, in the order of their names. Hidden folders
 /// and links to folders are passed over.
 fn below(folder: &Path) -> io::Result<Vec<PathBuf>> {
