@@ -64,13 +64,11 @@ async fn r29_settings_that_cannot_be_baked_in_are_told_with_the_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_what_is_no_policy_is_told_with_what_keeps_it_from_being_one() {
     let foreign = importing("acme:spy/keys");
-    let future = importing("waxseal:policy/future@0.9.0");
     for (bytes, problem) in [
         (&b"#!/bin/sh\n"[..], "no WebAssembly component"),
         (CORE_MODULE, "module"),
         (COMPONENT, "waxseal:policy/setup"),
         (&foreign, "acme:spy/keys"),
-        (&future, "waxseal:policy/future"),
     ] {
         let told = inspected(bytes, None).await;
         let came = told.problem.as_deref().unwrap_or_default();
