@@ -1,8 +1,11 @@
 //! The `waxseal` command. One file a subcommand; this one has what they share.
 
 mod check;
+mod comparison;
 mod compile;
 mod dkim;
+mod inspect;
+mod new;
 mod policy;
 mod postfix;
 mod replay;
@@ -62,6 +65,8 @@ enum Command {
     Policy(policy::Command),
     /// Print the Postfix configuration that goes with this one.
     Postfix(postfix::Arguments),
+    Inspect(inspect::Arguments),
+    New(new::Arguments),
     /// Compile what the daemon orders on stdin.
     #[command(hide = true)]
     Compile,
@@ -105,6 +110,8 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Test(test) => test::run(test, &arguments.config, json),
         Command::Replay(arguments) => replay::run(arguments, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
+        Command::Inspect(inspect) => finish(|out| inspect::run(inspect, json, out)),
+        Command::New(new) => finish(|out| new::run(new, json, out)),
         Command::Compile => compile::run(),
         Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),

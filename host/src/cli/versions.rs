@@ -41,8 +41,8 @@ pub(super) fn show(status: &Status, zone: &TimeZone, out: &mut dyn Write) -> io:
     if let Some(kept) = &status.kept {
         writeln!(
             out,
-            "\n! {} is not in service: {}.\n  It stays out, over restarts too, until it or its \
-             settings or tables change.",
+            "\n! The policy that waxseal.toml names ({}) is not in service: {}.\n  It stays out, \
+             over restarts too, until its files change.",
             status.file.display(),
             kept.because.text()
         )?;

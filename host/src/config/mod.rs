@@ -85,6 +85,9 @@ pub struct Policy {
     pub roll_back_after: u64,
     /// Whether changed files are put in service by themselves (`watch`).
     pub watch: bool,
+    /// Test files, and folders of them, that a version has to pass before it is
+    /// put in service (`tests`).
+    pub tests: Vec<PathBuf>,
 }
 
 /// What happens to a message that the policy failed on (R28).

@@ -216,6 +216,9 @@ impl Reader {
         );
         let roll_back_after = table.integer("roll-back-after", 0..=10_000);
         let watch = table.boolean("watch");
+        let tests = table.parsed_list::<PathBuf>("tests", "test files, or folders of them");
+        let tests = tests.unwrap_or_default().into_iter();
+        let tests = tests.map(|path| self.folder.join(path.value)).collect();
         Some(Policy {
             file: file?,
             file_span: table.span_of("file").unwrap_or_default(),
@@ -224,6 +227,7 @@ impl Reader {
             on_error: on_error.unwrap_or_default(),
             roll_back_after: roll_back_after.map_or(ROLL_BACK_AFTER, |number| number.value),
             watch: watch.unwrap_or(true),
+            tests,
         })
     }
 
@@ -243,6 +247,7 @@ impl Reader {
             on_error: OnError::default(),
             roll_back_after: ROLL_BACK_AFTER,
             watch: true,
+            tests: Vec::new(),
         })
     }
 

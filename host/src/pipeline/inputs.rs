@@ -31,17 +31,28 @@ impl Inputs {
     ///
     /// When one of them cannot be read.
     pub fn read(config: &Config) -> io::Result<Self> {
+        Self::read_each(config, |_, _| {})
+    }
+
+    /// The same, and hands on what each file contains, with its digest.
+    ///
+    /// # Errors
+    ///
+    /// When one of them cannot be read.
+    pub fn read_each(config: &Config, mut each: impl FnMut(&str, Vec<u8>)) -> io::Result<Self> {
+        let mut take = |path: &Path| -> io::Result<String> {
+            let bytes = fs::read(path)?;
+            let digest = digest_hex(&bytes);
+            each(&digest, bytes);
+            Ok(digest)
+        };
+        let settings = config.policy.settings.as_deref();
         let tables = config.tables.iter();
         Ok(Self {
-            component: digest_of(&config.policy.file)?,
-            settings: config
-                .policy
-                .settings
-                .as_deref()
-                .map(digest_of)
-                .transpose()?,
+            component: take(&config.policy.file)?,
+            settings: settings.map(&mut take).transpose()?,
             tables: tables
-                .map(|table| Ok((table.name.clone(), digest_of(&table.file)?)))
+                .map(|table| Ok((table.name.clone(), take(&table.file)?)))
                 .collect::<io::Result<_>>()?,
         })
     }
@@ -50,8 +61,4 @@ impl Inputs {
 /// The digest of some bytes, as [`Inputs`] has it.
 pub fn digest_hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
-}
-
-fn digest_of(path: &Path) -> io::Result<String> {
-    fs::read(path).map(|bytes| digest_hex(&bytes))
 }

@@ -10,8 +10,8 @@
 //! A version passes these gates before it is put in service, and one that fails
 //! any of them leaves everything as it is: its files can be read; the component
 //! imports and exports what a policy may, and compiles; it takes its settings;
-//! what they refer to exists, keys included. One version is tried at a time.
-//! Going back waits for none of that.
+//! what they refer to exists, keys included; it passes the tests that come with
+//! it. One version is tried at a time. Going back waits for none of that.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::gate::{Gate, tell};
-use super::shelf::{Because, Kept, Shelf, ShelfError};
+use super::shelf::{Because, Kept, Shelf, ShelfError, Taken};
 use super::status::{Refusal, Status, Trigger, Trying};
 use super::version::{Version, Why};
 use super::versions::{NoVersionBefore, Versions};
@@ -73,7 +73,8 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Arc<Self>, Vec<Problem>> {
         let shelf = Shelf::new(&config.state);
-        let seen = read(&config).await;
+        let taken = read(&config).await;
+        let seen = taken.as_ref().map(|taken| taken.inputs.clone());
         let kept = shelf.note().unwrap_or_else(|error| {
             tracing::error!("what was in service before is not known: {error}");
             None
@@ -81,6 +82,7 @@ impl Keeper {
         let kept = kept.filter(|kept| kept.instead_of == seen);
         let gate = Gate { sandbox, secrets };
         let first = gate.first(&shelf, &config, kept.as_ref(), now).await?;
+        let because = kept.as_ref().map_or(Because::Swapped, |kept| kept.because);
         let versions = Arc::new(Versions::new(first.generation, now));
         let keeper = Self {
             gate,
@@ -99,7 +101,7 @@ impl Keeper {
         };
         let keeper = Arc::new(keeper);
         told(&keeper.versions.in_service());
-        keeper.settle(Because::Refused, now).await;
+        keeper.settle(because, taken, now).await;
         Ok(keeper)
     }
 
@@ -137,9 +139,11 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Arc<Version>, Refusal> {
         let _turn = self.turn.lock().await;
-        let seen = read(&config).await;
+        let taken = read(&config).await;
+        let seen = taken.as_ref().map(|taken| taken.inputs.clone());
         let kept = self.known().kept.clone();
         let kept = kept.filter(|kept| kept.because != Because::Refused && kept.instead_of == seen);
+        let because = kept.as_ref().map_or(Because::Swapped, |kept| kept.because);
         let instead = kept.and_then(|kept| self.shelf.remembered(&config, &kept));
         let candidate = instead.unwrap_or_else(|| config.clone());
         let passed = match self.gates(candidate, Trigger::Reload, now).await {
@@ -149,7 +153,7 @@ impl Keeper {
                 // that are watched.
                 if paths(&config) == paths(&self.known().named) {
                     self.known().seen = seen;
-                    self.settle(Because::Refused, now).await;
+                    self.settle(Because::Refused, None, now).await;
                 }
                 return Err(refusal);
             }
@@ -160,7 +164,7 @@ impl Keeper {
             known.seen = seen;
         }
         self.renamed.notify_one();
-        Ok(self.enter(passed, Why::Reload, Because::Swapped, now).await)
+        Ok(self.enter(passed, Why::Reload, because, taken, now).await)
     }
 
     /// Tries the files if they are others than those last seen. None where
@@ -175,7 +179,8 @@ impl Keeper {
     ) -> Option<Result<Arc<Version>, Refusal>> {
         let _turn = self.turn.lock().await;
         let config = self.known().named.clone();
-        let seen = read(&config).await;
+        let taken = read(&config).await;
+        let seen = taken.as_ref().map(|taken| taken.inputs.clone());
         if seen == self.known().seen {
             return None;
         }
@@ -183,7 +188,7 @@ impl Keeper {
         if seen.as_ref() == Some(self.versions.in_service().generation().inputs()) {
             // As they were: whatever was wrong with them in between is over.
             self.known().refused = None;
-            self.settle(Because::Swapped, now).await;
+            self.settle(Because::Swapped, None, now).await;
             return None;
         }
         Some(match self.gates(config, Trigger::FilesChanged, now).await {
@@ -192,11 +197,11 @@ impl Keeper {
                 // between.
                 self.known().seen = Some(generation.inputs().clone());
                 Ok(self
-                    .enter(generation, Why::FilesChanged, Because::Swapped, now)
+                    .enter(generation, Why::FilesChanged, Because::Swapped, taken, now)
                     .await)
             }
             Err(refusal) => {
-                self.settle(Because::Refused, now).await;
+                self.settle(Because::Refused, None, now).await;
                 Err(refusal)
             }
         })
@@ -215,14 +220,85 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Arc<Version>, Refusal> {
         let _turn = self.turn.lock().await;
-        let mut config = self.known().named.clone();
+        let config = self.naming(file, settings);
+        let taken = read(&config).await;
+        let generation = self.gates(config, Trigger::Command, now).await?;
+        Ok(self
+            .enter(generation, Why::Command, Because::Swapped, taken, now)
+            .await)
+    }
+
+    /// The configuration as it was last read and found good.
+    pub(super) fn named(&self) -> Config {
+        self.known().named.clone()
+    }
+
+    fn naming(&self, file: PathBuf, settings: Option<PathBuf>) -> Config {
+        let mut config = self.named();
         config.policy.file = file;
         if settings.is_some() {
             config.policy.settings = settings;
         }
+        config
+    }
+
+    /// Has a candidate pass the gates, in a sandbox of its own. Nothing is put
+    /// in service, and nothing on disk is changed for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not pass.
+    pub(super) async fn candidate(
+        &self,
+        sandbox: Sandbox,
+        file: PathBuf,
+        settings: Option<PathBuf>,
+        now: Timestamp,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let mut config = self.naming(file.clone(), settings);
+        config.dkim.generate = false;
+        let gate = Gate {
+            sandbox,
+            secrets: Arc::clone(&self.gate.secrets),
+        };
+        let built = gate.try_out(config, now).await;
+        built.map_err(|problems| Refusal::new(now, Trigger::Command, file, &problems))
+    }
+
+    /// Puts a candidate in service whose files are as they were when it passed
+    /// the gates.
+    ///
+    /// # Errors
+    ///
+    /// When they are others now, or do not pass. What is in service stays.
+    pub(super) async fn promote(
+        self: &Arc<Self>,
+        file: PathBuf,
+        settings: Option<PathBuf>,
+        inputs: &Inputs,
+        now: Timestamp,
+    ) -> Result<Arc<Version>, Refusal> {
+        let _turn = self.turn.lock().await;
+        let config = self.naming(file.clone(), settings);
+        let same = |other: &Inputs| {
+            (&other.component, &other.settings) == (&inputs.component, &inputs.settings)
+        };
+        let changed = || {
+            let message = "its files have changed since it was put in shadow";
+            let expected = "what ran in shadow, or `waxseal policy shadow` for what is there now";
+            let problem = Problem::of_file(&file, message, Some(expected.to_owned()));
+            Refusal::new(now, Trigger::Command, file.clone(), &[problem])
+        };
+        let taken = read(&config).await;
+        if !taken.as_ref().is_some_and(|taken| same(&taken.inputs)) {
+            return Err(changed());
+        }
         let generation = self.gates(config, Trigger::Command, now).await?;
+        if !same(generation.inputs()) {
+            return Err(changed());
+        }
         Ok(self
-            .enter(generation, Why::Command, Because::Swapped, now)
+            .enter(generation, Why::Promotion, Because::Swapped, taken, now)
             .await)
     }
 
@@ -237,7 +313,7 @@ impl Keeper {
     ) -> Result<Arc<Version>, NoVersionBefore> {
         let version = self.versions.roll_back(now)?;
         told(&version);
-        self.settle(Because::RolledBack, now).await;
+        self.settle(Because::RolledBack, None, now).await;
         Ok(version)
     }
 
@@ -250,7 +326,7 @@ impl Keeper {
             while changes.changed().await.is_ok() {
                 let version = self.versions.in_service();
                 if let Why::AutomaticRollback { .. } = version.why() {
-                    self.settle(Because::Failed, version.since()).await;
+                    self.settle(Because::Failed, None, version.since()).await;
                 }
             }
         };
@@ -296,7 +372,7 @@ impl Keeper {
             trigger,
             file: file.clone(),
         });
-        let built = self.gate.build(config, now).await;
+        let built = self.gate.try_out(config, now).await;
         let overruled = || {
             let version = self.versions.in_service();
             let back = matches!(version.why(), Why::Rollback { .. });
@@ -339,19 +415,21 @@ impl Keeper {
         generation: Arc<Generation>,
         why: Why,
         because: Because,
+        taken: Option<Taken>,
         now: Timestamp,
     ) -> Arc<Version> {
         let version = self.versions.put_in_service(generation, why, now);
         self.known().refused = None;
         told(&version);
-        self.settle(because, now).await;
+        self.settle(because, taken, now).await;
         version
     }
 
     /// Writes down what a restart has to know.
-    async fn settle(self: &Arc<Self>, because: Because, now: Timestamp) {
+    async fn settle(self: &Arc<Self>, because: Because, taken: Option<Taken>, now: Timestamp) {
         let keeper = Arc::clone(self);
-        let settled = tokio::task::spawn_blocking(move || keeper.write_down(because, now)).await;
+        let write = move || keeper.write_down(because, taken.as_ref(), now);
+        let settled = tokio::task::spawn_blocking(write).await;
         let settled = settled.unwrap_or_else(|error| {
             tracing::error!("writing down which policy is in service: {error}");
             Ok(())
@@ -361,7 +439,12 @@ impl Keeper {
         }
     }
 
-    fn write_down(&self, because: Because, now: Timestamp) -> Result<(), ShelfError> {
+    fn write_down(
+        &self,
+        because: Because,
+        taken: Option<&Taken>,
+        now: Timestamp,
+    ) -> Result<(), ShelfError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let version = self.versions.in_service();
         let inputs = version.generation().inputs();
@@ -383,7 +466,7 @@ impl Keeper {
             }
             known.kept.clone()
         };
-        let put = self.shelf.put(version.generation().config(), inputs);
+        let put = self.shelf.put(inputs, taken);
         // A note without its copies would be of no use.
         self.shelf.set_note(kept.as_ref().filter(|_| put.is_ok()))?;
         let before = self.versions.kept();
@@ -414,11 +497,10 @@ fn told(version: &Version) {
 }
 
 /// What the files of a configuration contain; none where one cannot be read.
-async fn read(config: &Config) -> Option<Inputs> {
+async fn read(config: &Config) -> Option<Taken> {
     let config = config.clone();
-    let read = tokio::task::spawn_blocking(move || Inputs::read(&config));
-    // Why it cannot be read is found out, and told, where it is tried.
-    read.await.ok()?.ok()
+    let read = tokio::task::spawn_blocking(move || Taken::read(&config));
+    read.await.ok()?
 }
 
 /// The files of a configuration that are watched.

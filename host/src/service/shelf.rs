@@ -5,7 +5,7 @@
 //! digest, and one note. A copy whose bytes do not have the digest that it is
 //! named by is not used. What no version that is kept needs is removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,13 +51,13 @@ pub enum Because {
 }
 
 impl Because {
-    /// The same for people, after "the files are not in service:".
+    /// The same for people, about the policy that `waxseal.toml` names.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Refused => "they were refused",
-            Self::Swapped => "another policy was put in service by command",
-            Self::RolledBack => "a rollback went back from them",
-            Self::Failed => "the host went back from them, since too many messages failed",
+            Self::Refused => "it was refused",
+            Self::Swapped => "another one was put in service by command",
+            Self::RolledBack => "a rollback went back from it",
+            Self::Failed => "the host went back from it, since too many messages failed",
         }
     }
 }
@@ -76,8 +76,14 @@ pub(super) enum ShelfError {
         /// What happened.
         error: io::Error,
     },
-    /// A file does not contain what it should.
-    #[error("{} does not contain what was in service any more (sha256 {digest})", .path.display())]
+    /// A copy is not there, and its original may have changed.
+    #[error("there is no copy of what has the digest {digest}")]
+    Gone {
+        /// The digest.
+        digest: String,
+    },
+    /// A copy does not contain what it should.
+    #[error("{} is damaged: its sha256 is not {digest}", .path.display())]
     Differs {
         /// The file.
         path: PathBuf,
@@ -92,6 +98,26 @@ pub(super) enum ShelfError {
         /// What is wrong.
         error: serde_json::Error,
     },
+}
+
+/// What files contained when they were read: a file may be another by the time
+/// that it is in service.
+pub(super) struct Taken {
+    pub(super) inputs: Inputs,
+    contents: HashMap<String, Vec<u8>>,
+}
+
+impl Taken {
+    /// Reads the files that a configuration names; none where one cannot be
+    /// read. Why is found out, and told, where the version is built.
+    pub(super) fn read(config: &Config) -> Option<Self> {
+        let mut contents = HashMap::new();
+        let inputs = Inputs::read_each(config, |digest, bytes| {
+            contents.insert(digest.to_owned(), bytes);
+        });
+        let inputs = inputs.ok()?;
+        Some(Self { inputs, contents })
+    }
 }
 
 /// The folder.
@@ -142,16 +168,24 @@ impl Shelf {
         private::replace(&path, &text).map_err(failed)
     }
 
-    /// Copies what a configuration names, which has to be `inputs` still.
-    pub(super) fn put(&self, config: &Config, inputs: &Inputs) -> Result<(), ShelfError> {
+    /// Keeps copies of these inputs: of what was read just now, or those that
+    /// are there already.
+    pub(super) fn put(&self, inputs: &Inputs, taken: Option<&Taken>) -> Result<(), ShelfError> {
         private::folder(&self.folder)?;
-        self.copy(&config.policy.file, &inputs.component)?;
-        if let (Some(path), Some(digest)) = (&config.policy.settings, &inputs.settings) {
-            self.copy(path, digest)?;
-        }
-        for table in &config.tables {
-            if let Some(digest) = inputs.tables.get(&table.name) {
-                self.copy(&table.file, digest)?;
+        for digest in digests(inputs) {
+            let path = self.folder.join(digest);
+            if path.exists() {
+                continue;
+            }
+            let Some(bytes) = taken.and_then(|taken| taken.contents.get(digest)) else {
+                let digest = digest.to_owned();
+                return Err(ShelfError::Gone { digest });
+            };
+            match private::create(&path, bytes) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(ShelfError::Copy { path, error });
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -181,8 +215,8 @@ impl Shelf {
         match self.instead(config, &kept.inputs) {
             Ok(instead) => {
                 tracing::warn!(
-                    "{} is not in service: {}. What was in service on {} is; it stays until the \
-                     files change",
+                    "the policy {} is not in service: {}. What was in service on {:.0} is, until \
+                     the files change",
                     config.policy.file.display(),
                     kept.because.text(),
                     kept.since,
@@ -191,8 +225,8 @@ impl Shelf {
             }
             Err(error) => {
                 tracing::error!(
-                    "what was in service on {} cannot be put in service again, so the files are: \
-                     {error}",
+                    "what was in service on {:.0} cannot be put in service again, so the files \
+                     are: {error}",
                     kept.since,
                 );
                 None
@@ -210,28 +244,6 @@ impl Shelf {
                 // What stays is a little space, and goes the next time.
                 let _ = fs::remove_file(entry.path());
             }
-        }
-    }
-
-    fn copy(&self, from: &Path, digest: &str) -> Result<(), ShelfError> {
-        let to = self.folder.join(digest);
-        if to.exists() {
-            return Ok(());
-        }
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |error| ShelfError::Copy { path, error }
-        };
-        let bytes = fs::read(from).map_err(failed(from))?;
-        if digest_hex(&bytes) != digest {
-            return Err(ShelfError::Differs {
-                path: from.to_owned(),
-                digest: digest.to_owned(),
-            });
-        }
-        match private::create(&to, &bytes) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(failed(&to)(error)),
-            _ => Ok(()),
         }
     }
 
@@ -289,7 +301,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let (config, inputs) = given(folder.path());
         let shelf = shelf(folder.path());
-        shelf.put(&config, &inputs).expect("copied");
+        let taken = Taken::read(&config);
+        shelf.put(&inputs, taken.as_ref()).expect("copied");
         for name in ["p.wasm", "s", "t"] {
             fs::write(folder.path().join(name), "changed").expect("written");
         }
@@ -297,16 +310,6 @@ mod tests {
         assert_eq!(Inputs::read(&instead).expect("read"), inputs);
         let metadata = fs::metadata(&instead.policy.file).expect("there");
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-        assert!(matches!(
-            shelf.put(
-                &config,
-                &Inputs {
-                    component: "0".repeat(64),
-                    ..inputs.clone()
-                }
-            ),
-            Err(ShelfError::Differs { .. })
-        ));
         shelf.sweep(std::slice::from_ref(&inputs));
         assert!(instead.policy.file.exists());
         shelf.sweep(&[]);
@@ -318,11 +321,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let (config, inputs) = given(folder.path());
         let shelf = shelf(folder.path());
-        shelf.put(&config, &inputs).expect("copied");
+        let taken = Taken::read(&config);
+        shelf.put(&inputs, taken.as_ref()).expect("copied");
         fs::write(shelf.folder.join(&inputs.component), "compo").expect("written");
         let refused = shelf.instead(&config, &inputs).expect_err("damaged");
         assert!(matches!(refused, ShelfError::Differs { .. }), "{refused}");
-        shelf.put(&config, &inputs).expect("copied again");
+        assert!(matches!(
+            shelf.put(&inputs, None),
+            Err(ShelfError::Gone { .. })
+        ));
+        shelf.put(&inputs, taken.as_ref()).expect("copied again");
         shelf.instead(&config, &inputs).expect("whole again");
     }
 

@@ -2,4 +2,7 @@
 //! (R26, R28). `make policies` builds the components.
 
 mod given;
+mod keeper;
+mod replay;
+mod shadow;
 mod versions;

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use waxseal::service::{NoVersionBefore, Observed, Observer, Why};
+use waxseal::service::{KEPT, NoVersionBefore, Observed, Observer, RECORDS, Why};
 
 use crate::given::{Place, message, now, process, service, settings};
 
@@ -156,4 +156,31 @@ async fn observers_see_what_is_decided_until_they_are_forgotten() {
     process(&service, "well", "3").await;
     let seen = seen.0.lock().expect("a list");
     assert_eq!(seen[..], [(1, "Q2".to_owned(), now().to_string())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
+    let place = Place::new("");
+    let service = place.service().await;
+    let versions = service.versions();
+    let began = service.begin();
+    let mut all = vec![Arc::downgrade(began.generation())];
+    for number in 0..KEPT + 3 {
+        let generation = place.with_settings(&format!("number {number}")).await;
+        all.push(Arc::downgrade(&generation));
+        versions.put_in_service(generation, Why::Command, now());
+    }
+    let alive = || all.iter().filter(|one| one.strong_count() > 0).count();
+    // The one in service, those before it, and that of a message in flight.
+    assert_eq!(alive(), KEPT + 2);
+    drop(began);
+    assert_eq!(alive(), KEPT + 1);
+    versions.roll_back(now()).expect("a version before");
+    assert_eq!(alive(), KEPT);
+    assert_eq!(versions.history().len(), KEPT + 5, "all are told of");
+    for _ in 0..2 * RECORDS {
+        let generation = Arc::clone(service.begin().generation());
+        versions.put_in_service(generation, Why::Command, now());
+    }
+    assert_eq!(versions.history().len(), RECORDS + 1);
 }
