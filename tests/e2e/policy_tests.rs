@@ -153,7 +153,7 @@ expect = { relay = "default-route", text = "Acme Ltd." }
         &[
             "FAILED  newsletters\n        some.toml:7",
             "relay  some.toml:13",
-            "  expected  default-route\n      came  bulk",
+            "expected  default-route\n        came  bulk",
             "notices  some.toml:14",
             "imprint inserted  ✗\n              legal inserted  ✗",
             "imprint skipped, since the message is list mail  ✗",
