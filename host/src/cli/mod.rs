@@ -135,9 +135,17 @@ fn show_problems(problems: &[Problem]) {
     eprintln!("{}", config::render(problems, io::stderr().is_terminal()));
 }
 
+/// How many tasks a thread runs before it looks what else is there: new
+/// connections, bytes that have come, tasks of nobody. A policy that computes
+/// keeps its thread for some milliseconds at a time; the defaults of tokio (61)
+/// would let everybody else's mail wait for a third of a second then.
+const LOOK_ROUND: u32 = 1;
+
 /// A runtime for commands that need one.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .event_interval(LOOK_ROUND)
+        .global_queue_interval(LOOK_ROUND)
         .enable_all()
         .build()
 }

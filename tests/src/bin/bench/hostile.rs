@@ -38,6 +38,9 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     table.section("A hostile policy beside a good one: 99 of 100 of the good one's decisions");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(thread::available_parallelism()?.get())
+        // As the daemon has it.
+        .event_interval(1)
+        .global_queue_interval(1)
         .enable_all()
         .build()?;
     runtime.block_on(async {
