@@ -2,7 +2,7 @@
 # rustup, and installs the rest itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench policies policies-languages build tools lint doc unit end-to-end
+.PHONY: help demo test bench policies policies-languages build tools lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -37,7 +37,7 @@ bench: policies tools
 test: tools
 	$(SAY) 'Style'
 	$(CARGO) fmt --all --check
-	$(MAKE) --no-print-directory policies policies-languages lint doc unit end-to-end
+	$(MAKE) --no-print-directory policies policies-languages lint doc unit policy-tests end-to-end
 	$(SAY) 'All passed'
 
 tools:
@@ -67,6 +67,10 @@ unit: build
 	$(SAY) 'Unit tests'
 	$(CARGO) test $(ALL) --lib --bins
 	$(CARGO) test $(ALL) --doc
+
+policy-tests: policies build
+	$(SAY) 'Policy tests: what the standard policy and the examples promise'
+	@target/debug/waxseal test tests/policy
 
 end-to-end: policies policies-languages build
 	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'

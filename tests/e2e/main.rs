@@ -13,6 +13,8 @@ mod harness;
 mod local;
 mod mail;
 mod policies;
+mod policy_tests;
+mod recording;
 mod return_path;
 mod routing;
 mod security;

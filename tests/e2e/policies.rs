@@ -28,12 +28,11 @@ fn r25_a_policy_of_ten_lines_is_loaded_from_its_file() {
 }
 
 /// What a policy can do to its host, and how that is told.
-const ATTACKS: [(&str, &str); 19] = [
+const ATTACKS: [(&str, &str); 18] = [
     ("trap", "trapped"),
     ("loop", "out-of-instructions"),
     ("sleep", "timed-out"),
     ("memory", "out-of-memory"),
-    ("overflow", "trapped"),
     ("recursion", "trapped"),
     ("aliases", "too-much-data"),
     ("gigabytes", "too-much-data"),

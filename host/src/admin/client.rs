@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 
 use super::wire::{self, InService, No, Swap};
-use crate::service::Status;
+use crate::service::{Comparison, Status};
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -84,6 +84,42 @@ impl Client {
     /// When there is no answer.
     pub async fn roll_back(&self) -> Answer<InService> {
         self.ask(Method::POST, wire::ROLLBACK, &()).await
+    }
+
+    /// Puts a candidate in shadow.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn shadow(&self, shadow: &wire::Shadow) -> Answer<Comparison> {
+        self.ask(Method::POST, wire::SHADOW, shadow).await
+    }
+
+    /// Takes the candidate out of shadow.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn stop_shadow(&self) -> Answer<Comparison> {
+        self.ask(Method::POST, wire::SHADOW_STOP, &()).await
+    }
+
+    /// What the candidate decides otherwise.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn diff(&self) -> Answer<Comparison> {
+        self.ask(Method::GET, wire::DIFF, &()).await
+    }
+
+    /// Puts the candidate in service.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub async fn promote(&self) -> Answer<InService> {
+        self.ask(Method::POST, wire::PROMOTE, &()).await
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -9,9 +9,10 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use tokio::net::UnixListener;
 
+use super::shadow;
 use super::wire::{self, InService, No, Swap};
 use crate::milter::{BindError, SocketFile, UnixSocket, bind_unix};
-use crate::service::{Keeper, Refusal, Status, Version};
+use crate::service::{Keeper, Refusal, Shadows, Status, Version};
 
 /// Nobody but the daemon's user, and root, may connect.
 const MODE: u32 = 0o600;
@@ -21,6 +22,8 @@ const MODE: u32 = 0o600;
 pub struct Control {
     /// The policy in service.
     pub keeper: Arc<Keeper>,
+    /// The candidate in shadow.
+    pub shadows: Arc<Shadows>,
 }
 
 /// Answers commands.
@@ -30,7 +33,7 @@ pub struct Server {
     file: SocketFile,
 }
 
-type Answer<T> = Result<Json<T>, (StatusCode, Json<No>)>;
+pub(super) type Answer<T> = Result<Json<T>, (StatusCode, Json<No>)>;
 
 impl Server {
     /// Opens the socket. Must be called within a runtime.
@@ -55,6 +58,7 @@ impl Server {
             .route(wire::POLICY, get(status))
             .route(wire::SWAP, post(swap))
             .route(wire::ROLLBACK, post(rollback))
+            .merge(shadow::routes())
             .with_state(control);
         let _file = self.file;
         if let Err(error) = axum::serve(self.listener, router).await {
@@ -112,7 +116,7 @@ async fn rollback(State(control): State<Control>) -> Answer<InService> {
 }
 
 /// What the files have to do with it.
-fn notes(control: &Control) -> Vec<String> {
+pub(super) fn notes(control: &Control) -> Vec<String> {
     let status = control.keeper.status(Timestamp::now());
     let kept = status.kept.map(|_| {
         format!(
@@ -123,17 +127,17 @@ fn notes(control: &Control) -> Vec<String> {
     kept.into_iter().collect()
 }
 
-fn refused(refusal: Refusal) -> (StatusCode, Json<No>) {
+pub(super) fn refused(refusal: Refusal) -> (StatusCode, Json<No>) {
     let error = format!("{} is refused", refusal.file.display());
     no(error, refusal.problems)
 }
 
-fn no(error: String, problems: Vec<String>) -> (StatusCode, Json<No>) {
+pub(super) fn no(error: String, problems: Vec<String>) -> (StatusCode, Json<No>) {
     (StatusCode::CONFLICT, Json(No { error, problems }))
 }
 
 /// A panic, which the log has told.
-fn broken(error: &tokio::task::JoinError) -> (StatusCode, Json<No>) {
+pub(super) fn broken(error: &tokio::task::JoinError) -> (StatusCode, Json<No>) {
     let error = format!("the daemon failed: {error}");
     let problems = Vec::new();
     (

@@ -15,6 +15,30 @@ pub const SWAP: &str = "/policy/swap";
 /// Where one goes back.
 pub const ROLLBACK: &str = "/policy/rollback";
 
+/// Where a candidate is put in shadow.
+pub const SHADOW: &str = "/policy/shadow";
+
+/// Where it is taken out again.
+pub const SHADOW_STOP: &str = "/policy/shadow/stop";
+
+/// Where is told what it decides otherwise.
+pub const DIFF: &str = "/policy/diff";
+
+/// Where it is put in service.
+pub const PROMOTE: &str = "/policy/promote";
+
+/// Put a candidate in shadow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Shadow {
+    /// The component, an absolute path.
+    pub file: PathBuf,
+    /// Its settings, an absolute path; none are those that `waxseal.toml` names.
+    pub settings: Option<PathBuf>,
+    /// The part of the messages that it is given, such as `10%`.
+    pub share: String,
+}
+
 /// Put a policy in service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Status, runtime, versions};
-use crate::admin::wire::{InService, No, Swap};
+use super::{Status, comparison, runtime, versions};
+use crate::admin::wire::{self, InService, No, Swap};
 use crate::admin::{Answer, Client};
-use crate::config::Config;
+use crate::config::{Config, Share};
 
 /// What is asked of the running daemon.
 #[derive(Debug, Subcommand)]
@@ -23,6 +23,29 @@ pub(super) enum Command {
     Swap(SwapArguments),
     /// Go back to the version before, at once.
     Rollback,
+    /// Have a candidate decide on live mail, without effect, beside the version
+    /// in service.
+    Shadow(ShadowArguments),
+    /// Show what the candidate in shadow decides otherwise.
+    Diff,
+    /// Put the candidate in shadow in service.
+    Promote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShadowArguments {
+    /// The candidate's component.
+    #[arg(required_unless_present = "stop")]
+    file: Option<PathBuf>,
+    /// Its settings; those that waxseal.toml names by default.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// The part of the messages that it decides on.
+    #[arg(long, value_name = "PERCENT", default_value = "100%")]
+    share: Share,
+    /// Take the candidate out of shadow.
+    #[arg(long, conflicts_with_all = ["file", "settings", "share"])]
+    stop: bool,
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +81,30 @@ pub(super) fn run(
             told(runtime.block_on(client.swap(&swap)), json, out, in_service)
         }
         Command::Rollback => told(runtime.block_on(client.roll_back()), json, out, in_service),
+        Command::Shadow(arguments) => {
+            let answer = match &arguments.file {
+                Some(file) => {
+                    let shadow = wire::Shadow {
+                        file: absolute(file)?,
+                        settings: arguments.settings.as_deref().map(absolute).transpose()?,
+                        share: arguments.share.to_string(),
+                    };
+                    runtime.block_on(client.shadow(&shadow))
+                }
+                None => runtime.block_on(client.stop_shadow()),
+            };
+            told(answer, json, out, |comparison, out| {
+                match arguments.stop {
+                    true => writeln!(out, "no longer in shadow\n")?,
+                    false => writeln!(out, "in shadow; see `waxseal policy diff`\n")?,
+                }
+                comparison::show(comparison, &config.time_zone, out)
+            })
+        }
+        Command::Diff => told(runtime.block_on(client.diff()), json, out, |diff, out| {
+            comparison::show(diff, &config.time_zone, out)
+        }),
+        Command::Promote => told(runtime.block_on(client.promote()), json, out, in_service),
     }
 }
 

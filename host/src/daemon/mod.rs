@@ -21,8 +21,8 @@ use crate::config::{self, Config, ConfigError, Problem};
 use crate::milter::{BindError, Server};
 use crate::pipeline::{Pipeline, Secrets};
 use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
-use crate::quota::{Day, Live};
-use crate::service::{Keeper, Service};
+use crate::quota::{Day, Ledger, Live};
+use crate::service::{Keeper, Service, Shadows};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;
@@ -80,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     // is using it.
     let admin = admin::Server::bind(&config.admin.socket)?;
     let store = Arc::new(SqliteStore::open(&config.state)?);
-    let sandbox = sandbox(&config, &secret)?;
+    let sandbox = sandbox(&config, Limits::from(&config.limits), &secret)?;
     let listeners = listeners::settings(&config.listeners)?;
     let limits = listeners::limits(&config.limits);
     let day = Day::of(Timestamp::now(), &config.time_zone);
@@ -91,12 +91,14 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let pipeline = Pipeline::new(Arc::clone(&ledger));
     let service = Arc::new(Service::new(pipeline, Arc::clone(keeper.versions())));
     let recordings = Recordings::begin(Arc::clone(&service)).await;
+    let shadows = shadows(&keeper, &service, secret);
     let server = Server::bind(&listeners, limits, Arc::new(PolicyFilter::new(service)))?;
     for endpoint in server.endpoints() {
         tracing::info!(%endpoint, "listening");
     }
     let control = admin::Control {
         keeper: Arc::clone(&keeper),
+        shadows,
     };
     let mut beside = JoinSet::new();
     beside.spawn(admin.run(control));
@@ -113,10 +115,31 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// The sandbox that decides on mail. What it compiles it compiles in a process of
-/// its own. Without a cache it does as well, and starts more slowly.
-fn sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
-    let builder = Sandbox::builder(Limits::from(&config.limits)).compiler(Compiler::this_program());
+/// Candidates are compiled as versions in service are, and kept where those
+/// are: one that is promoted need not be compiled again.
+fn shadows<L: Ledger>(
+    keeper: &Arc<Keeper>,
+    service: &Arc<Service<L>>,
+    secret: Secret,
+) -> Arc<Shadows> {
+    let single = move |config: &Config| {
+        let limits = Limits {
+            decisions: 1,
+            ..Limits::from(&config.limits)
+        };
+        sandbox(config, limits, &secret)
+    };
+    Arc::new(Shadows::new(
+        Arc::clone(keeper),
+        Arc::clone(service),
+        Box::new(single),
+    ))
+}
+
+/// A sandbox that compiles in a process of its own. Without a cache it does as
+/// well, and starts more slowly.
+fn sandbox(config: &Config, limits: Limits, secret: &Secret) -> Result<Sandbox, LoadError> {
+    let builder = Sandbox::builder(limits).compiler(Compiler::this_program());
     match CodeCache::open(&config.state.join(CODE_FOLDER), secret) {
         Ok(cache) => builder.cache(cache).build(),
         Err(error) => {

@@ -92,7 +92,7 @@ impl<L: Ledger> Pipeline<L> {
         facts: Arc<dyn Facts>,
     ) -> Outcome {
         let ruling = decide(generation, &message, Arc::clone(&facts)).await;
-        tell(&ruling.log, &message, generation);
+        tell(&ruling, &message, generation);
         let mut outcome = self
             .carry_out(generation, &message, &*facts, &ruling.decision)
             .await;
@@ -226,11 +226,16 @@ fn seed(secret: &Key, message: &Message) -> Seed {
     secret.tag(format!("{} {arrival}", message.envelope.queue_id).as_bytes())
 }
 
-/// The policy's own log, with the queue id.
-fn tell(lines: &[LogLine], message: &Message, generation: &Generation) {
+/// The policy's own log, with the queue id. The text of a panic is left out: the
+/// line about the failure has it.
+fn tell(ruling: &Ruling, message: &Message, generation: &Generation) {
     let queue_id = message.envelope.queue_id.as_str();
     let policy = generation.policy().description().name.as_str();
-    for line in lines {
+    let told = |line: &&LogLine| match &ruling.decision {
+        Err(PolicyError::Trapped(text)) => line.text == *text,
+        _ => false,
+    };
+    for line in ruling.log.iter().filter(|line| !told(line)) {
         let text = line.text.as_str();
         match line.level {
             LogLevel::Debug => tracing::debug!(queue_id, policy, "{text}"),

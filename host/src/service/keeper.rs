@@ -220,15 +220,85 @@ impl Keeper {
         now: Timestamp,
     ) -> Result<Arc<Version>, Refusal> {
         let _turn = self.turn.lock().await;
-        let mut config = self.known().named.clone();
-        config.policy.file = file;
-        if settings.is_some() {
-            config.policy.settings = settings;
-        }
+        let config = self.naming(file, settings);
         let taken = read(&config).await;
         let generation = self.gates(config, Trigger::Command, now).await?;
         Ok(self
             .enter(generation, Why::Command, Because::Swapped, taken, now)
+            .await)
+    }
+
+    /// The configuration as it was last read and found good.
+    pub(super) fn named(&self) -> Config {
+        self.known().named.clone()
+    }
+
+    fn naming(&self, file: PathBuf, settings: Option<PathBuf>) -> Config {
+        let mut config = self.named();
+        config.policy.file = file;
+        if settings.is_some() {
+            config.policy.settings = settings;
+        }
+        config
+    }
+
+    /// Has a candidate pass the gates, in a sandbox of its own. Nothing is put
+    /// in service, and nothing on disk is changed for it.
+    ///
+    /// # Errors
+    ///
+    /// When it does not pass.
+    pub(super) async fn candidate(
+        &self,
+        sandbox: Sandbox,
+        file: PathBuf,
+        settings: Option<PathBuf>,
+        now: Timestamp,
+    ) -> Result<Arc<Generation>, Refusal> {
+        let mut config = self.naming(file.clone(), settings);
+        config.dkim.generate = false;
+        let gate = Gate {
+            sandbox,
+            secrets: Arc::clone(&self.gate.secrets),
+        };
+        let built = gate.try_out(config, now).await;
+        built.map_err(|problems| Refusal::new(now, Trigger::Command, file, &problems))
+    }
+
+    /// Puts a candidate in service whose files are as they were when it passed
+    /// the gates.
+    ///
+    /// # Errors
+    ///
+    /// When they are others now, or do not pass. What is in service stays.
+    pub(super) async fn promote(
+        self: &Arc<Self>,
+        file: PathBuf,
+        settings: Option<PathBuf>,
+        inputs: &Inputs,
+        now: Timestamp,
+    ) -> Result<Arc<Version>, Refusal> {
+        let _turn = self.turn.lock().await;
+        let config = self.naming(file.clone(), settings);
+        let same = |other: &Inputs| {
+            (&other.component, &other.settings) == (&inputs.component, &inputs.settings)
+        };
+        let changed = || {
+            let message = "its files have changed since it was put in shadow";
+            let expected = "what ran in shadow, or `waxseal policy shadow` for what is there now";
+            let problem = Problem::of_file(&file, message, Some(expected.to_owned()));
+            Refusal::new(now, Trigger::Command, file.clone(), &[problem])
+        };
+        let taken = read(&config).await;
+        if !taken.as_ref().is_some_and(|taken| same(&taken.inputs)) {
+            return Err(changed());
+        }
+        let generation = self.gates(config, Trigger::Command, now).await?;
+        if !same(generation.inputs()) {
+            return Err(changed());
+        }
+        Ok(self
+            .enter(generation, Why::Promotion, Because::Swapped, taken, now)
             .await)
     }
 

@@ -23,6 +23,8 @@ mod gate;
 mod histogram;
 mod keeper;
 mod observe;
+mod shadow;
+mod shadows;
 mod shelf;
 mod statistics;
 mod status;
@@ -41,6 +43,8 @@ use crate::quota::Ledger;
 
 pub use keeper::Keeper;
 pub use observe::{Observed, Observer};
+pub use shadow::{Comparison, Otherwise, Shadow};
+pub use shadows::{MakeSandbox, ShadowError, Shadows};
 pub use shelf::{Because, Kept};
 pub use statistics::{LastError, Numbers, Span, Times};
 pub use status::{Refusal, Status, Trigger, Trying};

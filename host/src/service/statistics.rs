@@ -147,12 +147,7 @@ impl Statistics {
             errors: counts.errors.clone(),
             errors_in_a_row: counts.failing.len() as u64,
             last_error: counts.last_error.clone(),
-            decision_time: Times {
-                mean_ns: nanoseconds(counts.time.mean()),
-                p50_ns: nanoseconds(counts.time.quantile(0.5)),
-                p99_ns: nanoseconds(counts.time.quantile(0.99)),
-                maximum_ns: nanoseconds(counts.time.maximum()),
-            },
+            decision_time: counts.time.times(),
             instructions: counts.instructions.span(counts.messages),
             memory: counts.memory.span(counts.messages),
         }
@@ -160,6 +155,17 @@ impl Statistics {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Histogram {
+    pub(super) fn times(&self) -> Times {
+        Times {
+            mean_ns: nanoseconds(self.mean()),
+            p50_ns: nanoseconds(self.quantile(0.5)),
+            p99_ns: nanoseconds(self.quantile(0.99)),
+            maximum_ns: nanoseconds(self.maximum()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use waxseal_settings::{Spanned, Table};
 
 use super::dns;
+use crate::config::Domain;
 use crate::message::{Address, ReversePath};
 
 /// A field of the header that is put into the message, or taken out.
@@ -49,6 +50,8 @@ pub(super) struct Given {
     pub(super) dns: dns::Given,
     /// Addresses that relays, and we by the default route, send from.
     pub(super) sends_from: BTreeMap<String, Spanned<Vec<IpAddr>>>,
+    /// Domains that relays sign for by themselves.
+    pub(super) signs: BTreeMap<String, Vec<Domain>>,
 }
 
 impl Given {
@@ -71,6 +74,7 @@ impl Given {
             tables: tables(table),
             dns: records(table),
             sends_from: sends_from(table),
+            signs: signs(table),
         }
     }
 
@@ -80,6 +84,7 @@ impl Given {
         Self {
             dns: records(top),
             sends_from: sends_from(top),
+            signs: signs(top),
             ..Self::default()
         }
     }
@@ -104,6 +109,7 @@ impl Given {
             tables: over(self.tables, &base.tables),
             dns: over(self.dns, &base.dns),
             sends_from: over(self.sends_from, &base.sends_from),
+            signs: over(self.signs, &base.signs),
         }
     }
 }
@@ -296,6 +302,12 @@ impl std::str::FromStr for Exchange {
             name: name.trim().to_owned(),
         })
     }
+}
+
+fn signs(table: &Table<'_>) -> BTreeMap<String, Vec<Domain>> {
+    each(table, "signs", |relays, name| {
+        values(relays.parsed_list(name, "domain names"))
+    })
 }
 
 fn sends_from(table: &Table<'_>) -> BTreeMap<String, Spanned<Vec<IpAddr>>> {

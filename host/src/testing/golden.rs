@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use similar::TextDiff;
 
@@ -160,7 +161,7 @@ fn without_cr(bytes: &[u8]) -> Vec<u8> {
 
 /// The message with line feeds; the first `ours` of its signatures reduced to
 /// their domains, each once.
-fn kept_form(content: &Content, ours: usize) -> Vec<u8> {
+pub(super) fn kept_form(content: &Content, ours: usize) -> Vec<u8> {
     let mut left = ours;
     let mut domains: Vec<String> = Vec::new();
     let mut bytes = Vec::with_capacity(content.bytes().len());
@@ -206,9 +207,14 @@ fn diff(path: &Path, expected: &[u8], came: &[u8]) -> String {
 
 /// What has to be changed in one text to make it the other.
 pub(super) fn unified(expected: &str, came: &str, name: &str) -> String {
-    TextDiff::from_lines(expected, came)
+    TextDiff::configure()
+        .timeout(DIFF_TIME)
+        .diff_lines(expected, came)
         .unified_diff()
         .context_radius(2)
         .header(name, "what came")
         .to_string()
 }
+
+/// How long the smallest difference is looked for; a larger one is shown then.
+const DIFF_TIME: Duration = Duration::from_secs(1);

@@ -37,15 +37,18 @@ mod expected;
 mod facts;
 mod given;
 mod golden;
+mod lists;
 mod pattern;
 mod report;
 mod run;
 mod suite;
+#[cfg(test)]
+mod tests;
 mod text;
 mod workshop;
 
 pub use golden::Blessed;
 pub use report::{CaseReport, Failure, Report};
 pub use run::Options;
-pub use suite::Suite;
+pub use suite::{Suite, test_files};
 pub use workshop::Workshop;

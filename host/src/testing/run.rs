@@ -69,6 +69,7 @@ impl Suite {
         if !problems.is_empty() {
             return Err(problems);
         }
+        workshop.keep(&generations);
         let jobs = self.cases.iter().filter_map(|case| {
             let generation = generations.get(case.setup)?.clone()?;
             Some((Arc::clone(case), generation))

@@ -39,7 +39,9 @@ pub(super) struct Case {
 impl Case {
     /// Line of a place in the case's file.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
-        waxseal_settings::line_and_column(&self.source.text, span.start).0
+        let text = self.source.text.as_bytes();
+        let before = &text[..span.start.min(text.len())];
+        1 + memchr::memchr_iter(b'\n', before).count()
     }
 }
 
@@ -368,6 +370,16 @@ const LONGEST_NAME: usize = 120;
 fn has_case(text: &str) -> bool {
     text.lines()
         .any(|line| line.trim_start().starts_with("[[case]]"))
+}
+
+/// The files that may have cases: those that are named, and the `.toml` files
+/// below folders. What cannot be read is left out.
+pub fn test_files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let of = |path: &PathBuf| match path.is_dir() {
+        true => below(path).unwrap_or_default(),
+        false => vec![path.clone()],
+    };
+    paths.iter().flat_map(of).collect()
 }
 
 /// The `.toml` files below a folder, in the order of their names. Hidden folders

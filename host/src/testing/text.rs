@@ -63,6 +63,13 @@ impl Report {
 }
 
 impl CaseReport {
+    /// What was expected and what came, without colours.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text, &Paint { colour: false });
+        text
+    }
+
     /// What it took, and its name.
     fn cost(&self) -> String {
         format!(
@@ -86,6 +93,9 @@ impl CaseReport {
         for failure in &self.failures {
             failure.write(text, &self.file.display().to_string(), paint);
         }
+        if !self.reasons.is_empty() || !self.log.is_empty() {
+            text.push('\n');
+        }
         for (at, reason) in self.reasons.iter().enumerate() {
             let title = if at == 0 { "because" } else { "" };
             let _ = writeln!(text, "  {title:>10}  {reason}");
@@ -105,19 +115,16 @@ impl Failure {
         lines(text, "expected", &self.expected);
         lines(text, "came", &self.came);
         if let Some(note) = &self.note {
-            let _ = writeln!(text, "  {:>10}  {note}", "");
+            lines(text, "", note);
         }
-        if let Some(diff) = &self.diff {
-            for line in diff.lines() {
-                let line = match line.as_bytes().first() {
-                    Some(b'-') => paint.bad(line),
-                    Some(b'+') => paint.good(line),
-                    _ => line.to_owned(),
-                };
-                let _ = writeln!(text, "      {line}");
-            }
+        for line in self.diff.iter().flat_map(|diff| diff.lines()) {
+            let line = match line.as_bytes().first() {
+                Some(b'-') => paint.bad(line),
+                Some(b'+') => paint.good(line),
+                _ => line.to_owned(),
+            };
+            let _ = writeln!(text, "      {line}");
         }
-        text.push('\n');
     }
 }
 

@@ -53,11 +53,13 @@ impl Setup {
     }
 
     fn configuration(&self, default: &Path) -> Result<Config, Vec<Problem>> {
-        if let Some(within) = &self.within {
-            return Ok((**within).clone());
-        }
-        let path = self.config.as_deref().unwrap_or(default);
-        let mut config = config::read(path).map_err(|error| self.told(error))?;
+        let mut config = match &self.within {
+            Some(within) => (**within).clone(),
+            None => {
+                let path = self.config.as_deref().unwrap_or(default);
+                config::read(path).map_err(|error| self.told(error))?
+            }
+        };
         if let Some(policy) = &self.policy {
             config.policy.file.clone_from(policy);
             config.policy.file_span = 0..0;
@@ -135,6 +137,14 @@ impl Workshop {
     pub fn files(&self) -> BTreeSet<PathBuf> {
         let files = self.kept.iter().flat_map(|kept| &kept.files);
         files.map(|(file, _)| file.clone()).collect()
+    }
+
+    /// Lets go of what was not in use in the last run.
+    pub(super) fn keep(&mut self, used: &[Option<Arc<Generation>>]) {
+        self.kept.retain(|kept| {
+            let is_kept = |used: &Arc<Generation>| Arc::ptr_eq(used, &kept.generation);
+            used.iter().flatten().any(is_kept)
+        });
     }
 
     /// The generation of a setup.

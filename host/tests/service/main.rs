@@ -3,4 +3,6 @@
 
 mod given;
 mod keeper;
+mod replay;
+mod shadow;
 mod versions;

@@ -7,14 +7,16 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench edits`, `bench swaps` and `bench milters` measure a
-//! part alone.
+//! `bench decisions`, `bench hostile`, `bench policy-tests`, `bench edits`, `bench
+//! swaps` and `bench milters` measure a part alone.
 
 mod decisions;
 mod edits;
+mod hostile;
 mod load;
 mod mails;
 mod milters;
+mod policy_tests;
 mod rounds;
 mod settings;
 mod swaps;
@@ -29,6 +31,12 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     if wanted("decisions") {
         decisions::measure(&mut table)?;
+    }
+    if wanted("policy-tests") {
+        policy_tests::measure(&mut table)?;
+    }
+    if wanted("hostile") {
+        hostile::measure(&mut table)?;
     }
     if wanted("edits") {
         edits::measure(&mut table);
