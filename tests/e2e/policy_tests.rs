@@ -153,7 +153,7 @@ expect = { relay = "default-route", text = "Acme Ltd." }
         &[
             "FAILED  newsletters\n        some.toml:7",
             "relay  some.toml:13",
-            "  expected  default-route\n      came  bulk",
+            "expected  default-route\n        came  bulk",
             "notices  some.toml:14",
             "imprint inserted  ✗\n              legal inserted  ✗",
             "imprint skipped, since the message is list mail  ✗",
@@ -310,6 +310,27 @@ fn r27_signatures_are_made_without_private_keys_and_expected_messages_hold_none(
         names,
         ["hello.eml", "settings.toml", "signed.eml", "some.toml"]
     );
+}
+
+#[test]
+fn r27_without_a_path_the_tests_of_the_configuration_are_run() {
+    let bench = Bench::new();
+    let config = format!(
+        "hostname = \"mail.acme.test\"\n[policy]\nfile = {:?}\nsettings = \"settings.toml\"\ntests = [\"gate\"]\n\
+         [relay.bulk]\nhost = \"bulk.test\"\n",
+        policy("waxseal_standard").display()
+    );
+    bench.write("waxseal.toml", &config);
+    fs::create_dir(bench.path("gate")).expect("a folder");
+    bench.write(
+        "gate/one.toml",
+        "[[case]]\nname = \"a\"\nmessage = \"../hello.eml\"\nexpect = { relay = \"default-route\" }\n",
+    );
+    let output = Command::new(binary())
+        .current_dir(bench.folder.path())
+        .arg("test")
+        .output();
+    Ran::of(output.expect("waxseal")).has(0, &["1 passed"]);
 }
 
 #[test]

@@ -5,15 +5,15 @@ use std::ops::Range;
 use waxseal_settings::Spanned;
 
 use super::authentication::{DEFAULT_ROUTE, Hop};
-use super::expected::{self, Expected, Field, Results, Text};
+use super::expected::{Expected, Field, Results, Text};
 use super::golden::unified;
+use super::lists::{Element, NONE, Shown, in_order, listed};
 use super::pattern::Pattern;
 use super::report::Failure;
 use super::run::Observed;
 use super::suite::Case;
 use crate::config::Config;
-use crate::decision::{Charge, Verdict, WhenFull};
-use crate::edit::{self, Notice};
+use crate::decision::Verdict;
 use crate::message::Content;
 
 /// All that is not as expected.
@@ -41,8 +41,6 @@ struct Check<'a> {
     observed: &'a Observed,
     failures: Vec<Failure>,
 }
-
-const NONE: &str = "none";
 
 impl<'a> Check<'a> {
     fn expected(&self) -> &'a Expected {
@@ -458,14 +456,6 @@ impl<'a> Check<'a> {
 const NOT_OUTGOING: &str =
     "the message is not outgoing (no login, and no listed network), so that no policy was asked";
 
-fn listed<T: ToString>(items: &[T], between: &str) -> String {
-    if items.is_empty() {
-        return NONE.to_owned();
-    }
-    let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
-    texts.join(between)
-}
-
 /// A pattern that was made by putting asterisks round it.
 fn inner(pattern: &Pattern) -> String {
     let text = pattern.to_string();
@@ -473,172 +463,7 @@ fn inner(pattern: &Pattern) -> String {
     text.strip_suffix('*').unwrap_or(text).to_owned()
 }
 
-/// As many as there are patterns, each fitting its own; a last `*` is for all
-/// that follow.
-fn in_order(patterns: &[Pattern], came: &[String]) -> bool {
-    let (patterns, open) = match patterns.split_last() {
-        Some((last, others)) if last.is_anything() && !others.is_empty() => (others, true),
-        _ => (patterns, false),
-    };
-    (came.len() == patterns.len() || open && came.len() > patterns.len())
-        && patterns
-            .iter()
-            .zip(came)
-            .all(|(pattern, came)| pattern.fits(came))
-}
-
 fn changes(before: &Content, after: &Content) -> String {
     let text = |content: &Content| String::from_utf8_lossy(content.bytes()).replace("\r\n", "\n");
     unified(&text(before), &text(after), "as it came")
-}
-
-/// Something that a list expects.
-trait Element<T> {
-    fn fits(&self, came: &T) -> bool;
-    fn is_anything(&self) -> bool;
-    fn shown(&self) -> String;
-}
-
-/// Something that came.
-trait Shown {
-    fn shown(&self) -> String;
-}
-
-impl Shown for String {
-    fn shown(&self) -> String {
-        self.clone()
-    }
-}
-
-impl Element<String> for Pattern {
-    fn fits(&self, came: &String) -> bool {
-        Self::fits(self, came)
-    }
-
-    fn is_anything(&self) -> bool {
-        Self::is_anything(self)
-    }
-
-    fn shown(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Shown for Notice {
-    fn shown(&self) -> String {
-        let mut text = format!("{} {}", self.id, outcome(self.outcome));
-        if !self.places.is_empty() {
-            text.push_str(&format!(", where {}", self.places.join(", ")));
-        }
-        if let Some(reason) = self.reason {
-            text.push_str(&format!(", since {reason}"));
-        }
-        text
-    }
-}
-
-impl Element<Notice> for expected::Notice {
-    fn fits(&self, came: &Notice) -> bool {
-        self.id.fits(&came.id)
-            && self.outcome.is_none_or(|outcome| outcome == came.outcome)
-            && self
-                .places
-                .as_ref()
-                .is_none_or(|places| *places == came.places)
-            && self.reason.as_ref().is_none_or(|reason| {
-                came.reason
-                    .is_some_and(|came| reason.fits(&came.to_string()))
-            })
-    }
-
-    fn is_anything(&self) -> bool {
-        self.id.is_anything()
-            && self.outcome.is_none()
-            && self.places.is_none()
-            && self.reason.is_none()
-    }
-
-    fn shown(&self) -> String {
-        let mut text = self.id.to_string();
-        if let Some(wanted) = self.outcome {
-            text.push_str(&format!(" {}", outcome(wanted)));
-        }
-        if let Some(places) = &self.places {
-            text.push_str(&format!(", where {}", places.join(", ")));
-        }
-        if let Some(reason) = &self.reason {
-            text.push_str(&format!(", since {reason}"));
-        }
-        text
-    }
-}
-
-fn outcome(outcome: edit::Outcome) -> &'static str {
-    match outcome {
-        edit::Outcome::Inserted => "inserted",
-        edit::Outcome::Wrapped => "wrapped",
-        edit::Outcome::Skipped => "skipped",
-    }
-}
-
-impl Shown for Charge {
-    fn shown(&self) -> String {
-        shown_charge(
-            &self.counter,
-            Some(self.unit),
-            self.maximum,
-            self.maximum.map(|_| self.full),
-        )
-    }
-}
-
-impl Element<Charge> for expected::Charge {
-    fn fits(&self, came: &Charge) -> bool {
-        self.counter.fits(&came.counter)
-            && self.unit.is_none_or(|unit| unit == came.unit)
-            && self
-                .maximum
-                .is_none_or(|maximum| Some(maximum) == came.maximum)
-            && self.full.is_none_or(|full| full == came.full)
-    }
-
-    fn is_anything(&self) -> bool {
-        self.counter.is_anything()
-            && self.unit.is_none()
-            && self.maximum.is_none()
-            && self.full.is_none()
-    }
-
-    fn shown(&self) -> String {
-        shown_charge(
-            &self.counter.to_string(),
-            self.unit,
-            self.maximum,
-            self.full,
-        )
-    }
-}
-
-fn shown_charge(
-    counter: &str,
-    unit: Option<crate::decision::Unit>,
-    maximum: Option<u64>,
-    full: Option<WhenFull>,
-) -> String {
-    use crate::decision::Unit;
-    let mut text = counter.to_owned();
-    match unit {
-        Some(Unit::Message) => text.push_str(" by message"),
-        Some(Unit::Recipient) => text.push_str(" by recipient"),
-        None => {}
-    }
-    if let Some(maximum) = maximum {
-        text.push_str(&format!(", at most {maximum}"));
-    }
-    match full {
-        Some(WhenFull::Defer) => text.push_str(", then defer"),
-        Some(WhenFull::Reject) => text.push_str(", then reject"),
-        None => {}
-    }
-    text
 }

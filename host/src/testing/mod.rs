@@ -37,6 +37,7 @@ mod expected;
 mod facts;
 mod given;
 mod golden;
+mod lists;
 mod pattern;
 mod report;
 mod run;

@@ -337,17 +337,27 @@ fn with_header(content: Content, given: &Given) -> Content {
     }
     let mut headers = Vec::new();
     for (name, field) in &given.header {
-        let remove = HeaderEdit::Remove {
-            name: name.clone(),
-            nth: 1,
+        let there = content.count_named(name);
+        let values = match field {
+            Field::Absent => &[][..],
+            Field::Values(values) => values,
         };
-        headers.extend((0..content.count_named(name)).map(|_| remove.clone()));
-        if let Field::Values(values) = field {
-            headers.extend(values.iter().map(|value| HeaderEdit::Append {
-                name: name.clone(),
-                value: format!(" {value}").into_bytes(),
-            }));
+        for (at, value) in values.iter().enumerate() {
+            let (name, value) = (name.clone(), format!(" {value}").into_bytes());
+            headers.push(match at < there {
+                true => HeaderEdit::Replace {
+                    name,
+                    nth: at + 1,
+                    value,
+                },
+                false => HeaderEdit::Append { name, value },
+            });
         }
+        let left_over = (values.len()..there).map(|_| HeaderEdit::Remove {
+            name: name.clone(),
+            nth: values.len() + 1,
+        });
+        headers.extend(left_over);
     }
     let edits = Edits {
         headers,

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::{Status, runtime, show_problems};
-use crate::config::Problem;
+use crate::config::{self, Problem};
 use crate::testing::{Blessed, CaseReport, Options, Report, Suite, Workshop};
 
 /// Run policy tests: sample mail, and what is expected to become of it.
@@ -23,8 +23,8 @@ use crate::testing::{Blessed, CaseReport, Options, Report, Suite, Workshop};
 /// the tests could not be run.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Test files, or folders of them; by default the folder `tests` beside
-    /// the configuration.
+    /// Test files, or folders of them; by default those that the configuration
+    /// names (`policy.tests`), or else the folder `tests` beside it.
     #[arg(value_name = "FILE or FOLDER")]
     paths: Vec<PathBuf>,
     /// Run only the cases in whose name or file's path this stands.
@@ -61,9 +61,13 @@ pub(super) fn run(arguments: &Arguments, config: &Path, json: bool) -> anyhow::R
 }
 
 fn paths(arguments: &Arguments, config: &Path) -> Vec<PathBuf> {
-    match arguments.paths.as_slice() {
-        [] => vec![config.parent().unwrap_or(Path::new("")).join("tests")],
-        given => given.to_vec(),
+    if !arguments.paths.is_empty() {
+        return arguments.paths.clone();
+    }
+    // What is wrong with the configuration is told when it is needed.
+    match config::read(config) {
+        Ok(config) if !config.policy.tests.is_empty() => config.policy.tests,
+        _ => vec![config.parent().unwrap_or(Path::new("")).join("tests")],
     }
 }
 
