@@ -2,7 +2,7 @@
 # rustup, and installs the rest itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench policies build tools lint doc unit end-to-end
+.PHONY: help demo test bench policies policies-languages build tools lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -21,6 +21,8 @@ help:
 	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
 	@echo 'make bench     measure speed and memory beside OpenDKIM and a no-op milter'
 	@echo 'make policies  build the policies into target/policies'
+	@echo 'make policies-languages'
+	@echo '               build those in JavaScript and Python, too (tools from npm and PyPI)'
 	@echo 'make tools     install what the above need (they do it themselves)'
 
 demo: policies build
@@ -35,7 +37,7 @@ bench: policies tools
 test: tools
 	$(SAY) 'Style'
 	$(CARGO) fmt --all --check
-	$(MAKE) --no-print-directory policies lint doc unit end-to-end
+	$(MAKE) --no-print-directory policies policies-languages lint doc unit policy-tests end-to-end
 	$(SAY) 'All passed'
 
 tools:
@@ -44,6 +46,10 @@ tools:
 policies: tools
 	$(SAY) 'Policies: WebAssembly components'
 	@CARGO='$(CARGO)' scripts/policies.sh
+
+policies-languages: tools
+	$(SAY) 'Policies in JavaScript and Python'
+	@scripts/languages.sh
 
 build: tools
 	$(SAY) 'The waxseal command (the first build takes some minutes)'
@@ -60,8 +66,13 @@ doc: tools
 unit: build
 	$(SAY) 'Unit tests'
 	$(CARGO) test $(ALL) --lib --bins
+	$(CARGO) test $(ALL) --doc
 
-end-to-end: policies build
+policy-tests: policies build
+	$(SAY) 'Policy tests: what the standard policy and the examples promise'
+	@target/debug/waxseal test tests/policy
+
+end-to-end: policies policies-languages build
 	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'
 	$(if $(AS_ROOT),@echo 'Starting Postfix takes root: these tests are run by sudo.')
 	$(if $(AS_ROOT),$(RUNNER)='$(AS_ROOT)') $(CARGO) test $(ALL) --test '*' --no-fail-fast

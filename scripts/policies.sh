@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 # which is what Rust takes, that is a tenth of the decision of a small policy.
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS='-C link-arg=-zstack-size=262144'
 
-packages=(waxseal-standard rust-minimal waxseal-misbehaving)
+packages=(waxseal-standard rust-minimal guard-rust waxseal-misbehaving)
 "${CARGO:-cargo}" build --locked --profile policy --target wasm32-wasip2 "${packages[@]/#/-p=}"
 
 mkdir -p target/policies

@@ -28,6 +28,11 @@ for entry in "${packages[@]}"; do
     [ -e "$file" ] || missing+=("$package")
 done
 
+# What policies in JavaScript and Python are built with, wherever it comes from.
+command -v node >/dev/null || missing+=(nodejs)
+command -v npm >/dev/null || missing+=(npm)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+
 if [ ${#missing[@]} -gt 0 ]; then
     root=()
     if [ "$(id -u)" != 0 ]; then

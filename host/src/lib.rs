@@ -5,6 +5,38 @@
 //! from a message and facts to a [`Decision`](decision::Decision). This crate
 //! runs it in a sandbox and carries out what it decides.
 //!
+//! This is all it takes to have policies in a program of one's own;
+//! `examples/embed` is a whole SMTP server on it:
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use waxseal::message::Message;
+//! use waxseal::pipeline::{Generation, Outcome, Pipeline, Secrets};
+//! use waxseal::policy::{Limits, Sandbox};
+//! use waxseal::quota::{Day, Live};
+//! use waxseal::service::{Service, Versions};
+//! use waxseal::store::{Secret, SqliteStore};
+//!
+//! async fn decide(message: Message) -> Result<Outcome, Box<dyn std::error::Error>> {
+//!     let config = waxseal::config::read(Path::new("waxseal.toml"))?;
+//!     let now = jiff::Timestamp::now();
+//!     let day = Day::of(now, &config.time_zone);
+//!     let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
+//!     let ledger = Live::open(Arc::new(SqliteStore::open(&config.state)?), &day)?;
+//!     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
+//!     let built = Generation::build(&sandbox, config, secrets, day.date())
+//!         .await
+//!         .map_err(|problems| format!("{problems:?}"))?;
+//!     let versions = Arc::new(Versions::new(built.generation, now));
+//!     let service = Service::new(Pipeline::new(Arc::new(ledger)), versions);
+//!     // All the above once; this for each message:
+//!     let version = service.begin();
+//!     Ok(service.process(&version, Arc::new(message)).await)
+//! }
+//! ```
+//!
 //! The modules, from the ground up; each imports only from those above it:
 //!
 //! | module | what |
@@ -19,11 +51,16 @@
 //! | [`quota`] | daily maxima over the store |
 //! | [`policy`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
+//! | [`testing`] | policy test files and their runner |
+//! | [`record`] | decisions written down, and decided again |
+//! | [`service`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
+//! | [`admin`] | the control channel of the daemon |
 //! | [`daemon`] | everything put together and kept running |
 //! | [`cli`] | the `waxseal` command |
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod daemon;
@@ -36,9 +73,12 @@ pub mod policy;
 pub mod postfix;
 mod private;
 pub mod quota;
+pub mod record;
 pub mod relay;
+pub mod service;
 pub mod sign;
 pub mod store;
+pub mod testing;
 
 /// The header field that tells Postfix where a message goes
 /// (`milter_header_checks`). Added and taken out again in one reply, so that it

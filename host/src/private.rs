@@ -184,6 +184,22 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a private file (0600) or puts another in its place, in one step.
+///
+/// # Errors
+///
+/// When it cannot be made; what was there stays as it is.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = draft(path);
+    let made = write_draft(&draft, bytes)
+        .and_then(|()| fs::rename(&draft, path))
+        .and_then(|()| sync_folder(path));
+    if made.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    made
+}
+
 /// Makes a private file (0600), whole or not at all.
 ///
 /// # Errors
@@ -191,7 +207,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 /// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is one
 /// already, which stays as it is.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = draft_of(path);
+    let draft = draft(path);
     let made = write_draft(&draft, bytes)
         // A link is made or refused in one step; a rename would replace.
         .and_then(|()| fs::hard_link(&draft, path))
@@ -203,8 +219,8 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// What a file is called until it is whole.
-fn draft_of(path: &Path) -> PathBuf {
+/// A name beside `path` that nothing else of this process has.
+fn draft(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(
         ".{}-{}.new",
@@ -212,23 +228,6 @@ fn draft_of(path: &Path) -> PathBuf {
         DRAFTS.fetch_add(1, Ordering::Relaxed)
     ));
     path.with_file_name(name)
-}
-
-/// Makes a private file (0600), whole or not at all, in place of the one that
-/// may be there.
-///
-/// # Errors
-///
-/// When it cannot be made; what was there stays.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = draft_of(path);
-    let made = write_draft(&draft, bytes)
-        .and_then(|()| fs::rename(&draft, path))
-        .and_then(|()| sync_folder(path));
-    if made.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    made
 }
 
 fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {

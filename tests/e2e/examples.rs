@@ -45,3 +45,31 @@ fn the_postfix_files_are_those_that_the_command_writes() {
         );
     }
 }
+
+/// One round of `check` tells the mistakes of both files.
+#[test]
+fn mistakes_in_the_configuration_do_not_hide_those_in_the_settings() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("waxseal.toml");
+    let policy = waxseal_tests::waxseal::policy("waxseal_standard");
+    let config = format!(
+        "hostname = \"mx.test\"\n[policy]\nfile = \"{}\"\nsettings = \"settings.toml\"\n\
+         [relay.north]\nhost = \"north.test\"\nport = 99999\n",
+        policy.display()
+    );
+    fs::write(&path, config).expect("waxseal.toml");
+    let settings = "[domain.\"acme.test\"]\nrelays = [\"north\"]\nsing = true\n";
+    fs::write(folder.path().join("settings.toml"), settings).expect("settings.toml");
+    let output = Command::new(binary())
+        .args(["check", "--json", "--config"])
+        .arg(&path)
+        .output()
+        .expect("waxseal");
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout);
+    for mistake in ["port` is 99999", "sing` is not known here"] {
+        assert!(told.contains(mistake), "no {mistake} in {told}");
+    }
+    // Nothing is said of what cannot be known: the relay is there, if broken.
+    assert!(!told.contains("no relay"), "{told}");
+}

@@ -7,13 +7,17 @@
 mod content;
 mod crash;
 mod direction;
+mod embed;
 mod examples;
 mod harness;
 mod local;
 mod mail;
 mod policies;
+mod policy_tests;
+mod recording;
 mod return_path;
 mod routing;
 mod security;
 mod signing;
 mod split;
+mod swap;

@@ -27,28 +27,63 @@ fn r25_a_policy_of_ten_lines_is_loaded_from_its_file() {
     );
 }
 
+/// What a policy can do to its host, and how that is told.
+const ATTACKS: [(&str, &str); 18] = [
+    ("trap", "trapped"),
+    ("loop", "out-of-instructions"),
+    ("sleep", "timed-out"),
+    ("memory", "out-of-memory"),
+    ("recursion", "trapped"),
+    ("aliases", "too-much-data"),
+    ("gigabytes", "too-much-data"),
+    ("handles", "too-much-data"),
+    ("lookups without end", "out-of-instructions"),
+    ("connect", "import-denied"),
+    ("abort", "trapped"),
+    ("exit", "trapped"),
+    ("mojibake", "trapped"),
+    ("absurd length", "trapped"),
+    ("no such case", "trapped"),
+    ("too many", "invalid-decision"),
+    ("invalid", "invalid-decision"),
+    ("error", "reported"),
+];
+
 #[test]
-fn r28_a_policy_that_fails_costs_its_message_a_temporary_failure_and_nothing_else() {
+fn r28_an_attack_costs_its_message_a_temporary_failure_and_one_line_and_nothing_else() {
     let rig = Rig::builder("r28").policy("waxseal_misbehaving").start();
-    for subject in ["trap", "loop", "memory", "error", "invalid"] {
-        let reply = rig.try_as(
-            "alice@acme.test",
-            &["bob@outside.test"],
-            &plain("alice@acme.test", subject),
-        );
+    let send = |subject: &str| {
+        let message = plain("alice@acme.test", subject);
+        rig.try_as("alice@acme.test", &["bob@outside.test"], &message)
+    };
+    let mut told = 0;
+    for (subject, kind) in ATTACKS {
+        let reply = send(subject);
         assert!(reply.is_temporary(), "{subject}: {reply:?}");
-        let reply = rig.try_as(
-            "alice@acme.test",
-            &["bob@outside.test"],
-            &plain("alice@acme.test", "well"),
+        let log = rig.waxseal.log();
+        let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+        let new = &errors[told..];
+        told = errors.len();
+        let [line] = new else {
+            panic!("{subject}: {} lines: {new:#?}", new.len());
+        };
+        assert!(
+            line.contains(&format!("kind=\"{kind}\"")),
+            "{subject}: {line}"
         );
+        let refused = rig.postfix.log();
+        let refused = refused.lines().rfind(|line| line.contains("milter-reject"));
+        let queue_id = refused.and_then(|line| line.split(": ").nth(1));
+        let queue_id = queue_id.expect("Postfix's line about it");
+        assert!(
+            line.contains(queue_id),
+            "{subject}: {line} is not about {queue_id}"
+        );
+        let reply = send("well");
         assert!(reply.is_positive(), "after {subject}: {reply:?}");
     }
-    assert_eq!(
-        rig.arrived("default").len(),
-        5,
-        "only the well-behaved ones"
-    );
+    let arrived = rig.arrived("default").len();
+    assert_eq!(arrived, ATTACKS.len(), "only the well-behaved ones");
 }
 
 #[test]

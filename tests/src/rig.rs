@@ -366,26 +366,8 @@ impl Rig {
     }
 
     /// The DNS records of a domain's keys, as `waxseal dkim record` shows them.
-    ///
-    /// # Panics
-    ///
-    /// When the command fails or has none.
     pub fn records(&self, domain: &str) -> Vec<Record> {
-        let shown = self.waxseal.json(&["dkim", "record", domain]);
-        let records: Vec<Record> = shown
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|key| {
-                let record = &key["record"];
-                Some(Record {
-                    name: record["name"].as_str()?.to_owned(),
-                    text: record["value"].as_str()?.to_owned(),
-                })
-            })
-            .collect();
-        assert!(!records.is_empty(), "no records in {shown}");
-        records
+        self.waxseal.records(domain)
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::dkim::Record;
 use crate::wait::wait_for;
 
 /// Where cargo puts the command; `WAXSEAL_BINARY` names another one to test.
@@ -112,6 +113,29 @@ impl Waxseal {
         let output = self.output(&arguments);
         serde_json::from_str(&output)
             .unwrap_or_else(|error| panic!("{arguments:?}: {error}\n{output}"))
+    }
+
+    /// The DNS records of a domain's keys, as `waxseal dkim record` shows them.
+    ///
+    /// # Panics
+    ///
+    /// When the command fails or has none.
+    pub fn records(&self, domain: &str) -> Vec<Record> {
+        let shown = self.json(&["dkim", "record", domain]);
+        let records: Vec<Record> = shown
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|key| {
+                let record = &key["record"];
+                Some(Record {
+                    name: record["name"].as_str()?.to_owned(),
+                    text: record["value"].as_str()?.to_owned(),
+                })
+            })
+            .collect();
+        assert!(!records.is_empty(), "no records in {shown}");
+        records
     }
 
     /// Starts the daemon and waits until it listens.

@@ -9,7 +9,7 @@ use crate::pipeline::{Built, Generation, PolicyId, Secrets};
 use crate::store::Secret;
 use serde::Serialize;
 
-use super::{Status, read_or_problems, runtime};
+use super::{Status, runtime};
 
 #[derive(Serialize)]
 struct Report {
@@ -21,14 +21,10 @@ struct Report {
 
 pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
-    let report = match read_or_problems(path)? {
-        Ok(config) => runtime()?.block_on(check(config))?,
-        Err(problems) => Report {
-            good: false,
-            policy: None,
-            relays: 0,
-            problems,
-        },
+    let report = match config::examine(path)? {
+        (Some(config), problems) if problems.is_empty() => runtime()?.block_on(check(config))?,
+        (Some(config), problems) => runtime()?.block_on(check_in_part(&config, problems))?,
+        (None, problems) => Report::bad(0, problems),
     };
     if json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -42,15 +38,39 @@ pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
     })
 }
 
+impl Report {
+    fn bad(relays: usize, problems: Vec<Problem>) -> Self {
+        Self {
+            good: false,
+            policy: None,
+            relays,
+            problems,
+        }
+    }
+}
+
+/// `waxseal.toml` has mistakes: the policy and its settings may have some, too,
+/// which are better told now than one round later.
+async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::Result<Report> {
+    let secret = secret(config);
+    let sandbox = super::trial_sandbox(config, &secret)?;
+    problems.extend(Generation::examine_policy(&sandbox, config, &Secrets::new(&secret)).await);
+    Ok(Report::bad(config.relays.len(), problems))
+}
+
+/// Whoever may not read the secret can check all the same: nothing of what it is
+/// used for leaves this process.
+fn secret(config: &Config) -> Secret {
+    let secret = Secret::open_to_read(&config.state).ok().flatten();
+    secret.unwrap_or_else(|| Secret::from_bytes([0; 32]))
+}
+
 async fn check(mut config: Config) -> anyhow::Result<Report> {
     // A check changes nothing: keys that are to be made at the start are not.
     let generate = std::mem::replace(&mut config.dkim.generate, false);
     let relays = config.relays.len();
     let keys = config.dkim.keys.clone();
-    // Whoever may not read the secret can check all the same: nothing of what
-    // it is used for leaves this process.
-    let secret = Secret::open_to_read(&config.state).ok().flatten();
-    let secret = secret.unwrap_or_else(|| Secret::from_bytes([0; 32]));
+    let secret = secret(&config);
     let sandbox = super::trial_sandbox(&config, &secret)?;
     let secrets = Arc::new(Secrets::new(&secret));
     let today = jiff::Zoned::now().date();

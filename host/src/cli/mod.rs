@@ -1,12 +1,19 @@
 //! The `waxseal` command. One file a subcommand; this one has what they share.
 
 mod check;
+mod comparison;
 mod compile;
 mod dkim;
+mod inspect;
+mod new;
+mod policy;
 mod postfix;
+mod replay;
 mod report;
 mod run;
+mod test;
 mod trial;
+mod versions;
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -46,11 +53,20 @@ enum Command {
     /// Run one message through the pipeline, changing no counter: print what
     /// was decided and why.
     Try(trial::Arguments),
+    /// Run policy tests: sample mail, and what is expected to become of it.
+    Test(test::Arguments),
+    /// Have another version decide on recorded mail; make test cases of it.
+    Replay(Box<replay::Arguments>),
     /// Make DKIM keys, show the DNS records to publish.
     #[command(subcommand)]
     Dkim(dkim::Command),
+    /// See, swap and roll back the policy of the running daemon.
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Print the Postfix configuration that goes with this one.
     Postfix(postfix::Arguments),
+    Inspect(inspect::Arguments),
+    New(new::Arguments),
     /// Compile what the daemon orders on stdin.
     #[command(hide = true)]
     Compile,
@@ -63,6 +79,8 @@ pub enum Status {
     Done,
     /// The answer is no: exit code 1.
     No,
+    /// It could not be asked, and why has been told: exit code 2.
+    NotAsked,
 }
 
 /// Runs the command line. Exit code 2: it could not be asked.
@@ -71,6 +89,7 @@ pub fn main() -> ExitCode {
     match dispatch(&arguments) {
         Ok(Status::Done) => ExitCode::SUCCESS,
         Ok(Status::No) => ExitCode::from(1),
+        Ok(Status::NotAsked) => ExitCode::from(2),
         Err(error) => {
             match error.downcast_ref::<ConfigError>() {
                 Some(ConfigError::Problems(problems)) => show_problems(problems),
@@ -88,8 +107,13 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Run => run::run(read()?),
         Command::Check => check::run(&arguments.config, json),
         Command::Try(trial) => trial::run(trial, read()?, json),
+        Command::Test(test) => test::run(test, &arguments.config, json),
+        Command::Replay(arguments) => replay::run(arguments, read()?, json),
         Command::Dkim(command) => finish(|out| dkim::run(command, &read()?, json, out)),
+        Command::Inspect(inspect) => finish(|out| inspect::run(inspect, json, out)),
+        Command::New(new) => finish(|out| new::run(new, json, out)),
         Command::Compile => compile::run(),
+        Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }
@@ -137,13 +161,4 @@ fn quiet_log() {
         .with_writer(io::stderr)
         .without_time()
         .try_init();
-}
-
-/// Reads a configuration, or tells all its problems.
-fn read_or_problems(path: &std::path::Path) -> anyhow::Result<Result<Config, Vec<Problem>>> {
-    match config::read(path) {
-        Ok(config) => Ok(Ok(config)),
-        Err(ConfigError::Problems(problems)) => Ok(Err(problems)),
-        Err(error) => Err(error.into()),
-    }
 }

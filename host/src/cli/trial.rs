@@ -60,8 +60,7 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let secret = Secret::open(&config.state)?;
     let secrets = Arc::new(Secrets::new(&secret));
     let sandbox = super::trial_sandbox(&config, &secret)?;
-    let mode = mode(arguments, &config);
-    let direction = Direction::of(&config, mode, &message.envelope.client);
+    let direction = Direction::of_trial(&config, None, &message.envelope.client);
     let Built { generation, .. } =
         match Generation::build(&sandbox, config, secrets, day.date()).await {
             Ok(built) => built,
@@ -110,27 +109,6 @@ fn status(outcome: &Outcome) -> Status {
     }
 }
 
-/// As the MTA would give it: through the listener for submissions, or with the
-/// login and address that were asked for.
-fn mode(arguments: &Arguments, config: &Config) -> Mode {
-    let submission = config
-        .listeners
-        .iter()
-        .any(|listener| listener.mode == Mode::Submission);
-    match (&arguments.user, arguments.client_ip) {
-        (None, None) => Mode::Submission,
-        _ if submission
-            && config
-                .listeners
-                .iter()
-                .all(|listener| listener.mode != Mode::Mixed) =>
-        {
-            Mode::Submission
-        }
-        _ => Mode::Mixed,
-    }
-}
-
 #[derive(Serialize)]
 struct Passing<'a> {
     verdict: &'a Verdict,
@@ -167,7 +145,7 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
     let file = arguments.message.display();
     let bytes =
         fs::read(&arguments.message).with_context(|| format!("reading the message {file}"))?;
-    let content = Content::new(wire_form(bytes));
+    let content = Content::of_file(bytes);
     if content.fields().is_empty() {
         bail!("{file} has no header: this is no message (RFC 5322)");
     }
@@ -176,7 +154,7 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
         None => author(&content)?,
     };
     let addresses = match arguments.recipients.as_slice() {
-        [] => recipients(&content),
+        [] => content.addressees(),
         given => given.to_vec(),
     };
     if addresses.is_empty() {
@@ -207,22 +185,6 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
     })
 }
 
-/// Files of messages often have bare line feeds; on the wire there are none.
-fn wire_form(bytes: Vec<u8>) -> Vec<u8> {
-    if memchr::memmem::find(&bytes, b"\r\n").is_some() {
-        return bytes;
-    }
-    let lines = memchr::memchr_iter(b'\n', &bytes).count();
-    let mut wire = Vec::with_capacity(bytes.len() + lines);
-    for byte in bytes {
-        if byte == b'\n' {
-            wire.push(b'\r');
-        }
-        wire.push(byte);
-    }
-    wire
-}
-
 fn author(content: &Content) -> anyhow::Result<ReversePath> {
     let author = content
         .author()
@@ -232,19 +194,4 @@ fn author(content: &Content) -> anyhow::Result<ReversePath> {
     let address = Address::parse(&author.address)
         .with_context(|| format!("the author {}", author.address))?;
     Ok(ReversePath::Address(address))
-}
-
-fn recipients(content: &Content) -> Vec<Address> {
-    let mut addresses: Vec<Address> = Vec::new();
-    for mailbox in ["To", "Cc", "Bcc"]
-        .iter()
-        .flat_map(|name| content.mailboxes(name))
-    {
-        if let Ok(address) = Address::parse(&mailbox.address)
-            && !addresses.contains(&address)
-        {
-            addresses.push(address);
-        }
-    }
-    addresses
 }

@@ -22,9 +22,10 @@ use jiff::tz::TimeZone;
 use crate::decision::WhenFull;
 use crate::message::Address;
 
-pub use parse::{ConfigError, read, read_text};
+pub(crate) use parse::read_within;
+pub use parse::{ConfigError, examine, read, read_text};
 pub use problem::{Problem, Severity, Source, render};
-pub use units::{ByteSize, Domain, RelayName};
+pub use units::{ByteSize, Domain, RelayName, Share, ShareError};
 
 /// All of `waxseal.toml`. Paths are absolute, or relative to where the command
 /// was started: those in the file are relative to the file's folder.
@@ -58,6 +59,10 @@ pub struct Config {
     pub editing: Editing,
     /// `[table.NAME]`: lookup tables for the policy, by name.
     pub tables: Vec<Table>,
+    /// `[record]`, if decisions are recorded.
+    pub record: Option<Record>,
+    /// `[admin]`.
+    pub admin: Admin,
     /// `[log]`.
     pub log: Log,
 }
@@ -75,6 +80,14 @@ pub struct Policy {
     pub settings_span: std::ops::Range<usize>,
     /// What happens to a message that the policy failed on (`on-error`).
     pub on_error: OnError,
+    /// Different messages in a row that it may fail on before the host goes back
+    /// to the version before (`roll-back-after`); 0 is never.
+    pub roll_back_after: u64,
+    /// Whether changed files are put in service by themselves (`watch`).
+    pub watch: bool,
+    /// Test files, and folders of them, that a version has to pass before it is
+    /// put in service (`tests`).
+    pub tests: Vec<PathBuf>,
 }
 
 /// What happens to a message that the policy failed on (R28).
@@ -270,6 +283,35 @@ pub struct Table {
     pub file: PathBuf,
     /// Where its table stands in `waxseal.toml`.
     pub span: std::ops::Range<usize>,
+}
+
+/// A recording of decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its folder (`folder`).
+    pub folder: PathBuf,
+    /// What is kept of messages (`messages`).
+    pub messages: KeepMessages,
+    /// Most bytes that it takes on disk (`maximum`).
+    pub maximum: u64,
+    /// Part of the messages that is recorded (`share`).
+    pub share: Share,
+}
+
+/// What a recording keeps of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepMessages {
+    /// All of it: it can be decided on again, and made into a test.
+    Whole,
+    /// Its SHA-256: it can be found again in an archive.
+    Digest,
+}
+
+/// The control channel of the daemon.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Its socket (`socket`); only its owner and root may connect.
+    pub socket: PathBuf,
 }
 
 /// The log.

@@ -8,8 +8,9 @@ use thiserror::Error;
 use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
-    Config, Dkim, Domain, KeyFile, ListenAddress, Listener, Login, Mode, OnError, Policy, Problem,
-    Relay, RelayName, Security, Severity, Source, Table, sections,
+    Admin, Config, Dkim, Domain, KeepMessages, KeyFile, ListenAddress, Listener, Login, Mode,
+    OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table,
+    sections,
 };
 
 /// Why there is no configuration.
@@ -34,11 +35,7 @@ pub enum ConfigError {
 ///
 /// When the file cannot be read, or with all its mistakes at once.
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-        path: path.to_owned(),
-        error,
-    })?;
-    read_text(path, &text)
+    whole(examine(path)?)
 }
 
 /// The same from a text; `path` gives the folder that paths are relative to.
@@ -47,43 +44,96 @@ pub fn read(path: &Path) -> Result<Config, ConfigError> {
 ///
 /// With all mistakes at once.
 pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    whole(examine_text(path, text))
+}
+
+/// Reads `waxseal.toml` for what can be said about it: its mistakes, and as
+/// much of the configuration as there is in spite of them. With mistakes it is
+/// not fit for use.
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn examine(path: &Path) -> Result<(Option<Config>, Vec<Problem>), ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(examine_text(path, &text))
+}
+
+fn whole((config, problems): (Option<Config>, Vec<Problem>)) -> Result<Config, ConfigError> {
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(ConfigError::Problems(problems)),
+    }
+}
+
+fn examine_text(path: &Path, text: &str) -> (Option<Config>, Vec<Problem>) {
     let source = Source {
         path: path.to_owned(),
         text: text.into(),
     };
-    let reader = Reader {
-        folder: path.parent().unwrap_or(Path::new("")).to_owned(),
-        source: source.clone(),
-    };
+    let reader = Reader::new(&source, Form::Whole);
     let (config, problems) = waxseal_settings::read(text, |top| reader.config(top));
-    match (config, problems.as_slice()) {
-        (Some(config), []) => Ok(config),
-        _ => Err(ConfigError::Problems(
-            problems
-                .into_iter()
-                .map(|problem| {
-                    source.problem(
-                        Severity::Error,
-                        problem.span,
-                        problem.message,
-                        problem.expected,
-                    )
-                })
-                .collect(),
-        )),
-    }
+    let problems = problems.into_iter().map(|problem| {
+        source.problem(
+            Severity::Error,
+            problem.span,
+            problem.message,
+            problem.expected,
+        )
+    });
+    (config, problems.collect())
 }
+
+/// Reads the same tables out of a file that holds other things too: a policy
+/// test. What a test has no use for may be left out there: the host's name,
+/// where relays are. `policy` and `settings` may stand at the top, too.
+///
+/// None where something that is needed is missing, which is noted then.
+pub(crate) fn read_within(source: &Source, top: &Toml<'_>) -> Option<Config> {
+    Reader::new(source, Form::Within).config(top)
+}
+
+/// What is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A whole `waxseal.toml`.
+    Whole,
+    /// Its tables within another file.
+    Within,
+}
+
+/// Messages in a row: more than one client's bad luck, few enough that a minute
+/// of mail goes back to the version before.
+const ROLL_BACK_AFTER: u64 = 20;
 
 struct Reader {
     folder: PathBuf,
     source: Source,
+    form: Form,
 }
 
 impl Reader {
+    fn new(source: &Source, form: Form) -> Self {
+        Self {
+            folder: source.path.parent().unwrap_or(Path::new("")).to_owned(),
+            source: source.clone(),
+            form,
+        }
+    }
+
     fn config(&self, top: &Toml<'_>) -> Option<Config> {
         let hostname =
             top.parsed::<Domain>("hostname", "this host's name, like \"mail.example.org\"");
-        top.require("hostname", "this host's name, like \"mail.example.org\"");
+        let hostname = match (hostname, self.form) {
+            (None, Form::Within) => Some(HOSTNAME_WITHIN.to_owned()),
+            (hostname, _) => {
+                top.require("hostname", "this host's name, like \"mail.example.org\"");
+                hostname.map(|name| name.value.to_string())
+            }
+        };
         let time_zone = self.time_zone(top);
         let state = self
             .path(top, "state")
@@ -95,14 +145,16 @@ impl Reader {
             .map(|domain| domain.value)
             .collect();
         top.require("policy", "a table with the policy's `file`");
-        let policy = top.table("policy").and_then(|table| self.policy(&table));
+        let policy = match (self.form, top.type_of("policy")) {
+            (Form::Within, Some("string")) => self.bare_policy(top),
+            _ => top.table("policy").and_then(|table| self.policy(&table)),
+        };
         let relays = self.relays(top);
         let listeners = self.listeners(top);
         // What is required comes last: `?` must not keep other tables unread.
         Some(Config {
             source: self.source.clone(),
             time_zone,
-            state,
             inside,
             limits: sections::limits(top.table("limits").as_ref()),
             outgoing: sections::outgoing(top.table("outgoing").as_ref()),
@@ -110,10 +162,18 @@ impl Reader {
             dkim: self.dkim(top.table("dkim").as_ref()),
             editing: sections::editing(top.table("editing").as_ref()),
             tables: self.tables(top),
+            record: top.table("record").and_then(|table| self.record(&table)),
+            admin: Admin {
+                socket: top
+                    .table("admin")
+                    .and_then(|table| self.path(&table, "socket"))
+                    .unwrap_or_else(|| state.join("admin.sock")),
+            },
             log: sections::log(top.table("log").as_ref()),
+            state,
             listeners,
             relays,
-            hostname: hostname?.value.to_string(),
+            hostname: hostname?,
             policy: policy?,
         })
     }
@@ -154,12 +214,40 @@ impl Reader {
                 ("accept", OnError::Accept),
             ],
         );
+        let roll_back_after = table.integer("roll-back-after", 0..=10_000);
+        let watch = table.boolean("watch");
+        let tests = table.parsed_list::<PathBuf>("tests", "test files, or folders of them");
+        let tests = tests.unwrap_or_default().into_iter();
+        let tests = tests.map(|path| self.folder.join(path.value)).collect();
         Some(Policy {
             file: file?,
             file_span: table.span_of("file").unwrap_or_default(),
             settings,
             settings_span: table.span_of("settings").unwrap_or_default(),
             on_error: on_error.unwrap_or_default(),
+            roll_back_after: roll_back_after.map_or(ROLL_BACK_AFTER, |number| number.value),
+            watch: watch.unwrap_or(true),
+            tests,
+        })
+    }
+
+    /// `policy = "FILE"` and `settings = "FILE"`, without a table. Settings of
+    /// several lines are the settings themselves and not a file of them.
+    fn bare_policy(&self, top: &Toml<'_>) -> Option<Policy> {
+        let file = self.path(top, "policy");
+        let settings = top
+            .string("settings")
+            .filter(|settings| !settings.value.contains('\n'))
+            .and_then(|_| self.path(top, "settings"));
+        Some(Policy {
+            file: file?,
+            file_span: top.span_of("policy").unwrap_or_default(),
+            settings,
+            settings_span: top.span_of("settings").unwrap_or_default(),
+            on_error: OnError::default(),
+            roll_back_after: ROLL_BACK_AFTER,
+            watch: true,
+            tests: Vec::new(),
         })
     }
 
@@ -252,8 +340,13 @@ impl Reader {
     fn relay(&self, entry: &Entry<'_>) -> Option<Relay> {
         let table = &entry.table;
         let name = self.relay_name(entry);
-        table.require("host", "the relay's host name or address");
-        let host = self.relay_host(table);
+        if self.form == Form::Whole {
+            table.require("host", "the relay's host name or address");
+        }
+        let host = match (table.span_of("host"), self.form) {
+            (None, Form::Within) => Some(format!("{}.test", entry.name.value)),
+            _ => self.relay_host(table),
+        };
         let port = table
             .integer("port", 1..=65535)
             .map_or(587, |port| port.value as u16);
@@ -335,6 +428,25 @@ impl Reader {
         })
     }
 
+    fn record(&self, table: &Toml<'_>) -> Option<Record> {
+        let expected = "\"keep\": it is people's mail, in files; or \"digest\"";
+        table.require("folder", "a folder of its own for the recording");
+        table.require("messages", expected);
+        let words = [
+            ("keep", KeepMessages::Whole),
+            ("digest", KeepMessages::Digest),
+        ];
+        let folder = self.path(table, "folder");
+        let messages = table.choice("messages", &words);
+        let (maximum, share) = sections::recorded(table);
+        Some(Record {
+            folder: folder?,
+            messages: messages?,
+            maximum,
+            share,
+        })
+    }
+
     fn dkim(&self, table: Option<&Toml<'_>>) -> Dkim {
         let keys = table.and_then(|table| self.path(table, "keys"));
         let files = table.map_or_else(Vec::new, |table| {
@@ -380,6 +492,9 @@ impl Reader {
             .collect()
     }
 }
+
+/// Name of the host where a test gives none.
+const HOSTNAME_WITHIN: &str = "mail.test";
 
 /// Names that no relay may have, since its transport's name would be one of
 /// ours.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use waxseal_settings::Table as Toml;
 
-use super::{ByteSize, DefaultRoute, Editing, Limits, Log, Outgoing};
+use super::{ByteSize, DefaultRoute, Editing, Limits, Log, Outgoing, Share};
 use crate::decision::WhenFull;
 
 pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
@@ -116,6 +116,30 @@ pub(super) fn editing(table: Option<&Toml<'_>>) -> Editing {
         replies: flag("replies", true),
         lists: flag("lists", false),
     }
+}
+
+/// Least size of a recording: less would not hold a message of usual size in
+/// each of its segments.
+const LEAST_RECORDING: u64 = 8 << 20;
+
+/// Maximum and share of a recording.
+pub(super) fn recorded(table: &Toml<'_>) -> (u64, Share) {
+    let expected = "a size of at least 8 MiB, like \"1 GiB\"";
+    let maximum = table.parsed::<ByteSize>("maximum", expected);
+    if let Some(given) = &maximum
+        && (given.value.0 as u64) < LEAST_RECORDING
+    {
+        table.problem(
+            given.span.clone(),
+            "`maximum` leaves no room for messages".to_owned(),
+            Some(expected.to_owned()),
+        );
+    }
+    let share = table.parsed::<Share>("share", "a part of the messages, like \"10%\"");
+    (
+        maximum.map_or(1 << 30, |given| given.value.0 as u64),
+        share.map_or(Share::ALL, |share| share.value),
+    )
 }
 
 pub(super) fn log(table: Option<&Toml<'_>>) -> Log {

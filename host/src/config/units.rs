@@ -37,6 +37,49 @@ impl FromStr for ByteSize {
     }
 }
 
+/// A part of the messages, in millionths: `10%`, `0.5 %`, `100%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u32);
+
+/// Why a text is no part.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("this is no part of more than nothing and at most 100%")]
+pub struct ShareError;
+
+impl Share {
+    /// All messages.
+    pub const ALL: Self = Self(1_000_000);
+
+    /// Whether a message is in this part: by its seed, which no sender can
+    /// choose. A larger part holds all that a smaller one does.
+    pub fn takes(self, seed: &[u8; 32]) -> bool {
+        let [a, b, c, d, ..] = *seed;
+        let place = u64::from(u32::from_be_bytes([a, b, c, d]));
+        place * 1_000_000 < u64::from(self.0) << 32
+    }
+}
+
+impl FromStr for Share {
+    type Err = ShareError;
+
+    fn from_str(text: &str) -> Result<Self, ShareError> {
+        let number = text.trim().strip_suffix('%').ok_or(ShareError)?.trim_end();
+        let percent: f64 = number.parse().map_err(|_| ShareError)?;
+        let millionths = (percent * 10_000.0).round();
+        if (1.0..=1_000_000.0).contains(&millionths) {
+            Ok(Self(millionths as u32))
+        } else {
+            Err(ShareError)
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 10_000.0)
+    }
+}
+
 /// A domain name in lower-case ASCII (A-labels), without a dot at its end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Domain(Box<str>);
@@ -142,6 +185,26 @@ mod tests {
             "99999999999 GiB",
         ] {
             assert_eq!(text.parse::<ByteSize>(), Err(ByteSizeError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_share_takes_its_part_of_messages() {
+        let share: Share = "10%".parse().expect("a share");
+        let seeds = (0..=255u8).flat_map(|a| (0..=255u8).map(move |b| [a, b]));
+        let taken = seeds.filter(|[a, b]| {
+            let mut seed = [0; 32];
+            seed[..2].copy_from_slice(&[*a, *b]);
+            share.takes(&seed)
+        });
+        assert_eq!(taken.count(), 6554);
+        assert!(Share::ALL.takes(&[255; 32]));
+        assert_eq!(
+            " 0.5 %".parse::<Share>().expect("a share").to_string(),
+            "0.5%"
+        );
+        for text in ["10", "0%", "101%", "NaN%", "-1%", "much"] {
+            assert_eq!(text.parse::<Share>(), Err(ShareError), "{text}");
         }
     }
 

@@ -3,36 +3,31 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 use crate::config::Mode;
 use crate::decision::{Reply, Verdict};
 use crate::message::{Client, Envelope, Message, Recipient};
 use crate::milter::{
     Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
 };
-use crate::pipeline::{Direction, Generation, Outcome, Pipeline};
+use crate::pipeline::{Direction, Generation, Outcome};
 use crate::quota::Ledger;
+use crate::service::{Service, Version};
 
-/// Decides on messages with the generation in service when they began.
+/// Decides on messages with the version in service when they began.
 pub struct PolicyFilter<L> {
-    pipeline: Pipeline<L>,
-    in_service: Arc<ArcSwap<Generation>>,
+    service: Arc<Service<L>>,
 }
 
 /// What a message is decided with.
 pub struct Transaction {
-    generation: Arc<Generation>,
+    version: Arc<Version>,
     mode: Mode,
 }
 
 impl<L: Ledger> PolicyFilter<L> {
-    /// A filter over the pointer to what is in service.
-    pub fn new(pipeline: Pipeline<L>, in_service: Arc<ArcSwap<Generation>>) -> Self {
-        Self {
-            pipeline,
-            in_service,
-        }
+    /// A filter that asks the policy in service.
+    pub fn new(service: Arc<Service<L>>) -> Self {
+        Self { service }
     }
 }
 
@@ -40,8 +35,9 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
     type Transaction = Transaction;
 
     fn begin(&self, listener: &Listener) -> Transaction {
-        let generation = self.in_service.load_full();
-        let known = generation
+        let version = self.service.begin();
+        let known = version
+            .generation()
             .config()
             .listeners
             .iter()
@@ -49,7 +45,7 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
         // A listener that a reload took out of the configuration: what comes
         // through it is mixed mail, which signs nothing for strangers.
         let mode = known.map_or(Mode::Mixed, |known| known.mode);
-        Transaction { generation, mode }
+        Transaction { version, mode }
     }
 
     fn wants(&self, transaction: &Transaction, early: &Early<'_>) -> Interest {
@@ -62,8 +58,9 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
 
     async fn filter(&self, transaction: Transaction, submission: Submission) -> Answer {
         let direction = direction(&transaction, &submission.client, submission.local);
-        let generation = transaction.generation;
-        let message = match message(&generation, submission) {
+        let version = transaction.version;
+        let generation = version.generation();
+        let message = match message(generation, submission) {
             Ok(message) => message,
             Err((queue_id, unreadable, reply)) => {
                 tracing::warn!(queue_id, "refused: {unreadable}");
@@ -71,8 +68,8 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
             }
         };
         match direction {
-            Direction::Outgoing => self.decide(&generation, message).await,
-            Direction::Returning => route(&generation, &message),
+            Direction::Outgoing => self.decide(&version, message).await,
+            Direction::Returning => route(generation, &message),
             Direction::Passing(_) => Answer::accept(),
         }
     }
@@ -81,26 +78,24 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
 /// Mail of this host's own programs (`sendmail`) has no client. It is outgoing
 /// where loopback is listed, as it would be had they connected.
 fn direction(transaction: &Transaction, client: &Client, local: bool) -> Direction {
+    let config = transaction.version.generation().config();
     if local {
         let address = Some(Ipv4Addr::LOCALHOST.into());
         let client = Client {
             address,
             ..client.clone()
         };
-        return Direction::of(transaction.generation.config(), transaction.mode, &client);
+        return Direction::of(config, transaction.mode, &client);
     }
-    Direction::of(transaction.generation.config(), transaction.mode, client)
+    Direction::of(config, transaction.mode, client)
 }
 
 impl<L: Ledger> PolicyFilter<L> {
-    async fn decide(&self, generation: &Arc<Generation>, message: Message) -> Answer {
+    async fn decide(&self, version: &Arc<Version>, message: Message) -> Answer {
         let message = Arc::new(message);
-        let outcome = self
-            .pipeline
-            .process(generation, Arc::clone(&message))
-            .await;
+        let outcome = self.service.process(version, Arc::clone(&message)).await;
         told(&message.envelope, &outcome);
-        let ledger = Arc::clone(self.pipeline.ledger());
+        let ledger = Arc::clone(self.service.pipeline().ledger());
         let receipt = match outcome.receipt {
             Some(charged) => Receipt::new(move |handed| {
                 if handed == Handed::Not {

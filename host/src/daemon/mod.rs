@@ -1,29 +1,34 @@
 //! The daemon: everything put together and kept running.
 //!
-//! One pointer names the [`Generation`] in service; a reload builds another
-//! beside it, and takes over only when nothing is wrong with it. Messages in
-//! flight finish with the generation that was in service when they began.
+//! Which policy is in service is the [`Keeper`]'s affair: it builds versions
+//! beside the one in service and swaps them. Messages in flight finish with the
+//! version that was in service when they began.
 
 mod filter;
 mod listeners;
+mod recordings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
 use thiserror::Error;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
-use crate::config::{self, Config, ConfigError, Problem, Severity};
+use crate::admin;
+use crate::config::{self, Config, ConfigError, Problem};
 use crate::milter::{BindError, Server};
-use crate::pipeline::{Built, Generation, Pipeline, Secrets};
+use crate::pipeline::{Pipeline, Secrets};
 use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
-use crate::quota::{Day, Live};
+use crate::quota::{Day, Ledger, Live};
+use crate::service::{Keeper, Service, Shadows};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
+
+use recordings::Recordings;
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -57,14 +62,6 @@ pub enum DaemonError {
     Signals(std::io::Error),
 }
 
-/// What outlives a generation.
-struct Host {
-    sandbox: Sandbox,
-    secrets: Arc<Secrets>,
-    path: PathBuf,
-    in_service: Arc<ArcSwap<Generation>>,
-}
-
 /// Runs until SIGTERM or SIGINT, then lets messages in flight finish. SIGHUP
 /// reads configuration, policy and settings again.
 ///
@@ -79,27 +76,37 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     }
     let secret = Secret::open(&config.state)?;
     let secrets = Arc::new(Secrets::new(&secret));
+    // Before anything of the state is touched: it tells whether another daemon
+    // is using it.
+    let admin = admin::Server::bind(&config.admin.socket)?;
     let store = Arc::new(SqliteStore::open(&config.state)?);
-    let sandbox = sandbox(&config, &secret)?;
+    let sandbox = sandbox(&config, Limits::from(&config.limits), &secret)?;
     let listeners = listeners::settings(&config.listeners)?;
     let limits = listeners::limits(&config.limits);
     let day = Day::of(Timestamp::now(), &config.time_zone);
-    let built = build(&sandbox, config, &secrets).await?;
+    let keeper = Keeper::start(sandbox, secrets, config, Timestamp::now())
+        .await
+        .map_err(DaemonError::Problems)?;
     let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day)?);
-    let in_service = Arc::new(ArcSwap::from(built));
     let pipeline = Pipeline::new(Arc::clone(&ledger));
-    let filter = PolicyFilter::new(pipeline, Arc::clone(&in_service));
-    let server = Server::bind(&listeners, limits, Arc::new(filter))?;
+    let service = Arc::new(Service::new(pipeline, Arc::clone(keeper.versions())));
+    let recordings = Recordings::begin(Arc::clone(&service)).await;
+    let shadows = shadows(&keeper, &service, secret);
+    let server = Server::bind(&listeners, limits, Arc::new(PolicyFilter::new(service)))?;
     for endpoint in server.endpoints() {
         tracing::info!(%endpoint, "listening");
     }
-    let host = Host {
-        sandbox,
-        secrets,
-        path,
-        in_service,
+    let control = admin::Control {
+        keeper: Arc::clone(&keeper),
+        shadows,
     };
-    server.run(stopped(host)?).await;
+    let mut beside = JoinSet::new();
+    beside.spawn(admin.run(control));
+    beside.spawn(Arc::clone(&keeper).keep());
+    beside.spawn(Arc::clone(&recordings).follow());
+    server.run(stopped(keeper, path)?).await;
+    beside.shutdown().await;
+    recordings.end().await;
     if let Err(error) = ledger.close().await {
         // Leases that are not given back are lost until tomorrow, no more.
         tracing::error!("giving back what was not used of today's maxima: {error}");
@@ -108,10 +115,31 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     Ok(())
 }
 
-/// The sandbox that decides on mail. What it compiles it compiles in a process of
-/// its own. Without a cache it does as well, and starts more slowly.
-fn sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
-    let builder = Sandbox::builder(Limits::from(&config.limits)).compiler(Compiler::this_program());
+/// Candidates are compiled as versions in service are, and kept where those
+/// are: one that is promoted need not be compiled again.
+fn shadows<L: Ledger>(
+    keeper: &Arc<Keeper>,
+    service: &Arc<Service<L>>,
+    secret: Secret,
+) -> Arc<Shadows> {
+    let single = move |config: &Config| {
+        let limits = Limits {
+            decisions: 1,
+            ..Limits::from(&config.limits)
+        };
+        sandbox(config, limits, &secret)
+    };
+    Arc::new(Shadows::new(
+        Arc::clone(keeper),
+        Arc::clone(service),
+        Box::new(single),
+    ))
+}
+
+/// A sandbox that compiles in a process of its own. Without a cache it does as
+/// well, and starts more slowly.
+fn sandbox(config: &Config, limits: Limits, secret: &Secret) -> Result<Sandbox, LoadError> {
+    let builder = Sandbox::builder(limits).compiler(Compiler::this_program());
     match CodeCache::open(&config.state.join(CODE_FOLDER), secret) {
         Ok(cache) => builder.cache(cache).build(),
         Err(error) => {
@@ -121,46 +149,8 @@ fn sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
     }
 }
 
-async fn build(
-    sandbox: &Sandbox,
-    config: Config,
-    secrets: &Arc<Secrets>,
-) -> Result<Arc<Generation>, DaemonError> {
-    let today = today(&config);
-    let built = Generation::build(sandbox, config, Arc::clone(secrets), today).await;
-    let Built {
-        generation,
-        warnings,
-    } = built.map_err(|problems| {
-        tell(&problems);
-        DaemonError::Problems(problems)
-    })?;
-    tell(&warnings);
-    let id = generation.policy_id();
-    tracing::info!(
-        policy = id.name,
-        version = id.version,
-        digest = id.digest,
-        "in service"
-    );
-    Ok(generation)
-}
-
-fn today(config: &Config) -> jiff::civil::Date {
-    Zoned::now().with_time_zone(config.time_zone.clone()).date()
-}
-
-fn tell(problems: &[Problem]) {
-    for problem in problems {
-        match problem.severity {
-            Severity::Error => tracing::error!("{problem}"),
-            Severity::Warning => tracing::warn!("{problem}"),
-        }
-    }
-}
-
 /// Is done when the daemon is asked to stop; reloads when asked to.
-fn stopped(host: Host) -> Result<impl Future<Output = ()>, DaemonError> {
+fn stopped(keeper: Arc<Keeper>, path: PathBuf) -> Result<impl Future<Output = ()>, DaemonError> {
     let listen = |kind| signal(kind).map_err(DaemonError::Signals);
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -170,7 +160,7 @@ fn stopped(host: Host) -> Result<impl Future<Output = ()>, DaemonError> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                () = received(&mut hangup) => host.reload().await,
+                () = received(&mut hangup) => reload(&keeper, &path).await,
             }
         }
         tracing::info!("stopping: messages in flight finish first");
@@ -184,32 +174,28 @@ async fn received(signal: &mut Signal) {
     }
 }
 
-impl Host {
-    /// Puts a new generation in service, or keeps the old one and tells why.
-    async fn reload(&self) {
-        let path: &Path = &self.path;
-        let config = match config::read(path) {
-            Ok(config) => config,
-            Err(ConfigError::Problems(problems)) => {
-                tell(&problems);
-                tracing::error!("not reloaded: the configuration in service stays");
-                return;
+/// Puts what the configuration says now in service, or keeps the old one and
+/// tells why.
+async fn reload(keeper: &Arc<Keeper>, path: &Path) {
+    let config = match config::read(path) {
+        Ok(config) => config,
+        Err(error) => {
+            if let ConfigError::Problems(problems) = &error {
+                problems
+                    .iter()
+                    .for_each(|problem| tracing::error!("{problem}"));
             }
-            Err(error) => {
-                tracing::error!("not reloaded: {error}; the configuration in service stays");
-                return;
-            }
-        };
-        let old = self.in_service.load_full();
-        if listeners::differ(&old.config().listeners, &config.listeners) {
-            tracing::warn!("changed listeners take effect at the next start");
+            tracing::error!("not reloaded: {error}; the configuration in service stays");
+            return;
         }
-        match build(&self.sandbox, config, &self.secrets).await {
-            Ok(generation) => {
-                self.in_service.store(generation);
-                tracing::info!("reloaded: messages in flight finish as they began");
-            }
-            Err(error) => tracing::error!("not reloaded: {error}; what is in service stays"),
-        }
+    };
+    let old = keeper.versions().in_service();
+    if listeners::differ(&old.generation().config().listeners, &config.listeners) {
+        tracing::warn!("changed listeners take effect at the next start");
+    }
+    match keeper.reload(config, Timestamp::now()).await {
+        Ok(_) => tracing::info!("reloaded: messages in flight finish as they began"),
+        // Why has been told.
+        Err(_) => tracing::error!("not reloaded: what is in service stays"),
     }
 }

@@ -57,6 +57,12 @@ impl Content {
         }
     }
 
+    /// A message from a file. Files often have bare line feeds; on the wire
+    /// there are none.
+    pub fn of_file(bytes: Vec<u8>) -> Self {
+        Self::new(wire_form(bytes))
+    }
+
     /// The parts of the body, mapped when first asked for.
     pub fn structure(&self) -> &Structure {
         self.structure
@@ -104,6 +110,21 @@ impl Content {
     pub fn count_named(&self, name: &str) -> usize {
         self.fields_named(name).count()
     }
+}
+
+fn wire_form(bytes: Vec<u8>) -> Vec<u8> {
+    if memchr::memmem::find(&bytes, b"\r\n").is_some() {
+        return bytes;
+    }
+    let lines = memchr::memchr_iter(b'\n', &bytes).count();
+    let mut wire = Vec::with_capacity(bytes.len() + lines);
+    for byte in bytes {
+        if byte == b'\n' {
+            wire.push(b'\r');
+        }
+        wire.push(byte);
+    }
+    wire
 }
 
 /// Fields of a header that begins at the first byte, and the offset of the

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use mail_parser::{HeaderForm, HeaderValue};
 
-use super::{Charset, Content, Part, Structure, TransferEncoding};
+use super::{Address, Charset, Content, Part, Structure, TransferEncoding};
 
 /// An address of the header and its decoded display name (RFC 5322, section
 /// 3.4). The address is as written: it need not be one that SMTP could take.
@@ -50,6 +50,23 @@ impl Content {
         mailboxes
     }
 
+    /// The addresses of `To`, `Cc` and `Bcc` that SMTP can take, each once: the
+    /// recipients of a message that comes without an envelope.
+    pub fn addressees(&self) -> Vec<Address> {
+        let mut addresses: Vec<Address> = Vec::new();
+        for mailbox in ["To", "Cc", "Bcc"]
+            .iter()
+            .flat_map(|name| self.mailboxes(name))
+        {
+            if let Ok(address) = Address::parse(&mailbox.address)
+                && !addresses.contains(&address)
+            {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
     /// The values of all fields of that name, in order: unfolded, and decoded
     /// (RFC 2047).
     pub fn header(&self, name: &str) -> Vec<String> {
@@ -65,6 +82,15 @@ impl Content {
         let structure = self.structure();
         let part = first_text(structure, 0)?;
         Some(part_text(self.body(), &structure.parts()[part], limit))
+    }
+
+    /// The body of a part of this message as text: decoded, and in UTF-8. What
+    /// its charset does not have is replaced.
+    pub fn decoded(&self, part: &Part) -> String {
+        let decoded = decode_prefix(&self.body()[part.body()], part.encoding());
+        let label = part.media().parameter("charset");
+        let charset = Charset::for_label(label, &decoded).unwrap_or(Charset::Utf8);
+        charset.decode_lossy(&decoded).into_owned()
     }
 
     /// The parts that are not the text, in order. Nothing is decoded.

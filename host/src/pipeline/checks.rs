@@ -119,6 +119,21 @@ pub(super) fn relays(config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
+/// A recording that cannot be written costs no mail: a warning.
+pub(super) fn record(config: &Config, problems: &mut Vec<Problem>) {
+    let Some(record) = &config.record else {
+        return;
+    };
+    if record.folder.exists()
+        && let Err(error) = private::folder(&record.folder)
+    {
+        let message = format!("nothing will be recorded: {error}");
+        let mut problem = Problem::of_file(&config.source.path, message, None);
+        problem.severity = Severity::Warning;
+        problems.push(problem);
+    }
+}
+
 pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
     let path: &Path = &config.source.path;
     let split = config

@@ -3,7 +3,7 @@
 //! Only outgoing mail is: a milter that signs by `From` alone signs what
 //! strangers write. Everything else passes untouched.
 
-use crate::config::{Config, Mode};
+use crate::config::{Config, Listener, Mode};
 use crate::message::Client;
 
 /// Which way a message goes.
@@ -46,6 +46,30 @@ impl Direction {
         } else {
             Self::Passing(Passing::Stranger)
         }
+    }
+}
+
+impl Direction {
+    /// The direction of a message that no MTA hands in: a trial, or a test. With
+    /// neither a user nor an address it is taken as submitted by its author;
+    /// else as the MTA would give it, through the listener that is named, or
+    /// the one that fits.
+    pub fn of_trial(config: &Config, listener: Option<&Listener>, client: &Client) -> Self {
+        if client.user.is_none() && client.address.is_none() {
+            return Self::Outgoing;
+        }
+        let has = |mode| {
+            config
+                .listeners
+                .iter()
+                .any(|listener| listener.mode == mode)
+        };
+        let mode = match listener {
+            Some(listener) => listener.mode,
+            None if has(Mode::Submission) && !has(Mode::Mixed) => Mode::Submission,
+            None => Mode::Mixed,
+        };
+        Self::of(config, mode, client)
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::checks;
+use super::inputs::{Inputs, digest_hex};
 use super::outcome::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
@@ -44,6 +45,7 @@ pub struct Generation {
     policy: Policy,
     keys: Keys,
     tables: Tables,
+    inputs: Inputs,
     secrets: Arc<Secrets>,
 }
 
@@ -69,40 +71,88 @@ impl Generation {
         today: jiff::civil::Date,
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
-        let tables = Tables::load(&config.tables, &config.source, &mut problems);
         checks::relays(&config, &mut problems);
-        checks::listeners(&config, &mut problems);
+        checks::record(&config, &mut problems);
         let settings = read_settings(&config, &mut problems);
+        let keys = |known: Option<Known<'_>>, problems: &mut Vec<Problem>| {
+            service_keys(&config, known, today, problems)
+        };
+        let read = Read { settings, problems };
+        Self::assemble(sandbox, &config, secrets, read, keys).await
+    }
+
+    /// The same for policy tests, which read no password and no private key:
+    /// each domain that the policy or the configuration signs for, and each of
+    /// `domains`, has a key that is made up ([`Keys::for_tests`]). `settings`
+    /// stand in for the file that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once (warnings among them), each with its place.
+    pub async fn build_for_tests(
+        sandbox: &Sandbox,
+        config: Config,
+        secrets: Arc<Secrets>,
+        settings: Option<Source>,
+        domains: &[Domain],
+    ) -> Result<Built, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let settings = settings.or_else(|| read_settings(&config, &mut problems));
+        let keys = |known: Option<Known<'_>>, problems: &mut Vec<Problem>| {
+            test_keys(&config, known, domains, problems)
+        };
+        let read = Read { settings, problems };
+        Self::assemble(sandbox, &config, secrets, read, keys).await
+    }
+
+    async fn assemble(
+        sandbox: &Sandbox,
+        config: &Config,
+        secrets: Arc<Secrets>,
+        read: Read,
+        keys: impl FnOnce(Option<Known<'_>>, &mut Vec<Problem>) -> Keys,
+    ) -> Result<Built, Vec<Problem>> {
+        let Read {
+            settings,
+            mut problems,
+        } = read;
+        let tables = Tables::load(&config.tables, &config.source, &mut problems);
+        checks::listeners(config, &mut problems);
         let loaded = match &settings {
             Some(settings) => {
-                load_policy(sandbox, &config, settings, &secrets.bake, &mut problems).await
+                load_policy(sandbox, config, settings, &secrets.bake, &mut problems).await
             }
             None => None,
         };
-        if let (Some(policy), Some(settings)) = (&loaded, &settings) {
-            let references = &policy.configured().references;
-            checks::references(&config, &tables, references, settings, &mut problems);
-            if config.dkim.generate {
-                make_keys(&config, references, today, &mut problems);
-            }
-        }
-        let (keys, of_keys) = Keys::load(&config.dkim);
-        problems.extend(of_keys);
-        if let (Some(policy), Some(settings)) = (&loaded, &settings) {
-            checks::keys(
-                &keys,
-                &policy.configured().references,
+        let known = match (&loaded, &settings) {
+            (Some(policy), Some(settings)) => Some(Known {
+                references: &policy.configured().references,
                 settings,
-                &mut problems,
-            );
+            }),
+            _ => None,
+        };
+        if let Some(known) = known {
+            let Known {
+                references,
+                settings,
+            } = known;
+            checks::references(config, &tables, references, settings, &mut problems);
         }
+        let keys = keys(known, &mut problems);
         let failed = problems
             .iter()
             .any(|problem| problem.severity == Severity::Error);
         match loaded {
             Some(policy) if !failed => Ok(Built {
                 generation: Arc::new(Self {
-                    config,
+                    inputs: Inputs {
+                        component: policy.digest().to_owned(),
+                        settings: settings
+                            .filter(|_| config.policy.settings.is_some())
+                            .map(|settings| digest_hex(settings.text.as_bytes())),
+                        tables: tables.digests().clone(),
+                    },
+                    config: config.clone(),
                     policy,
                     keys,
                     tables,
@@ -114,6 +164,21 @@ impl Generation {
         }
     }
 
+    /// What is wrong with the policy and its settings by themselves, for a
+    /// configuration that has mistakes of its own: whether relays and keys that
+    /// the settings name exist cannot be told from it.
+    pub async fn examine_policy(
+        sandbox: &Sandbox,
+        config: &Config,
+        secrets: &Secrets,
+    ) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if let Some(settings) = read_settings(config, &mut problems) {
+            load_policy(sandbox, config, &settings, &secrets.bake, &mut problems).await;
+        }
+        problems
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
@@ -122,6 +187,11 @@ impl Generation {
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// What the policy's files contained when they were read.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     /// The DKIM keys.
@@ -154,6 +224,56 @@ impl Generation {
             digest: self.policy.digest().to_owned(),
         }
     }
+}
+
+/// What has been read so far, and what was wrong with it.
+struct Read {
+    settings: Option<Source>,
+    problems: Vec<Problem>,
+}
+
+/// What the policy's settings mention.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    references: &'a [Reference],
+    settings: &'a Source,
+}
+
+/// The keys of the files; those that are missing are made where
+/// `dkim.generate` says so.
+fn service_keys(
+    config: &Config,
+    known: Option<Known<'_>>,
+    today: jiff::civil::Date,
+    problems: &mut Vec<Problem>,
+) -> Keys {
+    if let Some(known) = known
+        && config.dkim.generate
+    {
+        make_keys(config, known.references, today, problems);
+    }
+    let (keys, of_keys) = Keys::load(&config.dkim);
+    problems.extend(of_keys);
+    if let Some(known) = known {
+        checks::keys(&keys, known.references, known.settings, problems);
+    }
+    keys
+}
+
+fn test_keys(
+    config: &Config,
+    known: Option<Known<'_>>,
+    given: &[Domain],
+    problems: &mut Vec<Problem>,
+) -> Keys {
+    let mut domains = signing_domains(known.map_or(&[], |known| known.references));
+    domains.extend(config.dkim.files.iter().map(|key| key.domain.clone()));
+    domains.extend(given.iter().cloned());
+    Keys::for_tests(&domains).unwrap_or_else(|error| {
+        let message = format!("making keys for tests: {error}");
+        problems.push(Problem::of_file(&config.source.path, message, None));
+        Keys::default()
+    })
 }
 
 fn read_settings(config: &Config, problems: &mut Vec<Problem>) -> Option<Source> {

@@ -13,6 +13,7 @@ mod checks;
 mod direction;
 mod facts;
 mod generation;
+mod inputs;
 mod outcome;
 mod resolve;
 mod split;
@@ -23,14 +24,16 @@ use std::time::Instant;
 
 use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
-use crate::message::Message;
+use crate::message::{Message, ReversePath};
 use crate::policy::{Facts, LogLevel, LogLine, PolicyError, Seed};
 use crate::quota::{Day, Ledger};
 use crate::store::Key;
+use crate::store::verp::VerpError;
 
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
 pub use generation::{Built, Generation, Secrets};
+pub use inputs::{Inputs, digest_hex};
 pub use outcome::{Cost, Failure, Outcome, PolicyId, Ruling};
 pub use resolve::ResolveError;
 pub use split::{Forged, Returned};
@@ -89,7 +92,7 @@ impl<L: Ledger> Pipeline<L> {
         facts: Arc<dyn Facts>,
     ) -> Outcome {
         let ruling = decide(generation, &message, Arc::clone(&facts)).await;
-        tell(&ruling.log, &message, generation);
+        tell(&ruling, &message, generation);
         let mut outcome = self
             .carry_out(generation, &message, &*facts, &ruling.decision)
             .await;
@@ -151,6 +154,17 @@ pub async fn decide(
     facts: Arc<dyn Facts>,
 ) -> Ruling {
     let seed = seed(&generation.secrets().decisions, message);
+    repeat(generation, message, facts, seed).await
+}
+
+/// As [`decide`], with the seed of a decision that was taken before: the same
+/// policy then says the same, on another host as well.
+pub async fn repeat(
+    generation: &Generation,
+    message: &Arc<Message>,
+    facts: Arc<dyn Facts>,
+    seed: Seed,
+) -> Ruling {
     let begun = Instant::now();
     let decided = generation
         .policy()
@@ -159,12 +173,29 @@ pub async fn decide(
     Ruling {
         decision: decided.decision,
         log: decided.log,
+        seed,
         cost: Cost {
             time: begun.elapsed(),
             instructions: decided.instructions,
             memory: decided.memory,
         },
     }
+}
+
+/// The envelope sender with which a message that was decided on leaves by this
+/// relay, or by the default route: that of every hop, not of the one that was
+/// taken alone.
+///
+/// # Errors
+///
+/// When no return path of ours can be made for it.
+pub fn return_path_by(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    relay: Option<&str>,
+) -> Result<ReversePath, VerpError> {
+    resolve::return_path_by(generation, message, decision, relay)
 }
 
 fn day(generation: &Generation, message: &Message) -> Day {
@@ -195,11 +226,16 @@ fn seed(secret: &Key, message: &Message) -> Seed {
     secret.tag(format!("{} {arrival}", message.envelope.queue_id).as_bytes())
 }
 
-/// The policy's own log, with the queue id.
-fn tell(lines: &[LogLine], message: &Message, generation: &Generation) {
+/// The policy's own log, with the queue id. The text of a panic is left out: the
+/// line about the failure has it.
+fn tell(ruling: &Ruling, message: &Message, generation: &Generation) {
     let queue_id = message.envelope.queue_id.as_str();
     let policy = generation.policy().description().name.as_str();
-    for line in lines {
+    let told = |line: &&LogLine| match &ruling.decision {
+        Err(PolicyError::Trapped(text)) => line.text == *text,
+        _ => false,
+    };
+    for line in ruling.log.iter().filter(|line| !told(line)) {
         let text = line.text.as_str();
         match line.level {
             LogLevel::Debug => tracing::debug!(queue_id, policy, "{text}"),

@@ -1,9 +1,10 @@
 //! What came of processing a message.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::carry::{Carried, CarryError};
@@ -13,12 +14,12 @@ use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Message, ReversePath};
-use crate::policy::{LogLine, PolicyError};
+use crate::policy::{LogLine, PolicyError, Seed};
 use crate::quota::Receipt;
 use crate::sign::Signed;
 
 /// Which policy decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyId {
     /// Its name.
     pub name: String,
@@ -26,6 +27,13 @@ pub struct PolicyId {
     pub version: String,
     /// SHA-256 of the component, hexadecimal.
     pub digest: String,
+}
+
+impl fmt::Display for PolicyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digest = self.digest.get(..12).unwrap_or(&self.digest);
+        write!(f, "{} {}, sha256 {digest}…", self.name, self.version)
+    }
 }
 
 /// What the policy alone said, before anything was looked up, charged or
@@ -36,6 +44,8 @@ pub struct Ruling {
     pub decision: Result<Decision, PolicyError>,
     /// What it wrote to its log.
     pub log: Vec<LogLine>,
+    /// Seed of its randomness: with it, the decision can be repeated.
+    pub seed: Seed,
     /// What it took.
     pub cost: Cost,
 }

@@ -300,6 +300,18 @@ fn full(
     }
 }
 
+/// The envelope sender with which the message leaves by this relay, or by the
+/// default route.
+pub(super) fn return_path_by(
+    generation: &Generation,
+    message: &Message,
+    decision: &Decision,
+    relay: Option<&str>,
+) -> Result<ReversePath, VerpError> {
+    let hop = relay.and_then(|relay| decision.route.iter().find(|hop| hop.relay == relay));
+    return_path(generation, message, decision, hop, &mut Vec::new())
+}
+
 fn return_path(
     generation: &Generation,
     message: &Message,

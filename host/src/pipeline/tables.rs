@@ -1,13 +1,18 @@
 //! Lookup tables, held in memory.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
+use super::inputs::digest_hex;
 use crate::config::{self, Problem, Severity, Source};
 
 /// All lookup tables of a generation.
 #[derive(Debug, Default)]
-pub(super) struct Tables(HashMap<String, HashMap<String, String>>);
+pub(super) struct Tables {
+    entries: HashMap<String, HashMap<String, String>>,
+    /// Of the files, by the tables' names.
+    digests: BTreeMap<String, String>,
+}
 
 impl Tables {
     /// Reads the tables that the configuration names: lines of a key and a
@@ -17,7 +22,7 @@ impl Tables {
         source: &Source,
         problems: &mut Vec<Problem>,
     ) -> Self {
-        let mut loaded = HashMap::new();
+        let mut loaded = Self::default();
         for table in tables {
             let text = match fs::read_to_string(&table.file) {
                 Ok(text) => text,
@@ -40,18 +45,26 @@ impl Tables {
                 path: table.file.clone(),
                 text: text.into(),
             };
-            loaded.insert(table.name.clone(), read(&file, problems));
+            let digest = digest_hex(file.text.as_bytes());
+            loaded.digests.insert(table.name.clone(), digest);
+            let entries = read(&file, problems);
+            loaded.entries.insert(table.name.clone(), entries);
         }
-        Self(loaded)
+        loaded
     }
 
     /// The value of a key; keys are compared as they stand.
     pub(super) fn lookup(&self, table: &str, key: &str) -> Option<&str> {
-        self.0.get(table)?.get(key).map(String::as_str)
+        self.entries.get(table)?.get(key).map(String::as_str)
+    }
+
+    /// Digests of the files, by the tables' names.
+    pub(super) fn digests(&self) -> &BTreeMap<String, String> {
+        &self.digests
     }
 
     pub(super) fn contains(&self, table: &str) -> bool {
-        self.0.contains_key(table)
+        self.entries.contains_key(table)
     }
 }
 

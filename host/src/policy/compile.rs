@@ -17,8 +17,8 @@ use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
 use super::bake::Instrumented;
-use super::bindings::{Policy, PolicyPre};
-use super::describe::{self, Configured, Description};
+use super::contract::Exports;
+use super::describe::{Configured, Description};
 use super::engine::Machine;
 use super::error::{LoadError, PolicyError, SetupCall};
 use super::run::{self, Bounds, Setup};
@@ -98,9 +98,9 @@ pub(super) async fn compile(engine: &Engine, job: &Job) -> Result<Compiled, Load
             .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?,
     };
     let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
-    let pre = world(&linker, &component)?;
-    let description = described(&call, &pre).await?;
-    let (mut store, instance, configured) = configured(&call, &pre, &job.settings).await?;
+    let world = world(&linker, &component)?;
+    let description = described(&call, &world).await?;
+    let (mut store, instance, configured) = configured(&call, &world, &job.settings).await?;
     let baked = match instrumented {
         Ok(instrumented) => instrumented.bake(&mut store, instance).await,
         Err(error) => Err(error),
@@ -119,47 +119,46 @@ pub(super) async fn compile(engine: &Engine, job: &Job) -> Result<Compiled, Load
     })
 }
 
+/// A component that can be instantiated, and where its exports are.
+pub(super) struct World {
+    pub(super) pre: InstancePre<State>,
+    pub(super) exports: Exports,
+}
+
 /// Finds the exports of our world in a component, or says what is not so.
-pub(super) fn world(
-    linker: &Linker<State>,
-    component: &Component,
-) -> Result<PolicyPre<State>, LoadError> {
+pub(super) fn world(linker: &Linker<State>, component: &Component) -> Result<World, LoadError> {
     let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
-    let pre: InstancePre<State> = linker.instantiate_pre(component).map_err(wrong)?;
-    PolicyPre::new(pre).map_err(wrong)
+    let pre = linker.instantiate_pre(component).map_err(wrong)?;
+    let exports = Exports::find(&pre).map_err(wrong)?;
+    Ok(World { pre, exports })
 }
 
 /// Describes an instance that is thrown away.
-async fn described(call: &Setup<'_>, pre: &PolicyPre<State>) -> Result<Description, LoadError> {
+pub(super) async fn described(call: &Setup<'_>, world: &World) -> Result<Description, LoadError> {
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
-        let policy = pre.instantiate_async(&mut store).await?;
-        policy
-            .waxseal_policy_setup()
-            .call_describe(&mut store)
-            .await
+        let instance = world.pre.instantiate_async(&mut store).await?;
+        world.exports.describe(&mut store, &instance).await
     })
     .await;
     let failed = |error: PolicyError| LoadError::Setup {
         call: SetupCall::Describe,
         error,
     };
-    let given = run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
-    Ok(describe::description(given))
+    run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)
 }
 
 /// Configures an instance, which is given back with what it holds.
-async fn configured(
+pub(super) async fn configured(
     call: &Setup<'_>,
-    pre: &PolicyPre<State>,
+    world: &World,
     settings: &str,
 ) -> Result<(Store<State>, Instance, Configured), LoadError> {
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
-        let instance = pre.instance_pre().instantiate_async(&mut store).await?;
-        let policy = Policy::new(&mut store, &instance)?;
-        let setup = policy.waxseal_policy_setup();
-        let answer = setup.call_configure(&mut store, settings).await?;
+        let instance = world.pre.instantiate_async(&mut store).await?;
+        let exports = &world.exports;
+        let answer = exports.configure(&mut store, &instance, settings).await?;
         Ok((instance, answer))
     })
     .await;
@@ -170,7 +169,7 @@ async fn configured(
     let (instance, answer) =
         run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
     match answer {
-        Ok(given) => Ok((store, instance, describe::configured(given, settings))),
-        Err(given) => Err(LoadError::Settings(describe::problems(given, settings))),
+        Ok(configured) => Ok((store, instance, configured)),
+        Err(problems) => Err(LoadError::Settings(problems)),
     }
 }

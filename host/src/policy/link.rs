@@ -3,14 +3,15 @@
 
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, HasSelf, Linker, LinkerInstance, ResourceType};
+use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 
-use super::bindings;
+use super::contract;
 use super::error::{Denied, LoadError};
+use super::inspect::Standing;
 use super::state::State;
 
 /// Packages of WASI that are linked: without a preopened folder, an argument or
@@ -42,8 +43,21 @@ pub(super) fn base(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     cli::terminal_stdin::add_to_linker::<_, WasiCli>(l, State::cli)?;
     cli::terminal_stdout::add_to_linker::<_, WasiCli>(l, State::cli)?;
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, State::cli)?;
-    bindings::Policy::add_to_linker::<_, HasSelf<State>>(l, |state| state)?;
+    contract::add_to_linker(l)?;
     Ok(linker)
+}
+
+/// What a policy finds behind an import of that name.
+pub(super) fn standing(import: &str) -> Standing {
+    if import.starts_with(contract::PACKAGE) {
+        Standing::Contract
+    } else if QUIET_WASI.iter().any(|package| import.starts_with(package)) {
+        Standing::Empty
+    } else if import.starts_with("wasi:") {
+        Standing::Denied
+    } else {
+        Standing::Foreign
+    }
 }
 
 /// A linker for one component. What it imports of WASI beyond [`QUIET_WASI`]
@@ -61,12 +75,10 @@ pub(super) fn for_component(
     let mut linker = base.clone();
     let mut known = Vec::new();
     for (import, item) in component.component_type().imports(engine) {
-        let linked = import.starts_with("waxseal:policy/")
-            || QUIET_WASI.iter().any(|package| import.starts_with(package));
+        let standing = standing(import);
+        let linked = matches!(standing, Standing::Contract | Standing::Empty);
         let instance = match item.ty {
-            ComponentItem::ComponentInstance(instance) if linked || import.starts_with("wasi:") => {
-                instance
-            }
+            ComponentItem::ComponentInstance(instance) if standing != Standing::Foreign => instance,
             _ => return Err(LoadError::UnknownImport(import.to_owned())),
         };
         let items = instance.exports(engine).map(|(name, item)| (name, item.ty));

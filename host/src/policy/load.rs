@@ -4,15 +4,14 @@
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::Component;
 
-use super::bindings::exports::waxseal::policy::{handler, setup};
 use super::cache::{CodeCache, Name};
-use super::compile::{self, Compiled, Job, world};
+use super::compile::{self, Compiled, Job, World};
 use super::compiler::{Compiler, Failed};
 use super::engine::{Code, Fingerprint, Machine};
 use super::error::LoadError;
-use super::state::{Seed, State};
+use super::state::Seed;
 use super::{Policy, Sandbox, link, trim};
 
 /// How a sandbox comes by code.
@@ -24,13 +23,6 @@ pub(super) struct Sources {
     /// What is compiled, and for which engine.
     pub(super) code: Code,
     pub(super) fingerprint: Fingerprint,
-}
-
-/// Code in place, ready to be instantiated.
-struct Placed {
-    pre: InstancePre<State>,
-    setup: setup::GuestIndices,
-    handler: handler::GuestIndices,
 }
 
 /// Loads a policy. What takes time is done on threads of its own.
@@ -70,13 +62,11 @@ pub(super) async fn load(
         settings: compiled.unbaked.map(|_| job.settings),
         description: compiled.description,
         configured: compiled.configured,
-        setup: placed.setup,
-        handler: placed.handler,
-        pre: placed.pre,
+        world: placed,
     })
 }
 
-type Found = (Compiled, Placed);
+type Found = (Compiled, World);
 
 fn cached(sandbox: &Sandbox, job: &Job, sha256: &[u8; 32]) -> Option<Found> {
     let (cache, fingerprint) = sandbox.inner.sources.cache.as_ref()?;
@@ -134,7 +124,7 @@ async fn kept(
 }
 
 /// Takes the code of a compiled component over into an engine.
-fn placed(machine: &Machine, compiled: &Compiled) -> Result<Placed, LoadError> {
+fn placed(machine: &Machine, compiled: &Compiled) -> Result<World, LoadError> {
     let engine = &machine.engine;
     // SAFETY: these bytes are what `Engine::precompile_component` gave, unaltered,
     // as `deserialize` demands. They come from `compile` in this process; or from
@@ -144,13 +134,7 @@ fn placed(machine: &Machine, compiled: &Compiled) -> Result<Placed, LoadError> {
     let component = unsafe { Component::deserialize(engine, &compiled.code) }
         .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
     let linker = link::for_component(&machine.linker, engine, &component)?;
-    let pre = world(&linker, &component)?.instance_pre().clone();
-    let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
-    Ok(Placed {
-        setup: setup::GuestIndices::new(&pre).map_err(wrong)?,
-        handler: handler::GuestIndices::new(&pre).map_err(wrong)?,
-        pre,
-    })
+    compile::world(&linker, &component)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -36,17 +36,17 @@
 //! settings has limits of its own, wide ones: it happens once, and not while a
 //! client waits.
 
+mod answers;
 mod bake;
-mod bindings;
 mod cache;
 mod compile;
 mod compiler;
-mod convert;
+mod contract;
 mod describe;
 mod engine;
 mod error;
 mod facts;
-mod host;
+mod inspect;
 mod limits;
 mod link;
 mod load;
@@ -60,21 +60,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use wasmtime::component::{InstancePre, Resource};
 
-use self::bindings::exports::waxseal::policy::{handler, setup};
 use crate::decision::Decision;
 use crate::message::Message;
 
+use compile::World;
 use engine::{Code, Machine};
 use load::Sources;
 
+pub use answers::{Answers, Question, Recorder, Repeated};
 pub use cache::{CODE_FOLDER, CodeCache};
 pub use compiler::{Compiler, OrderError, compile_order};
+pub use contract::CONTRACT_VERSIONS;
 pub use describe::{Configured, Description, Reference, ReferenceKind};
 pub use engine::Limits;
 pub use error::{LoadError, PolicyError, SettingsProblem, SetupCall};
-pub use facts::{Facts, RecordedFacts, Recorder};
+pub use facts::{Facts, RecordedFacts};
+pub use inspect::{Baking, Import, Inspection, Standing, inspect};
 pub use state::{LogLevel, LogLine, Seed};
 
 /// The engines and limits that policies are loaded into. One serves a whole
@@ -218,9 +220,7 @@ impl Sandbox {
 /// its settings.
 pub struct Policy {
     sandbox: Sandbox,
-    pre: InstancePre<state::State>,
-    setup: setup::GuestIndices,
-    handler: handler::GuestIndices,
+    world: World,
     description: Description,
     configured: Configured,
     digest: String,
@@ -287,11 +287,7 @@ impl Policy {
         let subject = state::Subject { message, facts };
         let mut store = run::store(&inner.serving.engine, Some(subject), moment, &bounds);
         let outcome = run::within(bounds.time, self.call(&mut store)).await;
-        let decision = match run::classify(outcome, &store, &bounds) {
-            Ok(Ok(given)) => convert::decision(given),
-            Ok(Err(text)) => Err(PolicyError::Reported(run::brief(&text))),
-            Err(error) => Err(error),
-        };
+        let decision = run::classify(outcome, &store, &bounds).flatten();
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
         Decided {
@@ -305,21 +301,17 @@ impl Policy {
     async fn call(
         &self,
         store: &mut wasmtime::Store<state::State>,
-    ) -> wasmtime::Result<Result<bindings::waxseal::policy::types::Decision, String>> {
-        let instance = self.pre.instantiate_async(&mut *store).await?;
+    ) -> wasmtime::Result<Result<Decision, PolicyError>> {
+        let World { pre, exports } = &self.world;
+        let instance = pre.instantiate_async(&mut *store).await?;
         if let Some(settings) = &self.settings {
-            let setup = self.setup.load(&mut *store, &instance)?;
-            if setup.call_configure(&mut *store, settings).await?.is_err() {
+            let again = exports.configure_again(&mut *store, &instance, settings);
+            if !again.await? {
                 let text = "the settings were taken once, and now are not".to_owned();
-                return Ok(Err(text));
+                return Ok(Err(PolicyError::Reported(text)));
             }
         }
-        // The handler alone: looking up an interface compares all its types, and
-        // most decisions call nothing of the other one.
-        let handler = self.handler.load(&mut *store, &instance)?;
-        let message = Resource::new_borrow(host::HANDLE);
-        let facts = Resource::new_borrow(host::HANDLE);
-        handler.call_decide(&mut *store, message, facts).await
+        exports.decide(&mut *store, &instance).await
     }
 }
 

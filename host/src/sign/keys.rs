@@ -21,6 +21,9 @@ use super::record::Record;
 use crate::config::{self, Domain, Problem, Severity};
 use crate::private::{self, PrivateFileError};
 
+/// Selector of the keys that tests sign with.
+const TEST_SELECTOR: &str = "test";
+
 /// Why a key cannot be used.
 #[derive(Debug, Error)]
 pub enum KeyError {
@@ -151,6 +154,29 @@ impl Keys {
         }
         keys.settle(&mut problems);
         (keys, problems)
+    }
+
+    /// An Ed25519 key for each of these domains, made from nothing but its name:
+    /// for tests, which must neither read a private key nor wait for one to be
+    /// made, and have to repeat. Everybody can make them, so they sign nothing
+    /// that is sent.
+    ///
+    /// # Errors
+    ///
+    /// When the library makes no key.
+    pub fn for_tests<'a>(domains: impl IntoIterator<Item = &'a Domain>) -> Result<Self, KeyError> {
+        let mut keys = Self::default();
+        for domain in domains {
+            let of_domain = keys.by_domain.entry(domain.as_str().to_owned());
+            let of_domain = of_domain.or_default();
+            if of_domain.is_empty() {
+                let pair = Pair::from_name(domain.as_str())?;
+                let file = Path::new("");
+                let key = Key::new(domain, TEST_SELECTOR, file, pair)?;
+                of_domain.push(Arc::new(key));
+            }
+        }
+        Ok(keys)
     }
 
     /// The keys to sign with for a domain: RSA first, then Ed25519. A key of a

@@ -100,6 +100,15 @@ impl Pair {
             .map_err(|error| KeyError::Rejected(error.to_string()))
     }
 
+    /// A pair that is the same whenever it is made for the same name: no secret,
+    /// and for tests alone.
+    pub(super) fn from_name(name: &str) -> Result<Self, KeyError> {
+        let seed = digest(&SHA256, format!("waxseal test key {name}").as_bytes());
+        Ed25519KeyPair::from_seed_unchecked(seed.as_ref())
+            .map(Self::Ed25519)
+            .map_err(|error| KeyError::Rejected(error.to_string()))
+    }
+
     pub(super) fn algorithm(&self) -> Algorithm {
         match self {
             Self::Rsa(_) => Algorithm::Rsa,

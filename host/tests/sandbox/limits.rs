@@ -144,6 +144,22 @@ async fn r28_a_text_that_is_no_text_is_not_taken_in() {
     assert!(text.to_lowercase().contains("utf-8"), "{text}");
 }
 
+/// A length and a case are numbers in the guest's memory, whatever its language
+/// thinks of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn r28_a_decision_that_is_none_is_not_taken_in() {
+    for (subject, word) in [
+        ("absurd length", "bounds"),
+        ("no such case", "discriminant"),
+    ] {
+        let stopped = error(misbehaving().await, subject).await;
+        let PolicyError::Trapped(text) = &stopped else {
+            panic!("{subject}: {stopped:?}");
+        };
+        assert!(text.contains(word), "{subject}: {text}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r28_an_error_of_the_policy_is_told_on_one_line() {
     let stopped = error(misbehaving().await, "error").await;

@@ -8,7 +8,7 @@ use crate::given::{LIMITS, SEED, answer, component, decide, sandbox};
 
 /// A component in binary (the component model's `Binary.md`) that imports an
 /// empty instance.
-fn importing(name: &str) -> Vec<u8> {
+pub(crate) fn importing(name: &str) -> Vec<u8> {
     let mut bytes = COMPONENT.to_vec();
     // Type section: one type, an instance type without declarations.
     bytes.extend([7, 3, 1, 0x42, 0]);
@@ -20,8 +20,8 @@ fn importing(name: &str) -> Vec<u8> {
     bytes
 }
 
-const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
+pub(crate) const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+pub(crate) const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
 async fn refused(bytes: impl Into<Arc<[u8]>>) -> LoadError {
     match sandbox().load(bytes.into(), "".into(), &SEED).await {

@@ -5,7 +5,10 @@
 mod beside;
 mod code;
 mod given;
+mod inspect;
+mod languages;
 mod limits;
 mod load;
 mod settings;
+mod versions;
 mod world;

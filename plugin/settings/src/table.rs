@@ -102,6 +102,16 @@ impl<'d> Table<'d> {
         }
     }
 
+    /// A date and time: TOML's own, or the same in quotes.
+    pub fn moment(&self, key: &str) -> Option<Spanned<String>> {
+        let value = self.value(key)?;
+        match (value.get_ref().as_datetime(), value.get_ref().as_str()) {
+            (Some(moment), _) => Some(spanned(moment.to_string(), value.span())),
+            (None, Some(text)) => Some(spanned(text.to_owned(), value.span())),
+            (None, None) => self.wrong_type(key, value, "a date and time"),
+        }
+    }
+
     /// A text that `T` can be read from.
     pub fn parsed<T>(&self, key: &str, expected: &str) -> Option<Spanned<T>>
     where

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use socket::{BindError, Endpoint, UnixSocket};
+pub(crate) use socket::{SocketFile, bind_unix};
 
 use self::budget::Budget;
 use self::connection::{Broken, Connection};

@@ -143,7 +143,10 @@ impl Open {
                     error,
                 }
             }),
-            Endpoint::Unix(socket) => bind_unix(listener, socket),
+            Endpoint::Unix(socket) => {
+                let (listener, file) = bind_unix(listener, socket)?;
+                Ok(Self::Unix(listener, file))
+            }
         }
     }
 
@@ -185,7 +188,12 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn bind_unix(listener: &str, socket: &UnixSocket) -> Result<Open, BindError> {
+/// Listens on a socket file. A file that a daemon which was killed left behind
+/// is replaced; whatever else is in the way is left alone.
+pub(crate) fn bind_unix(
+    listener: &str,
+    socket: &UnixSocket,
+) -> Result<(UnixListener, SocketFile), BindError> {
     let failed = |action| {
         move |error: io::Error| BindError::System {
             listener: listener.to_owned(),
@@ -212,7 +220,7 @@ fn bind_unix(listener: &str, socket: &UnixSocket) -> Result<Open, BindError> {
     let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
     rustix::net::listen(&fd, backlog).map_err(|error| failed("listen")(error.into()))?;
     let listener = UnixListener::from_std(fd.into()).map_err(failed("register"))?;
-    Ok(Open::Unix(listener, file))
+    Ok((listener, file))
 }
 
 /// Takes away a socket file that a daemon which was killed left behind.
@@ -252,7 +260,7 @@ fn clear_stale(listener: &str, path: &Path) -> Result<(), BindError> {
 /// The file of a socket of ours; taken away when dropped, unless another file
 /// has taken its place.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }

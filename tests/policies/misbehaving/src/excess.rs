@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use waxseal_policy::{Decision, Facts, Message};
+use waxseal_policy::{Charge, Decision, Facts, Message, Unit};
 
 /// Does what the subject names; none where it names nothing of this module.
 pub(crate) fn commit(
@@ -27,11 +27,20 @@ pub(crate) fn commit(
         }
         "recursion" => Decision::accept().reason(&further(1).to_string()),
         "aliases" => aliases(),
+        "absurd length" => {
+            let mut decision = Decision::accept();
+            decision.reasons.push(endless());
+            decision
+        }
+        "no such case" => Decision::accept().charge(no_such_case()),
         "mojibake" => Decision::accept().reason(&no_text()),
         "lookups" => {
             let found = (0..1_000_000).filter(|_| facts.lookup("table", "key").is_some());
             Decision::accept().reason(&found.count().to_string())
         }
+        "lookups without end" => loop {
+            black_box(facts.lookup("table", "key"));
+        },
         "gigabytes" => loop {
             black_box(message.text(u32::MAX));
         },
@@ -98,6 +107,25 @@ fn aliases() -> Decision {
         decision.reasons.push(alias);
     }
     decision
+}
+
+/// A text that ends far behind the end of the memory that it is in.
+fn endless() -> String {
+    let one = "x".repeat(16).leak();
+    let length = isize::MAX as usize;
+    // SAFETY: there is none. Nobody here reads it: only its place and its length
+    // go to the host, which stops before anything is freed.
+    unsafe { String::from_raw_parts(one.as_mut_ptr(), length, length) }
+}
+
+/// A charge whose unit is neither messages nor recipients.
+fn no_such_case() -> Charge {
+    let mut charge = Charge::messages("all");
+    let unit: *mut Unit = &mut charge.unit;
+    // SAFETY: there is none: the type has no such value. The write is volatile,
+    // so that the compiler makes nothing of it.
+    unsafe { unit.cast::<u8>().write_volatile(9) };
+    charge
 }
 
 /// A text that is not UTF-8.

@@ -7,15 +7,19 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench edits` and `bench milters` measure a part alone.
+//! `bench decisions`, `bench hostile`, `bench policy-tests`, `bench edits`, `bench
+//! swaps` and `bench milters` measure a part alone.
 
 mod decisions;
 mod edits;
+mod hostile;
 mod load;
 mod mails;
 mod milters;
+mod policy_tests;
 mod rounds;
 mod settings;
+mod swaps;
 mod table;
 mod units;
 
@@ -28,8 +32,17 @@ fn main() -> anyhow::Result<()> {
     if wanted("decisions") {
         decisions::measure(&mut table)?;
     }
+    if wanted("policy-tests") {
+        policy_tests::measure(&mut table)?;
+    }
+    if wanted("hostile") {
+        hostile::measure(&mut table)?;
+    }
     if wanted("edits") {
         edits::measure(&mut table);
+    }
+    if wanted("swaps") {
+        swaps::measure(&mut table)?;
     }
     if wanted("milters") {
         milters::measure(&mut table)?;

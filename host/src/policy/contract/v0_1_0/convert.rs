@@ -1,13 +1,17 @@
 //! From the generated types to ours. Converted once, at the boundary: the rest
 //! of the crate knows one set of types, whichever WIT version a policy has.
 
+use super::bindings::exports::waxseal::policy::setup;
 use super::bindings::waxseal::policy::types as wit;
-use super::error::PolicyError;
 use crate::decision::{
     AuthorRewrite, Charge, Decision, Disclaimer, HeaderChange, HeaderField, Hop, Mailbox,
     Placement, Reply, ReturnPathChoice, Unit, Verdict, WhenFull, validate,
 };
 use crate::message::Address;
+use crate::policy::describe::{Configured, Description, Reference, ReferenceKind, span};
+use crate::policy::error::{PolicyError, SettingsProblem};
+use crate::policy::run;
+use crate::policy::state::one_line;
 
 /// Converts a decision and checks it.
 ///
@@ -127,5 +131,43 @@ fn header_change(given: wit::HeaderChange) -> HeaderChange {
         wit::HeaderChange::Add(given) => HeaderChange::Add(field(given)),
         wit::HeaderChange::Replace(given) => HeaderChange::Replace(field(given)),
         wit::HeaderChange::Remove(name) => HeaderChange::Remove(name),
+    }
+}
+
+pub(super) fn description(given: setup::Description) -> Description {
+    Description {
+        name: run::brief(&given.name),
+        version: run::brief(&given.version),
+        settings_schema: given.settings_schema,
+    }
+}
+
+pub(super) fn configured(given: setup::Configured, settings: &str) -> Configured {
+    let references = given.references.into_iter();
+    Configured {
+        references: references.map(|given| reference(given, settings)).collect(),
+        warnings: problems(given.warnings, settings),
+    }
+}
+
+pub(super) fn problems(given: Vec<setup::Problem>, settings: &str) -> Vec<SettingsProblem> {
+    let problem = |given: setup::Problem| SettingsProblem {
+        span: span(settings, given.offset, given.length),
+        message: one_line(&given.message),
+        expected: given.expected.as_deref().map(one_line),
+    };
+    given.into_iter().map(problem).collect()
+}
+
+fn reference(given: setup::Reference, settings: &str) -> Reference {
+    Reference {
+        kind: match given.kind {
+            setup::ReferenceKind::Relay => ReferenceKind::Relay,
+            setup::ReferenceKind::DkimDomain => ReferenceKind::DkimDomain,
+            setup::ReferenceKind::Table => ReferenceKind::Table,
+            setup::ReferenceKind::Counter => ReferenceKind::Counter,
+        },
+        name: one_line(&given.name),
+        span: span(settings, given.offset, given.length),
     }
 }

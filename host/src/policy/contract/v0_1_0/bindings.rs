@@ -4,6 +4,8 @@
 #![allow(missing_docs, unreachable_pub, reason = "generated code")]
 
 wasmtime::component::bindgen!({
+    // The version that `wit` holds. It moves to its frozen text when the next one
+    // is begun.
     path: "../wit",
     world: "waxseal:policy/policy",
     // Every import may trap: a policy that asks for too much is stopped there.

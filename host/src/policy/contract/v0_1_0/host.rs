@@ -6,10 +6,11 @@
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::bindings::waxseal::policy::{facts, log, mail};
-use super::error::OverBudget;
-use super::state::{LogLevel, State, Subject};
+use super::bindings::waxseal::policy::{facts, log, mail, types};
 use crate::message::Message;
+use crate::policy::error::OverBudget;
+use crate::policy::limits;
+use crate::policy::state::{LogLevel, State, Subject};
 
 /// What `resource message` stands for.
 #[expect(unreachable_pub, reason = "the generated code exports it")]
@@ -41,7 +42,7 @@ impl State {
             }
             None => Err(OverBudget(format!(
                 "more than {} bytes were asked for",
-                super::limits::BYTES_TO_GUEST
+                limits::BYTES_TO_GUEST
             ))
             .into()),
         }
@@ -183,7 +184,7 @@ impl mail::HostMessage for State {
 
 impl facts::Host for State {}
 
-impl super::bindings::waxseal::policy::types::Host for State {}
+impl types::Host for State {}
 
 impl facts::HostFacts for State {
     fn now(&mut self, _: Resource<FactsHandle>) -> Result<facts::Datetime> {

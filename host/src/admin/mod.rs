@@ -1,0 +1,26 @@
+//! The control channel: how commands reach a running daemon.
+//!
+//! HTTP on a Unix socket that only its owner and root may connect to
+//! (`admin.socket`); who may connect may do everything. Requests and answers are
+//! types of [`wire`], shared by the [`Server`] and the [`Client`], as JSON.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /policy` | [`Status`](crate::service::Status) |
+//! | `POST /policy/swap` with [`wire::Swap`] | [`wire::InService`] |
+//! | `POST /policy/rollback` | [`wire::InService`] |
+//! | `POST /policy/shadow` with [`wire::Shadow`] | [`Comparison`](crate::service::Comparison) |
+//! | `POST /policy/shadow/stop` | [`Comparison`](crate::service::Comparison) |
+//! | `GET /policy/diff` | [`Comparison`](crate::service::Comparison) |
+//! | `POST /policy/promote` | [`wire::InService`] |
+//!
+//! What is refused is answered with status 409 and [`wire::No`]. A request that
+//! is none, or one that fails, costs the daemon nothing else.
+
+mod client;
+mod server;
+mod shadow;
+pub mod wire;
+
+pub use client::{Answer, Client, ClientError};
+pub use server::{Control, Server};

@@ -1,0 +1,71 @@
+//! What goes over the control channel.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::service::Record;
+
+/// Where the status of the policy is.
+pub const POLICY: &str = "/policy";
+
+/// Where a policy is put in service.
+pub const SWAP: &str = "/policy/swap";
+
+/// Where one goes back.
+pub const ROLLBACK: &str = "/policy/rollback";
+
+/// Where a candidate is put in shadow.
+pub const SHADOW: &str = "/policy/shadow";
+
+/// Where it is taken out again.
+pub const SHADOW_STOP: &str = "/policy/shadow/stop";
+
+/// Where is told what it decides otherwise.
+pub const DIFF: &str = "/policy/diff";
+
+/// Where it is put in service.
+pub const PROMOTE: &str = "/policy/promote";
+
+/// Put a candidate in shadow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Shadow {
+    /// The component, an absolute path.
+    pub file: PathBuf,
+    /// Its settings, an absolute path; none are those that `waxseal.toml` names.
+    pub settings: Option<PathBuf>,
+    /// The part of the messages that it is given, such as `10%`.
+    pub share: String,
+}
+
+/// Put a policy in service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Swap {
+    /// The component, an absolute path.
+    pub file: PathBuf,
+    /// Its settings, an absolute path; none are those that `waxseal.toml` names.
+    pub settings: Option<PathBuf>,
+}
+
+/// A version has been put in service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InService {
+    /// It.
+    pub version: Record,
+    /// What somebody who asked for it should know.
+    pub notes: Vec<String>,
+}
+
+/// The answer is no.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct No {
+    /// Why, in one line.
+    pub error: String,
+    /// All that is wrong, each with its place.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}

@@ -1,0 +1,112 @@
+//! What a candidate in shadow decides otherwise, for people.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use jiff::tz::TimeZone;
+
+use crate::record::tally;
+use crate::service::{Comparison, Otherwise, Times};
+
+/// Messages decided otherwise that are shown with both decisions; `--json` has
+/// more.
+const EXAMPLES: usize = 3;
+
+pub(super) fn show(
+    comparison: &Comparison,
+    zone: &TimeZone,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut line = |name: &str, text: &str| writeln!(out, "{name:>13}  {text}");
+    line("candidate", &comparison.candidate.to_string())?;
+    if let Some(in_service) = &comparison.in_service {
+        line("in service", &in_service.to_string())?;
+    }
+    let since = comparison.since.to_zoned(zone.clone());
+    line(
+        "since",
+        &format!(
+            "{}, for {} of the mail",
+            since.strftime("%Y-%m-%d %H:%M:%S"),
+            comparison.share
+        ),
+    )?;
+    line("compared", &comparison.compared.to_string())?;
+    line("alike", &comparison.same.to_string())?;
+    line(
+        "otherwise",
+        &format!(
+            "{}, {} of them with an effect on the message",
+            comparison.different, comparison.with_effect
+        ),
+    )?;
+    if comparison.skipped > 0 {
+        line(
+            "skipped",
+            &format!("{}, which it had no time for", comparison.skipped),
+        )?;
+    }
+    if comparison.asked_more > 0 {
+        line(
+            "asked more",
+            &format!(
+                "for {} message(s) it asked for facts that the version in service did not",
+                comparison.asked_more
+            ),
+        )?;
+    }
+    line("errors", &errors(&comparison.errors))?;
+    line("in service", &errors(&comparison.errors_in_service))?;
+    if let Some(error) = &comparison.last_error {
+        line("last error", &format!("{}: {}", error.queue_id, error.text))?;
+    }
+    line("time", &times(&comparison.time))?;
+    line("in service", &times(&comparison.time_in_service))?;
+    line(
+        "instructions",
+        &format!(
+            "{} a decision, {} in service",
+            comparison.instructions, comparison.instructions_in_service
+        ),
+    )?;
+    if comparison.differences.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nWhat is otherwise, with the newest examples:")?;
+    out.write_all(tally::text(&comparison.differences, comparison.beyond).as_bytes())?;
+    writeln!(out, "\nThe last of them, in whole:")?;
+    comparison
+        .examples
+        .iter()
+        .take(EXAMPLES)
+        .try_for_each(|example| whole(example, out))
+}
+
+fn whole(example: &Otherwise, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{}\n    in service  {}\n     candidate  {}",
+        example.queue_id, example.in_service, example.candidate
+    )
+}
+
+fn errors(errors: &BTreeMap<String, u64>) -> String {
+    if errors.is_empty() {
+        return "none".to_owned();
+    }
+    let each: Vec<String> = errors
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    each.join(", ")
+}
+
+fn times(times: &Times) -> String {
+    let micros = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+    format!(
+        "mean {:.0} µs, 99 of 100 below {:.0} µs, longest {:.0} µs",
+        micros(times.mean_ns),
+        micros(times.p99_ns),
+        micros(times.maximum_ns)
+    )
+}

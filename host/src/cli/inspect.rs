@@ -1,0 +1,210 @@
+//! `waxseal inspect`: what a component is, and what keeps it from being a
+//! policy.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{Status, runtime};
+use crate::config::{self, Problem, Severity, Source};
+use crate::policy::{Baking, CONTRACT_VERSIONS, Import, Inspection, Standing, inspect};
+
+/// Tell what a component is: imports, exports, versions, settings, and what
+/// keeps it from being loaded.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The component.
+    file: PathBuf,
+    /// Try it with these settings.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Print the JSON Schema of its settings, and nothing else.
+    #[arg(long)]
+    schema: bool,
+}
+
+/// Memory that it is tried with: what a policy has where `limits.memory` says
+/// nothing else.
+const MEMORY: usize = 64 << 20;
+
+pub(super) fn run(
+    arguments: &Arguments,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Status> {
+    super::quiet_log();
+    let file = &arguments.file;
+    let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let settings = match &arguments.settings {
+        None => None,
+        Some(path) => {
+            let text = fs::read_to_string(path);
+            Some(text.with_context(|| format!("reading {}", path.display()))?)
+        }
+    };
+    let inspected = inspect(&bytes, settings.as_deref(), MEMORY);
+    let inspection = runtime()?.block_on(inspected);
+    if arguments.schema {
+        return schema(&inspection, out);
+    }
+    let mistakes = match (&arguments.settings, settings) {
+        (Some(path), Some(text)) => mistakes(&inspection, path, &text),
+        _ => Vec::new(),
+    };
+    if json {
+        serde_json::to_writer_pretty(&mut *out, &object(&inspection, &mistakes))?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", text(&inspection))?;
+        if !mistakes.is_empty() {
+            writeln!(out, "\n{}", config::render(&mistakes, false))?;
+        }
+    }
+    Ok(match inspection.is_fit() {
+        true => Status::Done,
+        false => Status::No,
+    })
+}
+
+fn schema(inspection: &Inspection, out: &mut dyn Write) -> anyhow::Result<Status> {
+    let description = inspection.description.as_ref();
+    let Some(schema) = description.and_then(|of| of.settings_schema.as_deref()) else {
+        let why = inspection.problem.as_deref();
+        eprintln!(
+            "{}",
+            why.unwrap_or("the policy has no schema of its settings")
+        );
+        return Ok(Status::No);
+    };
+    // As its author wrote it, where that is no JSON.
+    match serde_json::from_str::<Value>(schema) {
+        Ok(value) => writeln!(out, "{value:#}")?,
+        Err(_) => writeln!(out, "{schema}")?,
+    }
+    Ok(Status::Done)
+}
+
+/// The problems of the settings, each with its place in their file.
+fn mistakes(inspection: &Inspection, path: &std::path::Path, text: &str) -> Vec<Problem> {
+    let source = Source {
+        path: path.to_owned(),
+        text: text.into(),
+    };
+    let problems = inspection.settings.iter().cloned();
+    problems
+        .map(|of| source.problem(Severity::Error, of.span, of.message, of.expected))
+        .collect()
+}
+
+fn object(inspection: &Inspection, mistakes: &[Problem]) -> Value {
+    let description = inspection.description.as_ref();
+    let schema = description.and_then(|of| of.settings_schema.as_deref());
+    let imports: Vec<Value> = inspection
+        .imports
+        .iter()
+        .map(|import| json!({ "name": import.name, "standing": word(import.standing) }))
+        .collect();
+    json!({
+        "name": description.map(|of| &of.name),
+        "version": description.map(|of| &of.version),
+        "size": inspection.size,
+        "sha256": inspection.sha256,
+        "contract": inspection.contract,
+        "settings_schema": schema.and_then(|text| serde_json::from_str::<Value>(text).ok()),
+        "baked": match &inspection.baking {
+            None => Value::Null,
+            Some(baking) => json!(!matches!(baking, Baking::Impossible(_))),
+        },
+        "imports": imports,
+        "exports": inspection.exports,
+        "settings_problems": mistakes,
+        "problem": inspection.problem,
+    })
+}
+
+fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Contract => "contract",
+        Standing::Empty => "empty",
+        Standing::Denied => "denied",
+        Standing::Foreign => "foreign",
+    }
+}
+
+fn text(inspection: &Inspection) -> String {
+    let mut lines = vec![];
+    let mut add = |name: &str, value: &str| lines.push(format!("{name:>10}  {value}\n"));
+    if let Some(problem) = &inspection.problem {
+        add("problem", problem);
+    }
+    let description = inspection.description.as_ref();
+    if let Some(of) = description {
+        add("policy", format!("{} {}", of.name, of.version).trim());
+    }
+    add("size", &size(inspection.size));
+    add("SHA-256", &inspection.sha256);
+    add("contract", &contract(inspection));
+    if let Some(of) = description {
+        let schema = match of.settings_schema {
+            Some(_) => "with a schema (--schema prints it)",
+            None => "without a schema",
+        };
+        add("settings", schema);
+    }
+    if let Some(baking) = &inspection.baking {
+        add("", &baked(baking));
+    }
+    for (at, import) in inspection.imports.iter().enumerate() {
+        add(if at == 0 { "imports" } else { "" }, &imported(import));
+    }
+    for (at, export) in inspection.exports.iter().enumerate() {
+        add(if at == 0 { "exports" } else { "" }, export);
+    }
+    lines.concat()
+}
+
+fn size(bytes: usize) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        _ => format!("{bytes} bytes ({} KiB)", bytes.div_ceil(1024)),
+    }
+}
+
+fn contract(inspection: &Inspection) -> String {
+    if inspection.contract.is_empty() {
+        return "none: it exports nothing of waxseal:policy".to_owned();
+    }
+    let told = |version: &String| match CONTRACT_VERSIONS.contains(&version.as_str()) {
+        true => version.clone(),
+        false => format!(
+            "{version} (not served here: {} is)",
+            CONTRACT_VERSIONS.join(", ")
+        ),
+    };
+    let versions: Vec<String> = inspection.contract.iter().map(told).collect();
+    format!("waxseal:policy {}", versions.join(", "))
+}
+
+fn baked(baking: &Baking) -> String {
+    match baking {
+        Baking::Baked => "baked in when it is loaded".to_owned(),
+        Baking::Possible => {
+            "baked in when it is loaded, as far as can be seen without them (--settings)".to_owned()
+        }
+        Baking::Impossible(why) => format!("read for each message, which is slower: {why}"),
+    }
+}
+
+fn imported(import: &Import) -> String {
+    let remark = match import.standing {
+        Standing::Contract => return import.name.clone(),
+        Standing::Empty => "there, and gives nothing away",
+        Standing::Denied => "DENIED: a call fails the decision",
+        Standing::Foreign => "REFUSED: no policy may import it",
+    };
+    format!("{:<44}{remark}", import.name)
+}

@@ -1,0 +1,162 @@
+//! `waxseal policy`: the version in service, swapping it, going back.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::{Status, comparison, runtime, versions};
+use crate::admin::wire::{self, InService, No, Swap};
+use crate::admin::{Answer, Client};
+use crate::config::{Config, Share};
+
+/// What is asked of the running daemon.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the version in service: since when and why, what it has done; what
+    /// was in service before; what was refused and why.
+    Status,
+    /// Check another policy and put it in service, without a restart. What is in
+    /// service stays if anything is wrong.
+    Swap(SwapArguments),
+    /// Go back to the version before, at once.
+    Rollback,
+    /// Have a candidate decide on live mail, without effect, beside the version
+    /// in service.
+    Shadow(ShadowArguments),
+    /// Show what the candidate in shadow decides otherwise.
+    Diff,
+    /// Put the candidate in shadow in service.
+    Promote,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShadowArguments {
+    /// The candidate's component.
+    #[arg(required_unless_present = "stop")]
+    file: Option<PathBuf>,
+    /// Its settings; those that waxseal.toml names by default.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// The part of the messages that it decides on.
+    #[arg(long, value_name = "PERCENT", default_value = "100%")]
+    share: Share,
+    /// Take the candidate out of shadow.
+    #[arg(long, conflicts_with_all = ["file", "settings", "share"])]
+    stop: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SwapArguments {
+    /// The policy's component. The one that waxseal.toml names brings the
+    /// configured files back.
+    file: PathBuf,
+    /// Its settings; those that waxseal.toml names by default.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+pub(super) fn run(
+    command: &Command,
+    config: &Config,
+    json: bool,
+    out: &mut dyn Write,
+) -> anyhow::Result<Status> {
+    let client = Client::new(&config.admin.socket);
+    let runtime = runtime()?;
+    match command {
+        Command::Status => {
+            let status = runtime.block_on(client.status());
+            told(status, json, out, |status, out| {
+                versions::show(status, &config.time_zone, out)
+            })
+        }
+        Command::Swap(arguments) => {
+            let swap = Swap {
+                file: absolute(&arguments.file)?,
+                settings: arguments.settings.as_deref().map(absolute).transpose()?,
+            };
+            told(runtime.block_on(client.swap(&swap)), json, out, in_service)
+        }
+        Command::Rollback => told(runtime.block_on(client.roll_back()), json, out, in_service),
+        Command::Shadow(arguments) => {
+            let answer = match &arguments.file {
+                Some(file) => {
+                    let shadow = wire::Shadow {
+                        file: absolute(file)?,
+                        settings: arguments.settings.as_deref().map(absolute).transpose()?,
+                        share: arguments.share.to_string(),
+                    };
+                    runtime.block_on(client.shadow(&shadow))
+                }
+                None => runtime.block_on(client.stop_shadow()),
+            };
+            told(answer, json, out, |comparison, out| {
+                match arguments.stop {
+                    true => writeln!(out, "no longer in shadow\n")?,
+                    false => writeln!(out, "in shadow; see `waxseal policy diff`\n")?,
+                }
+                comparison::show(comparison, &config.time_zone, out)
+            })
+        }
+        Command::Diff => told(runtime.block_on(client.diff()), json, out, |diff, out| {
+            comparison::show(diff, &config.time_zone, out)
+        }),
+        Command::Promote => told(runtime.block_on(client.promote()), json, out, in_service),
+    }
+}
+
+/// The daemon has a working folder of its own.
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("{}", path.display()))
+}
+
+fn in_service(answer: &InService, out: &mut dyn Write) -> io::Result<()> {
+    let version = &answer.version;
+    writeln!(
+        out,
+        "in service: version {}, {} ({})",
+        version.number, version.policy, version.why
+    )?;
+    answer
+        .notes
+        .iter()
+        .try_for_each(|note| writeln!(out, "  {note}"))
+}
+
+/// Prints an answer, or the no, which goes to stderr for people.
+fn told<T: Serialize>(
+    answer: Answer<T>,
+    json: bool,
+    out: &mut dyn Write,
+    show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<Status> {
+    match answer? {
+        Ok(answer) => {
+            match json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
+                false => show(&answer, out)?,
+            }
+            Ok(Status::Done)
+        }
+        Err(no) => {
+            match json {
+                true => writeln!(out, "{}", serde_json::to_string_pretty(&no)?)?,
+                false => refused(&no),
+            }
+            Ok(Status::No)
+        }
+    }
+}
+
+fn refused(no: &No) {
+    for problem in &no.problems {
+        eprintln!("  {problem}");
+    }
+    match no.problems.is_empty() {
+        true => eprintln!("waxseal: {}", no.error),
+        false => eprintln!("waxseal: {}; what is in service stays", no.error),
+    }
+}

@@ -1,0 +1,299 @@
+//! `waxseal replay`: what another version would have decided on recorded mail.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use super::{Status, runtime, show_problems};
+use crate::config::Config;
+use crate::pipeline::{Built, Generation, Secrets};
+use crate::policy::{Limits, Sandbox};
+use crate::record::{self, Messages, Options, Recorded, Report, tally};
+use crate::store::Secret;
+
+/// Have a version of the policy decide again on recorded messages, and print
+/// what it decides otherwise than was decided then.
+///
+/// Facts are given as they were recorded, time and randomness too; nothing is
+/// charged or sent. Exit code 0: all alike; 1: something is decided otherwise.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A recording: the folder of [record], one of its segments, or a file of
+    /// entries.
+    recording: PathBuf,
+    /// The component that decides; that of waxseal.toml by default.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Its settings; those of waxseal.toml by default.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Messages that arrived then or later: RFC 3339, or a date or a time in the
+    /// zone of waxseal.toml.
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Messages that arrived before then.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+    /// At most so many messages, from the first.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// A folder with the messages of a recording that has only their digests.
+    #[arg(long, value_name = "FOLDER")]
+    messages: Option<PathBuf>,
+    /// Write this message and what was decided on it as a test case, in place of
+    /// deciding again.
+    #[arg(long, value_name = "QUEUE-ID", requires = "write", conflicts_with_all = ["policy", "settings", "limit"])]
+    case: Option<String>,
+    /// The folder that the test case is written to.
+    #[arg(long, value_name = "FOLDER", requires = "case")]
+    write: Option<PathBuf>,
+}
+
+/// An instant, or a time in a zone that is not known yet.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Instant(Timestamp),
+    Local(DateTime),
+}
+
+impl std::str::FromStr for Moment {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(instant) => Ok(Self::Instant(instant)),
+            Err(_) => text.parse().map(Self::Local),
+        }
+    }
+}
+
+impl Moment {
+    fn instant(self, zone: &TimeZone) -> anyhow::Result<Timestamp> {
+        match self {
+            Self::Instant(instant) => Ok(instant),
+            Self::Local(local) => Ok(local.to_zoned(zone.clone())?.timestamp()),
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, config: Config, json: bool) -> anyhow::Result<Status> {
+    super::quiet_log();
+    let messages = match &arguments.messages {
+        Some(folder) => Messages::in_folder(folder)?,
+        None => Messages::default(),
+    };
+    let moment = |moment: Option<Moment>| {
+        moment
+            .map(|moment| moment.instant(&config.time_zone))
+            .transpose()
+    };
+    let options = Options {
+        since: moment(arguments.since)?,
+        until: moment(arguments.until)?,
+        limit: arguments.limit,
+        messages,
+        parallel: std::thread::available_parallelism().map_or(1, NonZero::get),
+    };
+    match (&arguments.case, &arguments.write) {
+        (Some(queue_id), Some(folder)) => {
+            write_case(arguments, &options, queue_id, folder, &config)
+        }
+        _ => runtime()?.block_on(replay(arguments, options, config, json)),
+    }
+}
+
+async fn replay(
+    arguments: &Arguments,
+    options: Options,
+    mut config: Config,
+    json: bool,
+) -> anyhow::Result<Status> {
+    let recording = &arguments.recording;
+    let reader = record::read(recording)?;
+    let zone = config.time_zone.clone();
+    if let Some(policy) = &arguments.policy {
+        config.policy.file.clone_from(policy);
+    }
+    if arguments.settings.is_some() {
+        config.policy.settings.clone_from(&arguments.settings);
+    }
+    let generation = generation(config, options.parallel).await?;
+    let report = record::replay(&generation, reader, options).await;
+    match json {
+        true => println!("{}", serde_json::to_string_pretty(&report)?),
+        false => print!("{}", text(&report, &zone)),
+    }
+    if report.compared == 0 {
+        bail!(
+            "no message of {} could be decided on again",
+            recording.display()
+        );
+    }
+    Ok(match report.different {
+        0 => Status::Done,
+        _ => Status::No,
+    })
+}
+
+/// The version that decides again.
+async fn generation(mut config: Config, parallel: usize) -> anyhow::Result<Arc<Generation>> {
+    // Nothing is changed for a replay: keys that are to be made are not.
+    config.dkim.generate = false;
+    let mut limits = Limits::from(&config.limits);
+    // All cores decide at once here, which takes longer than in service.
+    // Instructions are what repeats.
+    limits.time = limits.time.saturating_mul(10);
+    limits.decisions = u32::try_from(parallel).unwrap_or(1);
+    let sandbox = Sandbox::new(limits)?;
+    let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
+    let today = jiff::Zoned::now()
+        .with_time_zone(config.time_zone.clone())
+        .date();
+    match Generation::build(&sandbox, config, secrets, today).await {
+        Ok(Built { generation, .. }) => Ok(generation),
+        Err(problems) => {
+            show_problems(&problems);
+            bail!("{} problem(s) in the version that decides", problems.len());
+        }
+    }
+}
+
+/// Writes a message as a test case.
+fn write_case(
+    arguments: &Arguments,
+    options: &Options,
+    queue_id: &str,
+    folder: &Path,
+    config: &Config,
+) -> anyhow::Result<Status> {
+    let recording = &arguments.recording;
+    let found = record::read(recording)?
+        .filter_map(Result::ok)
+        .filter(|recorded| recorded.entry.queue_id == queue_id && options.takes(recorded));
+    // Queue ids come again: the last is the one that people mean.
+    let Some(recorded) = found.last() else {
+        eprintln!("waxseal: there is no {queue_id} in {}", recording.display());
+        return Ok(Status::No);
+    };
+    let Some(bytes) = options.messages.find(&recorded) else {
+        bail!(
+            "{queue_id} is recorded without its message (SHA-256 {}): give a folder that has it with --messages",
+            recorded.entry.message.sha256
+        );
+    };
+    let name = file_name(&recorded);
+    let path = std::path::absolute(&config.source.path)?;
+    let (test, message) = (format!("{name}.toml"), format!("{name}.eml"));
+    let text = recorded.entry.test_case(&message, &path);
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    new_file(&folder.join(&message), &bytes)?;
+    new_file(&folder.join(&test), text.as_bytes())?;
+    let test = folder.join(test);
+    println!(
+        "{} and {message} beside it\ntry it:  waxseal test {}",
+        test.display(),
+        test.display()
+    );
+    Ok(Status::Done)
+}
+
+/// A queue id as part of a file's name: it comes from whoever made the
+/// recording.
+fn file_name(recorded: &Recorded) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    recorded.entry.queue_id.chars().map(safe).collect()
+}
+
+fn new_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let made = fs::File::create_new(path).and_then(|mut file| file.write_all(bytes));
+    made.with_context(|| format!("writing {}", path.display()))
+}
+
+fn text(report: &Report, zone: &TimeZone) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = (|| -> std::fmt::Result {
+        let policy = &report.policy;
+        writeln!(
+            text,
+            "{} message(s){} decided on again by {} {} ({})",
+            report.compared,
+            period(report, zone),
+            policy.name,
+            policy.version,
+            policy.digest.get(..12).unwrap_or(&policy.digest)
+        )?;
+        for recorded in &report.recorded {
+            let digest = recorded.digest.get(..12).unwrap_or(&recorded.digest);
+            writeln!(
+                text,
+                "{:>8}  decided then by {} {} ({digest})",
+                "", recorded.name, recorded.version
+            )?;
+        }
+        writeln!(text, "{:>8}  alike", report.same)?;
+        writeln!(
+            text,
+            "{:>8}  otherwise, {} of them with an effect on the message",
+            report.different, report.with_effect
+        )?;
+        if report.missing > 0 {
+            writeln!(
+                text,
+                "{:>8}  not decided on: the recording has only their digests (see --messages)",
+                report.missing
+            )?;
+        }
+        if report.unreadable > 0 {
+            writeln!(text, "{:>8}  entries cannot be read:", report.unreadable)?;
+            for problem in &report.problems {
+                writeln!(text, "{:>8}  {problem}", "")?;
+            }
+        }
+        if !report.differences.is_empty() {
+            writeln!(text, "\nWhat is otherwise, with the newest examples:")?;
+            text.push_str(&tally::text(&report.differences, report.beyond));
+        }
+        if report.unanswered > 0 {
+            writeln!(
+                text,
+                "\n{} decision(s) asked for what was not recorded, and were told that there is none:",
+                report.unanswered
+            )?;
+            for (question, count) in &report.questions {
+                writeln!(text, "{count:>8}  {question}")?;
+            }
+        }
+        if let (Some(then), Some(now)) = (&report.cost_then, &report.cost_now) {
+            writeln!(
+                text,
+                "\nMedian of a decision: {} instructions then, {} now; {} KiB of memory then, {} now",
+                then.instructions,
+                now.instructions,
+                then.memory >> 10,
+                now.memory >> 10
+            )?;
+        }
+        Ok(())
+    })();
+    text
+}
+
+fn period(report: &Report, zone: &TimeZone) -> String {
+    match (report.first, report.last) {
+        (Some(first), Some(last)) => {
+            let shown = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
+            format!(" of {} to {}", shown(first), shown(last))
+        }
+        _ => String::new(),
+    }
+}

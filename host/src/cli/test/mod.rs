@@ -1,0 +1,221 @@
+//! `waxseal test`: policy tests.
+
+mod junit;
+mod watch;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::{Status, runtime, show_problems};
+use crate::config::Problem;
+use crate::testing::{Blessed, CaseReport, Options, Report, Suite, Workshop};
+
+/// Run policy tests: sample mail, and what is expected to become of it.
+///
+/// Test files are TOML; docs/testing-policies.md describes them. Nothing is
+/// sent, asked or charged, and no MTA is needed. Exit code 1: a case failed; 2:
+/// the tests could not be run.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Test files, or folders of them; by default the folder `tests` beside
+    /// the configuration.
+    #[arg(value_name = "FILE or FOLDER")]
+    paths: Vec<PathBuf>,
+    /// Run only the cases in whose name or file's path this stands.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Write what came of the cases to this file, for build servers.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write the messages that came to the files that are to hold them, of cases
+    /// that fail in nothing else.
+    #[arg(long)]
+    bless: bool,
+    /// Run again whenever a test, a message, the configuration, the policy or
+    /// its settings change.
+    #[arg(long)]
+    watch: bool,
+    /// Tell of every case what it took.
+    #[arg(long)]
+    costs: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Path, json: bool) -> anyhow::Result<Status> {
+    super::quiet_log();
+    let mut tests = Tests {
+        arguments,
+        json,
+        paths: paths(arguments, config),
+        workshop: Workshop::new(config.to_owned()),
+    };
+    if arguments.watch {
+        return watch::watch(&mut tests);
+    }
+    tests.once().map(|(status, _)| status)
+}
+
+fn paths(arguments: &Arguments, config: &Path) -> Vec<PathBuf> {
+    match arguments.paths.as_slice() {
+        [] => vec![config.parent().unwrap_or(Path::new("")).join("tests")],
+        given => given.to_vec(),
+    }
+}
+
+struct Tests<'a> {
+    arguments: &'a Arguments,
+    json: bool,
+    paths: Vec<PathBuf>,
+    workshop: Workshop,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Told<'a> {
+    passed: bool,
+    /// Why nothing was run.
+    problems: &'a [Problem],
+    #[serde(flatten)]
+    report: Option<&'a Report>,
+    /// Files that were written by `--bless`.
+    blessed: Vec<&'a Path>,
+}
+
+impl Tests<'_> {
+    /// Runs all cases once. Gives the files that the result depends on, too.
+    fn once(&mut self) -> anyhow::Result<(Status, Vec<PathBuf>)> {
+        let suite = match Suite::read(&self.paths) {
+            Ok(suite) => suite,
+            Err(problems) => {
+                let files = problems.iter().map(|problem| problem.file.clone());
+                let files = files.collect();
+                return Ok((self.unasked(&problems)?, files));
+            }
+        };
+        let suite = match &self.arguments.filter {
+            Some(text) => suite.filter(text),
+            None => suite,
+        };
+        let mut files: Vec<PathBuf> = suite.files().iter().cloned().collect();
+        if let (Some(text), true) = (&self.arguments.filter, suite.is_empty()) {
+            let message = format!("no case has \"{text}\" in its name or file");
+            let problem = Problem::of_file(&self.paths[0], message, None);
+            return Ok((self.unasked(&[problem])?, files));
+        }
+        let bar = self.bar(suite.len());
+        let options = Options {
+            progress: Some(progress(&bar)),
+            ..Options::default()
+        };
+        let ran = runtime()?.block_on(suite.run(&mut self.workshop, &options));
+        bar.finish_and_clear();
+        files.extend(self.workshop.files());
+        let mut report = match ran {
+            Ok(report) => report,
+            Err(problems) => {
+                files.extend(problems.iter().map(|problem| problem.file.clone()));
+                return Ok((self.unasked(&problems)?, files));
+            }
+        };
+        let blessed = match self.arguments.bless {
+            true => report.bless().context("writing an expected message")?,
+            false => Vec::new(),
+        };
+        if let Some(file) = &self.arguments.junit {
+            junit::write(&report, file)?;
+        }
+        self.tell(&report, &blessed)?;
+        let status = if report.passed() {
+            Status::Done
+        } else {
+            Status::No
+        };
+        Ok((status, files))
+    }
+
+    fn unasked(&self, problems: &[Problem]) -> anyhow::Result<Status> {
+        if self.json {
+            let told = Told {
+                passed: false,
+                problems,
+                report: None,
+                blessed: Vec::new(),
+            };
+            print(&serde_json::to_string_pretty(&told)?)?;
+        } else {
+            show_problems(problems);
+        }
+        Ok(Status::NotAsked)
+    }
+
+    fn tell(&self, report: &Report, blessed: &[Blessed]) -> anyhow::Result<()> {
+        if self.json {
+            let told = Told {
+                passed: report.passed(),
+                problems: &[],
+                report: Some(report),
+                blessed: blessed.iter().map(path).collect(),
+            };
+            return print(&serde_json::to_string_pretty(&told)?);
+        }
+        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let mut text = report.failures(colour);
+        if self.arguments.costs {
+            text.push_str(&report.costs());
+        }
+        for blessed in blessed {
+            let what = match blessed {
+                Blessed::New(_) => "new",
+                Blessed::Changed(_) => "changed",
+            };
+            text.push_str(&format!("wrote {} ({what})\n", path(blessed).display()));
+        }
+        text.push_str(&report.summary(colour));
+        print(text.trim_end())
+    }
+
+    /// On a terminal alone.
+    fn bar(&self, cases: usize) -> ProgressBar {
+        let shown = io::stderr().is_terminal() && !self.json;
+        let target = if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}");
+        let bar = ProgressBar::with_draw_target(Some(cases as u64), target);
+        match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }
+    }
+}
+
+fn progress(bar: &ProgressBar) -> Arc<dyn Fn(&CaseReport) + Send + Sync> {
+    let bar = bar.clone();
+    Arc::new(move |case| {
+        if !case.passed() {
+            bar.set_message(format!("failed: {}", case.name));
+        }
+        bar.inc(1);
+    })
+}
+
+fn path(blessed: &Blessed) -> &Path {
+    match blessed {
+        Blessed::New(path) | Blessed::Changed(path) => path,
+    }
+}
+
+/// A reader that went away (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,251 @@
+//! The status of the policy in service, for people.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::service::{Numbers, Record, Refusal, Status, Times};
+
+/// Shows the version in service, what is the matter, and what was before.
+pub(super) fn show(status: &Status, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+    let Some((serving, before)) = status.versions.split_first() else {
+        return Ok(());
+    };
+    writeln!(out, "{}\n", serving.policy)?;
+    let mut line = |name: &str, text: &str| writeln!(out, "{name:>13}  {text}");
+    line(
+        "in service",
+        &format!(
+            "version {} since {} ({})",
+            serving.number,
+            moment(serving.since, zone),
+            ago(serving.since, status.now)
+        ),
+    )?;
+    line("because", &serving.why.to_string())?;
+    line("file", &serving.file.display().to_string())?;
+    if let Some(settings) = &serving.inputs.settings {
+        line("settings", &format!("sha256 {}", short(settings)))?;
+    }
+    for (name, digest) in &serving.inputs.tables {
+        line("table", &format!("{name}, sha256 {}", short(digest)))?;
+    }
+    let watched = match status.watched {
+        true => "changed files go in service by themselves",
+        false => "changed files wait for a reload (policy.watch)",
+    };
+    line("watch", watched)?;
+    numbers(&serving.numbers, status.roll_back_after, zone, &mut line)?;
+    if let Some(kept) = &status.kept {
+        writeln!(
+            out,
+            "\n! The policy that waxseal.toml names ({}) is not in service: {}.\n  It stays out, \
+             over restarts too, until its files change.",
+            status.file.display(),
+            kept.because.text()
+        )?;
+    }
+    if let Some(refusal) = &status.refused {
+        refused(refusal, zone, out)?;
+    }
+    if let Some(trying) = &status.trying {
+        writeln!(
+            out,
+            "\n{} has been checked and compiled for {} ({})",
+            trying.file.display(),
+            ago(trying.since, status.now).trim_end_matches(" ago"),
+            trying.trigger.text()
+        )?;
+    }
+    table(before, zone, out)
+}
+
+fn numbers(
+    numbers: &Numbers,
+    roll_back_after: u64,
+    zone: &TimeZone,
+    line: &mut dyn FnMut(&str, &str) -> io::Result<()>,
+) -> io::Result<()> {
+    line("messages", &grouped(numbers.messages))?;
+    if numbers.failed() > 0 {
+        let kinds: Vec<String> = numbers
+            .errors
+            .iter()
+            .map(|(kind, count)| format!("{} {kind}", grouped(*count)))
+            .collect();
+        line("errors", &kinds.join(", "))?;
+        let most = match roll_back_after {
+            0 => String::new(),
+            most => format!("; at {most} the host goes back by itself"),
+        };
+        line(
+            "in a row",
+            &format!("{}{most}", grouped(numbers.errors_in_a_row)),
+        )?;
+    }
+    if let Some(error) = &numbers.last_error {
+        line(
+            "last error",
+            &format!(
+                "{} at {}: {}",
+                error.queue_id,
+                moment(error.at, zone),
+                error.text
+            ),
+        )?;
+    }
+    if numbers.messages == 0 {
+        return Ok(());
+    }
+    line("decision", &times(&numbers.decision_time))?;
+    let instructions = numbers.instructions;
+    line(
+        "instructions",
+        &format!(
+            "mean {}, most {}",
+            grouped(instructions.mean),
+            grouped(instructions.maximum)
+        ),
+    )?;
+    let memory = numbers.memory;
+    line(
+        "memory",
+        &format!(
+            "mean {}, most {}",
+            bytes(memory.mean),
+            bytes(memory.maximum)
+        ),
+    )
+}
+
+fn times(times: &Times) -> String {
+    format!(
+        "mean {}, half within {}, 99 of 100 within {}, longest {}",
+        time(times.mean_ns),
+        time(times.p50_ns),
+        time(times.p99_ns),
+        time(times.maximum_ns)
+    )
+}
+
+fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n! {} was refused {}, {}:",
+        refusal.file.display(),
+        refusal.trigger.text(),
+        moment(refusal.at, zone)
+    )?;
+    refusal
+        .problems
+        .iter()
+        .try_for_each(|problem| writeln!(out, "  {problem}"))
+}
+
+fn table(before: &[Record], zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+    if before.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "\n  {:>7}  {:19}  {:>9}  {:>7}  {:24}  why",
+        "version", "since", "messages", "failed", "policy"
+    )?;
+    for record in before {
+        let policy = format!(
+            "{} {} {}",
+            record.policy.name,
+            record.policy.version,
+            short(&record.policy.digest)
+        );
+        writeln!(
+            out,
+            "{} {:>7}  {:19}  {:>9}  {:>7}  {policy:24}  {}",
+            if record.kept { '*' } else { ' ' },
+            record.number,
+            moment(record.since, zone),
+            grouped(record.numbers.messages),
+            grouped(record.numbers.failed()),
+            record.why
+        )?;
+    }
+    if before.iter().any(|record| record.kept) {
+        writeln!(
+            out,
+            "\n* kept whole: `waxseal policy rollback` goes to the first of these"
+        )?;
+    }
+    Ok(())
+}
+
+fn moment(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
+}
+
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(at).as_secs().max(0);
+    let (number, unit) = match seconds {
+        0..120 => (seconds, "s"),
+        120..7_200 => (seconds / 60, "min"),
+        7_200..172_800 => (seconds / 3_600, "h"),
+        _ => (seconds / 86_400, "days"),
+    };
+    format!("{number} {unit} ago")
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn bytes(number: u64) -> String {
+    format!("{:.1} MiB", number as f64 / f64::from(1 << 20))
+}
+
+/// Three digits, with the unit that they need.
+fn time(nanoseconds: u64) -> String {
+    let time = Duration::from_nanos(nanoseconds).as_secs_f64();
+    let (number, unit) = match time {
+        time if time < 1e-3 => (time * 1e6, "µs"),
+        time if time < 1.0 => (time * 1e3, "ms"),
+        time => (time, "s"),
+    };
+    match number {
+        number if number < 10.0 => format!("{number:.2} {unit}"),
+        number if number < 100.0 => format!("{number:.1} {unit}"),
+        number => format!("{number:.0} {unit}"),
+    }
+}
+
+fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_as_people_read_them() {
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [1_234, 45_600, 789_000, 1_500_000, 2_000_000_000].map(time),
+            ["1.23 µs", "45.6 µs", "789 µs", "1.50 ms", "2.00 s"]
+        );
+    }
+}

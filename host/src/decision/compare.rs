@@ -1,0 +1,559 @@
+//! What two decisions say differently, field by field: for people as text, for
+//! programs as data.
+//!
+//! The texts are stable: the same two decisions always give the same
+//! differences in the same order, and [`Difference::kind`] is the same for
+//! messages that are decided otherwise in the same way, so that it can be
+//! counted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AuthorRewrite, Charge, Decision, Disclaimer, HeaderChange, HeaderField, Hop, Placement, Reply,
+    ReturnPathChoice, Unit, Verdict, WhenFull,
+};
+
+/// Most characters of one value in the text for people.
+const SHOWN: usize = 160;
+
+/// A field of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Field {
+    /// Whether there is a decision at all.
+    Outcome,
+    /// What becomes of the message.
+    Verdict,
+    /// Relays in order.
+    Relay,
+    /// Envelope sender.
+    ReturnPath,
+    /// Author in `From`.
+    Author,
+    /// `Sender`.
+    Sender,
+    /// Domains to sign for.
+    Signatures,
+    /// Notices.
+    Disclaimers,
+    /// Header fields.
+    Headers,
+    /// Copies.
+    Copies,
+    /// Counters.
+    Charges,
+    /// Labels.
+    Labels,
+    /// Reasons.
+    Reasons,
+}
+
+impl Field {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outcome => "outcome",
+            Self::Verdict => "verdict",
+            Self::Relay => "relay",
+            Self::ReturnPath => "return path",
+            Self::Author => "author",
+            Self::Sender => "sender",
+            Self::Signatures => "signatures",
+            Self::Disclaimers => "disclaimers",
+            Self::Headers => "headers",
+            Self::Copies => "copies",
+            Self::Charges => "charges",
+            Self::Labels => "labels",
+            Self::Reasons => "reasons",
+        }
+    }
+
+    /// Whether the message fares otherwise. What is only told, reasons and
+    /// labels, changes nothing about it.
+    pub fn has_effect(self) -> bool {
+        !matches!(self, Self::Labels | Self::Reasons)
+    }
+}
+
+/// How a field differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It has another value.
+    Value {
+        /// The first decision's.
+        before: String,
+        /// The second's.
+        after: String,
+    },
+    /// The list has other entries.
+    Entries {
+        /// Only the first decision has them.
+        removed: Vec<String>,
+        /// Only the second has them.
+        added: Vec<String>,
+    },
+    /// The list has the same entries in another order.
+    Order {
+        /// The first decision's.
+        before: Vec<String>,
+        /// The second's.
+        after: Vec<String>,
+    },
+}
+
+/// One field that two decisions say differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Difference {
+    /// The field.
+    pub field: Field,
+    /// The same for all messages that differ in the same way: it holds values
+    /// of the settings (relays, verdicts, domains), and none of the message's.
+    pub kind: String,
+    /// What differs.
+    #[serde(flatten)]
+    pub change: Change,
+}
+
+impl Difference {
+    /// A value that differs; the kind holds a short form of both.
+    pub fn value(field: Field, before: [String; 2], after: [String; 2]) -> Option<Self> {
+        let [brief_before, before] = before;
+        let [brief_after, after] = after;
+        if before == after {
+            return None;
+        }
+        let name = field.name();
+        let kind = match brief_before == brief_after {
+            true => format!("{name}: {brief_before}, otherwise"),
+            false => format!("{name}: {brief_before} → {brief_after}"),
+        };
+        Some(Self {
+            field,
+            kind,
+            change: Change::Value { before, after },
+        })
+    }
+
+    /// A list that differs. Its entries stand in the kind only where they are
+    /// the settings'.
+    fn list(field: Field, before: Vec<String>, after: Vec<String>, told: bool) -> Option<Self> {
+        if before == after {
+            return None;
+        }
+        let name = field.name();
+        let removed = without(&before, &after);
+        let added = without(&after, &before);
+        if removed.is_empty() && added.is_empty() {
+            return Some(Self {
+                field,
+                kind: format!("{name}: another order"),
+                change: Change::Order { before, after },
+            });
+        }
+        let kind = match told {
+            true => format!("{name}: {}", entries(&removed, &added)),
+            false => match (removed.is_empty(), added.is_empty()) {
+                (false, true) => format!("{name}: removed"),
+                (true, false) => format!("{name}: added"),
+                _ => format!("{name}: changed"),
+            },
+        };
+        Some(Self {
+            field,
+            kind,
+            change: Change::Entries { removed, added },
+        })
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.field.name())?;
+        match &self.change {
+            Change::Value { before, after } => write!(f, "{} → {}", brief(before), brief(after)),
+            Change::Entries { removed, added } => f.write_str(&entries(removed, added)),
+            Change::Order { before, after } => {
+                write!(f, "{} → {}", listed(before), listed(after))
+            }
+        }
+    }
+}
+
+/// What the second decision says otherwise than the first; nothing where they
+/// are the same.
+pub fn compare(before: &Decision, after: &Decision) -> Vec<Difference> {
+    // Whoever adds a field to a decision is led here by the compiler.
+    let Decision {
+        verdict,
+        route,
+        charges,
+        return_path,
+        author,
+        sender,
+        sign,
+        disclaimers,
+        headers,
+        copies,
+        labels,
+        reasons,
+    } = before;
+    let value = Difference::value;
+    let list = Difference::list;
+    let found = [
+        value(
+            Field::Verdict,
+            verdict_texts(verdict),
+            verdict_texts(&after.verdict),
+        ),
+        value(Field::Relay, route_texts(route), route_texts(&after.route)),
+        value(
+            Field::ReturnPath,
+            path_texts(return_path),
+            path_texts(&after.return_path),
+        ),
+        value(
+            Field::Author,
+            author_texts(author.as_ref()),
+            author_texts(after.author.as_ref()),
+        ),
+        value(
+            Field::Sender,
+            sender_texts(sender.as_deref()),
+            sender_texts(after.sender.as_deref()),
+        ),
+        list(Field::Signatures, sign.clone(), after.sign.clone(), true),
+        list(
+            Field::Disclaimers,
+            texts(disclaimers, disclaimer_text),
+            texts(&after.disclaimers, disclaimer_text),
+            false,
+        ),
+        list(
+            Field::Headers,
+            texts(headers, header_text),
+            texts(&after.headers, header_text),
+            false,
+        ),
+        list(
+            Field::Copies,
+            texts(copies, ToString::to_string),
+            texts(&after.copies, ToString::to_string),
+            false,
+        ),
+        list(
+            Field::Charges,
+            texts(charges, charge_text),
+            texts(&after.charges, charge_text),
+            false,
+        ),
+        list(
+            Field::Labels,
+            texts(labels, field_text),
+            texts(&after.labels, field_text),
+            false,
+        ),
+        list(
+            Field::Reasons,
+            reasons.clone(),
+            after.reasons.clone(),
+            false,
+        ),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// What is in the one list and not in the other, as often as it is.
+fn without(list: &[String], other: &[String]) -> Vec<String> {
+    let mut other: Vec<&String> = other.iter().collect();
+    let mut left = Vec::new();
+    for entry in list {
+        match other.iter().position(|&known| known == entry) {
+            Some(at) => drop(other.swap_remove(at)),
+            None => left.push(entry.clone()),
+        }
+    }
+    left
+}
+
+fn entries(removed: &[String], added: &[String]) -> String {
+    let part = |word: &str, list: &[String]| match list {
+        [] => None,
+        list => Some(format!("{word} {}", listed(list))),
+    };
+    let parts = [part("removed", removed), part("added", added)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join("; ")
+}
+
+fn listed(list: &[String]) -> String {
+    let texts: Vec<String> = list.iter().map(|text| brief(text)).collect();
+    texts.join(", ")
+}
+
+/// One line, not too long.
+fn brief(text: &str) -> String {
+    let mut brief: String = text
+        .chars()
+        .take(SHOWN)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(SHOWN).is_some() {
+        brief.push('…');
+    }
+    brief
+}
+
+fn texts<T>(list: &[T], text: impl Fn(&T) -> String) -> Vec<String> {
+    list.iter().map(text).collect()
+}
+
+/// A short form for counting, and the whole.
+fn verdict_texts(verdict: &Verdict) -> [String; 2] {
+    let reply = |action: &str, reply: &Reply| {
+        let Reply {
+            code,
+            enhanced,
+            text,
+        } = reply;
+        [
+            format!("{action} {code}"),
+            format!("{action} {code} {enhanced} {text}"),
+        ]
+    };
+    match verdict {
+        Verdict::Accept => ["accept".to_owned(), "accept".to_owned()],
+        Verdict::Discard => ["discard".to_owned(), "discard".to_owned()],
+        Verdict::Hold(why) => ["hold".to_owned(), format!("hold ({why})")],
+        Verdict::Reject(given) => reply("reject", given),
+        Verdict::Defer(given) => reply("defer", given),
+    }
+}
+
+fn route_texts(route: &[Hop]) -> [String; 2] {
+    if route.is_empty() {
+        let default = "default route".to_owned();
+        return [default.clone(), default];
+    }
+    let brief = texts(route, |hop| hop.relay.clone());
+    let whole = texts(route, |hop| match &hop.return_path {
+        None => hop.relay.clone(),
+        Some(path) => {
+            let [_, path] = path_texts(path);
+            format!("{} (return path {path})", hop.relay)
+        }
+    });
+    [brief.join(", "), whole.join(", ")]
+}
+
+fn path_texts(path: &ReturnPathChoice) -> [String; 2] {
+    let [brief, whole] = match path {
+        ReturnPathChoice::Keep => ["keep".to_owned(), "keep".to_owned()],
+        ReturnPathChoice::Author => ["author".to_owned(), "author".to_owned()],
+        ReturnPathChoice::Address(address) => ["address".to_owned(), format!("<{address}>")],
+        ReturnPathChoice::Verp(domain) => [format!("verp {domain}"), format!("verp {domain}")],
+    };
+    [brief, whole]
+}
+
+fn author_texts(author: Option<&AuthorRewrite>) -> [String; 2] {
+    let Some(author) = author else {
+        return ["kept".to_owned(), "kept".to_owned()];
+    };
+    let AuthorRewrite {
+        mailbox,
+        keep_in_name,
+        reply_to,
+    } = author;
+    let name = mailbox.name.as_deref().unwrap_or_default();
+    let mut whole = format!("{name} <{}>", mailbox.address).trim().to_owned();
+    if *keep_in_name {
+        whole.push_str(", the old one in the name");
+    }
+    if *reply_to {
+        whole.push_str(", the old one in Reply-To");
+    }
+    ["rewritten".to_owned(), whole]
+}
+
+fn sender_texts(sender: Option<&str>) -> [String; 2] {
+    match sender {
+        None => ["kept".to_owned(), "kept".to_owned()],
+        Some(sender) => ["set".to_owned(), sender.to_owned()],
+    }
+}
+
+fn disclaimer_text(disclaimer: &Disclaimer) -> String {
+    let Disclaimer {
+        id,
+        text,
+        html,
+        placement,
+    } = disclaimer;
+    let place = match placement {
+        Placement::Top => "top",
+        Placement::AboveQuote => "above the quote",
+        Placement::Bottom => "bottom",
+    };
+    let html = html
+        .as_deref()
+        .map_or(String::new(), |html| format!(", HTML: {html}"));
+    format!("{id} ({place}): {text}{html}")
+}
+
+fn header_text(change: &HeaderChange) -> String {
+    match change {
+        HeaderChange::Add(field) => format!("add {}", field_text(field)),
+        HeaderChange::Replace(field) => format!("replace {}", field_text(field)),
+        HeaderChange::Remove(name) => format!("remove {name}"),
+    }
+}
+
+fn field_text(field: &HeaderField) -> String {
+    format!("{}: {}", field.name, field.value)
+}
+
+fn charge_text(charge: &Charge) -> String {
+    let Charge {
+        counter,
+        unit,
+        maximum,
+        full,
+    } = charge;
+    let unit = match unit {
+        Unit::Message => "message",
+        Unit::Recipient => "recipient",
+    };
+    let full = match full {
+        WhenFull::Defer => "defer",
+        WhenFull::Reject => "reject",
+    };
+    match maximum {
+        Some(maximum) => format!("{counter} by {unit}, at most {maximum}, then {full}"),
+        None => format!("{counter} by {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(change: impl FnOnce(&mut Decision)) -> Decision {
+        let mut decision = Decision::default();
+        change(&mut decision);
+        decision
+    }
+
+    fn by(relays: &[&str]) -> Decision {
+        let hop = |relay: &&str| Hop {
+            relay: (*relay).to_owned(),
+            return_path: None,
+        };
+        decision(|decision| decision.route = relays.iter().map(hop).collect())
+    }
+
+    fn told(before: &Decision, after: &Decision) -> Vec<String> {
+        let found = compare(before, after);
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_same_decision_has_no_differences() {
+        let one = by(&["bluebird"]);
+        assert_eq!(compare(&one, &one.clone()), []);
+    }
+
+    #[test]
+    fn values_are_told_before_and_after() {
+        let found = compare(&by(&["bluebird"]), &by(&["quarry", "bluebird"]));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].to_string(), "relay: bluebird → quarry, bluebird");
+        assert_eq!(found[0].kind, "relay: bluebird → quarry, bluebird");
+        assert_eq!(
+            told(&by(&[]), &by(&["quarry"])),
+            ["relay: default route → quarry"]
+        );
+    }
+
+    #[test]
+    fn what_is_the_messages_own_does_not_split_a_kind() {
+        let refused = |text: &str| {
+            decision(|decision| {
+                decision.verdict = Verdict::Reject(Reply {
+                    code: 550,
+                    enhanced: "5.7.1".to_owned(),
+                    text: text.to_owned(),
+                });
+            })
+        };
+        let first = compare(&Decision::default(), &refused("no ann"));
+        let second = compare(&Decision::default(), &refused("no bob"));
+        assert_eq!(first[0].kind, "verdict: accept → reject 550");
+        assert_eq!(first[0].kind, second[0].kind);
+        assert_eq!(
+            second[0].to_string(),
+            "verdict: accept → reject 550 5.7.1 no bob"
+        );
+        let between = compare(&refused("no ann"), &refused("no bob"));
+        assert_eq!(between[0].kind, "verdict: reject 550, otherwise");
+    }
+
+    #[test]
+    fn lists_are_told_as_added_and_removed() {
+        let signed = |domains: &[&str]| {
+            decision(|decision| {
+                decision.sign = domains.iter().map(|&domain| domain.to_owned()).collect();
+            })
+        };
+        let found = compare(
+            &signed(&["a.test", "b.test"]),
+            &signed(&["b.test", "c.test"]),
+        );
+        assert_eq!(
+            found[0].to_string(),
+            "signatures: removed a.test; added c.test"
+        );
+        let found = compare(
+            &signed(&["a.test", "b.test"]),
+            &signed(&["b.test", "a.test"]),
+        );
+        assert_eq!(found[0].kind, "signatures: another order");
+        let found = compare(&signed(&["a.test"]), &signed(&["a.test", "a.test"]));
+        assert_eq!(found[0].to_string(), "signatures: added a.test");
+    }
+
+    #[test]
+    fn every_field_is_looked_at_and_reasons_have_no_effect() {
+        let full: Decision = serde_json::from_value(serde_json::json!({
+            "verdict": {"action": "hold", "reply": "odd"},
+            "route": [{"relay": "north", "return-path": {"kind": "author"}}],
+            "charges": [{"counter": "c", "unit": "recipient", "maximum": 3, "full": "reject"}],
+            "return-path": {"kind": "verp", "value": "bounce.test"},
+            "author": {"mailbox": {"name": "N", "address": "n@a.test"}, "keep-in-name": true, "reply-to": true},
+            "sender": "s@a.test",
+            "sign": ["a.test"],
+            "disclaimers": [{"id": "legal", "text": "x\ny", "html": null, "placement": "top"}],
+            "headers": [{"change": "remove", "field": "X-A"}],
+            "copies": ["archive@a.test"],
+            "labels": [{"name": "type", "value": "bulk"}],
+            "reasons": ["so it is"],
+        }))
+        .expect("a decision");
+        let found = compare(&Decision::default(), &full);
+        assert_eq!(found.len(), 12);
+        let effects = found.iter().filter(|found| found.field.has_effect());
+        assert_eq!(effects.count(), 10);
+        let back: Vec<Difference> =
+            serde_json::from_str(&serde_json::to_string(&found).expect("JSON")).expect("data");
+        assert_eq!(back, found);
+        assert!(
+            found
+                .iter()
+                .any(|found| found.to_string() == "disclaimers: added legal (top): x y"),
+            "one line: {found:?}"
+        );
+    }
+}

@@ -1,0 +1,94 @@
+//! The versions of the contract that are served, one module each.
+//!
+//! Only what is in a version's module knows its generated types: they are
+//! converted there, once, to and from the types of [`decision`](crate::decision)
+//! and of this module's neighbours, which are the same for all versions.
+//! `docs/wit-versions.md` says how one is added.
+
+mod v0_1_0;
+
+use wasmtime::component::{Instance, InstancePre, Linker};
+use wasmtime::{Result, Store};
+
+use super::describe::{Configured, Description};
+use super::error::{PolicyError, SettingsProblem};
+use super::state::State;
+use crate::decision::Decision;
+
+/// Versions of `waxseal:policy` that are served, from the oldest. Each has its
+/// text in `wit/frozen` and a component among the fixtures of the tests.
+pub const CONTRACT_VERSIONS: [&str; 1] = ["0.1.0"];
+
+/// The package that all versions are versions of.
+pub(super) const PACKAGE: &str = "waxseal:policy/";
+
+/// What policies import, of every version.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
+    v0_1_0::add_to_linker(linker)
+}
+
+/// Where the exports of a policy are in its component, and of which version they
+/// are.
+pub(super) enum Exports {
+    V0_1_0(v0_1_0::Exports),
+}
+
+impl Exports {
+    /// Finds them.
+    ///
+    /// # Errors
+    ///
+    /// What is missing. With more versions than one, of the newest.
+    pub(super) fn find(pre: &InstancePre<State>) -> Result<Self> {
+        v0_1_0::Exports::find(pre).map(Self::V0_1_0)
+    }
+
+    /// Asks the policy what it is.
+    pub(super) async fn describe(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> Result<Description> {
+        match self {
+            Self::V0_1_0(exports) => exports.describe(store, instance).await,
+        }
+    }
+
+    /// Gives the policy its settings: what came of it, or what is wrong with
+    /// them. The types of all exports are compared here.
+    pub(super) async fn configure(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        settings: &str,
+    ) -> Result<std::result::Result<Configured, Vec<SettingsProblem>>> {
+        match self {
+            Self::V0_1_0(exports) => exports.configure(store, instance, settings).await,
+        }
+    }
+
+    /// Gives the policy its settings again, where they could not be baked in:
+    /// whether it took them.
+    pub(super) async fn configure_again(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+        settings: &str,
+    ) -> Result<bool> {
+        match self {
+            Self::V0_1_0(exports) => exports.configure_again(store, instance, settings).await,
+        }
+    }
+
+    /// Asks for the decision on the store's message; or the policy's own error,
+    /// or what of the decision cannot be carried out.
+    pub(super) async fn decide(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> Result<std::result::Result<Decision, PolicyError>> {
+        match self {
+            Self::V0_1_0(exports) => exports.decide(store, instance).await,
+        }
+    }
+}

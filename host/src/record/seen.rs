@@ -1,0 +1,71 @@
+//! A message that was decided on, for those who look at it later.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::message::Message;
+use crate::pipeline::{Inputs, PolicyId, Ruling};
+use crate::policy::Answers;
+
+/// A message, and all that its decision was taken on.
+#[derive(Debug)]
+pub struct Seen {
+    /// The message.
+    pub message: Arc<Message>,
+    /// What the policy asked, and was told.
+    pub facts: Answers,
+    /// Who decided.
+    pub policy: PolicyId,
+    /// What that was made from.
+    pub inputs: Inputs,
+    /// What it said.
+    pub ruling: Ruling,
+}
+
+/// Bytes of messages that wait for somebody who looks on. They are held when
+/// their connections have let go of them, so there has to be an end to it.
+#[derive(Debug)]
+pub struct Room {
+    taken: AtomicUsize,
+    most: usize,
+}
+
+impl Room {
+    /// Room for that many bytes.
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            taken: AtomicUsize::new(0),
+            most,
+        })
+    }
+
+    /// Takes room for a message, until what is given back is dropped; none
+    /// where there is not enough.
+    pub fn take(self: &Arc<Self>, seen: &Arc<Seen>) -> Option<Waiting> {
+        let bytes = seen.message.content.bytes().len();
+        let fits = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= self.most);
+        self.taken
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .ok()?;
+        Some(Waiting {
+            seen: Arc::clone(seen),
+            bytes,
+            room: Arc::clone(self),
+        })
+    }
+}
+
+/// A message that waits.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The message.
+    pub seen: Arc<Seen>,
+    bytes: usize,
+    room: Arc<Room>,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,189 @@
+//! What a version has done: counted for each message, told to administrators.
+
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::histogram::Histogram;
+use crate::message::Message;
+use crate::pipeline::Outcome;
+
+/// Counts of one version.
+#[derive(Default)]
+pub(super) struct Statistics {
+    counts: Mutex<Counts>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Counts {
+    messages: u64,
+    errors: BTreeMap<String, u64>,
+    /// Messages, by what is in them, that the policy failed on since it last
+    /// decided on one.
+    failing: HashSet<u64>,
+    last_error: Option<LastError>,
+    time: Histogram,
+    instructions: Extent,
+    memory: Extent,
+}
+
+/// Sum and greatest of some numbers.
+#[derive(Default)]
+struct Extent {
+    sum: u128,
+    maximum: u64,
+}
+
+/// Most messages whose failing in a row is told apart: bounds memory, and is
+/// more than anybody waits for.
+const MOST_FAILING: usize = 10_000;
+
+/// What a version has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Numbers {
+    /// Messages processed.
+    pub messages: u64,
+    /// Those of them for which no decision could be taken or carried out, by
+    /// kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Different messages that the policy failed on since it last decided on
+    /// one. The same message tried again counts once.
+    pub errors_in_a_row: u64,
+    /// The last error.
+    pub last_error: Option<LastError>,
+    /// How long the policy took.
+    pub decision_time: Times,
+    /// Instructions executed by a decision.
+    pub instructions: Span,
+    /// Bytes of linear memory of a decision.
+    pub memory: Span,
+}
+
+impl Numbers {
+    /// All errors.
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}
+
+/// The last message that could not be decided on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LastError {
+    /// The MTA's name for it.
+    pub queue_id: String,
+    /// When it came.
+    pub at: Timestamp,
+    /// One word for what happened.
+    pub kind: String,
+    /// What happened.
+    pub text: String,
+}
+
+/// Times in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Times {
+    /// The mean.
+    pub mean_ns: u64,
+    /// Half took no longer, to a fifth.
+    pub p50_ns: u64,
+    /// Ninety-nine of a hundred took no longer, to a fifth.
+    pub p99_ns: u64,
+    /// The longest.
+    pub maximum_ns: u64,
+}
+
+/// Mean and greatest of some numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Span {
+    /// The mean.
+    pub mean: u64,
+    /// The greatest.
+    pub maximum: u64,
+}
+
+impl Statistics {
+    /// Counts a message. Tells how many different ones the policy has failed on
+    /// in a row when this was another of them.
+    pub(super) fn count(&self, message: &Message, outcome: &Outcome) -> Option<u64> {
+        let mut counts = self.counts();
+        counts.messages += 1;
+        if let Some(failure) = &outcome.failure {
+            *counts.errors.entry(failure.kind().to_owned()).or_default() += 1;
+            counts.last_error = Some(LastError {
+                queue_id: message.envelope.queue_id.clone(),
+                at: message.arrival,
+                kind: failure.kind().to_owned(),
+                text: failure.to_string(),
+            });
+        }
+        let ruling = outcome.ruling.as_ref()?;
+        counts.time.add(ruling.cost.time);
+        counts.instructions.add(ruling.cost.instructions);
+        counts.memory.add(ruling.cost.memory as u64);
+        if ruling.decision.is_ok() {
+            counts.failing.clear();
+            return None;
+        }
+        // A client that tries one message all night must not count as many.
+        let content = self.hasher.hash_one(message.content.bytes());
+        let another = counts.failing.len() < MOST_FAILING && counts.failing.insert(content);
+        another.then_some(counts.failing.len() as u64)
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        let counts = self.counts();
+        Numbers {
+            messages: counts.messages,
+            errors: counts.errors.clone(),
+            errors_in_a_row: counts.failing.len() as u64,
+            last_error: counts.last_error.clone(),
+            decision_time: counts.time.times(),
+            instructions: counts.instructions.span(counts.messages),
+            memory: counts.memory.span(counts.messages),
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Histogram {
+    pub(super) fn times(&self) -> Times {
+        Times {
+            mean_ns: nanoseconds(self.mean()),
+            p50_ns: nanoseconds(self.quantile(0.5)),
+            p99_ns: nanoseconds(self.quantile(0.99)),
+            maximum_ns: nanoseconds(self.maximum()),
+        }
+    }
+}
+
+impl Extent {
+    fn add(&mut self, number: u64) {
+        self.sum += u128::from(number);
+        self.maximum = self.maximum.max(number);
+    }
+
+    fn span(&self, count: u64) -> Span {
+        let mean = self.sum.checked_div(u128::from(count)).unwrap_or(0);
+        Span {
+            mean: u64::try_from(mean).unwrap_or(u64::MAX),
+            maximum: self.maximum,
+        }
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

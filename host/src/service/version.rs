@@ -1,0 +1,147 @@
+//! A version: one generation for as long as it is in service, and why.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::statistics::{Numbers, Statistics};
+use crate::pipeline::{Generation, Inputs, PolicyId};
+
+/// A generation from when it was put in service to when the next one was. Going
+/// back to a generation makes a version of it again, with numbers of its own.
+pub struct Version {
+    pub(super) number: u64,
+    pub(super) generation: Arc<Generation>,
+    pub(super) since: Timestamp,
+    pub(super) why: Why,
+    pub(super) statistics: Statistics,
+}
+
+/// Why a version was put in service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+pub enum Why {
+    /// It was the first.
+    Start,
+    /// The configuration was read again (SIGHUP).
+    Reload,
+    /// Files that the configuration names have changed.
+    FilesChanged,
+    /// Somebody put it there: `waxseal policy swap`, or the embedding program.
+    Command,
+    /// It ran in shadow, and was found good.
+    Promotion,
+    /// Somebody went back to it.
+    Rollback {
+        /// The version that it takes the place of.
+        from: u64,
+        /// The version that it was before.
+        to: u64,
+    },
+    /// The version after it failed too often.
+    AutomaticRollback {
+        /// The version that failed.
+        from: u64,
+        /// The version that it was before.
+        to: u64,
+        /// Different messages in a row that it failed on.
+        errors: u64,
+        /// What happened to the last of them.
+        error: String,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start => f.write_str("start"),
+            Self::Reload => f.write_str("reload"),
+            Self::FilesChanged => f.write_str("files changed"),
+            Self::Command => f.write_str("swap by command"),
+            Self::Promotion => f.write_str("promotion from shadow"),
+            Self::Rollback { from, to } => {
+                write!(f, "rollback from version {from} to what was version {to}")
+            }
+            Self::AutomaticRollback {
+                from, to, errors, ..
+            } => write!(
+                f,
+                "automatic rollback to what was version {to}: version {from} failed on {errors} \
+                 messages in a row"
+            ),
+        }
+    }
+}
+
+/// What there is to say about a version, in service or not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Record {
+    /// Its number: 1 is the first since the start.
+    pub number: u64,
+    /// Name, version and digest of its policy.
+    pub policy: PolicyId,
+    /// The file that its component came from.
+    pub file: PathBuf,
+    /// Digests of all that it was made from.
+    pub inputs: Inputs,
+    /// When it was put in service.
+    pub since: Timestamp,
+    /// When the next one was; none while it is in service.
+    pub until: Option<Timestamp>,
+    /// Why it was put in service.
+    pub why: Why,
+    /// It is kept whole, and a rollback can go to it.
+    pub kept: bool,
+    /// What it has done.
+    pub numbers: Numbers,
+}
+
+impl Version {
+    /// Its number: 1 is the first since the start.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// All that it decides with.
+    pub fn generation(&self) -> &Arc<Generation> {
+        &self.generation
+    }
+
+    /// When it was put in service.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Why it was put in service.
+    pub fn why(&self) -> &Why {
+        &self.why
+    }
+
+    /// What it has done so far.
+    pub fn numbers(&self) -> Numbers {
+        self.statistics.numbers()
+    }
+
+    /// What there is to say about it now.
+    pub fn record_now(&self) -> Record {
+        self.record(None, true)
+    }
+
+    pub(super) fn record(&self, until: Option<Timestamp>, kept: bool) -> Record {
+        Record {
+            number: self.number,
+            policy: self.generation.policy_id(),
+            file: self.generation.config().policy.file.clone(),
+            inputs: self.generation.inputs().clone(),
+            since: self.since,
+            until,
+            why: self.why.clone(),
+            kept,
+            numbers: self.numbers(),
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! What came, held against what was expected.
+
+use std::ops::Range;
+
+use waxseal_settings::Spanned;
+
+use super::authentication::{DEFAULT_ROUTE, Hop};
+use super::expected::{Expected, Field, Results, Text};
+use super::golden::unified;
+use super::lists::{Element, NONE, Shown, in_order, listed};
+use super::pattern::Pattern;
+use super::report::Failure;
+use super::run::Observed;
+use super::suite::Case;
+use crate::config::Config;
+use crate::decision::Verdict;
+use crate::message::Content;
+
+/// All that is not as expected.
+pub(super) fn check(case: &Case, observed: &Observed, config: &Config) -> Vec<Failure> {
+    let mut check = Check {
+        case,
+        observed,
+        failures: Vec::new(),
+    };
+    check.verdict();
+    check.failure();
+    check.route(config);
+    check.envelope();
+    check.lists();
+    check.labels();
+    check.message();
+    check.texts();
+    check.authentication();
+    check.cost();
+    check.failures
+}
+
+struct Check<'a> {
+    case: &'a Case,
+    observed: &'a Observed,
+    failures: Vec<Failure>,
+}
+
+impl<'a> Check<'a> {
+    fn expected(&self) -> &'a Expected {
+        &self.case.expected
+    }
+
+    fn fail(&mut self, what: &str, span: &Range<usize>, expected: &str, came: String) {
+        let failure = Failure::new(what, expected, came);
+        self.failures.push(self.placed(failure, span));
+    }
+
+    fn placed(&self, failure: Failure, span: &Range<usize>) -> Failure {
+        failure.at(Some(self.case.line(span)))
+    }
+
+    fn pattern(&mut self, what: &str, expected: Option<&Spanned<Pattern>>, came: Option<&str>) {
+        let Some(expected) = expected else {
+            return;
+        };
+        if !came.is_some_and(|came| expected.value.fits(came)) {
+            let came = came.unwrap_or(NONE).to_owned();
+            self.fail(what, &expected.span, &expected.value.to_string(), came);
+        }
+    }
+
+    fn verdict(&mut self) {
+        let word = self.observed.word;
+        let reply = self.reply();
+        if let Some(expected) = &self.expected().verdict
+            && expected.value != word
+        {
+            let came = match &reply {
+                Some(reply) => format!("{}: {reply}", word.as_str()),
+                None => word.as_str().to_owned(),
+            };
+            let mut failure = Failure::new("verdict", expected.value.as_str(), came);
+            if self.observed.outcome.is_none() {
+                failure = failure.note(NOT_OUTGOING.to_owned());
+            }
+            self.failures.push(self.placed(failure, &expected.span));
+        }
+        self.pattern("reply", self.expected().reply.as_ref(), reply.as_deref());
+    }
+
+    /// What the client is told; of mail that is held, why.
+    fn reply(&self) -> Option<String> {
+        match &self.observed.outcome.as_ref()?.verdict {
+            Verdict::Reject(reply) | Verdict::Defer(reply) => {
+                Some(format!("{} {} {}", reply.code, reply.enhanced, reply.text))
+            }
+            Verdict::Hold(why) => Some(why.clone()),
+            Verdict::Accept | Verdict::Discard => None,
+        }
+    }
+
+    /// A policy that fails is told even where the case expects only what becomes
+    /// of the message then.
+    fn failure(&mut self) {
+        let came = self
+            .observed
+            .outcome
+            .as_ref()
+            .and_then(|outcome| outcome.failure.as_ref());
+        match (&self.expected().failure, came) {
+            (None, None) => {}
+            (None, Some(failure)) => {
+                let told = Failure::new("failure", NONE, failure.kind().to_owned());
+                self.failures.push(told.note(failure.to_string()));
+            }
+            (Some(expected), came) => {
+                let kind = came.map(crate::pipeline::Failure::kind);
+                let text = came.map(ToString::to_string);
+                let fits = |text: Option<&str>| text.is_some_and(|text| expected.value.fits(text));
+                if !fits(kind) && !fits(text.as_deref()) {
+                    let came = match (kind, text) {
+                        (Some(kind), Some(text)) => format!("{kind}: {text}"),
+                        _ => NONE.to_owned(),
+                    };
+                    let wanted = expected.value.to_string();
+                    self.fail("failure", &expected.span, &wanted, came);
+                }
+            }
+        }
+    }
+
+    fn route(&mut self, config: &Config) {
+        let outcome = self.observed.outcome.as_ref();
+        if let Some(expected) = &self.expected().relay {
+            let relay = outcome.and_then(|outcome| outcome.relay.as_ref());
+            let came = relay.map_or(DEFAULT_ROUTE, |relay| relay.as_str());
+            if came != expected.value {
+                let mut failure = Failure::new("relay", &expected.value, came.to_owned());
+                let known =
+                    expected.value == DEFAULT_ROUTE || config.relay(&expected.value).is_some();
+                if !known {
+                    let known: Vec<&str> = config
+                        .relays
+                        .iter()
+                        .map(|relay| relay.name.as_str())
+                        .collect();
+                    failure = failure.note(format!(
+                        "the configuration has no relay of that name; it has {}",
+                        listed(&known, ", ")
+                    ));
+                } else if outcome.is_none() {
+                    failure = failure.note(NOT_OUTGOING.to_owned());
+                }
+                self.failures.push(self.placed(failure, &expected.span));
+            }
+        }
+        if let Some(expected) = &self.expected().fallbacks {
+            let fallbacks = outcome.map_or(&[][..], |outcome| &outcome.fallbacks);
+            let came: Vec<&str> = fallbacks.iter().map(|relay| relay.as_str()).collect();
+            if came != expected.value {
+                let wanted = listed(&expected.value, ", ");
+                self.fail("fallbacks", &expected.span, &wanted, listed(&came, ", "));
+            }
+        }
+    }
+
+    fn envelope(&mut self) {
+        let outcome = self.observed.outcome.as_ref();
+        let kept = self.observed.message.envelope.sender.to_string();
+        let path = outcome.map_or_else(|| kept.clone(), |outcome| outcome.return_path.to_string());
+        if let Some(expected) = &self.expected().return_path {
+            let bare = path.trim_start_matches('<').trim_end_matches('>');
+            let wanted = expected.value.to_string();
+            let fits = (wanted == "kept" && path == kept)
+                || (wanted == "<>" && bare.is_empty())
+                || expected.value.fits(bare);
+            if !fits {
+                let came = if path == kept {
+                    format!("{path} (kept)")
+                } else {
+                    path
+                };
+                self.fail("return-path", &expected.span, &wanted, came);
+            }
+        }
+        let author = match outcome {
+            Some(outcome) => outcome.author.clone(),
+            None => self.observed.content.header("From").into_iter().next(),
+        };
+        let expected = self.expected().author.as_ref();
+        self.pattern("author", expected, author.as_deref());
+    }
+
+    fn lists(&mut self) {
+        let outcome = self.observed.outcome.as_ref();
+        let signatures: Vec<String> = outcome.map_or_else(Vec::new, |outcome| {
+            let mut domains: Vec<String> = outcome
+                .signatures
+                .iter()
+                .map(|signed| signed.domain.clone())
+                .collect();
+            domains.dedup();
+            domains
+        });
+        let copies: Vec<String> = outcome.map_or_else(Vec::new, |outcome| {
+            outcome.copies.iter().map(ToString::to_string).collect()
+        });
+        let reasons = outcome.map_or_else(Vec::new, |outcome| outcome.reasons.clone());
+        let ruling = outcome.and_then(|outcome| outcome.ruling.as_ref());
+        let log: Vec<String> = ruling.map_or_else(Vec::new, |ruling| {
+            ruling.log.iter().map(|line| line.text.clone()).collect()
+        });
+        let expected = self.expected();
+        self.list("signatures", expected.signatures.as_ref(), &signatures);
+        self.list("copies", expected.copies.as_ref(), &copies);
+        self.list("reasons", expected.reasons.as_ref(), &reasons);
+        self.list("log", expected.log.as_ref(), &log);
+        let notices = outcome.map_or(&[][..], |outcome| &outcome.notices);
+        self.items("notices", expected.notices.as_ref(), notices);
+        let charges = outcome.map_or(&[][..], |outcome| &outcome.charges);
+        self.items("charges", expected.charges.as_ref(), charges);
+    }
+
+    fn list(&mut self, what: &str, expected: Option<&Spanned<Vec<Pattern>>>, came: &[String]) {
+        self.items(what, expected, came);
+    }
+
+    /// Each thing that came has to fit an element, and each element something
+    /// that came, unless it fits everything.
+    fn items<E: Element<T>, T: Shown>(
+        &mut self,
+        what: &str,
+        expected: Option<&Spanned<Vec<E>>>,
+        came: &[T],
+    ) {
+        let Some(Spanned { value, span }) = expected else {
+            return;
+        };
+        let wanted = |came: &T| value.iter().any(|element| element.fits(came));
+        let there =
+            |element: &E| element.is_anything() || came.iter().any(|came| element.fits(came));
+        if came.iter().all(wanted) && value.iter().all(there) {
+            return;
+        }
+        let marked = |text: String, fits: bool| if fits { text } else { format!("{text}  ✗") };
+        let elements: Vec<String> = value
+            .iter()
+            .map(|element| marked(element.shown(), there(element)))
+            .collect();
+        let shown: Vec<String> = came
+            .iter()
+            .map(|came| marked(came.shown(), wanted(came)))
+            .collect();
+        self.fail(what, span, &listed(&elements, "\n"), listed(&shown, "\n"));
+    }
+
+    fn labels(&mut self) {
+        let labels = self
+            .observed
+            .outcome
+            .as_ref()
+            .map_or(&[][..], |outcome| &outcome.labels);
+        for (name, expected) in &self.expected().labels {
+            let label = labels.iter().find(|label| label.name == *name);
+            let came = label.map(|label| label.value.as_str());
+            let fits = match (&expected.value, came) {
+                (None, None) => true,
+                (Some(pattern), Some(came)) => pattern.fits(came),
+                _ => false,
+            };
+            if !fits {
+                let wanted = expected.value.as_ref();
+                let wanted = wanted.map_or(NONE.to_owned(), ToString::to_string);
+                let came = came.unwrap_or(NONE).to_owned();
+                self.fail(&format!("labels.{name}"), &expected.span, &wanted, came);
+            }
+        }
+    }
+
+    fn message(&mut self) {
+        let content = &self.observed.content;
+        for (name, expected) in &self.expected().header {
+            let came = content.header(name);
+            let (fits, wanted) = match &expected.value {
+                Field::Absent => (came.is_empty(), "no such field".to_owned()),
+                Field::Present => (!came.is_empty(), "such a field".to_owned()),
+                Field::Values(patterns) => (in_order(patterns, &came), listed(patterns, "\n")),
+            };
+            if !fits {
+                let what = format!("header.{name}");
+                self.fail(&what, &expected.span, &wanted, listed(&came, "\n"));
+            }
+        }
+        if let Some(expected) = &self.expected().parts {
+            let parts = content.structure().parts().iter();
+            let came: Vec<String> = parts
+                .map(|part| part.media().essence().to_owned())
+                .collect();
+            if !in_order(&expected.value, &came) {
+                let wanted = listed(&expected.value, "\n");
+                self.fail("parts", &expected.span, &wanted, listed(&came, "\n"));
+            }
+        }
+        if let Some(expected) = &self.expected().unchanged {
+            let same = content.bytes() == self.observed.message.content.bytes();
+            if same != expected.value {
+                let word = |same: bool| if same { "not changed" } else { "changed" };
+                let mut failure =
+                    Failure::new("message", word(expected.value), word(same).to_owned());
+                if !same {
+                    failure = failure.diff(changes(&self.observed.message.content, content));
+                }
+                self.failures.push(self.placed(failure, &expected.span));
+            }
+        }
+    }
+
+    fn texts(&mut self) {
+        let content = &self.observed.content;
+        if let Some(expected) = &self.expected().text {
+            let text = content.text(usize::MAX / 4).unwrap_or_default();
+            self.text("text", expected, &text);
+        }
+        if let Some(expected) = &self.expected().html {
+            let parts = content.structure().parts().iter();
+            let html: Vec<String> = parts
+                .filter(|part| part.media().is("text/html"))
+                .map(|part| content.decoded(part))
+                .collect();
+            self.text("html", expected, &html.join("\n"));
+        }
+    }
+
+    fn text(&mut self, what: &str, expected: &Spanned<Text>, came: &str) {
+        let came = came.replace("\r\n", "\n");
+        let Spanned { value, span } = expected;
+        for pattern in &value.contains {
+            if !pattern.fits(&came) {
+                let wanted = format!("a text that contains\n{}", inner(pattern));
+                self.fail(what, span, &wanted, came.trim_end().to_owned());
+            }
+        }
+        for pattern in &value.lacks {
+            if pattern.fits(&came) {
+                let wanted = format!("a text without\n{}", inner(pattern));
+                self.fail(what, span, &wanted, came.trim_end().to_owned());
+            }
+        }
+        if let Some(equals) = &value.equals
+            && equals.trim_end() != came.trim_end()
+        {
+            let failure = Failure::new(what, "this text", "another".to_owned());
+            let diff = unified(equals.trim_end(), came.trim_end(), "expected");
+            self.failures.push(self.placed(failure.diff(diff), span));
+        }
+    }
+
+    fn authentication(&mut self) {
+        let expected = &self.expected().authentication;
+        if expected.is_empty() {
+            return;
+        }
+        let hops = &self.observed.hops;
+        for (route, results) in &expected.by {
+            if !hops.iter().any(|hop| hop.route == *route) {
+                let routes: Vec<&str> = hops.iter().map(|hop| hop.route.as_str()).collect();
+                let span = [
+                    &results.spf,
+                    &results.dkim,
+                    &results.dmarc,
+                    &results.at_relay,
+                ]
+                .into_iter()
+                .flatten()
+                .map(|result| result.span.clone())
+                .next();
+                let span = span.unwrap_or_else(|| self.case.span.clone());
+                let what = format!("authentication.by.{route}");
+                let came = format!("it may leave by {}", listed(&routes, ", "));
+                self.fail(&what, &span, "a route of the message", came);
+            }
+        }
+        if hops.is_empty() {
+            let span = self.case.span.clone();
+            let came = "the message does not leave".to_owned();
+            self.fail("authentication", &span, "results of every route", came);
+        }
+        for hop in hops {
+            let own = expected.by.get(&hop.route);
+            self.hop(hop, &expected.everywhere, own);
+        }
+    }
+
+    fn hop(&mut self, hop: &Hop, everywhere: &Results, own: Option<&Results>) {
+        let checks: [(&str, fn(&Results) -> &Option<Spanned<String>>, Option<&str>); 4] = [
+            (
+                "at-relay",
+                |results| &results.at_relay,
+                hop.at_relay.as_deref(),
+            ),
+            ("spf", |results| &results.spf, hop.spf.as_deref()),
+            ("dkim", |results| &results.dkim, Some(hop.dkim.as_str())),
+            ("dmarc", |results| &results.dmarc, hop.dmarc.as_deref()),
+        ];
+        let mut wrong = Vec::new();
+        let mut span = None;
+        for (name, of, came) in checks {
+            let wanted = own
+                .and_then(|own| of(own).as_ref())
+                .or(of(everywhere).as_ref());
+            let Some(wanted) = wanted else {
+                continue;
+            };
+            // The default route has no relay that could check anything.
+            let asked = name != "at-relay" || hop.route != DEFAULT_ROUTE;
+            if asked && came != Some(wanted.value.as_str()) {
+                wrong.push((name, wanted.value.as_str(), came.unwrap_or("not known")));
+                span.get_or_insert_with(|| wanted.span.clone());
+            }
+        }
+        if let Some(span) = span {
+            let list = |pick: fn(&(&str, &str, &str)) -> String| {
+                wrong.iter().map(pick).collect::<Vec<_>>().join(", ")
+            };
+            let what = format!("authentication by {}", hop.route);
+            let wanted = list(|(name, wanted, _)| format!("{name} = {wanted}"));
+            let came = list(|(name, _, came)| format!("{name} = {came}"));
+            let failure = Failure::new(&what, &wanted, came).note(hop.words.clone());
+            self.failures.push(self.placed(failure, &span));
+        }
+    }
+
+    fn cost(&mut self) {
+        let ruling = self
+            .observed
+            .outcome
+            .as_ref()
+            .and_then(|outcome| outcome.ruling.as_ref());
+        let Some(cost) = ruling.map(|ruling| ruling.cost) else {
+            return;
+        };
+        if let Some(most) = &self.expected().instructions
+            && cost.instructions > most.value
+        {
+            let wanted = format!("at most {}", most.value);
+            let came = cost.instructions.to_string();
+            self.fail("instructions", &most.span, &wanted, came);
+        }
+        if let Some(most) = &self.expected().memory
+            && cost.memory > most.value
+        {
+            let wanted = format!("at most {} bytes", most.value);
+            let came = format!("{} bytes", cost.memory);
+            self.fail("memory", &most.span, &wanted, came);
+        }
+    }
+}
+
+const NOT_OUTGOING: &str =
+    "the message is not outgoing (no login, and no listed network), so that no policy was asked";
+
+/// A pattern that was made by putting asterisks round it.
+fn inner(pattern: &Pattern) -> String {
+    let text = pattern.to_string();
+    let text = text.strip_prefix('*').unwrap_or(&text);
+    text.strip_suffix('*').unwrap_or(text).to_owned()
+}
+
+fn changes(before: &Content, after: &Content) -> String {
+    let text = |content: &Content| String::from_utf8_lossy(content.bytes()).replace("\r\n", "\n");
+    unified(&text(before), &text(after), "as it came")
+}

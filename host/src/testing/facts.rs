@@ -1,0 +1,45 @@
+//! Facts with what a case gives in place of them.
+
+use std::sync::Arc;
+
+use jiff::Zoned;
+
+use super::suite::Case;
+use crate::policy::Facts;
+
+/// The facts of the pipeline, but for what the case gives.
+pub(super) struct GivenFacts<F> {
+    pub(super) case: Arc<Case>,
+    pub(super) facts: F,
+}
+
+impl<F: Facts> Facts for GivenFacts<F> {
+    fn now(&self) -> Zoned {
+        self.facts.now()
+    }
+
+    fn lookup(&self, table: &str, key: &str) -> Option<String> {
+        let place = (table.to_owned(), key.to_owned());
+        match self.case.given.tables.get(&place) {
+            Some(value) => value.clone(),
+            None => self.facts.lookup(table, key),
+        }
+    }
+
+    fn relay_usable(&self, name: &str) -> bool {
+        let on = self.case.given.relays.get(name);
+        on.is_none_or(|on| on.value) && self.facts.relay_usable(name)
+    }
+
+    fn relay_sent(&self, name: &str) -> u64 {
+        self.facts.relay_sent(name)
+    }
+
+    fn domain_authenticated(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        match self.case.given.domains.get(&name) {
+            Some(known) => *known,
+            None => self.facts.domain_authenticated(&name),
+        }
+    }
+}

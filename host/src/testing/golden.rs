@@ -1,0 +1,220 @@
+//! Files with the whole message that is expected.
+//!
+//! They are compared and kept in a form that is the same wherever a test is
+//! run: with line feeds, and with our own signatures reduced to their domain,
+//! since keys differ.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use similar::TextDiff;
+
+use super::report::{Failure, Report};
+use super::run::Observed;
+use super::suite::Case;
+use crate::message::Content;
+
+/// The message of a case held against its file.
+#[derive(Clone, Debug)]
+pub(super) struct Golden {
+    pub(super) path: PathBuf,
+    pub(super) came: Vec<u8>,
+    state: State,
+    line: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Same,
+    Missing,
+    Unreadable(String),
+    Differs { diff: String },
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blessed {
+    /// It was not there before.
+    New(PathBuf),
+    /// It said something else.
+    Changed(PathBuf),
+}
+
+/// Holds the message of a case against its file, if it has one.
+pub(super) fn compare(case: &Case, observed: &Observed) -> Option<Golden> {
+    let path = case.golden.clone()?;
+    let ours = observed
+        .outcome
+        .as_ref()
+        .map_or(0, |outcome| outcome.signatures.len());
+    let came = kept_form(&observed.content, ours);
+    let state = match fs::read(&path) {
+        Ok(expected) if without_cr(&expected) == came => State::Same,
+        Ok(expected) => State::Differs {
+            diff: diff(&path, &without_cr(&expected), &came),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => State::Missing,
+        Err(error) => State::Unreadable(error.to_string()),
+    };
+    let golden = case.expected.golden.as_ref();
+    Some(Golden {
+        path,
+        came,
+        state,
+        line: golden.map(|golden| case.line(&golden.span)),
+    })
+}
+
+impl Golden {
+    /// What is to be told, where it is not the same.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let path = self.path.display();
+        let failure = |came: String| {
+            Failure::new("message", &format!("that of {path}"), came)
+                .at(self.line)
+                .golden()
+        };
+        match &self.state {
+            State::Same => None,
+            State::Missing => Some(
+                failure("there is no such file".to_owned())
+                    .note("`waxseal test --bless` writes it".to_owned()),
+            ),
+            State::Unreadable(error) => Some(failure(format!("it cannot be read: {error}"))),
+            State::Differs { diff } => Some(failure("another".to_owned()).diff(diff.clone())),
+        }
+    }
+}
+
+impl Report {
+    /// Writes the messages that came into the files that are to hold them, of
+    /// those cases that fail in nothing else. Tells which were written; the
+    /// reports of their cases have no failure then.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn bless(&mut self) -> io::Result<Vec<Blessed>> {
+        let mut blessed = Vec::new();
+        let mut written: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+        for case in &mut self.cases {
+            let Some(golden) = &case.golden else {
+                continue;
+            };
+            let changed = !case.failures.is_empty();
+            if case.failures.iter().any(|failure| !failure.golden) {
+                continue;
+            }
+            if let Some(other) = written.get(&golden.path) {
+                if *other != golden.came {
+                    let path = golden.path.display();
+                    let failure = Failure::new(
+                        "message",
+                        &format!("that of {path}"),
+                        "another than that of a case with the same file".to_owned(),
+                    );
+                    case.failures = vec![failure.at(golden.line)];
+                } else {
+                    case.failures.clear();
+                }
+                continue;
+            }
+            written.insert(golden.path.clone(), golden.came.clone());
+            if !changed {
+                continue;
+            }
+            write(&golden.path, &golden.came)?;
+            blessed.push(match golden.state {
+                State::Missing => Blessed::New(golden.path.clone()),
+                _ => Blessed::Changed(golden.path.clone()),
+            });
+            case.failures.clear();
+        }
+        Ok(blessed)
+    }
+}
+
+/// Whole or not at all: what is there stays until the new one is complete.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let told =
+        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(told)?;
+    }
+    let beside = path.with_extension("eml.new");
+    fs::write(&beside, bytes).map_err(told)?;
+    fs::rename(&beside, path).map_err(told)
+}
+
+fn without_cr(bytes: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    for (at, &byte) in bytes.iter().enumerate() {
+        if byte != b'\r' || bytes.get(at + 1) != Some(&b'\n') {
+            kept.push(byte);
+        }
+    }
+    kept
+}
+
+/// The message with line feeds; the first `ours` of its signatures reduced to
+/// their domains, each once.
+pub(super) fn kept_form(content: &Content, ours: usize) -> Vec<u8> {
+    let mut left = ours;
+    let mut domains: Vec<String> = Vec::new();
+    let mut bytes = Vec::with_capacity(content.bytes().len());
+    for field in content.fields() {
+        let signature = content
+            .name_of(field)
+            .eq_ignore_ascii_case(b"DKIM-Signature");
+        if !signature || left == 0 {
+            bytes.extend_from_slice(&content.bytes()[field.whole()]);
+            continue;
+        }
+        left -= 1;
+        let domain = domain(content.value_of(field));
+        if !domains.contains(&domain) {
+            bytes.extend_from_slice(format!("DKIM-Signature: d={domain}; (ours)\r\n").as_bytes());
+            domains.push(domain);
+        }
+    }
+    let header_end = content.fields().last().map_or(0, |field| field.whole().end);
+    bytes.extend_from_slice(&content.bytes()[header_end..]);
+    without_cr(&bytes)
+}
+
+/// The `d=` of a signature.
+fn domain(value: &[u8]) -> String {
+    let value = String::from_utf8_lossy(value);
+    let tags = value
+        .split(';')
+        .filter_map(|tag| tag.trim().split_once('='));
+    tags.filter(|(name, _)| name.trim() == "d")
+        .map(|(_, domain)| domain.trim().to_owned())
+        .next()
+        .unwrap_or_default()
+}
+
+fn diff(path: &Path, expected: &[u8], came: &[u8]) -> String {
+    let (expected, came) = (
+        String::from_utf8_lossy(expected),
+        String::from_utf8_lossy(came),
+    );
+    unified(&expected, &came, &path.display().to_string())
+}
+
+/// What has to be changed in one text to make it the other.
+pub(super) fn unified(expected: &str, came: &str, name: &str) -> String {
+    TextDiff::configure()
+        .timeout(DIFF_TIME)
+        .diff_lines(expected, came)
+        .unified_diff()
+        .context_radius(2)
+        .header(name, "what came")
+        .to_string()
+}
+
+/// How long the smallest difference is looked for; a larger one is shown then.
+const DIFF_TIME: Duration = Duration::from_secs(1);

@@ -1,0 +1,186 @@
+//! Lists that are expected, held against what came.
+
+use super::expected;
+use super::pattern::Pattern;
+use crate::decision::{Charge, Unit, WhenFull};
+use crate::edit::{self, Notice};
+
+/// What stands for nothing.
+pub(super) const NONE: &str = "none";
+
+/// Things in one text.
+pub(super) fn listed<T: ToString>(items: &[T], between: &str) -> String {
+    if items.is_empty() {
+        return NONE.to_owned();
+    }
+    let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
+    texts.join(between)
+}
+
+/// As many as there are patterns, each fitting its own; a last `*` is for all
+/// that follow.
+pub(super) fn in_order(patterns: &[Pattern], came: &[String]) -> bool {
+    let (patterns, open) = match patterns.split_last() {
+        Some((last, others)) if last.is_anything() && !others.is_empty() => (others, true),
+        _ => (patterns, false),
+    };
+    (came.len() == patterns.len() || open && came.len() > patterns.len())
+        && patterns
+            .iter()
+            .zip(came)
+            .all(|(pattern, came)| pattern.fits(came))
+}
+
+/// Something that a list expects.
+pub(super) trait Element<T> {
+    /// Whether that is meant.
+    fn fits(&self, came: &T) -> bool;
+    /// Whether anything is meant, even nothing.
+    fn is_anything(&self) -> bool;
+    /// For people.
+    fn shown(&self) -> String;
+}
+
+/// Something that came.
+pub(super) trait Shown {
+    /// For people.
+    fn shown(&self) -> String;
+}
+
+impl Shown for String {
+    fn shown(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Element<String> for Pattern {
+    fn fits(&self, came: &String) -> bool {
+        Self::fits(self, came)
+    }
+
+    fn is_anything(&self) -> bool {
+        Self::is_anything(self)
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Shown for Notice {
+    fn shown(&self) -> String {
+        let mut text = format!("{} {}", self.id, outcome(self.outcome));
+        if !self.places.is_empty() {
+            text.push_str(&format!(", where {}", self.places.join(", ")));
+        }
+        if let Some(reason) = self.reason {
+            text.push_str(&format!(", since {reason}"));
+        }
+        text
+    }
+}
+
+impl Element<Notice> for expected::Notice {
+    fn fits(&self, came: &Notice) -> bool {
+        self.id.fits(&came.id)
+            && self.outcome.is_none_or(|outcome| outcome == came.outcome)
+            && self
+                .places
+                .as_ref()
+                .is_none_or(|places| *places == came.places)
+            && self.reason.as_ref().is_none_or(|reason| {
+                came.reason
+                    .is_some_and(|came| reason.fits(&came.to_string()))
+            })
+    }
+
+    fn is_anything(&self) -> bool {
+        self.id.is_anything()
+            && self.outcome.is_none()
+            && self.places.is_none()
+            && self.reason.is_none()
+    }
+
+    fn shown(&self) -> String {
+        let mut text = self.id.to_string();
+        if let Some(wanted) = self.outcome {
+            text.push_str(&format!(" {}", outcome(wanted)));
+        }
+        if let Some(places) = &self.places {
+            text.push_str(&format!(", where {}", places.join(", ")));
+        }
+        if let Some(reason) = &self.reason {
+            text.push_str(&format!(", since {reason}"));
+        }
+        text
+    }
+}
+
+fn outcome(outcome: edit::Outcome) -> &'static str {
+    match outcome {
+        edit::Outcome::Inserted => "inserted",
+        edit::Outcome::Wrapped => "wrapped",
+        edit::Outcome::Skipped => "skipped",
+    }
+}
+
+impl Shown for Charge {
+    fn shown(&self) -> String {
+        shown_charge(
+            &self.counter,
+            Some(self.unit),
+            self.maximum,
+            self.maximum.map(|_| self.full),
+        )
+    }
+}
+
+impl Element<Charge> for expected::Charge {
+    fn fits(&self, came: &Charge) -> bool {
+        self.counter.fits(&came.counter)
+            && self.unit.is_none_or(|unit| unit == came.unit)
+            && self
+                .maximum
+                .is_none_or(|maximum| Some(maximum) == came.maximum)
+            && self.full.is_none_or(|full| full == came.full)
+    }
+
+    fn is_anything(&self) -> bool {
+        self.counter.is_anything()
+            && self.unit.is_none()
+            && self.maximum.is_none()
+            && self.full.is_none()
+    }
+
+    fn shown(&self) -> String {
+        shown_charge(
+            &self.counter.to_string(),
+            self.unit,
+            self.maximum,
+            self.full,
+        )
+    }
+}
+
+fn shown_charge(
+    counter: &str,
+    unit: Option<Unit>,
+    maximum: Option<u64>,
+    full: Option<WhenFull>,
+) -> String {
+    let mut text = counter.to_owned();
+    match unit {
+        Some(Unit::Message) => text.push_str(" by message"),
+        Some(Unit::Recipient) => text.push_str(" by recipient"),
+        None => {}
+    }
+    if let Some(maximum) = maximum {
+        text.push_str(&format!(", at most {maximum}"));
+    }
+    match full {
+        Some(WhenFull::Defer) => text.push_str(", then defer"),
+        Some(WhenFull::Reject) => text.push_str(", then reject"),
+        None => {}
+    }
+    text
+}

@@ -1,0 +1,176 @@
+//! What came of running cases.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::golden::Golden;
+use super::run::Observed;
+use super::suite::Case;
+use crate::policy::LogLine;
+
+/// What came of running cases.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The cases, in the order of their files.
+    pub cases: Vec<CaseReport>,
+    /// Wall clock of all of them.
+    #[serde(rename = "microseconds", serialize_with = "micros")]
+    pub time: Duration,
+}
+
+impl Report {
+    /// Whether every case passed.
+    pub fn passed(&self) -> bool {
+        self.failed() == 0
+    }
+
+    /// How many cases failed.
+    pub fn failed(&self) -> usize {
+        self.cases.iter().filter(|case| !case.passed()).count()
+    }
+}
+
+/// What came of a case.
+#[derive(Debug, Serialize)]
+pub struct CaseReport {
+    /// Its name; of a row, with the row's.
+    pub name: String,
+    /// The test file.
+    pub file: PathBuf,
+    /// Where the case stands in it, from 1.
+    pub line: usize,
+    /// Where it is not as expected. None: it passed.
+    pub failures: Vec<Failure>,
+    /// Why the policy decided so.
+    pub reasons: Vec<String>,
+    /// What the policy wrote to its log.
+    #[serde(serialize_with = "log")]
+    pub log: Vec<LogLine>,
+    /// Instructions executed by the policy.
+    pub instructions: u64,
+    /// Bytes of memory that the policy used.
+    pub memory: usize,
+    /// Wall clock of the whole case: decision, edits, signatures, checks.
+    #[serde(rename = "microseconds", serialize_with = "micros")]
+    pub time: Duration,
+    #[serde(skip)]
+    pub(super) golden: Option<Golden>,
+}
+
+impl CaseReport {
+    pub(super) fn new(
+        case: &Case,
+        observed: &Observed,
+        failures: Vec<Failure>,
+        golden: Option<Golden>,
+    ) -> Self {
+        let outcome = observed.outcome.as_ref();
+        let ruling = outcome.and_then(|outcome| outcome.ruling.as_ref());
+        Self {
+            failures,
+            reasons: outcome.map_or_else(Vec::new, |outcome| outcome.reasons.clone()),
+            log: ruling.map_or_else(Vec::new, |ruling| ruling.log.clone()),
+            instructions: ruling.map_or(0, |ruling| ruling.cost.instructions),
+            memory: ruling.map_or(0, |ruling| ruling.cost.memory),
+            golden,
+            ..Self::bare(case, observed.time)
+        }
+    }
+
+    /// A case that could not be run.
+    pub(super) fn of_failure(case: &Case, failure: Failure, time: Duration) -> Self {
+        Self {
+            failures: vec![failure],
+            ..Self::bare(case, time)
+        }
+    }
+
+    fn bare(case: &Case, time: Duration) -> Self {
+        Self {
+            name: case.name.clone(),
+            file: case.source.path.clone(),
+            line: case.line(&case.span),
+            failures: Vec::new(),
+            reasons: Vec::new(),
+            log: Vec::new(),
+            instructions: 0,
+            memory: 0,
+            time,
+            golden: None,
+        }
+    }
+
+    /// Whether everything was as expected.
+    pub fn passed(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+/// Something that is not as expected.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// What it is about, as the test file names it.
+    pub what: String,
+    /// Where that is expected, a line of the test file.
+    pub line: Option<usize>,
+    /// What was expected; several lines for a list.
+    pub expected: String,
+    /// What came.
+    pub came: String,
+    /// What there is to say about it.
+    pub note: Option<String>,
+    /// What would have to be changed in the message that was expected.
+    pub diff: Option<String>,
+    /// Whether it is the file with the whole message that differs.
+    #[serde(skip)]
+    pub(super) golden: bool,
+}
+
+impl Failure {
+    pub(super) fn new(what: &str, expected: &str, came: String) -> Self {
+        Self {
+            what: what.to_owned(),
+            line: None,
+            expected: expected.to_owned(),
+            came,
+            note: None,
+            diff: None,
+            golden: false,
+        }
+    }
+
+    pub(super) fn at(self, line: Option<usize>) -> Self {
+        Self { line, ..self }
+    }
+
+    pub(super) fn note(self, note: String) -> Self {
+        Self {
+            note: Some(note),
+            ..self
+        }
+    }
+
+    pub(super) fn diff(self, diff: String) -> Self {
+        Self {
+            diff: Some(diff),
+            ..self
+        }
+    }
+
+    pub(super) fn golden(self) -> Self {
+        Self {
+            golden: true,
+            ..self
+        }
+    }
+}
+
+fn micros<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn log<S: serde::Serializer>(lines: &[LogLine], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(lines.iter().map(super::text::log_line))
+}

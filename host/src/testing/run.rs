@@ -1,0 +1,357 @@
+//! Running cases.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
+
+use super::authentication::{self, Hop};
+use super::expected::Word;
+use super::facts::GivenFacts;
+use super::given::{Field, Given};
+use super::report::{CaseReport, Failure, Report};
+use super::suite::{Case, Suite};
+use super::workshop::Workshop;
+use super::{check, golden};
+use crate::SPLIT_FIELD;
+use crate::config::{Config, Problem};
+use crate::decision::Verdict;
+use crate::edit::{Edits, HeaderEdit};
+use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
+use crate::pipeline::{Direction, Generation, Outcome, Pipeline};
+use crate::quota::Dry;
+
+/// How cases are run.
+pub struct Options {
+    /// Cases at one time; one for each core by default.
+    pub parallel: usize,
+    /// Told of each case when it is done.
+    pub progress: Option<Arc<dyn Fn(&CaseReport) + Send + Sync>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism();
+        Self {
+            parallel: cores.map_or(1, usize::from),
+            progress: None,
+        }
+    }
+}
+
+impl Suite {
+    /// Runs all cases, each with what its file says.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to run them with: the problems of the
+    /// configurations, settings and policies that the files name.
+    pub async fn run(
+        &self,
+        workshop: &mut Workshop,
+        options: &Options,
+    ) -> Result<Report, Vec<Problem>> {
+        let mut generations = Vec::with_capacity(self.setups.len());
+        let mut problems = Vec::new();
+        for (at, setup) in self.setups.iter().enumerate() {
+            if !self.cases.iter().any(|case| case.setup == at) {
+                generations.push(None);
+                continue;
+            }
+            match workshop.generation(setup).await {
+                Ok(generation) => generations.push(Some(generation)),
+                Err(of_setup) => problems.extend(of_setup),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        workshop.keep(&generations);
+        let jobs = self.cases.iter().filter_map(|case| {
+            let generation = generations.get(case.setup)?.clone()?;
+            Some((Arc::clone(case), generation))
+        });
+        Ok(run(jobs.collect(), options).await)
+    }
+
+    /// Runs all cases against a generation of the caller's, whatever their files
+    /// name: a version that is to be put in service has to pass the tests that
+    /// come with it.
+    pub async fn run_against(&self, generation: &Arc<Generation>, options: &Options) -> Report {
+        let jobs = self.cases.iter();
+        let jobs = jobs.map(|case| (Arc::clone(case), Arc::clone(generation)));
+        run(jobs.collect(), options).await
+    }
+}
+
+type Job = (Arc<Case>, Arc<Generation>);
+
+async fn run(jobs: Vec<Job>, options: &Options) -> Report {
+    let begun = Instant::now();
+    let jobs = Arc::new(jobs);
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut workers = JoinSet::new();
+    for _ in 0..options.parallel.clamp(1, jobs.len().max(1)) {
+        let (jobs, next) = (Arc::clone(&jobs), Arc::clone(&next));
+        let progress = options.progress.clone();
+        let work = async move {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some((case, generation)) = jobs.get(at) else {
+                    return done;
+                };
+                let report = of_case(case, generation).await;
+                if let Some(progress) = &progress {
+                    progress(&report);
+                }
+                done.push((at, report));
+            }
+        };
+        // A test's message is nobody's mail: it is not told in the log.
+        workers.spawn(work.with_subscriber(NoSubscriber::default()));
+    }
+    let mut done = Vec::with_capacity(jobs.len());
+    while let Some(worker) = workers.join_next().await {
+        match worker {
+            Ok(of_worker) => done.extend(of_worker),
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
+    done.sort_by_key(|(at, _)| *at);
+    Report {
+        cases: done.into_iter().map(|(_, report)| report).collect(),
+        time: begun.elapsed(),
+    }
+}
+
+/// What came of a case.
+pub(super) struct Observed {
+    pub(super) word: Word,
+    /// None where the message is not ours to decide on.
+    pub(super) outcome: Option<Outcome>,
+    /// The message as it came.
+    pub(super) message: Arc<Message>,
+    /// The message as it leaves.
+    pub(super) content: Content,
+    /// What a recipient finds, by every route.
+    pub(super) hops: Vec<Hop>,
+    pub(super) time: Duration,
+}
+
+async fn of_case(case: &Arc<Case>, generation: &Arc<Generation>) -> CaseReport {
+    let begun = Instant::now();
+    let message = match message(case, generation.config()) {
+        Ok(message) => Arc::new(message),
+        Err(failure) => return CaseReport::of_failure(case, *failure, begun.elapsed()),
+    };
+    let observed = observe(case, generation, message, begun).await;
+    let mut failures = check::check(case, &observed, generation.config());
+    let golden = golden::compare(case, &observed);
+    failures.extend(golden.as_ref().and_then(golden::Golden::failure));
+    CaseReport::new(case, &observed, failures, golden)
+}
+
+async fn observe(
+    case: &Arc<Case>,
+    generation: &Arc<Generation>,
+    message: Arc<Message>,
+    begun: Instant,
+) -> Observed {
+    let config = generation.config();
+    let listener = config
+        .listeners
+        .iter()
+        .find(|listener| listener.name == message.envelope.listener);
+    let named = listener.filter(|_| case.given.listener.is_some());
+    let client = &message.envelope.client;
+    if let Direction::Passing(_) = Direction::of_trial(config, named, client) {
+        return Observed {
+            word: Word::Untouched,
+            outcome: None,
+            content: Content::new(message.content.bytes().to_vec()),
+            message,
+            hops: Vec::new(),
+            time: begun.elapsed(),
+        };
+    }
+    let used = case.given.used.clone();
+    let pipeline = Pipeline::new(Arc::new(Dry::with(used)));
+    let facts = GivenFacts {
+        case: Arc::clone(case),
+        facts: pipeline.facts(generation, &message),
+    };
+    let outcome = pipeline
+        .process_with(generation, Arc::clone(&message), Arc::new(facts))
+        .await;
+    let content = Content::new(leaving(&outcome, &message));
+    let hops = if case.expected.authentication.is_empty() {
+        Vec::new()
+    } else {
+        authentication::examine(case, generation, &outcome, &message, &content).await
+    };
+    Observed {
+        word: word(&outcome.verdict),
+        outcome: Some(outcome),
+        message,
+        content,
+        hops,
+        time: begun.elapsed(),
+    }
+}
+
+/// The message as its recipients get it: what travels with it between our own
+/// listeners is taken out before.
+fn leaving(outcome: &Outcome, message: &Message) -> Vec<u8> {
+    let mut edits = outcome.edits.clone();
+    edits
+        .headers
+        .retain(|edit| !matches!(edit, HeaderEdit::Append { name, .. } if name == SPLIT_FIELD));
+    edits.applied(&message.content).into_owned()
+}
+
+fn word(verdict: &Verdict) -> Word {
+    match verdict {
+        Verdict::Accept => Word::Accept,
+        Verdict::Reject(_) => Word::Reject,
+        Verdict::Defer(_) => Word::Defer,
+        Verdict::Discard => Word::Discard,
+        Verdict::Hold(_) => Word::Hold,
+    }
+}
+
+/// When a message arrives that is not said to arrive at another time: a
+/// Thursday, at noon.
+const ARRIVAL: i64 = 1_768_478_400;
+
+/// Queue id of all messages of tests.
+const QUEUE_ID: &str = "TEST";
+
+fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
+    let given = &case.given;
+    let failure = |what: &str, expected: &str, came: String, line: Option<usize>| {
+        Box::new(Failure::new(what, expected, came).at(line))
+    };
+    let content = with_header(Content::of_file(case.message.to_vec()), given);
+    if content.fields().is_empty() {
+        let came = "a message without a header".to_owned();
+        return Err(failure("message", "a message (RFC 5322)", came, None));
+    }
+    let listener = match &given.listener {
+        None => None,
+        Some(name) => {
+            let found = config
+                .listeners
+                .iter()
+                .find(|listener| listener.name == name.value);
+            if found.is_none() && !config.listeners.is_empty() {
+                let line = Some(case.line(&name.span));
+                let came = format!("\"{}\"", name.value);
+                return Err(failure(
+                    "listener",
+                    "one of the configuration's",
+                    came,
+                    line,
+                ));
+            }
+            Some(name.value.clone())
+        }
+    };
+    if let Some((name, on)) = given
+        .relays
+        .iter()
+        .find(|(name, _)| config.relay(name).is_none())
+    {
+        let line = Some(case.line(&on.span));
+        let came = format!("\"{name}\"");
+        return Err(failure("relays", "relays of the configuration", came, line));
+    }
+    let sender = match (&given.sender, author(&content)) {
+        (Some(sender), _) => sender.clone(),
+        (None, Some(author)) => ReversePath::Address(author),
+        (None, None) => {
+            let came = "no author in From, and no `sender`".to_owned();
+            return Err(failure("sender", "an envelope sender", came, None));
+        }
+    };
+    let recipients = match &given.recipients {
+        Some(recipients) => recipients.clone(),
+        None => content.addressees(),
+    };
+    if recipients.is_empty() {
+        let came = "none in To, Cc or Bcc, and no `recipients`".to_owned();
+        return Err(failure("recipients", "at least one recipient", came, None));
+    }
+    let recipient = |address: Address| Recipient {
+        inside: config.is_inside(&address),
+        address,
+    };
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    Ok(Message {
+        envelope: Envelope {
+            queue_id: QUEUE_ID.to_owned(),
+            listener: listener.unwrap_or_else(|| of_trials(config)),
+            client: Client {
+                address: given.client_ip.flatten(),
+                name: text(&given.client_name),
+                helo: text(&given.helo),
+                user: text(&given.user),
+                tls: text(&given.tls),
+            },
+            sender,
+            recipients: recipients.into_iter().map(recipient).collect(),
+        },
+        arrival: given
+            .arrival
+            .or_else(|| jiff::Timestamp::from_second(ARRIVAL).ok())
+            .unwrap_or_default(),
+        content,
+    })
+}
+
+/// Name of the listener that a message comes through which names none.
+fn of_trials(config: &Config) -> String {
+    let listener = config
+        .listeners
+        .iter()
+        .find(|listener| listener.mode != crate::config::Mode::Split);
+    listener.map_or_else(|| "test".to_owned(), |listener| listener.name.clone())
+}
+
+fn author(content: &Content) -> Option<Address> {
+    let author = content.author().into_iter().next()?;
+    Address::parse(&author.address).ok()
+}
+
+/// The message with the fields that the case gives.
+fn with_header(content: Content, given: &Given) -> Content {
+    if given.header.is_empty() {
+        return content;
+    }
+    let mut headers = Vec::new();
+    for (name, field) in &given.header {
+        let remove = HeaderEdit::Remove {
+            name: name.clone(),
+            nth: 1,
+        };
+        headers.extend((0..content.count_named(name)).map(|_| remove.clone()));
+        if let Field::Values(values) = field {
+            headers.extend(values.iter().map(|value| HeaderEdit::Append {
+                name: name.clone(),
+                value: format!(" {value}").into_bytes(),
+            }));
+        }
+    }
+    let edits = Edits {
+        headers,
+        ..Edits::default()
+    };
+    Content::new(edits.apply(&content))
+}

@@ -1,0 +1,406 @@
+//! Test files, read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use waxseal_settings::{Spanned, Table};
+
+use super::expected::{Expected, Golden};
+use super::given::Given;
+use super::workshop::{Settings, Setup};
+use crate::config::{self, Domain, Problem, Severity, Source};
+
+/// Cases of test files, ready to run.
+pub struct Suite {
+    pub(super) cases: Vec<Arc<Case>>,
+    pub(super) setups: Vec<Setup>,
+    files: BTreeSet<PathBuf>,
+}
+
+/// A message, what is known about it, and what is expected.
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) source: Source,
+    pub(super) span: Range<usize>,
+    /// Which of the suite's setups it is run with.
+    pub(super) setup: usize,
+    pub(super) given: Given,
+    pub(super) expected: Expected,
+    /// The message as it stands in its file.
+    pub(super) message: Arc<[u8]>,
+    /// Where the whole message is kept that is expected.
+    pub(super) golden: Option<PathBuf>,
+}
+
+impl Case {
+    /// Line of a place in the case's file.
+    pub(super) fn line(&self, span: &Range<usize>) -> usize {
+        let text = self.source.text.as_bytes();
+        let before = &text[..span.start.min(text.len())];
+        1 + memchr::memchr_iter(b'\n', before).count()
+    }
+}
+
+impl Suite {
+    /// Reads test files. Of a folder, those files below it are read whose names
+    /// end in `.toml` and that have a case.
+    ///
+    /// # Errors
+    ///
+    /// All problems of all files at once, each with its place.
+    pub fn read(paths: &[PathBuf]) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::default();
+        for path in paths {
+            reader.path(path);
+        }
+        if reader.problems.is_empty() && reader.cases.is_empty() {
+            let expected = "a file with [[case]] entries, or a folder of such files";
+            for path in paths {
+                let message = "there are no tests here";
+                let problem = Problem::of_file(path, message, Some(expected.to_owned()));
+                reader.problems.push(problem);
+            }
+        }
+        if !reader.problems.is_empty() {
+            return Err(reader.problems);
+        }
+        Ok(Self {
+            cases: reader.cases.into_iter().map(Arc::new).collect(),
+            setups: reader.setups,
+            files: reader.files,
+        })
+    }
+
+    /// The cases in whose name or file's path this text stands, in any case.
+    #[must_use]
+    pub fn filter(mut self, text: &str) -> Self {
+        let text = text.to_lowercase();
+        self.cases.retain(|case| {
+            let path = case.source.path.to_string_lossy().to_lowercase();
+            case.name.to_lowercase().contains(&text) || path.contains(&text)
+        });
+        self
+    }
+
+    /// How many cases there are.
+    pub fn len(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Whether there is no case.
+    pub fn is_empty(&self) -> bool {
+        self.cases.is_empty()
+    }
+
+    /// The files that the cases were read from, messages included.
+    pub fn files(&self) -> &BTreeSet<PathBuf> {
+        &self.files
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    cases: Vec<Case>,
+    setups: Vec<Setup>,
+    files: BTreeSet<PathBuf>,
+    messages: BTreeMap<PathBuf, Arc<[u8]>>,
+    problems: Vec<Problem>,
+}
+
+/// What a file says once for all its cases.
+struct Common<'a> {
+    source: &'a Source,
+    setup: usize,
+    given: Given,
+    expected: Expected,
+}
+
+impl Reader {
+    fn path(&mut self, path: &Path) {
+        if !path.is_dir() {
+            return self.file(path, false);
+        }
+        match below(path) {
+            Ok(files) => files.iter().for_each(|file| self.file(file, true)),
+            Err(error) => self.problems.push(Problem::of_file(
+                path,
+                format!("cannot be read: {error}"),
+                None,
+            )),
+        }
+    }
+
+    fn file(&mut self, path: &Path, found: bool) {
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            // Not every file in a folder is a test, nor text.
+            Err(error) if found && error.kind() == io::ErrorKind::InvalidData => return,
+            Err(error) => {
+                let message = format!("cannot be read: {error}");
+                return self.problems.push(Problem::of_file(path, message, None));
+            }
+        };
+        if found && !has_case(&text) || !self.files.insert(path.to_owned()) {
+            return;
+        }
+        let source = Source {
+            path: path.to_owned(),
+            text: text.into(),
+        };
+        let text = Arc::clone(&source.text);
+        let ((), problems) = waxseal_settings::read(&text, |top| self.tests(&source, top));
+        self.problems.extend(problems.into_iter().map(|problem| {
+            source.problem(
+                Severity::Error,
+                problem.span,
+                problem.message,
+                problem.expected,
+            )
+        }));
+    }
+
+    fn tests(&mut self, source: &Source, top: &Table<'_>) {
+        let setup = self.setup(source, top);
+        let shared = Given::read_shared(top);
+        let defaults = top.table("defaults");
+        let (given, expected) = match &defaults {
+            None => (shared, Expected::default()),
+            Some(table) => {
+                let expected = table.table("expect");
+                let expected = expected.map(|table| Expected::read(&table));
+                let given = Given::read(table).over(&shared);
+                (given, expected.unwrap_or_default())
+            }
+        };
+        let common = Common {
+            source,
+            setup,
+            given,
+            expected,
+        };
+        top.require(
+            "case",
+            "[[case]] entries, each with `name`, `message` and `expect`",
+        );
+        let from = self.cases.len();
+        for table in top.tables("case") {
+            self.case(&common, &table);
+        }
+        self.names_differ(from, top);
+    }
+
+    /// What the cases of a file are run with.
+    fn setup(&mut self, source: &Source, top: &Table<'_>) -> usize {
+        let folder = source.path.parent().unwrap_or(Path::new(""));
+        let path = |text: Option<Spanned<String>>| text.map(|text| folder.join(text.value));
+        let config = path(top.string("config"));
+        let span = top.span_of("config").unwrap_or_default();
+        let settings = top.string("settings").map(|settings| {
+            if settings.value.contains('\n') {
+                Settings::Text(settings.value)
+            } else {
+                Settings::File(folder.join(settings.value))
+            }
+        });
+        let domains = top.parsed_list::<Domain>("keys", "domain names");
+        let domains = domains.unwrap_or_default();
+        let within = match (&config, top.span_of("policy")) {
+            (None, Some(_)) => config::read_within(source, top).map(Box::new),
+            _ => None,
+        };
+        let policy = match &within {
+            None if config.is_some() => path(top.string("policy")),
+            _ => None,
+        };
+        let setup = Setup {
+            source: source.clone(),
+            span,
+            config,
+            within,
+            policy,
+            settings,
+            domains: domains.into_iter().map(|domain| domain.value).collect(),
+        };
+        if let Some(same) = self.setups.iter().position(|other| other.is_like(&setup)) {
+            return same;
+        }
+        self.setups.push(setup);
+        self.setups.len() - 1
+    }
+
+    fn case(&mut self, common: &Common<'_>, table: &Table<'_>) {
+        table.require("name", "a name that tells what is tested");
+        let name = table.string("name");
+        let given = Given::read(table).over(&common.given);
+        let expected = table.table("expect");
+        let expected = expected.map(|table| Expected::read(&table));
+        let expected = expected.unwrap_or_default().over(&common.expected);
+        let rows = table.tables("row");
+        // The name is a problem already where there is none.
+        let name = name.map(|name| name.value).unwrap_or_default();
+        if rows.is_empty() {
+            return self.add(common, table, name, given, expected);
+        }
+        for (at, row) in rows.iter().enumerate() {
+            let number = (at + 1).to_string();
+            let own = row.string("name").map_or(number, |name| name.value);
+            let given = Given::read(row).over(&given);
+            let of_row = row.table("expect").map(|table| Expected::read(&table));
+            let expected = of_row.unwrap_or_default().over(&expected);
+            self.add(common, row, format!("{name}: {own}"), given, expected);
+        }
+    }
+
+    fn add(
+        &mut self,
+        common: &Common<'_>,
+        table: &Table<'_>,
+        name: String,
+        given: Given,
+        expected: Expected,
+    ) {
+        if expected.is_empty() {
+            let message = format!("the case \"{name}\" expects nothing");
+            let wanted = "`expect`, a table with a verdict, a relay, …";
+            table.problem(table.span(), message, Some(wanted.to_owned()));
+        }
+        let golden = expected.golden.as_ref();
+        let golden = golden.map(|golden| golden_path(&common.source.path, &name, &golden.value));
+        self.files.extend(golden.clone());
+        let Some(message) = self.message(common, table, given.message.as_ref()) else {
+            return;
+        };
+        self.cases.push(Case {
+            name,
+            source: common.source.clone(),
+            span: table.span(),
+            setup: common.setup,
+            given,
+            expected,
+            message,
+            golden,
+        });
+    }
+
+    /// The message of a case: the text itself, or the file of that name.
+    fn message(
+        &mut self,
+        common: &Common<'_>,
+        table: &Table<'_>,
+        given: Option<&Spanned<String>>,
+    ) -> Option<Arc<[u8]>> {
+        let Some(given) = given else {
+            let message = "the case has no message".to_owned();
+            let expected = "`message`, a path relative to this file, or a whole message";
+            table.problem(table.span(), message, Some(expected.to_owned()));
+            return None;
+        };
+        if given.value.contains('\n') {
+            return Some(given.value.as_bytes().into());
+        }
+        let folder = common.source.path.parent().unwrap_or(Path::new(""));
+        let path = folder.join(&given.value);
+        if let Some(message) = self.messages.get(&path) {
+            return Some(Arc::clone(message));
+        }
+        self.files.insert(path.clone());
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let message: Arc<[u8]> = bytes.into();
+                self.messages.insert(path, Arc::clone(&message));
+                Some(message)
+            }
+            Err(error) => {
+                let message = format!("the message {}: {error}", path.display());
+                let expected = "a path relative to this file, or a whole message";
+                table.problem(given.span.clone(), message, Some(expected.to_owned()));
+                None
+            }
+        }
+    }
+
+    /// Reports name cases by their names.
+    fn names_differ(&self, from: usize, top: &Table<'_>) {
+        let mut seen = BTreeSet::new();
+        for case in &self.cases[from..] {
+            if !seen.insert(&case.name) {
+                let message = format!("there are two cases named \"{}\"", case.name);
+                let expected = "a name of its own for each".to_owned();
+                top.problem(case.span.clone(), message, Some(expected));
+            }
+        }
+    }
+}
+
+fn golden_path(file: &Path, case: &str, golden: &Golden) -> PathBuf {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    match golden {
+        Golden::File(path) => folder.join(path),
+        Golden::ByName => {
+            let stem = file.file_stem().unwrap_or_default();
+            let name = format!("{}.eml", file_name(case));
+            folder.join("golden").join(stem).join(name)
+        }
+    }
+}
+
+/// A case's name as that of a file: letters and digits, the rest as hyphens.
+fn file_name(case: &str) -> String {
+    let mut name = String::new();
+    for character in case.chars() {
+        if character.is_alphanumeric() {
+            name.extend(character.to_lowercase());
+        } else if !name.is_empty() && !name.ends_with('-') {
+            name.push('-');
+        }
+    }
+    name.truncate(name.floor_char_boundary(LONGEST_NAME));
+    name.trim_end_matches('-').to_owned()
+}
+
+/// Bytes of a file's name that is made from a case's: file systems allow 255.
+const LONGEST_NAME: usize = 120;
+
+/// Whether a text has cases: configurations and settings lie in the same
+/// folders.
+fn has_case(text: &str) -> bool {
+    text.lines()
+        .any(|line| line.trim_start().starts_with("[[case]]"))
+}
+
+/// The files that may have cases: those that are named, and the `.toml` files
+/// below folders. What cannot be read is left out.
+pub fn test_files(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let of = |path: &PathBuf| match path.is_dir() {
+        true => below(path).unwrap_or_default(),
+        false => vec![path.clone()],
+    };
+    paths.iter().flat_map(of).collect()
+}
+
+/// The `.toml` files below a folder, in the order of their names. Hidden folders
+/// and links to folders are passed over.
+fn below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if entry.file_type()?.is_dir() {
+            if !hidden {
+                files.extend(below(&path)?);
+            }
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,231 @@
+//! What cases are run with: generations made from configurations, and kept for
+//! the next run as long as their files stay the same.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
+use crate::pipeline::{Built, Generation, Secrets};
+use crate::policy::{Limits, Sandbox};
+use crate::store::Secret;
+
+/// What a test file says that its cases are run with.
+pub(super) struct Setup {
+    /// The test file.
+    pub(super) source: Source,
+    /// Where `config` stands in it.
+    pub(super) span: Range<usize>,
+    /// The configuration; none is that of the command.
+    pub(super) config: Option<PathBuf>,
+    /// A configuration within the test file.
+    pub(super) within: Option<Box<Config>>,
+    /// Another policy than the configuration's.
+    pub(super) policy: Option<PathBuf>,
+    /// Other settings than the configuration's.
+    pub(super) settings: Option<Settings>,
+    /// Domains that have a key.
+    pub(super) domains: Vec<Domain>,
+}
+
+/// Settings of the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Settings {
+    /// In a file.
+    File(PathBuf),
+    /// In the test file itself.
+    Text(String),
+}
+
+impl Setup {
+    /// Whether one generation serves both.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let bare = |setup: &Self| setup.within.is_none();
+        bare(self)
+            && bare(other)
+            && self.config == other.config
+            && self.policy == other.policy
+            && self.settings == other.settings
+            && self.domains == other.domains
+    }
+
+    fn configuration(&self, default: &Path) -> Result<Config, Vec<Problem>> {
+        let mut config = match &self.within {
+            Some(within) => (**within).clone(),
+            None => {
+                let path = self.config.as_deref().unwrap_or(default);
+                config::read(path).map_err(|error| self.told(error))?
+            }
+        };
+        if let Some(policy) = &self.policy {
+            config.policy.file.clone_from(policy);
+            config.policy.file_span = 0..0;
+        }
+        if let Some(Settings::File(file)) = &self.settings {
+            config.policy.settings = Some(file.clone());
+            config.policy.settings_span = 0..0;
+        }
+        Ok(config)
+    }
+
+    fn told(&self, error: ConfigError) -> Vec<Problem> {
+        match error {
+            ConfigError::Problems(problems) => problems,
+            error if self.config.is_some() => {
+                let span = self.span.clone();
+                vec![
+                    self.source
+                        .problem(Severity::Error, span, error.to_string(), None),
+                ]
+            }
+            error => {
+                let message = format!("says not what is tested, and {error}");
+                let expected = "`config`, or `policy` and what goes with it, at the top";
+                vec![Problem::of_file(
+                    &self.source.path,
+                    message,
+                    Some(expected.to_owned()),
+                )]
+            }
+        }
+    }
+
+    fn settings(&self) -> Option<Source> {
+        match &self.settings {
+            Some(Settings::Text(text)) => Some(Source {
+                path: format!("{} (settings)", self.source.path.display()).into(),
+                text: text.as_str().into(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// Sandboxes and generations for running cases. Kept from one run to the next,
+/// it saves compiling policies that have not changed.
+pub struct Workshop {
+    default_config: PathBuf,
+    sandboxes: Vec<(Limits, Sandbox)>,
+    kept: Vec<Kept>,
+}
+
+struct Kept {
+    setup: String,
+    files: Vec<(PathBuf, Stamp)>,
+    generation: Arc<Generation>,
+}
+
+/// What tells whether a file has changed.
+type Stamp = Option<(SystemTime, u64)>;
+
+impl Workshop {
+    /// Nothing is read yet. `default_config` is for test files that do not say
+    /// what they test.
+    pub fn new(default_config: PathBuf) -> Self {
+        Self {
+            default_config,
+            sandboxes: Vec::new(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// The files that generations were made from: configurations, policies,
+    /// settings and tables.
+    pub fn files(&self) -> BTreeSet<PathBuf> {
+        let files = self.kept.iter().flat_map(|kept| &kept.files);
+        files.map(|(file, _)| file.clone()).collect()
+    }
+
+    /// Lets go of what was not in use in the last run.
+    pub(super) fn keep(&mut self, used: &[Option<Arc<Generation>>]) {
+        self.kept.retain(|kept| {
+            let is_kept = |used: &Arc<Generation>| Arc::ptr_eq(used, &kept.generation);
+            used.iter().flatten().any(is_kept)
+        });
+    }
+
+    /// The generation of a setup.
+    pub(super) async fn generation(
+        &mut self,
+        setup: &Setup,
+    ) -> Result<Arc<Generation>, Vec<Problem>> {
+        let config = setup.configuration(&self.default_config)?;
+        let files = files(&config, setup);
+        let name = format!(
+            "{:?} {:?} {:?} {:?}",
+            config.source.path, setup.policy, setup.settings, setup.domains
+        );
+        if let Some(kept) = self.kept.iter().find(|kept| kept.setup == name)
+            && kept.files == stamped(&files)
+        {
+            return Ok(Arc::clone(&kept.generation));
+        }
+        self.kept.retain(|kept| kept.setup != name);
+        // Looked at before they are read: a change meanwhile is seen next time.
+        let files = stamped(&files);
+        let sandbox = self.sandbox(&config)?;
+        let secrets = Arc::new(Secrets::new(&Secret::from_bytes(SECRET)));
+        let settings = setup.settings();
+        let built =
+            Generation::build_for_tests(&sandbox, config, secrets, settings, &setup.domains);
+        let Built { generation, .. } = built.await?;
+        self.kept.push(Kept {
+            setup: name,
+            files,
+            generation: Arc::clone(&generation),
+        });
+        Ok(generation)
+    }
+
+    fn sandbox(&mut self, config: &Config) -> Result<Sandbox, Vec<Problem>> {
+        let limits = Limits::from(&config.limits);
+        let same = |other: &Limits| {
+            (
+                other.time,
+                other.instructions,
+                other.memory,
+                other.decisions,
+            ) == (
+                limits.time,
+                limits.instructions,
+                limits.memory,
+                limits.decisions,
+            )
+        };
+        if let Some((_, sandbox)) = self.sandboxes.iter().find(|(limits, _)| same(limits)) {
+            return Ok(sandbox.clone());
+        }
+        let sandbox = Sandbox::for_trials(limits).map_err(|error| {
+            let message = error.to_string();
+            vec![Problem::of_file(&config.source.path, message, None)]
+        })?;
+        self.sandboxes.push((limits, sandbox.clone()));
+        Ok(sandbox)
+    }
+}
+
+/// No secret: what is made with it has to be the same wherever tests are run.
+const SECRET: [u8; 32] = *b"policy tests keep no secret here";
+
+fn files(config: &Config, setup: &Setup) -> Vec<PathBuf> {
+    let mut files = vec![config.source.path.clone(), config.policy.file.clone()];
+    if setup.settings().is_none() {
+        files.extend(config.policy.settings.clone());
+    }
+    files.extend(config.tables.iter().map(|table| table.file.clone()));
+    files
+}
+
+fn stamped(files: &[PathBuf]) -> Vec<(PathBuf, Stamp)> {
+    let stamp = |file: &PathBuf| {
+        let metadata = fs::metadata(file).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    files
+        .iter()
+        .map(|file| (file.clone(), stamp(file)))
+        .collect()
+}

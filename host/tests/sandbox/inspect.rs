@@ -1,0 +1,80 @@
+//! R29: what is told of a component that may or may not be a policy.
+
+use waxseal::policy::{Baking, Inspection, Standing, inspect};
+
+use crate::given::component;
+use crate::load::{COMPONENT, CORE_MODULE, importing};
+
+const MEMORY: usize = 64 << 20;
+
+async fn inspected(bytes: &[u8], settings: Option<&str>) -> Inspection {
+    inspect(bytes, settings, MEMORY).await
+}
+
+fn standing(inspection: &Inspection, name: &str) -> Standing {
+    let mut imports = inspection.imports.iter();
+    let import = imports.find(|import| import.name.starts_with(name));
+    import.unwrap_or_else(|| panic!("no {name}")).standing
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_a_policy_is_told_with_its_contract_imports_and_exports() {
+    let bytes = component("waxseal_misbehaving");
+    let told = inspected(&bytes, None).await;
+    assert!(told.is_fit(), "{told:?}");
+    assert_eq!((told.size, told.sha256.len()), (bytes.len(), 64));
+    assert_eq!(told.contract, ["0.1.0"]);
+    let exports = ["waxseal:policy/setup@0.1.0", "waxseal:policy/handler@0.1.0"];
+    assert_eq!(told.exports, exports);
+    assert_eq!(standing(&told, "waxseal:policy/mail@"), Standing::Contract);
+    assert_eq!(standing(&told, "wasi:filesystem/types@"), Standing::Empty);
+    assert_eq!(standing(&told, "wasi:sockets/tcp@"), Standing::Denied);
+    let description = told.description.expect("a description");
+    assert_eq!(description.name, "waxseal-misbehaving");
+    assert_eq!(told.baking, Some(Baking::Baked));
+}
+
+/// The standard policy takes no empty settings: that is no fault of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_a_policy_is_told_whether_or_not_it_is_tried_with_settings() {
+    let bytes = component("guard_rust");
+    let told = inspected(&bytes, None).await;
+    assert!(told.is_fit() && told.description.is_some(), "{told:?}");
+    assert_eq!(told.baking, Some(Baking::Possible));
+    let told = inspected(&bytes, Some("bulk-relay = \"bulk\"")).await;
+    assert!(told.is_fit(), "{told:?}");
+    assert_eq!(told.baking, Some(Baking::Baked));
+    let told = inspected(&bytes, Some("bulk-relay = 5\n")).await;
+    assert!(!told.is_fit());
+    assert_eq!(
+        (told.settings.len(), told.settings[0].span.clone()),
+        (1, 13..14)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_settings_that_cannot_be_baked_in_are_told_with_the_reason() {
+    let told = inspected(&component("waxseal_misbehaving"), Some("stderr")).await;
+    let Some(Baking::Impossible(why)) = told.baking else {
+        panic!("{told:?}");
+    };
+    assert!(why.contains("handle"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r29_what_is_no_policy_is_told_with_what_keeps_it_from_being_one() {
+    let foreign = importing("acme:spy/keys");
+    for (bytes, problem) in [
+        (&b"#!/bin/sh\n"[..], "no WebAssembly component"),
+        (CORE_MODULE, "module"),
+        (COMPONENT, "waxseal:policy/setup"),
+        (&foreign, "acme:spy/keys"),
+    ] {
+        let told = inspected(bytes, None).await;
+        let came = told.problem.as_deref().unwrap_or_default();
+        assert!(came.contains(problem), "{problem}: {told:?}");
+        assert!(!told.is_fit());
+    }
+    let told = inspected(&foreign, None).await;
+    assert_eq!(standing(&told, "acme:spy/keys"), Standing::Foreign);
+}

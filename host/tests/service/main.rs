@@ -1,0 +1,8 @@
+//! Versions of a policy in service, with the real host and real components
+//! (R26, R28). `make policies` builds the components.
+
+mod given;
+mod keeper;
+mod replay;
+mod shadow;
+mod versions;

@@ -1,0 +1,28 @@
+// Makes a component of a policy in JavaScript:
+//
+//     node build.mjs SOURCE WIT-FOLDER COMPONENT
+//
+// Clocks, randomness and the network are left out of the engine: a policy has
+// none of them. stdio stays, for the text of an error that nobody caught.
+
+import { readFile, writeFile } from "node:fs/promises";
+import { componentize } from "@bytecodealliance/componentize-js";
+
+const [source, wit, output] = process.argv.slice(2);
+if (output === undefined) {
+  console.error("usage: node build.mjs SOURCE WIT-FOLDER COMPONENT");
+  process.exit(2);
+}
+try {
+  await readFile(source);
+  const { component } = await componentize({
+    sourcePath: source,
+    witPath: wit,
+    worldName: "policy",
+    disableFeatures: ["random", "clocks", "http", "fetch-event"],
+  });
+  await writeFile(output, component);
+} catch (error) {
+  console.error(`${source}: ${error.message}`);
+  process.exit(1);
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Freezes the contract as it stands in wit/policy.wit under its version: its text
+# in wit/frozen, and a component built from it as a fixture of the tests. Once,
+# when a version is released; what is frozen is never made anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version="$(sed -n 's/^package waxseal:policy@\(.*\);$/\1/p' wit/policy.wit)"
+text="wit/frozen/$version/policy.wit"
+fixture="host/tests/fixtures/witness-$version.wasm"
+if [ -e "$fixture" ]; then
+    echo "$version is frozen already: a change of it is a new version (docs/wit-versions.md)" >&2
+    exit 1
+fi
+# Small: what is checked in is there for good.
+"${CARGO:-cargo}" build --locked --profile policy --target wasm32-wasip2 -p waxseal-witness \
+    --config 'profile.policy.opt-level="z"' --config 'profile.policy.strip=true'
+mkdir -p "$(dirname "$text")" "$(dirname "$fixture")"
+cp wit/policy.wit "$text"
+cp target/wasm32-wasip2/policy/waxseal_witness.wasm "$fixture"
+printf '%s\n%s\t%s bytes\n' "$text" "$fixture" "$(stat -c %s "$fixture")"

@@ -1,0 +1,156 @@
+//! What a hostile policy costs a good one: in shadow beside it, and in service
+//! with messages that make it loop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use waxseal::config::{Share, read_text};
+use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
+use waxseal::pipeline::{Built, Generation, Pipeline, Secrets};
+use waxseal::policy::{Limits, Sandbox};
+use waxseal::quota::Dry;
+use waxseal::service::{Observer, Service, Shadow, Versions};
+use waxseal::store::Secret;
+
+use crate::table::Table;
+use crate::units::{micros, quantile};
+
+/// How long each kind is measured.
+const TIME: Duration = Duration::from_secs(3);
+
+/// Hostile messages at one time.
+const HOSTILE: usize = 4;
+
+/// Pause between two good messages: mail comes now and then.
+const PAUSE: Duration = Duration::from_micros(500);
+
+/// Longest that ninety-nine of a hundred good decisions may take, in
+/// milliseconds.
+const TARGET: f64 = 10.0;
+
+/// Measures good decisions beside bad ones.
+pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
+    table.section("A hostile policy beside a good one: 99 of 100 of the good one's decisions");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(thread::available_parallelism()?.get())
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let good = service("rust_minimal").await?;
+        let times = decisions(&good, "loop").await?;
+        let median = micros(quantile(&times, 0.5));
+        table.figure(
+            format!("alone (median {median:.1} µs)"),
+            format!("{:.2} ms", tail(&times)),
+        );
+        let shadow = shadow(&good).await?;
+        let times = decisions(&good, "loop").await?;
+        let seen = shadow.comparison();
+        let what = format!(
+            "beside a candidate in shadow that loops on each ({} decided, {} skipped)",
+            seen.compared, seen.skipped
+        );
+        table.below(&what, tail(&times), TARGET, " ms");
+        drop(shadow);
+        let both = service("waxseal_misbehaving").await?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let hostile: Vec<_> = (0..HOSTILE)
+            .map(|_| tokio::spawn(endless(Arc::clone(&both), Arc::clone(&ended))))
+            .collect();
+        let times = decisions(&both, "well").await?;
+        ended.store(true, Ordering::Relaxed);
+        for task in hostile {
+            task.await?;
+        }
+        let what = format!("beside {HOSTILE} messages at a time that make the policy loop");
+        table.below(&what, tail(&times), TARGET, " ms");
+        Ok(())
+    })
+}
+
+fn tail(times: &[Duration]) -> f64 {
+    micros(quantile(times, 0.99)) / 1e3
+}
+
+async fn generation(policy: &str, decisions: Option<u32>) -> anyhow::Result<Arc<Generation>> {
+    let file = waxseal_tests::waxseal::policy(policy);
+    let text = format!(
+        "hostname = \"bench.test\"\n[policy]\nfile = \"{}\"\n",
+        file.display()
+    );
+    let config = read_text(Path::new("waxseal.toml"), &text)?;
+    let limits = Limits::from(&config.limits);
+    let sandbox = Sandbox::new(Limits {
+        decisions: decisions.unwrap_or(limits.decisions),
+        ..limits
+    })?;
+    let secrets = Arc::new(Secrets::new(&Secret::from_bytes([7; 32])));
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    match Generation::build(&sandbox, config, secrets, today).await {
+        Ok(Built { generation, .. }) => Ok(generation),
+        Err(problems) => anyhow::bail!("{problems:?}"),
+    }
+}
+
+async fn service(policy: &str) -> anyhow::Result<Arc<Service<Dry>>> {
+    let versions = Versions::new(generation(policy, None).await?, Timestamp::now());
+    let pipeline = Pipeline::new(Arc::new(Dry::default()));
+    Ok(Arc::new(Service::new(pipeline, Arc::new(versions))))
+}
+
+async fn shadow(service: &Service<Dry>) -> anyhow::Result<Arc<Shadow>> {
+    let candidate = generation("waxseal_misbehaving", Some(1)).await?;
+    let ledger = service.pipeline().ledger();
+    let shadow = Shadow::start(candidate, Share::ALL, ledger, Timestamp::now())?;
+    let shadow = Arc::new(shadow);
+    service.observe(Arc::clone(&shadow) as Arc<dyn Observer>);
+    Ok(shadow)
+}
+
+/// Times of good decisions, sorted, waiting for a thread included.
+async fn decisions(service: &Arc<Service<Dry>>, subject: &str) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    let end = Instant::now() + TIME;
+    while Instant::now() < end {
+        let (service, message) = (Arc::clone(service), message(subject));
+        let version = service.begin();
+        let started = Instant::now();
+        // A task of its own, as each connection is one.
+        let outcome = tokio::spawn(async move { service.process(&version, message).await }).await?;
+        times.push(started.elapsed());
+        if let Some(failure) = outcome.failure {
+            anyhow::bail!("a good message failed: {failure}");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    times.sort_unstable();
+    Ok(times)
+}
+
+/// Messages that make the policy loop, one after the other.
+async fn endless(service: Arc<Service<Dry>>, ended: Arc<AtomicBool>) {
+    while !ended.load(Ordering::Relaxed) {
+        let version = service.begin();
+        service.process(&version, message("loop")).await;
+    }
+}
+
+fn message(subject: &str) -> Arc<Message> {
+    let content = format!("From: a@acme.test\r\nSubject: {subject}\r\n\r\nHello\r\n");
+    Arc::new(Message {
+        envelope: Envelope {
+            queue_id: "4F00D".to_owned(),
+            listener: "submission".to_owned(),
+            client: Client::default(),
+            sender: ReversePath::Null,
+            recipients: Vec::new(),
+        },
+        arrival: Timestamp::now(),
+        content: Content::new(content.into_bytes()),
+    })
+}
