@@ -62,7 +62,7 @@ impl Language {
     fn needs(self) -> &'static str {
         match self {
             Self::Rust => {
-                "It needs Rust 1.98 or later, by rustup. What stands in `vendor/` is Waxseal's own, copied."
+                "It needs rustup, which installs what `rust-toolchain.toml` names. What stands in `vendor/` is Waxseal's own, copied."
             }
             Self::Javascript => {
                 "It needs Node.js 18 or later with npm; `package-lock.json` pins everything that is fetched."
