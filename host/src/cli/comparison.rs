@@ -19,6 +19,10 @@ pub(super) fn show(
 ) -> io::Result<()> {
     let mut line = |name: &str, text: &str| writeln!(out, "{name:>13}  {text}");
     line("candidate", &comparison.candidate.to_string())?;
+    if let Some(settings) = &comparison.inputs.settings {
+        let short = settings.get(..12).unwrap_or(settings);
+        line("settings", &format!("sha256 {short}…"))?;
+    }
     if let Some(in_service) = &comparison.in_service {
         line("in service", &in_service.to_string())?;
     }
@@ -32,6 +36,13 @@ pub(super) fn show(
         ),
     )?;
     line("compared", &comparison.compared.to_string())?;
+    if comparison.compared == 0 {
+        let skipped = match comparison.skipped {
+            0 => "no message has come yet".to_owned(),
+            skipped => format!("{skipped} message(s): it had no time for any"),
+        };
+        return line("skipped", &skipped);
+    }
     line("alike", &comparison.same.to_string())?;
     line(
         "otherwise",

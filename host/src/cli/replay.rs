@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::num::NonZero;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use jiff::tz::TimeZone;
 
 use super::{Status, runtime, show_problems};
 use crate::config::Config;
-use crate::pipeline::{Built, Generation, Secrets};
+use crate::pipeline::{Built, Generation, PolicyId, Secrets};
 use crate::policy::{Limits, Sandbox};
 use crate::record::{self, Messages, Options, Recorded, Report, tally};
 use crate::store::Secret;
@@ -213,8 +215,13 @@ fn file_name(recorded: &Recorded) -> String {
 }
 
 fn new_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let made = fs::File::create_new(path).and_then(|mut file| file.write_all(bytes));
+    // People's mail, as in the recording.
+    let made = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes));
     made.with_context(|| format!("writing {}", path.display()))
 }
 
@@ -222,23 +229,16 @@ fn text(report: &Report, zone: &TimeZone) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = (|| -> std::fmt::Result {
-        let policy = &report.policy;
         writeln!(
             text,
-            "{} message(s){} decided on again by {} {} ({})",
+            "{} message(s){} decided on again by {}",
             report.compared,
             period(report, zone),
-            policy.name,
-            policy.version,
-            policy.digest.get(..12).unwrap_or(&policy.digest)
+            decider(&report.policy, report.settings.as_deref())
         )?;
         for recorded in &report.recorded {
-            let digest = recorded.digest.get(..12).unwrap_or(&recorded.digest);
-            writeln!(
-                text,
-                "{:>8}  decided then by {} {} ({digest})",
-                "", recorded.name, recorded.version
-            )?;
+            let then = decider(&recorded.policy, recorded.settings.as_deref());
+            writeln!(text, "{:>8}  decided then by {then}", "")?;
         }
         writeln!(text, "{:>8}  alike", report.same)?;
         writeln!(
@@ -286,6 +286,14 @@ fn text(report: &Report, zone: &TimeZone) -> String {
         Ok(())
     })();
     text
+}
+
+/// A version in a few words.
+fn decider(policy: &PolicyId, settings: Option<&str>) -> String {
+    let settings = settings.map_or(String::new(), |digest| {
+        format!(", settings {}…", digest.get(..12).unwrap_or(digest))
+    });
+    format!("{policy}{settings}")
 }
 
 fn period(report: &Report, zone: &TimeZone) -> String {

@@ -32,6 +32,6 @@ mod write;
 
 pub use entry::{Client, Cost, Entry, FORMAT, Kept, Recipient, Ruled};
 pub use read::{Messages, ReadError, Reader, Recorded, read};
-pub use replay::{Options, Report, replay};
+pub use replay::{Decider, Options, Report, replay};
 pub use seen::{Room, Seen, Waiting};
 pub use write::{Counts, RecordError, Recording};

@@ -20,7 +20,7 @@ const LONGEST: u64 = 16 << 20;
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// There is no recording.
-    #[error("{} is no recording: neither a folder of segments, nor a segment, nor a file of entries", .0.display())]
+    #[error("nothing is recorded in {}: it has neither segments nor a file decisions.jsonl", .0.display())]
     None(PathBuf),
     /// A file cannot be read.
     #[error("{}: {error}", .path.display())]

@@ -40,14 +40,27 @@ impl Options {
     }
 }
 
+/// A version that decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Decider {
+    /// Its policy.
+    #[serde(flatten)]
+    pub policy: PolicyId,
+    /// Digest of its settings.
+    pub settings: Option<String>,
+}
+
 /// What the other version decides otherwise.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// The version that decided again.
     pub policy: PolicyId,
+    /// Digest of its settings.
+    pub settings: Option<String>,
     /// The versions that decided then.
-    pub recorded: Vec<PolicyId>,
+    pub recorded: Vec<Decider>,
     /// Messages decided on again.
     pub compared: u64,
     /// Those decided alike.
@@ -115,7 +128,7 @@ struct Source {
 #[derive(Default)]
 struct Found {
     tally: Tally,
-    recorded: BTreeMap<String, PolicyId>,
+    recorded: BTreeMap<(String, Option<String>), PolicyId>,
     compared: u64,
     same: u64,
     with_effect: u64,
@@ -198,7 +211,12 @@ impl Work {
         let found = std::mem::take(&mut *found);
         Report {
             policy: self.generation.policy_id(),
-            recorded: found.recorded.into_values().collect(),
+            settings: self.generation.inputs().settings.clone(),
+            recorded: found
+                .recorded
+                .into_iter()
+                .map(|((_, settings), policy)| Decider { policy, settings })
+                .collect(),
             compared: found.compared,
             same: found.same,
             different: found.compared - found.same,
@@ -251,7 +269,7 @@ impl Found {
         }
         let policy = &entry.policy;
         self.recorded
-            .entry(policy.digest.clone())
+            .entry((policy.digest.clone(), entry.inputs.settings.clone()))
             .or_insert_with(|| policy.clone());
         let (first, last) = self.arrivals.unwrap_or((entry.arrival, entry.arrival));
         self.arrivals = Some((first.min(entry.arrival), last.max(entry.arrival)));

@@ -294,6 +294,6 @@ fn messages_that_wait_have_room_for_so_many_bytes() {
 fn what_is_no_recording_is_told() {
     let folder = tempfile::tempdir().expect("folder");
     let none = read(folder.path()).expect_err("none");
-    assert!(none.to_string().contains("is no recording"), "{none}");
+    assert!(none.to_string().contains("nothing is recorded"), "{none}");
     assert!(read(&folder.path().join("missing")).is_err());
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use waxseal::config::{self, Config};
-use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
+use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::pipeline::{Built, Generation, Outcome, Pipeline, Secrets};
 use waxseal::policy::{Limits, Sandbox};
 use waxseal::quota::Dry;
@@ -119,7 +119,10 @@ pub(crate) fn message(subject: &str, text: &str) -> Arc<Message> {
             listener: "mx".into(),
             client: Client::default(),
             sender: ReversePath::Null,
-            recipients: Vec::new(),
+            recipients: vec![Recipient {
+                address: "bob@outside.test".parse().expect("an address"),
+                inside: false,
+            }],
         },
         arrival: now(),
         content: Content::new(content.into_bytes()),

@@ -88,7 +88,7 @@ async fn a_version_that_asks_for_more_than_was_recorded_is_told_as_such() {
     assert_eq!((report.compared, report.unanswered), (2, 1), "{report:?}");
     assert_eq!(report.questions.get("\"key\" in table \"table\""), Some(&1));
     assert_eq!(report.recorded.len(), 1);
-    assert_ne!(report.recorded[0].digest, report.policy.digest);
+    assert_ne!(report.recorded[0].policy.digest, report.policy.digest);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
