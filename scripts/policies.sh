@@ -4,6 +4,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# A guest's stack stands in its memory, and after each decision the host looks
+# through all of that for pages that were written. For a stack of a megabyte,
+# which is what Rust takes, that is a tenth of the decision of a small policy.
+export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS='-C link-arg=-zstack-size=262144'
+
 packages=(waxseal-standard rust-minimal guard-rust waxseal-misbehaving)
 "${CARGO:-cargo}" build --locked --profile policy --target wasm32-wasip2 "${packages[@]/#/-p=}"
 

@@ -10,6 +10,7 @@ mod direction;
 mod embed;
 mod examples;
 mod harness;
+mod kit;
 mod local;
 mod mail;
 mod policies;

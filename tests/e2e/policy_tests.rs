@@ -253,14 +253,7 @@ expect = { golden = "wrong.eml", relay = "bulk" }
     bench
         .run(&["--bless"])
         .has(1, &[golden, "(new)", "1 failed, 1 passed"]);
-    assert!(
-        bench
-            .read(golden)
-            .ends_with("Hello Bob\n\n-- \nAcme Ltd., Testland\n")
-            || bench.read(golden).contains("Acme Ltd., Testland"),
-        "{}",
-        bench.read(golden)
-    );
+    assert!(bench.read(golden).contains("Acme Ltd., Testland"));
     assert!(
         !bench.path("wrong.eml").exists(),
         "of a case that fails otherwise"

@@ -139,7 +139,9 @@ fn text(inspection: &Inspection) -> String {
     let mut lines = vec![];
     let mut add = |name: &str, value: &str| lines.push(format!("{name:>10}  {value}\n"));
     if let Some(problem) = &inspection.problem {
-        add("problem", problem);
+        // wasmtime lays some of its own out over lines.
+        let words: Vec<&str> = problem.split_whitespace().collect();
+        add("problem", &words.join(" "));
     }
     let description = inspection.description.as_ref();
     if let Some(of) = description {

@@ -113,7 +113,10 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
         Command::Inspect(inspect) => finish(|out| inspect::run(inspect, json, out)),
         Command::New(new) => finish(|out| new::run(new, json, out)),
         Command::Compile => compile::run(),
-        Command::Policy(command) => finish(|out| policy::run(command, &read()?, json, out)),
+        Command::Policy(command) => {
+            let daemon = policy::Daemon::of(&arguments.config)?;
+            finish(|out| policy::run(command, &daemon, json, out))
+        }
         Command::Postfix(postfix) => finish(|out| postfix::run(postfix, &read()?, json, out)),
     }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Status, comparison, runtime, versions};
 use crate::admin::wire::{self, InService, No, Swap};
 use crate::admin::{Answer, Client};
-use crate::config::{Config, Share};
+use crate::config::{self, ConfigError, Share};
 
 /// What is asked of the running daemon.
 #[derive(Debug, Subcommand)]
@@ -58,19 +59,57 @@ pub(super) struct SwapArguments {
     settings: Option<PathBuf>,
 }
 
+/// The running daemon, as far as a command has to know it.
+pub(super) struct Daemon {
+    socket: PathBuf,
+    /// Of the times that are shown.
+    time_zone: TimeZone,
+}
+
+impl Daemon {
+    /// The daemon of a configuration. Mistakes in the file are no reason not to
+    /// ask: it may be because of them that somebody wants to go back.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub(super) fn of(path: &Path) -> Result<Self, ConfigError> {
+        let (config, problems) = config::examine(path)?;
+        let daemon = match config {
+            Some(config) => Self {
+                socket: config.admin.socket,
+                time_zone: config.time_zone,
+            },
+            None => Self {
+                socket: path.with_file_name(config::DEFAULT_SOCKET),
+                time_zone: TimeZone::UTC,
+            },
+        };
+        if !problems.is_empty() {
+            eprintln!(
+                "waxseal: {} has {} mistake(s), which `waxseal check` shows; the daemon is asked at {}",
+                path.display(),
+                problems.len(),
+                daemon.socket.display()
+            );
+        }
+        Ok(daemon)
+    }
+}
+
 pub(super) fn run(
     command: &Command,
-    config: &Config,
+    daemon: &Daemon,
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<Status> {
-    let client = Client::new(&config.admin.socket);
+    let client = Client::new(&daemon.socket);
     let runtime = runtime()?;
     match command {
         Command::Status => {
             let status = runtime.block_on(client.status());
             told(status, json, out, |status, out| {
-                versions::show(status, &config.time_zone, out)
+                versions::show(status, &daemon.time_zone, out)
             })
         }
         Command::Swap(arguments) => {
@@ -98,11 +137,11 @@ pub(super) fn run(
                     true => writeln!(out, "no longer in shadow\n")?,
                     false => writeln!(out, "in shadow; see `waxseal policy diff`\n")?,
                 }
-                comparison::show(comparison, &config.time_zone, out)
+                comparison::show(comparison, &daemon.time_zone, out)
             })
         }
         Command::Diff => told(runtime.block_on(client.diff()), json, out, |diff, out| {
-            comparison::show(diff, &config.time_zone, out)
+            comparison::show(diff, &daemon.time_zone, out)
         }),
         Command::Promote => told(runtime.block_on(client.promote()), json, out, in_service),
     }

@@ -22,8 +22,8 @@ use jiff::tz::TimeZone;
 use crate::decision::WhenFull;
 use crate::message::Address;
 
-pub(crate) use parse::read_within;
 pub use parse::{ConfigError, examine, read, read_text};
+pub(crate) use parse::{DEFAULT_SOCKET, read_within};
 pub use problem::{Problem, Severity, Source, render};
 pub use units::{ByteSize, Domain, RelayName, Share, ShareError};
 

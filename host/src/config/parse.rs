@@ -105,6 +105,16 @@ enum Form {
     Within,
 }
 
+/// Folder of the state, beside `waxseal.toml`.
+const STATE: &str = "state";
+
+/// The control channel's socket, in the folder of the state.
+const SOCKET: &str = "admin.sock";
+
+/// Where the control channel is, from the folder of `waxseal.toml`, unless that
+/// says otherwise.
+pub(crate) const DEFAULT_SOCKET: &str = "state/admin.sock";
+
 /// Messages in a row: more than one client's bad luck, few enough that a minute
 /// of mail goes back to the version before.
 const ROLL_BACK_AFTER: u64 = 20;
@@ -137,7 +147,7 @@ impl Reader {
         let time_zone = self.time_zone(top);
         let state = self
             .path(top, "state")
-            .unwrap_or_else(|| self.folder.join("state"));
+            .unwrap_or_else(|| self.folder.join(STATE));
         let inside = top
             .parsed_list::<Domain>("inside", "domain names")
             .unwrap_or_default()
@@ -167,7 +177,7 @@ impl Reader {
                 socket: top
                     .table("admin")
                     .and_then(|table| self.path(&table, "socket"))
-                    .unwrap_or_else(|| state.join("admin.sock")),
+                    .unwrap_or_else(|| state.join(SOCKET)),
             },
             log: sections::log(top.table("log").as_ref()),
             state,

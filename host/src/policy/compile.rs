@@ -95,7 +95,7 @@ pub(super) async fn compile(engine: &Engine, job: &Job) -> Result<Compiled, Load
     let component = match &instrumented {
         Ok(instrumented) => instrumented.component().clone(),
         Err(_) => Component::from_binary(&machine.engine, &job.component)
-            .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?,
+            .map_err(|error| LoadError::NotAComponent(run::brief(&format!("{error:#}"))))?,
     };
     let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
     let world = world(&linker, &component)?;

@@ -15,7 +15,7 @@ use super::describe::Description;
 use super::engine::Machine;
 use super::error::{LoadError, SettingsProblem};
 use super::link;
-use super::run::Setup;
+use super::run::{self, Setup};
 use super::state::Moment;
 
 /// What a component is.
@@ -121,7 +121,7 @@ async fn look(
     let component = match &instrumented {
         Ok(instrumented) => instrumented.component().clone(),
         Err(_) => Component::from_binary(&machine.engine, bytes)
-            .map_err(|error| LoadError::NotAComponent(format!("{error:#}")))?,
+            .map_err(|error| LoadError::NotAComponent(run::brief(&format!("{error:#}"))))?,
     };
     interfaces(told, &machine, &component);
     told.baking = match &instrumented {

@@ -26,7 +26,7 @@ use super::status::{Refusal, Status, Trigger, Trying};
 use super::version::{Version, Why};
 use super::versions::{NoVersionBefore, Versions};
 use super::watch::Watch;
-use crate::config::{Config, Problem};
+use crate::config::{Config, Problem, Severity};
 use crate::pipeline::{Generation, Inputs, Secrets};
 use crate::policy::Sandbox;
 
@@ -393,7 +393,9 @@ impl Keeper {
         known.trying = None;
         match built {
             Ok(generation) => Ok(generation),
-            Err(problems) => {
+            Err(mut problems) => {
+                // Warnings of a version that is not in service are of no use.
+                problems.retain(|problem| problem.severity == Severity::Error);
                 tell(&problems);
                 let refusal = Refusal::new(now, trigger, file, &problems);
                 let version = self.versions.in_service();

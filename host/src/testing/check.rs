@@ -389,22 +389,28 @@ impl<'a> Check<'a> {
     }
 
     fn hop(&mut self, hop: &Hop, everywhere: &Results, own: Option<&Results>) {
-        let checks: [(&str, fn(&Results) -> &Option<Spanned<String>>, Option<&str>); 4] = [
+        let checks: [(&str, Pick, Option<&str>); 4] = [
             (
                 "at-relay",
-                |results| &results.at_relay,
+                |results| results.at_relay.as_ref(),
                 hop.at_relay.as_deref(),
             ),
-            ("spf", |results| &results.spf, hop.spf.as_deref()),
-            ("dkim", |results| &results.dkim, Some(hop.dkim.as_str())),
-            ("dmarc", |results| &results.dmarc, hop.dmarc.as_deref()),
+            ("spf", |results| results.spf.as_ref(), hop.spf.as_deref()),
+            (
+                "dkim",
+                |results| results.dkim.as_ref(),
+                Some(hop.dkim.as_str()),
+            ),
+            (
+                "dmarc",
+                |results| results.dmarc.as_ref(),
+                hop.dmarc.as_deref(),
+            ),
         ];
         let mut wrong = Vec::new();
         let mut span = None;
         for (name, of, came) in checks {
-            let wanted = own
-                .and_then(|own| of(own).as_ref())
-                .or(of(everywhere).as_ref());
+            let wanted = own.and_then(of).or_else(|| of(everywhere));
             let Some(wanted) = wanted else {
                 continue;
             };
@@ -455,6 +461,9 @@ impl<'a> Check<'a> {
 
 const NOT_OUTGOING: &str =
     "the message is not outgoing (no login, and no listed network), so that no policy was asked";
+
+/// One of several results.
+type Pick = fn(&Results) -> Option<&Spanned<String>>;
 
 /// A pattern that was made by putting asterisks round it.
 fn inner(pattern: &Pattern) -> String {

@@ -49,6 +49,6 @@ mod workshop;
 
 pub use golden::Blessed;
 pub use report::{CaseReport, Failure, Report};
-pub use run::Options;
+pub use run::{Options, Progress};
 pub use suite::{Suite, test_files};
 pub use workshop::Workshop;

@@ -24,12 +24,15 @@ use crate::message::{Address, Client, Content, Envelope, Message, Recipient, Rev
 use crate::pipeline::{Direction, Generation, Outcome, Pipeline};
 use crate::quota::Dry;
 
+/// Told of each case when it is done.
+pub type Progress = Arc<dyn Fn(&CaseReport) + Send + Sync>;
+
 /// How cases are run.
 pub struct Options {
     /// Cases at one time; one for each core by default.
     pub parallel: usize,
     /// Told of each case when it is done.
-    pub progress: Option<Arc<dyn Fn(&CaseReport) + Send + Sync>>,
+    pub progress: Option<Progress>,
 }
 
 impl Default for Options {

@@ -207,7 +207,7 @@ async fn r26_what_another_process_refuses_is_told_as_the_same_error() {
         assert_eq!(error(&there).await, error(&here).await);
     }
     let small = Sandbox::builder(waxseal::policy::Limits {
-        memory: 1 << 20,
+        memory: 1 << 18,
         ..LIMITS
     });
     let small = built(small.compiler(Compiler::new(WAXSEAL)));
@@ -216,7 +216,7 @@ async fn r26_what_another_process_refuses_is_told_as_the_same_error() {
         matches!(
             error,
             LoadError::Setup {
-                error: PolicyError::OutOfMemory(1_048_576),
+                error: PolicyError::OutOfMemory(262_144),
                 ..
             }
         ),

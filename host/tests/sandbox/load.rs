@@ -117,7 +117,7 @@ async fn r29_a_component_that_imports_other_wasi_is_refused_for_its_world_only()
 #[tokio::test(flavor = "multi_thread")]
 async fn r28_a_component_that_needs_more_memory_than_there_is_is_not_loaded() {
     let small = Sandbox::new(Limits {
-        memory: 1 << 20,
+        memory: 1 << 18,
         ..LIMITS
     })
     .expect("a sandbox");
@@ -131,7 +131,7 @@ async fn r28_a_component_that_needs_more_memory_than_there_is_is_not_loaded() {
         matches!(
             error,
             LoadError::Setup {
-                error: PolicyError::OutOfMemory(1_048_576),
+                error: PolicyError::OutOfMemory(262_144),
                 ..
             }
         ),

@@ -89,7 +89,7 @@ async fn r26_a_version_that_fails_its_own_tests_is_refused() {
     let place = Place::new("tests = [\"tests.toml\"]");
     place.write(
         "mail.eml",
-        "From: a@acme.test\r\nSubject: settings\r\n\r\nHello\r\n",
+        "From: a@acme.test\r\nTo: b@b.test\r\nSubject: settings\r\n\r\nHello\r\n",
     );
     place.write(
         "tests.toml",

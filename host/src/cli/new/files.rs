@@ -31,11 +31,12 @@ const COMMON: [File; 7] = [
     file!("wit/policy.wit", "wit/policy.wit"),
 ];
 
-const RUST: [File; 4] = [
+const RUST: [File; 5] = [
     file!("Cargo.toml", "host/templates/rust/Cargo.toml"),
     file!("Makefile", "host/templates/rust/Makefile"),
     file!(".gitignore", "host/templates/rust/gitignore"),
     file!("src/lib.rs", "host/templates/rust/src/lib.rs"),
+    file!("rust-toolchain.toml", "rust-toolchain.toml"),
 ];
 
 const JAVASCRIPT: [File; 8] = [

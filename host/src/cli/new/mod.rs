@@ -7,7 +7,7 @@
 mod files;
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -62,7 +62,7 @@ impl Language {
     fn needs(self) -> &'static str {
         match self {
             Self::Rust => {
-                "It needs Rust 1.98 or later, by rustup. What stands in `vendor/` is Waxseal's own, copied."
+                "It needs rustup, which installs what `rust-toolchain.toml` names. What stands in `vendor/` is Waxseal's own, copied."
             }
             Self::Javascript => {
                 "It needs Node.js 18 or later with npm; `package-lock.json` pins everything that is fetched."
@@ -204,7 +204,12 @@ fn in_checkout(checkout: &Path, name: &str) -> anyhow::Result<String> {
 /// Writes a project into a folder that is not there yet.
 fn write(folder: &Path, project: &[(&str, String)]) -> anyhow::Result<()> {
     let shown = folder.display();
-    fs::create_dir(folder).with_context(|| format!("making the folder {shown}"))?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{shown} exists already: nothing was written; name a folder that does not")
+        }
+        made => made.with_context(|| format!("making the folder {shown}"))?,
+    }
     let written = project.iter().try_for_each(|(path, text)| {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder);

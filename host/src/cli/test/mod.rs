@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{Status, runtime, show_problems};
 use crate::config::{self, Problem};
-use crate::testing::{Blessed, CaseReport, Options, Report, Suite, Workshop};
+use crate::testing::{Blessed, Options, Progress, Report, Suite, Workshop};
 
 /// Run policy tests: sample mail, and what is expected to become of it.
 ///
@@ -200,7 +200,7 @@ impl Tests<'_> {
     }
 }
 
-fn progress(bar: &ProgressBar) -> Arc<dyn Fn(&CaseReport) + Send + Sync> {
+fn progress(bar: &ProgressBar) -> Progress {
     let bar = bar.clone();
     Arc::new(move |case| {
         if !case.passed() {

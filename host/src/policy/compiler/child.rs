@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 use thiserror::Error;
 
 use super::{Answer, Order};
@@ -40,8 +40,9 @@ pub enum OrderError {
 ///
 /// When there is no answer; that a policy is refused is one.
 pub fn compile_order(input: impl Read, mut output: impl Write) -> Result<(), OrderError> {
-    // Threads have the priority of the one that makes them.
-    nice(limits::COMPILER_NICE)?;
+    // Threads have the priority of the one that makes them. Where priorities
+    // may not be changed at all, it is compiled all the same.
+    let _ = nice(limits::COMPILER_NICE);
     let mut order = Vec::new();
     input.take(limits::COMPILED).read_to_end(&mut order)?;
     let (order, given) = parcel::unpack::<Order>(&order.into()).ok_or(OrderError::NoOrder)?;
@@ -96,7 +97,9 @@ fn limit(memory: usize) -> Result<(), rustix::io::Errno> {
         // Settings are nobody else's business.
         (Resource::Core, 0),
     ] {
-        let most = Some(most);
+        // No more than we may: whoever set a lower limit had reasons.
+        let allowed = getrlimit(resource).maximum;
+        let most = Some(allowed.map_or(most, |allowed| allowed.min(most)));
         setrlimit(
             resource,
             Rlimit {

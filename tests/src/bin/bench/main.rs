@@ -10,10 +10,12 @@
 //! `bench decisions`, `bench hostile`, `bench policy-tests`, `bench edits`, `bench
 //! swaps` and `bench milters` measure a part alone.
 
+mod bare;
 mod decisions;
 mod edits;
 mod hostile;
 mod load;
+mod loading;
 mod mails;
 mod milters;
 mod policy_tests;
@@ -37,6 +39,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("hostile") {
         hostile::measure(&mut table)?;
+    }
+    if wanted("loading") {
+        loading::measure(&mut table)?;
     }
     if wanted("edits") {
         edits::measure(&mut table);

@@ -83,7 +83,7 @@ pub(crate) fn tell(page: &Page, rig: &mut Rig) {
     }
     stranger(page, rig);
     killed(page, rig);
-    page.title("8  The settings change while mail flows");
+    page.title("8  The policy changes while mail flows");
     swap::tell(page, rig, &SCENES[0]);
 }
 

@@ -1,0 +1,141 @@
+//! R29: policies are written in several languages, from the first command on.
+//!
+//! The tools of JavaScript and Python are those that `make policies-languages`
+//! has installed.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use waxseal_tests::waxseal::{binary, policy, repository};
+
+fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().expect("a command")
+}
+
+fn waxseal(folder: &Path, arguments: &[&str]) -> Output {
+    run(Command::new(binary()).current_dir(folder).args(arguments))
+}
+
+#[track_caller]
+fn succeeded(output: &Output, what: &str) -> String {
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}:\n{told}\n{errors}");
+    told
+}
+
+/// Makes a policy, builds it and runs its tests, as its README says: with the
+/// tools in place, and `file` taken for new enough.
+fn made_and_tested(language: &str, file: &str, ready: impl FnOnce(&Path)) {
+    let place = tempfile::tempdir().expect("a folder");
+    let told = waxseal(place.path(), &["new", "my-policy", "--lang", language]);
+    let told = succeeded(&told, language);
+    assert!(told.contains("cd my-policy && make test"), "{told}");
+    let project = place.path().join("my-policy");
+    ready(&project);
+    let mut make = Command::new("make");
+    make.current_dir(&project)
+        .args(["test", "-o", file])
+        .env("WAXSEAL", binary())
+        .env("CARGO_TARGET_DIR", repository("target/new-policy"))
+        .env_remove("MAKEFLAGS");
+    let told = succeeded(&run(&mut make), language);
+    assert!(told.contains("4 passed"), "{language}: {told}");
+}
+
+#[test]
+fn r29_a_new_policy_in_rust_builds_and_its_tests_pass() {
+    made_and_tested("rust", "nothing", |project| {
+        // The versions that are here already.
+        let lock = repository("Cargo.lock");
+        fs::copy(lock, project.join("Cargo.lock")).expect("Cargo.lock");
+    });
+}
+
+#[test]
+fn r29_a_new_policy_in_javascript_builds_and_its_tests_pass() {
+    made_and_tested("javascript", "node_modules/.package-lock.json", |project| {
+        let tools = repository("target/javascript/node_modules");
+        symlink(tools, project.join("node_modules")).expect("the tools");
+    });
+}
+
+#[test]
+fn r29_a_new_policy_in_python_builds_and_its_tests_pass() {
+    made_and_tested("python", ".venv/bin/componentize-py", |project| {
+        symlink(repository("target/python"), project.join(".venv")).expect("the tools");
+    });
+}
+
+#[test]
+fn r29_a_folder_that_exists_is_not_made_a_policy() {
+    let place = tempfile::tempdir().expect("a folder");
+    fs::create_dir(place.path().join("mine")).expect("a folder");
+    let output = waxseal(place.path(), &["new", "mine", "--lang", "python"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("mine") && told.contains("exists"), "{told}");
+    let left = fs::read_dir(place.path().join("mine")).expect("it").count();
+    assert_eq!(left, 0);
+}
+
+/// One test file, and a policy that is written three times.
+#[test]
+fn r29_the_same_test_file_passes_in_each_language() {
+    let guard = repository("examples/policies/guard");
+    let file = fs::read_to_string(guard.join("tests/guard.toml")).expect("the tests");
+    for language in ["rust", "javascript", "python"] {
+        let place = tempfile::tempdir().expect("a folder");
+        let component = policy(&format!("guard_{language}"));
+        let above = format!("{}/", repository("").display());
+        let own = file
+            .replace(
+                "../../../../target/policies/guard_rust.wasm",
+                &component.to_string_lossy(),
+            )
+            .replace("../../../../", &above)
+            .replace(
+                "../settings.toml",
+                &guard.join("settings.toml").to_string_lossy(),
+            )
+            .replace(
+                "\"may-send-anything\"\n",
+                &format!("{:?}\n", guard.join("tests/may-send-anything")),
+            );
+        fs::write(place.path().join("guard.toml"), own).expect("the tests");
+        let told = succeeded(&waxseal(place.path(), &["test", "guard.toml"]), language);
+        assert!(told.contains("7 passed"), "{language}: {told}");
+    }
+}
+
+#[test]
+fn r29_inspect_tells_what_a_component_is() {
+    let place = tempfile::tempdir().expect("a folder");
+    let component = policy("guard_rust");
+    let component = component.to_str().expect("a path");
+    let told = waxseal(place.path(), &["inspect", component, "--json"]);
+    let told: Value = serde_json::from_str(&succeeded(&told, "inspect")).expect("JSON");
+    assert_eq!(told["name"], "guard");
+    assert_eq!(told["contract"][0], "0.1.0");
+    assert_eq!(told["baked"], true);
+    assert_eq!(told["settings_schema"]["required"][0], "bulk-relay");
+    assert_eq!(told["problem"], Value::Null);
+
+    fs::write(place.path().join("s.toml"), "bulk-relay = 5\n").expect("settings");
+    let output = waxseal(
+        place.path(),
+        &["inspect", component, "--settings", "s.toml"],
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("s.toml:1:14"), "{told}");
+
+    fs::write(place.path().join("no.wasm"), "no component").expect("a file");
+    let output = waxseal(place.path(), &["inspect", "no.wasm"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("no WebAssembly component"), "{told}");
+}
