@@ -9,14 +9,14 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use waxseal_tests::waxseal::{binary, policy, repository};
+use waxseal_tests::waxseal::{binary, command, policy, repository};
 
 fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().expect("a command")
 }
 
 fn waxseal(folder: &Path, arguments: &[&str]) -> Output {
-    run(Command::new(binary()).current_dir(folder).args(arguments))
+    run(command().current_dir(folder).args(arguments))
 }
 
 #[track_caller]
@@ -40,6 +40,7 @@ fn made_and_tested(language: &str, file: &str, ready: impl FnOnce(&Path)) {
     make.current_dir(&project)
         .args(["test", "-o", file])
         .env("WAXSEAL", binary())
+        .env("XDG_CACHE_HOME", repository("target/cache"))
         .env("CARGO_TARGET_DIR", repository("target/new-policy"))
         .env_remove("MAKEFLAGS");
     let told = succeeded(&run(&mut make), language);

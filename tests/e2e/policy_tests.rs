@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use waxseal_tests::wait_for;
-use waxseal_tests::waxseal::{binary, policy, repository};
+use waxseal_tests::waxseal::{command, policy, repository};
 
 /// Settings and sample mail of its own, and the command.
 struct Bench {
@@ -69,7 +69,7 @@ impl Bench {
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(binary())
+        let output = command()
             .current_dir(self.folder.path())
             .args(["test", "some.toml"])
             .args(arguments)
@@ -111,7 +111,7 @@ impl Ran {
 
 #[test]
 fn r27_the_tests_of_the_standard_policy_pass() {
-    let output = Command::new(binary())
+    let output = command()
         .args(["test", "--json"])
         .arg(repository("tests/policy"))
         .output();
@@ -319,7 +319,7 @@ fn r27_without_a_path_the_tests_of_the_configuration_are_run() {
         "gate/one.toml",
         "[[case]]\nname = \"a\"\nmessage = \"../hello.eml\"\nexpect = { relay = \"default-route\" }\n",
     );
-    let output = Command::new(binary())
+    let output = command()
         .current_dir(bench.folder.path())
         .arg("test")
         .output();
@@ -414,7 +414,7 @@ fn r27_watching_runs_the_tests_again_when_the_settings_change() {
         "[[case]]\nname = \"lists\"\nheader = { List-Id = \"<a.b>\" }\nexpect = { relay = \"bulk\" }\n",
     );
     let log = bench.path("log");
-    let mut watching = Command::new(binary())
+    let mut watching = command()
         .current_dir(bench.folder.path())
         .args(["test", "some.toml", "--watch"])
         .stdin(Stdio::null())

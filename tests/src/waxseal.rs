@@ -28,6 +28,14 @@ pub fn binary() -> PathBuf {
     path
 }
 
+/// The command, as whoever runs it would start it, with a folder for caches of
+/// the tests' own.
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    command.env("XDG_CACHE_HOME", repository("target/cache"));
+    command
+}
+
 /// A policy that `make policies` has built.
 ///
 /// # Panics
@@ -77,7 +85,7 @@ impl Waxseal {
 
     /// Runs a subcommand to its end.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        Command::new(binary())
+        command()
             .args(arguments)
             .arg("--config")
             .arg(&self.config)

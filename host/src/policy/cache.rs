@@ -117,12 +117,9 @@ impl CodeCache {
         }
     }
 
-    /// The same cache, [read only](Self::read_only).
-    pub(super) fn only_read(self) -> Self {
-        Self {
-            writes: false,
-            ..self
-        }
+    /// Whether what is compiled is kept.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
     }
 
     /// What was kept under that name, if it is sound.

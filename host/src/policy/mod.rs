@@ -120,9 +120,13 @@ impl Builder {
         self
     }
 
-    /// For a few decisions: what is not in the cache loads in half the time,
-    /// decides more slowly, and is not kept. It decides the same in the same
-    /// number of instructions.
+    /// For a few decisions: what is not in the cache loads in half the time and
+    /// decides more slowly. It decides the same in the same number of
+    /// instructions.
+    ///
+    /// A cache that is [read only](CodeCache::read_only) is somebody else's, and
+    /// looked into for the better code that a daemon keeps there; one that is
+    /// not keeps the code of trials.
     #[must_use]
     pub fn for_trials(mut self) -> Self {
         self.code = Code::Quick;
@@ -140,13 +144,11 @@ impl Builder {
         let serving = Machine::serving(&self.limits, self.code)?;
         let fingerprint = engine::fingerprint(&serving.engine);
         let cache = match (self.cache, self.code) {
-            (Some(cache), Code::Optimised) => Some((cache, fingerprint)),
-            // Better code than its own is as good; its own is not worth keeping.
-            (Some(cache), Code::Quick) => {
+            (Some(cache), Code::Quick) if !cache.writes() => {
                 let optimised = engine::compiler(Code::Optimised)?;
-                Some((cache.only_read(), engine::fingerprint(&optimised)))
+                Some((cache, engine::fingerprint(&optimised)))
             }
-            (None, _) => None,
+            (cache, _) => cache.map(|cache| (cache, fingerprint)),
         };
         let inner = Inner {
             serving,

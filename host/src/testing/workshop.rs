@@ -10,7 +10,7 @@ use std::time::SystemTime;
 
 use crate::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
 use crate::pipeline::{Built, Generation, Secrets};
-use crate::policy::{Limits, Sandbox};
+use crate::policy::{CodeCache, Limits, Sandbox};
 use crate::store::Secret;
 
 /// What a test file says that its cases are run with.
@@ -108,6 +108,7 @@ impl Setup {
 /// it saves compiling policies that have not changed.
 pub struct Workshop {
     default_config: PathBuf,
+    code: Option<CodeCache>,
     sandboxes: Vec<(Limits, Sandbox)>,
     kept: Vec<Kept>,
 }
@@ -127,9 +128,18 @@ impl Workshop {
     pub fn new(default_config: PathBuf) -> Self {
         Self {
             default_config,
+            code: None,
             sandboxes: Vec::new(),
             kept: Vec::new(),
         }
+    }
+
+    /// Code of policies is taken from there, and kept there once it is compiled:
+    /// an interpreter takes ten seconds of that.
+    #[must_use]
+    pub fn keeping_code(mut self, cache: CodeCache) -> Self {
+        self.code = Some(cache);
+        self
     }
 
     /// The files that generations were made from: configurations, policies,
@@ -198,7 +208,12 @@ impl Workshop {
         if let Some((_, sandbox)) = self.sandboxes.iter().find(|(limits, _)| same(limits)) {
             return Ok(sandbox.clone());
         }
-        let sandbox = Sandbox::for_trials(limits).map_err(|error| {
+        let builder = Sandbox::builder(limits).for_trials();
+        let builder = match &self.code {
+            Some(cache) => builder.cache(cache.clone()),
+            None => builder,
+        };
+        let sandbox = builder.build().map_err(|error| {
             let message = error.to_string();
             vec![Problem::of_file(&config.source.path, message, None)]
         })?;

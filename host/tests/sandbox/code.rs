@@ -39,6 +39,12 @@ impl Place {
         Sandbox::builder(LIMITS).cache(cache.expect("a cache"))
     }
 
+    /// One that tries things out beside a daemon.
+    fn trial(&self) -> Builder {
+        let cache = CodeCache::read_only(&self.code(), &Secret::from_bytes([3; 32]));
+        Sandbox::builder(LIMITS).for_trials().cache(cache)
+    }
+
     /// One that has nothing but the cache.
     fn cache_alone(&self) -> Sandbox {
         built(self.sandbox().compiler(Compiler::new(NO_COMPILER)))
@@ -159,18 +165,25 @@ async fn r26_compiled_code_is_not_taken_for_a_policy() {
 async fn r26_a_trial_takes_the_code_of_the_daemon_and_keeps_none() {
     let place = Place::new();
     let served = load(&built(place.sandbox()), "words").await.expect("loads");
-    let trial = built(
-        place
-            .sandbox()
-            .for_trials()
-            .compiler(Compiler::new(NO_COMPILER)),
-    );
+    let trial = built(place.trial().compiler(Compiler::new(NO_COMPILER)));
     let tried = load(&trial, "words").await.expect("is there");
     let (a, b) = (decide(&served, "well").await, decide(&tried, "well").await);
     assert_eq!((a.decision, a.instructions), (b.decision, b.instructions));
-    let trial = built(place.sandbox().for_trials());
-    load(&trial, "others").await.expect("loads");
+    load(&built(place.trial()), "others").await.expect("loads");
     place.only_entry();
+}
+
+/// `waxseal test` has a cache of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn r27_code_of_trials_is_kept_where_they_may_write() {
+    let place = Place::new();
+    let first = load(&built(place.sandbox().for_trials()), "words").await;
+    let alone = place.sandbox().for_trials();
+    let alone = built(alone.compiler(Compiler::new(NO_COMPILER)));
+    let again = load(&alone, "words").await.expect("is there");
+    let first = first.expect("loads");
+    let (a, b) = (decide(&first, "well").await, decide(&again, "well").await);
+    assert_eq!((a.decision, a.instructions), (b.decision, b.instructions));
 }
 
 #[tokio::test(flavor = "multi_thread")]

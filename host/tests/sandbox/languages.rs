@@ -3,12 +3,14 @@
 //!
 //! `make policies policies-languages` builds them.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::OnceCell;
 use waxseal::decision::{Charge, Decision, HeaderField, ReturnPathChoice, Unit, Verdict, WhenFull};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::policy::{LoadError, Policy, RecordedFacts, ReferenceKind, Sandbox};
+use waxseal::policy::{CodeCache, LoadError, Policy, RecordedFacts, ReferenceKind, Sandbox};
+use waxseal::store::Secret;
 
 use crate::given::{ARRIVAL, LIMITS, SEED, component, facts};
 
@@ -18,10 +20,15 @@ const SETTINGS: &str = include_str!("../../../examples/policies/guard/settings.t
 const LANGUAGES: [&str; 3] = ["guard_rust", "guard_javascript", "guard_python"];
 
 /// Engines of interpreters are large: code that runs a few times is compiled
-/// quickly.
+/// quickly, and kept for the next time.
 fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(|| Sandbox::for_trials(LIMITS).expect("a sandbox"))
+    SANDBOX.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/code-of-tests");
+        let cache = CodeCache::open(&folder, &Secret::from_bytes([7; 32])).expect("a cache");
+        let builder = Sandbox::builder(LIMITS).for_trials().cache(cache);
+        builder.build().expect("a sandbox")
+    })
 }
 
 async fn guards() -> &'static [(&'static str, Policy)] {

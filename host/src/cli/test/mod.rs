@@ -14,6 +14,8 @@ use serde::Serialize;
 
 use super::{Status, runtime, show_problems};
 use crate::config::{self, Problem};
+use crate::policy::{CODE_FOLDER, CodeCache};
+use crate::store::Secret;
 use crate::testing::{Blessed, Options, Progress, Report, Suite, Workshop};
 
 /// Run policy tests: sample mail, and what is expected to become of it.
@@ -48,16 +50,34 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, config: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
+    let workshop = Workshop::new(config.to_owned());
     let mut tests = Tests {
         arguments,
         json,
         paths: paths(arguments, config),
-        workshop: Workshop::new(config.to_owned()),
+        workshop: match code_cache() {
+            Some(cache) => workshop.keeping_code(cache),
+            None => workshop,
+        },
     };
     if arguments.watch {
         return watch::watch(&mut tests);
     }
     tests.once().map(|(status, _)| status)
+}
+
+/// Compiled code of the user who runs tests, in `XDG_CACHE_HOME` or `~/.cache`,
+/// sealed with a secret of its own. None where there is no such place: tests run
+/// without it as well.
+fn code_cache() -> Option<CodeCache> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    let folder = caches.join("waxseal");
+    let secret = Secret::open(&folder).ok()?;
+    CodeCache::open(&folder.join(CODE_FOLDER), &secret).ok()
 }
 
 fn paths(arguments: &Arguments, config: &Path) -> Vec<PathBuf> {
