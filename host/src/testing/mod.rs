@@ -41,6 +41,7 @@ mod lists;
 mod pattern;
 mod report;
 mod run;
+mod stamp;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -50,5 +51,6 @@ mod workshop;
 pub use golden::Blessed;
 pub use report::{CaseReport, Failure, Report};
 pub use run::{Options, Progress};
+pub use stamp::{Stamps, stamps};
 pub use suite::{Suite, test_files};
 pub use workshop::Workshop;

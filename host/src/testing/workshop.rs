@@ -2,12 +2,11 @@
 //! the next run as long as their files stay the same.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::stamp::{Stamps, stamps};
 use crate::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
 use crate::pipeline::{Built, Generation, Secrets};
 use crate::policy::{CodeCache, Limits, Sandbox};
@@ -115,12 +114,9 @@ pub struct Workshop {
 
 struct Kept {
     setup: String,
-    files: Vec<(PathBuf, Stamp)>,
+    files: Stamps,
     generation: Arc<Generation>,
 }
-
-/// What tells whether a file has changed.
-type Stamp = Option<(SystemTime, u64)>;
 
 impl Workshop {
     /// Nothing is read yet. `default_config` is for test files that do not say
@@ -169,13 +165,13 @@ impl Workshop {
             config.source.path, setup.policy, setup.settings, setup.domains
         );
         if let Some(kept) = self.kept.iter().find(|kept| kept.setup == name)
-            && kept.files == stamped(&files)
+            && kept.files == stamps(&files)
         {
             return Ok(Arc::clone(&kept.generation));
         }
         self.kept.retain(|kept| kept.setup != name);
         // Looked at before they are read: a change meanwhile is seen next time.
-        let files = stamped(&files);
+        let files = stamps(&files);
         let sandbox = self.sandbox(&config)?;
         let secrets = Arc::new(Secrets::new(&Secret::from_bytes(SECRET)));
         let settings = setup.settings();
@@ -232,15 +228,4 @@ fn files(config: &Config, setup: &Setup) -> Vec<PathBuf> {
     }
     files.extend(config.tables.iter().map(|table| table.file.clone()));
     files
-}
-
-fn stamped(files: &[PathBuf]) -> Vec<(PathBuf, Stamp)> {
-    let stamp = |file: &PathBuf| {
-        let metadata = fs::metadata(file).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    files
-        .iter()
-        .map(|file| (file.clone(), stamp(file)))
-        .collect()
 }

@@ -4,19 +4,15 @@
 //! editor's way of writing, on every file system, and costs nothing that anybody
 //! would notice.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::{Status, Tests};
-use crate::testing;
+use crate::testing::{self, Stamps, stamps};
 
 /// How often the files are looked at.
 const EVERY: Duration = Duration::from_millis(200);
-
-type Stamps = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
 /// Runs tests until somebody ends the command.
 pub(super) fn watch(tests: &mut Tests<'_>) -> anyhow::Result<Status> {
@@ -58,15 +54,4 @@ fn wait(tests: &Tests<'_>, tests_seen: &Stamps, seen: &Stamps, files: &[PathBuf]
         }
         last = now;
     }
-}
-
-fn stamps(files: &[PathBuf]) -> Stamps {
-    let stamp = |file: &PathBuf| {
-        let metadata = fs::metadata(file).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    files
-        .iter()
-        .map(|file| (file.clone(), stamp(file)))
-        .collect()
 }
