@@ -137,6 +137,8 @@ fn a_candidate_decides_beside_the_version_in_service_and_is_promoted() {
     for number in 0..3 {
         send(&rig, &format!("in shadow {number}"));
     }
+    let status = rig.waxseal.output(&["policy", "status"]);
+    assert!(status.contains("In shadow since"), "{status}");
     let diff = wait_for("the candidate to have decided", || {
         let diff = rig.waxseal.json(&["policy", "diff"]);
         (diff["compared"] == 3).then_some(diff)

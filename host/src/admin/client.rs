@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
 
-use super::wire::{self, InService, No, Swap};
-use crate::service::{Comparison, Status};
+use super::wire::{self, InService, No, Standing, Swap};
+use crate::service::Comparison;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -64,7 +64,7 @@ impl Client {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn status(&self) -> Answer<Status> {
+    pub async fn status(&self) -> Answer<Standing> {
         self.ask(Method::GET, wire::POLICY, &()).await
     }
 

@@ -6,7 +6,7 @@
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | `GET /policy` | [`Status`](crate::service::Status) |
+//! | `GET /policy` | [`Standing`](wire::Standing) |
 //! | `POST /policy/swap` with [`wire::Swap`] | [`wire::InService`] |
 //! | `POST /policy/rollback` | [`wire::InService`] |
 //! | `POST /policy/shadow` with [`wire::Shadow`] | [`Comparison`](crate::service::Comparison) |

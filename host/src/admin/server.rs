@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use tokio::net::UnixListener;
 
 use super::shadow;
-use super::wire::{self, InService, No, Swap};
+use super::wire::{self, InService, No, Standing, Swap};
 use crate::milter::{BindError, SocketFile, UnixSocket, bind_unix};
-use crate::service::{Keeper, Refusal, Shadows, Status, Version};
+use crate::service::{Keeper, Refusal, Shadows, Version};
 
 /// Nobody but the daemon's user, and root, may connect.
 const MODE: u32 = 0o600;
@@ -67,8 +67,11 @@ impl Server {
     }
 }
 
-async fn status(State(control): State<Control>) -> Json<Status> {
-    Json(control.keeper.status(Timestamp::now()))
+async fn status(State(control): State<Control>) -> Json<Standing> {
+    Json(Standing {
+        status: control.keeper.status(Timestamp::now()),
+        in_shadow: control.shadows.comparison().ok(),
+    })
 }
 
 async fn swap(State(control): State<Control>, Json(asked): Json<Swap>) -> Answer<InService> {

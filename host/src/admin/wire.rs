@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::service::Record;
+use crate::service::{Comparison, Record, Status};
 
 /// Where the status of the policy is.
 pub const POLICY: &str = "/policy";
@@ -26,6 +26,17 @@ pub const DIFF: &str = "/policy/diff";
 
 /// Where it is put in service.
 pub const PROMOTE: &str = "/policy/promote";
+
+/// The policy in service, and the candidate beside it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Standing {
+    /// What is in service, and what was.
+    #[serde(flatten)]
+    pub status: Status,
+    /// What the candidate in shadow has decided so far, if there is one.
+    pub in_shadow: Option<Comparison>,
+}
 
 /// Put a candidate in shadow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,10 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::service::{Numbers, Record, Refusal, Status, Times};
+use crate::admin::wire::Standing;
+use crate::service::{Comparison, Numbers, Record, Refusal, Times};
 
 /// Shows the version in service, what is the matter, and what was before.
-pub(super) fn show(status: &Status, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+    let status = &standing.status;
     let Some((serving, before)) = status.versions.split_first() else {
         return Ok(());
     };
@@ -59,7 +61,23 @@ pub(super) fn show(status: &Status, zone: &TimeZone, out: &mut dyn Write) -> io:
             trying.trigger.text()
         )?;
     }
+    if let Some(candidate) = &standing.in_shadow {
+        in_shadow(candidate, zone, out)?;
+    }
     table(before, zone, out)
+}
+
+fn in_shadow(candidate: &Comparison, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "\nIn shadow since {}: {}, on {} of the mail. {} compared, {} otherwise; `waxseal policy \
+         diff` shows them.",
+        moment(candidate.since, zone),
+        candidate.candidate,
+        candidate.share,
+        candidate.compared,
+        candidate.different
+    )
 }
 
 fn numbers(
