@@ -66,6 +66,7 @@ pub mod config;
 pub mod daemon;
 pub mod decision;
 pub mod edit;
+mod figures;
 pub mod message;
 pub mod milter;
 pub mod pipeline;

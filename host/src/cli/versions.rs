@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::admin::wire::Standing;
+use crate::figures::grouped;
 use crate::service::{Comparison, Numbers, Record, Refusal, Times};
 
 /// Shows the version in service, what is the matter, and what was before.
@@ -213,19 +214,6 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
         _ => (seconds / 86_400, "days"),
     };
     format!("{number} {unit} ago")
-}
-
-/// 1234567 as 1,234,567.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 fn bytes(number: u64) -> String {

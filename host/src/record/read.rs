@@ -5,12 +5,11 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest::{SHA256, digest};
-use data_encoding::HEXLOWER;
 use thiserror::Error;
 
 use super::entry::{Entry, FORMAT};
 use super::segment::{self, ENTRIES};
+use crate::pipeline::digest_hex;
 
 /// Most bytes of a line: a decision is at most a megabyte, and escapes make
 /// sixfold of it in the worst case.
@@ -194,7 +193,7 @@ impl Messages {
             let path = entry.map_err(failed(folder))?.path();
             if path.is_file() {
                 let bytes = fs::read(&path).map_err(failed(&path))?;
-                elsewhere.insert(sha256(&bytes), path);
+                elsewhere.insert(digest_hex(&bytes), path);
             }
         }
         Ok(Self { elsewhere })
@@ -207,11 +206,7 @@ impl Messages {
         let paths = [Some(&beside), self.elsewhere.get(digest)];
         paths.into_iter().flatten().find_map(|path| {
             let bytes = fs::read(path).ok()?;
-            (sha256(&bytes) == *digest).then_some(bytes)
+            (digest_hex(&bytes) == *digest).then_some(bytes)
         })
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }

@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
-use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use thiserror::Error;
 
@@ -19,6 +17,7 @@ use super::entry::Entry;
 use super::seen::{Room, Seen, Waiting};
 use super::segment;
 use crate::config::{KeepMessages, Record};
+use crate::pipeline::digest_hex;
 use crate::private::{self, PrivateFileError};
 
 /// Messages that wait to be written, at most.
@@ -253,7 +252,7 @@ impl Writer {
 
     fn write(&mut self, seen: &Seen) -> io::Result<()> {
         let bytes = seen.message.content.bytes();
-        let sha256 = HEXLOWER.encode(digest(&SHA256, bytes).as_ref());
+        let sha256 = digest_hex(bytes);
         let keep = self.settings.messages == KeepMessages::Whole
             // One that would push out all others is not kept.
             && bytes.len() as u64 <= self.settings.maximum / SEGMENTS;

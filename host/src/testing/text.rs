@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{CaseReport, Failure, Report};
+use crate::figures::grouped;
 use crate::policy::{LogLevel, LogLine};
 
 /// How many of the slowest cases a summary names.
@@ -75,7 +76,7 @@ impl CaseReport {
         format!(
             "{:>8}  {:>11} instructions  {:>6} KiB  {}",
             time(self.time),
-            thousands(self.instructions),
+            grouped(self.instructions),
             self.memory >> 10,
             self.name
         )
@@ -159,18 +160,6 @@ fn time(time: Duration) -> String {
         micros @ 1_000..1_000_000 => format!("{:.1} ms", micros as f64 / 1e3),
         micros => format!("{:.2} s", micros as f64 / 1e6),
     }
-}
-
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Colours, where they are wanted.
