@@ -24,6 +24,16 @@ async fn r25_settings_are_baked_in_and_decisions_see_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn r29_what_a_rust_policy_prints_while_it_is_configured_is_no_hindrance() {
+    let policy = with_settings("print").await;
+    assert!(policy.is_baked());
+    let decided = decide(&policy, "print").await;
+    let lines: Vec<_> = decided.log.iter().map(|line| &*line.text).collect();
+    let printed = ["half a line, and the rest", "one line on stderr", "no end"];
+    assert_eq!(lines, printed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn r25_a_policy_that_cannot_be_baked_is_configured_for_each_message() {
     let policy = with_settings("stderr").await;
     assert!(!policy.is_baked());

@@ -109,6 +109,7 @@ pub fn describe<P: Policy>(crate_name: &str, crate_version: &str) -> Description
     if description.version.is_empty() {
         crate_version.clone_into(&mut description.version);
     }
+    log::flush();
     description
 }
 
@@ -119,7 +120,9 @@ pub fn describe<P: Policy>(crate_name: &str, crate_version: &str) -> Description
 /// What is wrong with the settings, or that the policy is configured already.
 pub fn configure<P: Policy>(slot: &Slot<P>, settings: &str) -> Result<Configured, Vec<Problem>> {
     report_panics();
-    let (policy, configured) = P::configure(settings)?;
+    let read = P::configure(settings);
+    log::flush();
+    let (policy, configured) = read?;
     match slot.set(policy) {
         Ok(()) => Ok(configured),
         Err(_) => Err(vec![Problem::at(
@@ -151,10 +154,12 @@ pub fn decide<P: Policy>(
     message: &Message,
     facts: &Facts,
 ) -> Result<Decision, String> {
-    match slot.get() {
+    let decision = match slot.get() {
         Some(policy) => policy.decide(message, facts),
         None => Err("the policy was asked to decide before it was configured".to_owned()),
-    }
+    };
+    log::flush();
+    decision
 }
 
 /// Sends the text of a panic through the host's log. The standard hook writes to
@@ -166,6 +171,7 @@ fn report_panics() {
             Some(place) => format!("the policy panicked at {place}: {text}"),
             None => format!("the policy panicked: {text}"),
         };
+        log::flush();
         log::write(Level::Error, &line);
     }));
 }

@@ -40,13 +40,15 @@
 //!   [`Decision::reject`].
 //! - `std::collections::HashMap` asks for randomness when the first one is made.
 //!   It gets it, fixed for the message; a `BTreeMap` or a sorted `Vec` needs none.
-//! - Files, sockets, environment and arguments are empty or denied. Standard
-//!   error goes nowhere that matters: log with [`info!`] and its siblings.
+//! - Files, sockets, environment and arguments are empty or denied. What is
+//!   printed is a line of the log, as by [`info!`].
 
 #[doc(hidden)]
 pub mod bindings;
 mod decision;
 mod export;
+#[cfg(target_family = "wasm")]
+mod libc;
 pub mod log;
 mod message;
 #[cfg(not(target_family = "wasm"))]

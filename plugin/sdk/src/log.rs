@@ -25,6 +25,16 @@ pub fn write(level: Level, message: &str) {
     eprintln!("{level}: {message}");
 }
 
+/// Sends on what `print!` and `eprint!` left of a line.
+#[cfg(target_family = "wasm")]
+pub(crate) fn flush() {
+    crate::libc::flush();
+}
+
+/// Does nothing: what is printed goes where it goes.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn flush() {}
+
 /// Logs a line for the policy's author: `debug!("{} recipients", count)`.
 #[macro_export]
 macro_rules! debug {

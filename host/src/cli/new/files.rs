@@ -31,10 +31,11 @@ const COMMON: [File; 7] = [
     file!("wit/policy.wit", "wit/policy.wit"),
 ];
 
-const RUST: [File; 5] = [
+const RUST: [File; 6] = [
     file!("Cargo.toml", "host/templates/rust/Cargo.toml"),
     file!("Makefile", "host/templates/rust/Makefile"),
     file!(".gitignore", "host/templates/rust/gitignore"),
+    file!(".cargo/config.toml", "host/templates/rust/cargo.toml"),
     file!("src/lib.rs", "host/templates/rust/src/lib.rs"),
     file!("rust-toolchain.toml", "rust-toolchain.toml"),
 ];
@@ -75,7 +76,7 @@ pub(super) const WORKSPACE: &str = include_str!("../../../templates/rust/workspa
 
 /// The crates that a policy in Rust is written with. They are not to be had from
 /// a registry, so a project has a copy of them.
-pub(super) const KIT: [File; 14] = [
+pub(super) const KIT: [File; 15] = [
     file!("vendor/waxseal-policy/Cargo.toml", "plugin/sdk/Cargo.toml"),
     file!(
         "vendor/waxseal-policy/src/bindings.rs",
@@ -90,6 +91,10 @@ pub(super) const KIT: [File; 14] = [
         "plugin/sdk/src/export.rs"
     ),
     file!("vendor/waxseal-policy/src/lib.rs", "plugin/sdk/src/lib.rs"),
+    file!(
+        "vendor/waxseal-policy/src/libc.rs",
+        "plugin/sdk/src/libc.rs"
+    ),
     file!("vendor/waxseal-policy/src/log.rs", "plugin/sdk/src/log.rs"),
     file!(
         "vendor/waxseal-policy/src/message.rs",

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use waxseal_policy::{Charge, Decision, Facts, Message, Unit};
 
+use crate::stderr::say;
+
 /// Does what the subject names; none where it names nothing of this module.
 pub(crate) fn commit(
     subject: &str,
@@ -53,12 +55,19 @@ pub(crate) fn commit(
         }
         "stderr" => {
             for _ in 0..1000 {
-                eprintln!("{}", "words ".repeat(100));
+                say(&"words ".repeat(100));
             }
             Decision::accept()
         }
+        "print" => {
+            print!("half a line");
+            println!(", and the rest");
+            eprintln!("{} on {}", "one line", "stderr");
+            eprint!("no end");
+            Decision::accept()
+        }
         "abort" => {
-            eprintln!("last words");
+            say("last words");
             std::process::abort()
         }
         "exit" => std::process::exit(3),

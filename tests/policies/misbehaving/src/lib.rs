@@ -1,12 +1,14 @@
 //! Fails in the way that the subject names, for the tests of R25 and R28. A
 //! subject that names nothing is accepted.
 //!
-//! What the subjects ask for stands in `decisions`, `excess` and `reach`.
+//! What the subjects ask for stands in `decisions`, `excess` and `reach`, and how
+//! other languages write in `stderr`.
 //! The settings, if there are any, name a way for `configure` to fail.
 
 mod decisions;
 mod excess;
 mod reach;
+mod stderr;
 
 use waxseal_policy::{Configured, Decision, Facts, Message, Policy, Problem};
 
@@ -20,7 +22,8 @@ impl Policy for Misbehaving {
             "panic" => panic!("the settings asked for it"),
             "loop" => excess::run_for_ever(),
             // Its handle stays open, and cannot be baked in.
-            "stderr" => eprintln!("words"),
+            "stderr" => stderr::say("words"),
+            "print" => println!("words"),
             "problems" => return Err(hostile_problems(settings)),
             _ => {}
         }
