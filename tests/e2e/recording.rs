@@ -58,6 +58,13 @@ fn what_is_recorded_from_live_mail_is_decided_alike_again_and_otherwise_by_anoth
     let other = with_fields("eve@widgets.test", "stranger", "Precedence: bulk\r\n");
     rig.send_as("eve@widgets.test", &RECIPIENTS, &other);
     rig.settle();
+    let recording = &rig.waxseal.json(&["policy", "status"])["recording"];
+    assert_eq!(recording["share"], "100%", "{recording}");
+    assert_eq!(recording["dropped"], 0, "{recording}");
+    let folder = rig.path("recording").display().to_string();
+    let told = rig.waxseal.output(&["policy", "status"]);
+    let line = told.lines().find(|line| line.contains("recording  "));
+    assert!(line.is_some_and(|line| line.contains(&folder)), "{told}");
     // What waits is written when the daemon stops.
     assert!(rig.waxseal.stop().success());
     let (code, same) = replayed(&rig, &[]);

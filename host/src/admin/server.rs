@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 use super::shadow;
 use super::wire::{self, InService, No, Standing, Swap};
 use crate::milter::{BindError, SocketFile, UnixSocket, bind_unix};
-use crate::service::{Keeper, Refusal, Shadows, Version};
+use crate::service::{Keeper, Recordings, Refusal, Shadows, Version};
 
 /// Nobody but the daemon's user, and root, may connect.
 const MODE: u32 = 0o600;
@@ -24,6 +24,8 @@ pub struct Control {
     pub keeper: Arc<Keeper>,
     /// The candidate in shadow.
     pub shadows: Arc<Shadows>,
+    /// The recording of what is decided.
+    pub recordings: Arc<Recordings>,
 }
 
 /// Answers commands.
@@ -71,6 +73,7 @@ async fn status(State(control): State<Control>) -> Json<Standing> {
     Json(Standing {
         status: control.keeper.status(Timestamp::now()),
         in_shadow: control.shadows.comparison().ok(),
+        recording: control.recordings.standing(),
     })
 }
 

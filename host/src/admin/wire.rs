@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::service::{Comparison, Record, Status};
+use crate::service::{Comparison, InRecording, Record, Status};
 
 /// Where the status of the policy is.
 pub const POLICY: &str = "/policy";
@@ -27,7 +27,7 @@ pub const DIFF: &str = "/policy/diff";
 /// Where it is put in service.
 pub const PROMOTE: &str = "/policy/promote";
 
-/// The policy in service, and the candidate beside it.
+/// The policy in service, the candidate beside it, and what is recorded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Standing {
@@ -36,6 +36,8 @@ pub struct Standing {
     pub status: Status,
     /// What the candidate in shadow has decided so far, if there is one.
     pub in_shadow: Option<Comparison>,
+    /// The recording that is being written, if there is one.
+    pub recording: Option<InRecording>,
 }
 
 /// Put a candidate in shadow.

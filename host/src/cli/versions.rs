@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::admin::wire::Standing;
 use crate::figures::grouped;
-use crate::service::{Comparison, Numbers, Record, Refusal, Times};
+use crate::service::{Comparison, InRecording, Numbers, Record, Refusal, Times};
 
 /// Shows the version in service, what is the matter, and what was before.
 pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
@@ -41,6 +41,9 @@ pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut dyn Write) ->
     };
     line("watch", watched)?;
     numbers(&serving.numbers, status.roll_back_after, zone, &mut line)?;
+    if let Some(recording) = &standing.recording {
+        line("recording", &in_recording(recording))?;
+    }
     if let Some(kept) = &status.kept {
         writeln!(
             out,
@@ -66,6 +69,22 @@ pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut dyn Write) ->
         in_shadow(candidate, zone, out)?;
     }
     table(before, zone, out)
+}
+
+fn in_recording(recording: &InRecording) -> String {
+    let dropped = match recording.dropped {
+        0 => String::new(),
+        dropped => format!(
+            ", {} not: no room in the queue, or no disk",
+            grouped(dropped)
+        ),
+    };
+    format!(
+        "{} decisions written to {} ({} of the mail){dropped}",
+        grouped(recording.written),
+        recording.folder.display(),
+        recording.share
+    )
 }
 
 fn in_shadow(candidate: &Comparison, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {

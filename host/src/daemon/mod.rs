@@ -6,7 +6,6 @@
 
 mod filter;
 mod listeners;
-mod recordings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,13 +21,11 @@ use crate::milter::{BindError, Server};
 use crate::pipeline::{Pipeline, Secrets};
 use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::quota::{Day, Ledger, Live};
-use crate::service::{Keeper, Service, Shadows};
+use crate::service::{Keeper, Recordings, Service, Shadows};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
-
-use recordings::Recordings;
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -99,6 +96,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let control = admin::Control {
         keeper: Arc::clone(&keeper),
         shadows,
+        recordings: Arc::clone(&recordings),
     };
     let mut beside = JoinSet::new();
     beside.spawn(admin.run(control));

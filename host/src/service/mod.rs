@@ -23,6 +23,7 @@ mod gate;
 mod histogram;
 mod keeper;
 mod observe;
+mod recordings;
 mod shadow;
 mod shadows;
 mod shelf;
@@ -43,6 +44,7 @@ use crate::quota::Ledger;
 
 pub use keeper::Keeper;
 pub use observe::{Observed, Observer};
+pub use recordings::{InRecording, Recordings};
 pub use shadow::{Comparison, Otherwise, Shadow};
 pub use shadows::{MakeSandbox, ShadowError, Shadows};
 pub use shelf::{Because, Kept};

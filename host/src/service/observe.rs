@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Service;
 use super::version::Version;
 use crate::message::Message;
 use crate::pipeline::Outcome;
 use crate::policy::Answers;
+use crate::quota::Ledger;
 use crate::record::{Recording, Seen};
 
 /// Sees each message that has been processed, before its reply is written.
@@ -15,6 +17,22 @@ use crate::record::{Recording, Seen};
 pub trait Observer: Send + Sync {
     /// A message has been processed.
     fn decided(&self, observed: &Observed<'_>);
+}
+
+/// Where observers can be put: a service, whatever its ledger.
+pub(super) trait Observable: Send + Sync {
+    fn observe(&self, observer: Arc<dyn Observer>);
+    fn forget(&self, observer: &Arc<dyn Observer>);
+}
+
+impl<L: Ledger> Observable for Service<L> {
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        Service::observe(self, observer);
+    }
+
+    fn forget(&self, observer: &Arc<dyn Observer>) {
+        Service::forget(self, observer);
+    }
 }
 
 /// A message, and all that its decision came from. With the same facts, another

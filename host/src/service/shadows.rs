@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::Service;
 use super::keeper::Keeper;
-use super::observe::Observer;
+use super::observe::{Observable, Observer};
 use super::shadow::{Comparison, Shadow};
 use super::status::Refusal;
 use super::version::Version;
@@ -63,12 +63,10 @@ struct Current {
     observer: Arc<dyn Observer>,
 }
 
-/// A service, whatever its ledger.
-trait Stage: Send + Sync {
+/// Where a candidate plays: a service, whatever its ledger.
+trait Stage: Observable {
     fn begin(&self, candidate: Arc<Generation>, share: Share, now: Timestamp)
     -> io::Result<Shadow>;
-    fn observe(&self, observer: Arc<dyn Observer>);
-    fn forget(&self, observer: &Arc<dyn Observer>);
 }
 
 impl<L: Ledger> Stage for Service<L> {
@@ -79,14 +77,6 @@ impl<L: Ledger> Stage for Service<L> {
         now: Timestamp,
     ) -> io::Result<Shadow> {
         Shadow::start(candidate, share, self.pipeline().ledger(), now)
-    }
-
-    fn observe(&self, observer: Arc<dyn Observer>) {
-        Service::observe(self, observer);
-    }
-
-    fn forget(&self, observer: &Arc<dyn Observer>) {
-        Service::forget(self, observer);
     }
 }
 

@@ -1,20 +1,26 @@
 //! The recording that `waxseal.toml` asks for, begun and ended as what is in
 //! service changes.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::Service;
+use super::observe::{Observable, Observer};
+use super::versions::Versions;
 use crate::config::Record;
 use crate::quota::Ledger;
 use crate::record::Recording;
-use crate::service::{Observer, Service};
 
 /// How long a stop waits for what is still to be written.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps the right recording going.
-pub(super) struct Recordings<L> {
-    service: Arc<Service<L>>,
+pub struct Recordings {
+    versions: Arc<Versions>,
+    service: Arc<dyn Observable>,
     current: Mutex<Option<Current>>,
 }
 
@@ -23,10 +29,25 @@ struct Current {
     observer: Arc<dyn Observer>,
 }
 
-impl<L: Ledger> Recordings<L> {
+/// The recording that is being written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InRecording {
+    /// Where it stands.
+    pub folder: PathBuf,
+    /// The part of the messages that is recorded, such as `10%`.
+    pub share: String,
+    /// Decisions that stand in it since it was begun.
+    pub written: u64,
+    /// Those for which there was no room in the queue, or no disk.
+    pub dropped: u64,
+}
+
+impl Recordings {
     /// Begins what the version in service asks for.
-    pub(super) async fn begin(service: Arc<Service<L>>) -> Arc<Self> {
+    pub async fn begin<L: Ledger>(service: Arc<Service<L>>) -> Arc<Self> {
         let recordings = Arc::new(Self {
+            versions: Arc::clone(service.versions()),
             service,
             current: Mutex::default(),
         });
@@ -35,25 +56,38 @@ impl<L: Ledger> Recordings<L> {
     }
 
     /// Follows the versions in service, for ever.
-    pub(super) async fn follow(self: Arc<Self>) {
-        let mut changes = self.service.versions().changes();
+    pub async fn follow(self: Arc<Self>) {
+        let mut changes = self.versions.changes();
         while changes.changed().await.is_ok() {
             self.adjust().await;
         }
     }
 
     /// Ends the recording; what waits is written first.
-    pub(super) async fn end(self: Arc<Self>) {
+    pub async fn end(self: Arc<Self>) {
         let ending = tokio::task::spawn_blocking(move || self.change(None));
         if tokio::time::timeout(PATIENCE, ending).await.is_err() {
             tracing::error!("the recording could not be ended in {PATIENCE:?}: some is lost");
         }
     }
 
+    /// The recording that is being written, if there is one.
+    pub fn standing(&self) -> Option<InRecording> {
+        let current = self.current();
+        let recording = &current.as_ref()?.recording;
+        let (settings, counts) = (recording.settings(), recording.counts());
+        Some(InRecording {
+            folder: settings.folder.clone(),
+            share: settings.share.to_string(),
+            written: counts.written,
+            dropped: counts.dropped,
+        })
+    }
+
     async fn adjust(self: &Arc<Self>) {
         let recordings = Arc::clone(self);
         let adjusting = tokio::task::spawn_blocking(move || {
-            let version = recordings.service.begin();
+            let version = recordings.versions.in_service();
             recordings.change(version.generation().config().record.as_ref());
         });
         if let Err(error) = adjusting.await {
