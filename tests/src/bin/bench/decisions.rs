@@ -107,6 +107,30 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Decides that many times, and no more.
+pub(crate) fn many(name: &str, times: usize) -> anyhow::Result<()> {
+    let settings = match name {
+        "waxseal_standard" => settings(200),
+        _ => String::new(),
+    };
+    let component = std::fs::read(waxseal_tests::waxseal::policy(name))?;
+    let message = message(50 << 10);
+    let facts: Arc<dyn Facts> = Arc::new(Given(message.arrival));
+    let sandbox = Sandbox::new(limits())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let loading = sandbox.load(component.into(), settings.into(), &[7; 32]);
+        let policy = loading.await?;
+        for _ in 0..times {
+            let (message, facts) = (Arc::clone(&message), Arc::clone(&facts));
+            policy.decide(message, facts, [1; 32]).await.decision?;
+        }
+        Ok(())
+    })
+}
+
 /// What a configuration without a word about limits has, but for the wall clock:
 /// on a machine that is busy with other things a thread may wait for a quarter
 /// of a second, which would end the benchmark and says nothing about speed.

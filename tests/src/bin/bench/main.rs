@@ -8,7 +8,10 @@
 //! run ends with 0 all the same.
 //!
 //! `bench decisions`, `bench hostile`, `bench policy-tests`, `bench edits`, `bench
-//! swaps` and `bench milters` measure a part alone.
+//! swaps` and `bench milters` measure a part alone. `bench decide waxseal_standard
+//! 100000` decides and measures nothing: that is for a profiler to look at. On a
+//! machine whose speed comes and goes, the instructions that `perf stat` counts
+//! for it are what can be compared.
 
 mod bare;
 mod decisions;
@@ -25,10 +28,18 @@ mod swaps;
 mod table;
 mod units;
 
+use anyhow::Context as _;
 use table::Table;
 
 fn main() -> anyhow::Result<()> {
-    let part = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let part = arguments.next();
+    if part.as_deref() == Some("decide") {
+        let what = "bench decide POLICY TIMES, such as: bench decide waxseal_standard 100000";
+        let policy = arguments.next().context(what)?;
+        let times = arguments.next().context(what)?;
+        return decisions::many(&policy, times.parse().context(what)?);
+    }
     let wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     let mut table = Table::default();
     if wanted("decisions") {
