@@ -29,7 +29,11 @@ async fn r29_what_a_rust_policy_prints_while_it_is_configured_is_no_hindrance() 
     assert!(policy.is_baked());
     let decided = decide(&policy, "print").await;
     let lines: Vec<_> = decided.log.iter().map(|line| &*line.text).collect();
-    let printed = ["half a line, and the rest", "one line on stderr", "no end"];
+    let printed = [
+        "half a line, and the rest",
+        "one line on print's stderr",
+        "no end",
+    ];
     assert_eq!(lines, printed);
 }
 

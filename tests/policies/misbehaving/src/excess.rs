@@ -62,7 +62,7 @@ pub(crate) fn commit(
         "print" => {
             print!("half a line");
             println!(", and the rest");
-            eprintln!("{} on {}", "one line", "stderr");
+            eprintln!("one line on {subject}'s stderr");
             eprint!("no end");
             Decision::accept()
         }
