@@ -2,7 +2,7 @@
 # rustup, and installs the rest itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench policies policies-languages build tools lint doc unit policy-tests end-to-end
+.PHONY: help demo test bench policies policies-languages build tools tools-languages lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -12,9 +12,10 @@ SAY    := @printf '\n\033[1m==> %s\033[0m\n'
 ALL    := --workspace --locked
 
 # Postfix is started by root alone. Whoever else runs the tests has them run by
-# sudo; building stays the user's own.
+# sudo; building stays the user's own. The compiler is asked only where it is
+# needed, and so after it was installed.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
-RUNNER  := CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
+RUNNER   = CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
 
 help:
 	@echo 'make demo      see a message go through a real Postfix, decided by a policy'
@@ -23,7 +24,8 @@ help:
 	@echo 'make policies  build the policies into target/policies'
 	@echo 'make policies-languages'
 	@echo '               build those in JavaScript and Python, too (tools from npm and PyPI)'
-	@echo 'make tools     install what the above need (they do it themselves)'
+	@echo 'make tools tools-languages'
+	@echo '               install what the above need (they do it themselves)'
 
 demo: policies build
 	@$(AS_ROOT) target/debug/demo
@@ -43,11 +45,14 @@ test: tools
 tools:
 	@scripts/tools.sh
 
+tools-languages: tools
+	@scripts/tools.sh languages
+
 policies: tools
 	$(SAY) 'Policies: WebAssembly components'
 	@CARGO='$(CARGO)' scripts/policies.sh
 
-policies-languages: tools
+policies-languages: tools-languages
 	$(SAY) 'Policies in JavaScript and Python'
 	@scripts/languages.sh
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and what is not there yet: the Rust
-# toolchain of rust-toolchain.toml, and Debian packages. Says what it does, and
-# says nothing where there is nothing to do.
+# toolchain of rust-toolchain.toml, and Debian packages; with `languages`, also
+# those that policies in JavaScript and Python are built with. Says what it does,
+# and says nothing where there is nothing to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,10 +29,12 @@ for entry in "${packages[@]}"; do
     [ -e "$file" ] || missing+=("$package")
 done
 
-# What policies in JavaScript and Python are built with, wherever it comes from.
-command -v node >/dev/null || missing+=(nodejs)
-command -v npm >/dev/null || missing+=(npm)
-python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+# Wherever they come from. Debian's npm brings four hundred packages with it.
+if [ "${1-}" = languages ]; then
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
     root=()
@@ -48,9 +51,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     # policy-rc.d keeps a package from starting its daemon; RUNLEVEL=1 does the
     # same for those that ask it. The tests start Postfix themselves, and only
     # their own.
+    # What apt-get has to say is of interest only where it fails.
+    log="$(mktemp)"
     install() {
         "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-            apt-get install -y -q --no-install-recommends "${missing[@]}"
+            apt-get install -y -q --no-install-recommends "${missing[@]}" >"$log" 2>&1
     }
     guard=/usr/sbin/policy-rc.d
     made=
@@ -59,11 +64,15 @@ if [ ${#missing[@]} -gt 0 ]; then
         "${root[@]}" chmod 755 $guard
         made=$guard
     fi
-    trap '[ -z "$made" ] || "${root[@]}" rm -f "$made"' EXIT
+    trap 'rm -f "$log"; [ -z "$made" ] || "${root[@]}" rm -f "$made"' EXIT
     install || {
         say "Fetching the lists of packages first"
         "${root[@]}" apt-get update -q
-        install
+        install || {
+            tail -n 40 "$log" >&2
+            echo "The packages could not be installed: above is what apt-get says." >&2
+            exit 1
+        }
     }
 fi
 
@@ -71,8 +80,16 @@ command -v rustup >/dev/null || {
     echo "rustup is missing: see https://rustup.rs" >&2
     exit 1
 }
-if ! rustup target list --installed 2>/dev/null | grep -qx wasm32-wasip2 ||
-    ! cargo clippy --version >/dev/null 2>&1 || ! cargo fmt --version >/dev/null 2>&1; then
-    say "Installing the Rust toolchain of rust-toolchain.toml"
+channel="$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)"
+# Asked by name: the proxies would fetch what is missing without a word.
+has() { # what rustup lists, and a line's beginning
+    rustup "$1" list --installed --toolchain "$channel" | grep "^$2" >/dev/null
+}
+complete() {
+    rustup toolchain list | grep "^$channel-" >/dev/null &&
+        has target wasm32-wasip2 && has component clippy && has component rustfmt
+}
+if ! complete; then
+    say "Installing the Rust toolchain of rust-toolchain.toml: $channel"
     rustup toolchain install
 fi
