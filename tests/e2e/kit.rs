@@ -3,6 +3,7 @@
 //! The tools of JavaScript and Python are those that `make policies-languages`
 //! has installed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -36,8 +37,12 @@ fn made_and_tested(language: &str, file: &str, ready: impl FnOnce(&Path)) {
     assert!(told.contains("cd my-policy && make test"), "{told}");
     let project = place.path().join("my-policy");
     ready(&project);
+    // The Node that builds the examples: a machine's own may be too old.
+    let mut path = OsString::from(repository("target/node/bin:"));
+    path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut make = Command::new("make");
     make.current_dir(&project)
+        .env("PATH", path)
         .args(["test", "-o", file])
         .env("WAXSEAL", binary())
         .env("XDG_CACHE_HOME", repository("target/cache"))

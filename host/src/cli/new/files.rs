@@ -40,10 +40,11 @@ const RUST: [File; 6] = [
     file!("rust-toolchain.toml", "rust-toolchain.toml"),
 ];
 
-const JAVASCRIPT: [File; 8] = [
+const JAVASCRIPT: [File; 9] = [
     file!("policy.js", "host/templates/javascript/policy.js"),
     file!("Makefile", "host/templates/javascript/Makefile"),
     file!(".gitignore", "host/templates/javascript/gitignore"),
+    file!(".npmrc", "host/templates/javascript/npmrc"),
     file!("waxseal.js", "plugin/javascript/waxseal.js"),
     file!("settings.js", "plugin/javascript/settings.js"),
     file!("build.mjs", "plugin/javascript/build.mjs"),
