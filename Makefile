@@ -11,9 +11,9 @@ SAY    := @printf '\n\033[1m==> %s\033[0m\n'
 # finds other features, and builds the same libraries once more.
 ALL    := --workspace --locked
 
-# Postfix is started by root alone. Whoever else runs the tests has them run by
-# sudo; building stays the user's own. The compiler is asked only where it is
-# needed, and so after it was installed.
+# Postfix is started by root alone. For whoever else runs the tests, sudo starts
+# those that need it; all else stays the user's own. The compiler is asked only
+# where it is needed, and so after it was installed.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 RUNNER   = CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
 
@@ -79,5 +79,5 @@ policy-tests: policies build
 
 end-to-end: policies policies-languages build
 	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'
-	$(if $(AS_ROOT),@echo 'Starting Postfix takes root: these tests are run by sudo.')
-	$(if $(AS_ROOT),$(RUNNER)='$(AS_ROOT)') $(CARGO) test $(ALL) --test '*' --no-fail-fast
+	$(if $(AS_ROOT),@echo 'Starting Postfix takes root: tests that do so are run by sudo.')
+	$(if $(AS_ROOT),$(RUNNER)='$(CURDIR)/scripts/run-test.sh') $(CARGO) test $(ALL) --test '*' --no-fail-fast
