@@ -1,12 +1,13 @@
 //! From the bytes of a component to machine code with its settings in it.
 //!
 //! A component is compiled twice: quickly, in the form that setup runs on, and
-//! then as it will serve, with its settings baked in. Where they cannot be, the
-//! second is the component as it is.
+//! then as it will serve, with its settings baked in and without the code that
+//! took them. Where they cannot be, the second is the component as it is.
 //!
 //! The same job gives the same answer wherever and whenever it is done, so that
 //! it may be done by another process, or have been done yesterday.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use super::describe::{Configured, Description};
 use super::engine::Machine;
 use super::error::{LoadError, PolicyError, SetupCall};
 use super::run::{self, Bounds, Setup};
+use super::shed::shed;
 use super::state::{Moment, Seed, State};
 use super::{limits, link};
 
@@ -106,10 +108,13 @@ pub(super) async fn compile(engine: &Engine, job: &Job) -> Result<Compiled, Load
         Err(error) => Err(error),
     };
     let unbaked = baked.as_ref().err().map(|error| format!("{error:#}"));
-    let bytes = baked.as_deref().unwrap_or(&job.component);
+    let bytes = match &baked {
+        Ok(baked) => without_setup(baked, &world.exports),
+        Err(_) => Cow::Borrowed(&*job.component),
+    };
     // It is a component, as is known by now: what fails here are the sizes.
     let code = engine
-        .precompile_component(bytes)
+        .precompile_component(&bytes)
         .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
     Ok(Compiled {
         description,
@@ -117,6 +122,17 @@ pub(super) async fn compile(engine: &Engine, job: &Job) -> Result<Compiled, Load
         unbaked,
         code: code.into(),
     })
+}
+
+/// Takes out what decisions cannot reach: that is not worth compiling well.
+fn without_setup<'a>(baked: &'a [u8], exports: &Exports) -> Cow<'a, [u8]> {
+    match shed(baked, &exports.of_setup()) {
+        Ok(lighter) => Cow::Owned(lighter),
+        Err(error) => {
+            tracing::debug!("the policy is compiled with all of its setup: {error:#}");
+            Cow::Borrowed(baked)
+        }
+    }
 }
 
 /// A component that can be instantiated, and where its exports are.

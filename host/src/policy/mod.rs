@@ -52,6 +52,7 @@ mod link;
 mod load;
 mod parcel;
 mod run;
+mod shed;
 mod state;
 mod trim;
 mod wasi;

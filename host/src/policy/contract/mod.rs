@@ -43,6 +43,19 @@ impl Exports {
         v0_1_0::Exports::find(pre).map(Self::V0_1_0)
     }
 
+    /// What the component tools call the functions of a module that are behind
+    /// `describe` and `configure`.
+    pub(super) fn of_setup(&self) -> Vec<String> {
+        let interface = match self {
+            Self::V0_1_0(_) => v0_1_0::SETUP,
+        };
+        let both = ["describe", "configure"].map(|function| format!("{interface}#{function}"));
+        let after = both
+            .each_ref()
+            .map(|function| format!("cabi_post_{function}"));
+        both.into_iter().chain(after).collect()
+    }
+
     /// Asks the policy what it is.
     pub(super) async fn describe(
         &self,

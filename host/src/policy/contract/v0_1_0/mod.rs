@@ -14,6 +14,9 @@ use crate::policy::error::{PolicyError, SettingsProblem};
 use crate::policy::run;
 use crate::policy::state::State;
 
+/// Its functions are called before a policy decides, and never after.
+pub(super) const SETUP: &str = "waxseal:policy/setup@0.1.0";
+
 /// What policies of this version import.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     bindings::Policy::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
