@@ -46,14 +46,9 @@ impl Exports {
     /// What the component tools call the functions of a module that are behind
     /// `describe` and `configure`.
     pub(super) fn of_setup(&self) -> Vec<String> {
-        let interface = match self {
-            Self::V0_1_0(_) => v0_1_0::SETUP,
-        };
-        let both = ["describe", "configure"].map(|function| format!("{interface}#{function}"));
-        let after = both
-            .each_ref()
-            .map(|function| format!("cabi_post_{function}"));
-        both.into_iter().chain(after).collect()
+        match self {
+            Self::V0_1_0(_) => core_functions(v0_1_0::SETUP),
+        }
     }
 
     /// Asks the policy what it is.
@@ -102,6 +97,46 @@ impl Exports {
     ) -> Result<std::result::Result<Decision, PolicyError>> {
         match self {
             Self::V0_1_0(exports) => exports.decide(store, instance).await,
+        }
+    }
+}
+
+fn core_functions(setup: &str) -> Vec<String> {
+    let both = ["describe", "configure"].map(|function| format!("{setup}#{function}"));
+    let after = both
+        .each_ref()
+        .map(|function| format!("cabi_post_{function}"));
+    both.into_iter().chain(after).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload};
+
+    use super::*;
+    use crate::policy::shed::shed;
+
+    fn bytes_of_code(component: &[u8]) -> usize {
+        let mut bytes = 0;
+        for payload in Parser::new(0).parse_all(component) {
+            if let Payload::CodeSectionEntry(body) = payload.expect("a component") {
+                bytes += body.as_bytes().len();
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn r29_the_functions_of_setup_are_found_in_a_component_of_each_version() {
+        for (version, setup) in CONTRACT_VERSIONS.iter().zip([v0_1_0::SETUP]) {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+            let witness = std::fs::read(format!("{folder}/witness-{version}.wasm"));
+            let witness = witness.expect("a frozen component");
+            let lighter = shed(&witness, &core_functions(setup)).expect("lighter");
+            let (whole, left) = (bytes_of_code(&witness), bytes_of_code(&lighter));
+            assert!(left < whole, "{version}: {left} of {whole}");
+            let same = shed(&witness, &core_functions("other")).expect("the same");
+            assert_eq!(bytes_of_code(&same), whole, "{version}");
         }
     }
 }
