@@ -23,7 +23,7 @@ once() {
     echo "$now" >"$made.from"
 }
 
-node_itself() {
+node_tools() {
     say 'Node, from PyPI'
     rm -rf target/node
     target/python/bin/pip install --quiet --require-hashes --target target/node \
@@ -62,7 +62,7 @@ python() {
 mkdir -p target/policies
 guard=examples/policies/guard
 once target/python/bin/componentize-py plugin/python/requirements.txt python_tools
-once target/node/bin/npm plugin/javascript/requirements.txt node_itself
+once target/node/bin/npm plugin/javascript/requirements.txt node_tools
 export PATH="$PWD/target/node/bin:$PATH"
 once target/javascript/node_modules \
     "plugin/javascript/package.json plugin/javascript/package-lock.json plugin/javascript/build.mjs" \
