@@ -5,10 +5,19 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-/// How often the epoch moves: a guest that computes for longer gives its worker
-/// thread back to others this often. Short enough that four looping guests on
-/// two cores hold up an innocent decision by milliseconds, long enough that the
-/// thread that moves it costs nothing.
+/// Instructions (fuel) after which a guest gives its thread back to others: a
+/// tenth of a millisecond. A decision that has not ended by then goes on in the
+/// slow lane. Ten times and more what the standard policy takes; one in
+/// JavaScript or Python takes more.
+pub(super) const SLICE: u64 = 250_000;
+
+/// How far behind others the slow lane stands (`nice`): where mail takes all
+/// processors, a long decision gets a tenth of one.
+pub(super) const SLOW_LANE_NICE: i32 = 10;
+
+/// How often the epoch moves. A guest gives its thread back at the second tick,
+/// and at each after that, whatever it has executed: some instructions (filling
+/// memory) take long. At the first tick it may have just begun.
 pub(super) const EPOCH_TICK: Duration = Duration::from_millis(5);
 
 /// Bytes that wasmtime may copy out of a guest in one call (its "hostcall

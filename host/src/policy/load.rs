@@ -12,7 +12,7 @@ use super::compiler::{Compiler, Failed};
 use super::engine::{Code, Fingerprint, Machine};
 use super::error::LoadError;
 use super::state::Seed;
-use super::{Policy, Sandbox, link, trim};
+use super::{Loaded, Policy, Sandbox, link, trim};
 
 /// How a sandbox comes by code.
 pub(super) struct Sources {
@@ -56,13 +56,16 @@ pub(super) async fn load(
             "the settings cannot be baked in: the policy reads them for each message, which is slower"
         );
     }
-    Ok(Policy {
+    let loaded = Loaded {
         sandbox: sandbox.clone(),
         digest: HEXLOWER.encode(&sha256),
         settings: compiled.unbaked.map(|_| job.settings),
         description: compiled.description,
         configured: compiled.configured,
         world: placed,
+    };
+    Ok(Policy {
+        loaded: Arc::new(loaded),
     })
 }
 

@@ -18,8 +18,9 @@
 //! - **It repeats**: the same message, facts and seed give the same decision in
 //!   the same number of instructions, unless the wall clock stops it.
 //! - **It costs nobody else a decision**. A guest that computes gives its thread
-//!   back every few milliseconds; what it calls of the host does not, the
-//!   longest of which is to look for the text in a large message.
+//!   back after a tenth of a millisecond, and is finished on threads that stand behind
+//!   all others; what it calls of the host does not, the longest of which is to
+//!   look for the text in a large message.
 //!
 //! | limit | set by | error |
 //! | --- | --- | --- |
@@ -47,6 +48,7 @@ mod engine;
 mod error;
 mod facts;
 mod inspect;
+mod lane;
 mod limits;
 mod link;
 mod load;
@@ -67,7 +69,9 @@ use crate::message::Message;
 
 use compile::World;
 use engine::{Code, Machine};
+use lane::SlowLane;
 use load::Sources;
+use state::Subject;
 
 pub use answers::{Answers, Question, Recorder, Repeated};
 pub use cache::{CODE_FOLDER, CodeCache};
@@ -93,6 +97,7 @@ struct Inner {
     sources: Sources,
     /// An exhausted pool is an error and not a wait, so decisions wait here.
     turns: Semaphore,
+    slow_lane: SlowLane,
 }
 
 /// A sandbox in the making: [`Sandbox::builder`].
@@ -160,6 +165,7 @@ impl Builder {
                 fingerprint,
             },
             turns: Semaphore::new(self.limits.decisions as usize),
+            slow_lane: SlowLane::default(),
             limits: self.limits,
         };
         Ok(Sandbox {
@@ -220,8 +226,13 @@ impl Sandbox {
 }
 
 /// A policy that can be called: one version of a component with one version of
-/// its settings.
+/// its settings. Cloning it is cheap.
+#[derive(Clone)]
 pub struct Policy {
+    loaded: Arc<Loaded>,
+}
+
+struct Loaded {
     sandbox: Sandbox,
     world: World,
     description: Description,
@@ -247,34 +258,58 @@ pub struct Decided {
 impl Policy {
     /// What the policy says about itself.
     pub fn description(&self) -> &Description {
-        &self.description
+        &self.loaded.description
     }
 
     /// What came of reading its settings.
     pub fn configured(&self) -> &Configured {
-        &self.configured
+        &self.loaded.configured
     }
 
     /// SHA-256 of the component's bytes, in hexadecimal.
     pub fn digest(&self) -> &str {
-        &self.digest
+        &self.loaded.digest
     }
 
     /// Whether the settings were baked into the component. Where not, every
     /// decision pays for reading them.
     pub fn is_baked(&self) -> bool {
-        self.settings.is_none()
+        self.loaded.settings.is_none()
     }
 
     /// Decides on a message with a fresh instance. The same message, facts and
     /// seed give the same decision.
+    ///
+    /// Takes a tokio runtime with time enabled. A decision that takes longer
+    /// than a tenth of a millisecond is finished on threads of the sandbox's.
     pub async fn decide(
         &self,
         message: Arc<Message>,
         facts: Arc<dyn Facts>,
         seed: Seed,
     ) -> Decided {
-        let inner = &*self.sandbox.inner;
+        let turn = Turn::wait(&self.loaded).await;
+        let subject = Subject { message, facts };
+        let lane = &self.loaded.sandbox.inner.slow_lane;
+        lane.run(Box::pin(turn.decide(subject, seed))).await
+    }
+}
+
+/// A turn of a policy's, with all that deciding takes: it may end on another
+/// thread than it began on, and after whoever asked has gone.
+struct Turn(Arc<Loaded>);
+
+impl Turn {
+    async fn wait(loaded: &Arc<Loaded>) -> Self {
+        // The semaphore is never closed.
+        if let Ok(turn) = loaded.sandbox.inner.turns.acquire().await {
+            turn.forget();
+        }
+        Self(Arc::clone(loaded))
+    }
+
+    async fn decide(self, subject: Subject, seed: Seed) -> Decided {
+        let inner = &*self.0.sandbox.inner;
         let limits = &inner.limits;
         let bounds = run::Bounds {
             time: limits.time,
@@ -282,14 +317,11 @@ impl Policy {
             memory: limits.memory,
         };
         let moment = state::Moment {
-            since_epoch: since_epoch(message.arrival),
+            since_epoch: since_epoch(subject.message.arrival),
             seed,
         };
-        // The semaphore is never closed.
-        let _turn = inner.turns.acquire().await;
-        let subject = state::Subject { message, facts };
         let mut store = run::store(&inner.serving.engine, Some(subject), moment, &bounds);
-        let outcome = run::within(bounds.time, self.call(&mut store)).await;
+        let outcome = run::within(bounds.time, self.0.call(&mut store)).await;
         let decision = run::classify(outcome, &store, &bounds).flatten();
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
@@ -300,7 +332,15 @@ impl Policy {
             log: state.into_log(),
         }
     }
+}
 
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.sandbox.inner.turns.add_permits(1);
+    }
+}
+
+impl Loaded {
     async fn call(
         &self,
         store: &mut wasmtime::Store<state::State>,

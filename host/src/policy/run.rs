@@ -59,32 +59,34 @@ pub(super) fn store(
     let mut store = Store::new(engine, State::new(subject, bounds.memory, moment));
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(limits::BYTES_FROM_GUEST);
-    // Fails only where fuel is not configured, which `engine` does.
+    // Both fail only where fuel is not configured, which `engine` does.
     let _ = store.set_fuel(bounds.instructions);
-    store.set_epoch_deadline(1);
+    let _ = store.fuel_async_yield_interval(Some(limits::SLICE));
+    store.set_epoch_deadline(2);
     store.epoch_deadline_async_yield_and_update(1);
     store
 }
 
-/// Bounds a call by wall clock. A guest that computes yields at each tick of
-/// the epoch, and one that waits for something yields at once; when the future
-/// is dropped the guest's stack is, too.
+/// Bounds a call by wall clock. A guest that computes yields after each slice,
+/// and one that waits for something yields at once; when the future is dropped
+/// the guest's stack is, too.
 ///
 /// The clock is read at each yield: on a worker thread that never rests, a
-/// timer alone would be noticed a third of a second late.
+/// timer alone would be noticed a third of a second late. Most calls end without
+/// one, and without a timer.
 pub(super) async fn within<T>(
     time: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Outcome<T> {
     let deadline = Instant::now() + time;
     let mut call = pin!(call);
-    let mut timer = pin!(sleep_until(deadline));
+    let mut timer = None;
     poll_fn(|context| {
         if let Poll::Ready(result) = call.as_mut().poll(context) {
             return Poll::Ready(Some(result));
         }
-        let over = Instant::now() >= deadline || timer.as_mut().poll(context).is_ready();
-        if over {
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if Instant::now() >= deadline || timer.as_mut().poll(context).is_ready() {
             Poll::Ready(None)
         } else {
             Poll::Pending

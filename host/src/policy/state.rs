@@ -45,9 +45,14 @@ pub(super) struct State {
     /// Bytes that may still be copied into the guest.
     pub(super) to_guest: usize,
     table: ResourceTable,
-    wasi: Option<Box<WasiCtx>>,
-    stderr: Stderr,
+    wasi: Option<Box<Wasi>>,
     moment: Moment,
+}
+
+/// What a guest that asks for WASI gets.
+struct Wasi {
+    context: WasiCtx,
+    stderr: Stderr,
 }
 
 /// What is decided on.
@@ -75,7 +80,6 @@ impl State {
             to_guest: limits::BYTES_TO_GUEST,
             table,
             wasi: None,
-            stderr: Stderr::default(),
             moment,
         }
     }
@@ -87,7 +91,8 @@ impl State {
 
     /// What the guest wrote to its stderr, as far as it was kept.
     pub(super) fn stderr(&self) -> String {
-        self.stderr.text()
+        let wasi = self.wasi.as_ref();
+        wasi.map(|wasi| wasi.stderr.text()).unwrap_or_default()
     }
 
     /// The log, with what the guest wrote to its stderr at the end: that is
@@ -104,12 +109,13 @@ impl WasiView for State {
     /// Made when it is first asked for: most policies never do, and the making
     /// costs more than an instance.
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| {
-            let context = wasi::context(self.moment, self.stderr.clone());
-            Box::new(context)
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let stderr = Stderr::default();
+            let context = wasi::context(self.moment, stderr.clone());
+            Box::new(Wasi { context, stderr })
         });
         WasiCtxView {
-            ctx,
+            ctx: &mut wasi.context,
             table: &mut self.table,
         }
     }

@@ -93,6 +93,26 @@ async fn r25_a_component_of_another_world_is_refused() {
     assert!(matches!(error, LoadError::WrongWorld(_)), "{error:?}");
 }
 
+/// It has all functions of our world, and a field of its decision has another
+/// name.
+#[tokio::test(flavor = "multi_thread")]
+async fn r25_a_policy_that_decides_in_other_types_is_refused_when_it_is_loaded() {
+    let mut bytes = component("rust_minimal").to_vec();
+    let (field, other) = (b"reasons", b"motives");
+    let places: Vec<usize> = (0..bytes.len() - field.len())
+        .filter(|&at| bytes[at..].starts_with(field))
+        .collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + other.len()].copy_from_slice(other);
+    }
+    let LoadError::WrongWorld(text) = refused(bytes).await else {
+        panic!("for its types");
+    };
+    assert!(text.contains("`decide`"), "{text}");
+    assert!(text.contains("motives"), "which differ here: {text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_a_component_that_imports_a_foreign_package_is_refused_with_its_name() {
     let error = refused(importing("acme:spy/keys")).await;

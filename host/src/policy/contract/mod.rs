@@ -5,6 +5,7 @@
 //! and of this module's neighbours, which are the same for all versions.
 //! `docs/wit-versions.md` says how one is added.
 
+mod export;
 mod v0_1_0;
 
 use wasmtime::component::{Instance, InstancePre, Linker};
@@ -63,7 +64,7 @@ impl Exports {
     }
 
     /// Gives the policy its settings: what came of it, or what is wrong with
-    /// them. The types of all exports are compared here.
+    /// them.
     pub(super) async fn configure(
         &self,
         store: &mut Store<State>,

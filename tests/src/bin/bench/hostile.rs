@@ -61,6 +61,11 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         table.below(&what, tail(&times), TARGET, " ms");
         drop(shadow);
         let both = service("waxseal_misbehaving").await?;
+        let times = decisions(&both, "well").await?;
+        table.figure(
+            "the policy that may loop, alone",
+            format!("{:.2} ms", tail(&times)),
+        );
         let ended = Arc::new(AtomicBool::new(false));
         let hostile: Vec<_> = (0..HOSTILE)
             .map(|_| tokio::spawn(endless(Arc::clone(&both), Arc::clone(&ended))))

@@ -45,9 +45,10 @@ impl Table {
     /// A figure that is to be below so much.
     pub(crate) fn below(&mut self, what: &str, figure: f64, target: f64, unit: &str) {
         let target = (format!("below {target}{unit}"), figure < target);
+        let digits = if figure < 1.0 { 2 } else { 1 };
         self.push(Line {
             what: what.to_owned(),
-            figure: format!("{figure:.1}{unit}"),
+            figure: format!("{figure:.digits$}{unit}"),
             target: Some(target),
         });
     }

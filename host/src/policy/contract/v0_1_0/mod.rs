@@ -7,7 +7,10 @@ mod host;
 use wasmtime::component::{HasSelf, Instance, InstancePre, Linker, Resource};
 use wasmtime::{Result, Store};
 
-use self::bindings::exports::waxseal::policy::{handler, setup};
+use self::bindings::exports::waxseal::policy::setup;
+use self::bindings::waxseal::policy::types;
+use self::host::{FactsHandle, MessageHandle};
+use super::export::Export;
 use crate::decision::Decision;
 use crate::policy::describe::{Configured, Description};
 use crate::policy::error::{PolicyError, SettingsProblem};
@@ -17,24 +20,30 @@ use crate::policy::state::State;
 /// Its functions are called before a policy decides, and never after.
 pub(super) const SETUP: &str = "waxseal:policy/setup@0.1.0";
 
+const HANDLER: &str = "waxseal:policy/handler@0.1.0";
+
+type Decide = Export<
+    (Resource<MessageHandle>, Resource<FactsHandle>),
+    (std::result::Result<types::Decision, String>,),
+>;
+
 /// What policies of this version import.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     bindings::Policy::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
 }
 
-/// Where the two interfaces are in a component. Each is looked up in an instance
-/// by itself: that compares all its types, and most decisions call nothing of
-/// `setup`.
+/// Where the exports are in a component. Those of `setup` are called once; their
+/// types are compared then.
 pub(in crate::policy) struct Exports {
     setup: setup::GuestIndices,
-    handler: handler::GuestIndices,
+    decide: Decide,
 }
 
 impl Exports {
     pub(super) fn find(pre: &InstancePre<State>) -> Result<Self> {
         Ok(Self {
             setup: setup::GuestIndices::new(pre)?,
-            handler: handler::GuestIndices::new(pre)?,
+            decide: Decide::find(pre, HANDLER, "decide")?,
         })
     }
 
@@ -54,7 +63,6 @@ impl Exports {
         instance: &Instance,
         settings: &str,
     ) -> Result<std::result::Result<Configured, Vec<SettingsProblem>>> {
-        self.handler.load(&mut *store, instance)?;
         let setup = self.setup.load(&mut *store, instance)?;
         let answer = setup.call_configure(&mut *store, settings).await?;
         Ok(match answer {
@@ -78,10 +86,10 @@ impl Exports {
         store: &mut Store<State>,
         instance: &Instance,
     ) -> Result<std::result::Result<Decision, PolicyError>> {
-        let handler = self.handler.load(&mut *store, instance)?;
+        let decide = self.decide.of(store, instance)?;
         let message = Resource::new_borrow(host::HANDLE);
         let facts = Resource::new_borrow(host::HANDLE);
-        let answer = handler.call_decide(&mut *store, message, facts).await?;
+        let (answer,) = decide.call_async(&mut *store, (message, facts)).await?;
         Ok(match answer {
             Ok(given) => convert::decision(given),
             Err(text) => Err(PolicyError::Reported(run::brief(&text))),
