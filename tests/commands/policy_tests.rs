@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use waxseal_tests::wait_for;
@@ -406,6 +406,34 @@ fn r27_build_servers_get_a_report() {
     ] {
         assert!(report.contains(text), "no {text:?} in:\n{report}");
     }
+}
+
+/// `script` (of Debian's base system) is the terminal.
+#[test]
+fn r27_on_a_terminal_there_is_a_progress_bar_and_elsewhere_none() {
+    let bench = Bench::with(
+        "[[case]]\nname = \"one\"\nexpect = { verdict = \"accept\" }\nrow = [{}, {}]\n",
+    );
+    let elsewhere = bench.run(&[]);
+    elsewhere.has(0, &["2 passed"]);
+    assert_eq!(elsewhere.told, "");
+    let waxseal = command();
+    let program = waxseal.get_program().to_str().expect("a path in UTF-8");
+    let output = Command::new("script")
+        .envs(
+            waxseal
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .env("TERM", "xterm")
+        .current_dir(bench.folder.path())
+        .args(["--quiet", "--return", "--command"])
+        .arg(format!("'{program}' test some.toml"))
+        .arg("/dev/null")
+        .stdin(Stdio::null())
+        .output();
+    let ran = Ran::of(output.expect("script"));
+    ran.has(0, &["/2", "\u{2588}", "2 passed"]);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 /// Instructions (fuel) after which a guest gives its thread back to others: a
-/// tenth of a millisecond. A decision that has not ended by then goes on in the
-/// slow lane. Ten times and more what the standard policy takes; one in
-/// JavaScript or Python takes more.
-pub(super) const SLICE: u64 = 250_000;
+/// third of a millisecond. A decision that has not ended by then goes on in the
+/// slow lane. Fifty times what the standard policy takes; one in JavaScript or
+/// Python takes more.
+pub(super) const SLICE: u64 = 1_000_000;
 
 /// How far behind others the slow lane stands (`nice`): where mail takes all
 /// processors, a long decision gets a tenth of one.

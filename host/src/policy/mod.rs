@@ -18,7 +18,7 @@
 //! - **It repeats**: the same message, facts and seed give the same decision in
 //!   the same number of instructions, unless the wall clock stops it.
 //! - **It costs nobody else a decision**. A guest that computes gives its thread
-//!   back after a tenth of a millisecond, and is finished on threads that stand behind
+//!   back after a third of a millisecond, and is finished on threads that stand behind
 //!   all others; what it calls of the host does not, the longest of which is to
 //!   look for the text in a large message.
 //!
@@ -281,7 +281,7 @@ impl Policy {
     /// seed give the same decision.
     ///
     /// Takes a tokio runtime with time enabled. A decision that takes longer
-    /// than a tenth of a millisecond is finished on threads of the sandbox's.
+    /// than a third of a millisecond is finished on threads of the sandbox's.
     pub async fn decide(
         &self,
         message: Arc<Message>,

@@ -62,7 +62,7 @@ where
         instance: &Instance,
     ) -> Result<TypedFunc<P, R>> {
         let function = instance
-            .get_func(store, &self.index)
+            .get_func(store, self.index)
             .ok_or_else(|| format_err!("an instance of another component"))?;
         // SAFETY: an `Export` is made by `find` alone, which has compared these
         // very types, as they are in each instance of the component: an index is

@@ -144,7 +144,8 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-fn message(size: usize) -> Arc<Message> {
+/// A message whose structure is known already.
+pub(crate) fn message(size: usize) -> Arc<Message> {
     let mail = mail(size, 0, true);
     let address = |text: &str| waxseal::message::Address::parse(text).expect("an address");
     let content = Content::new(mail.bytes());
@@ -174,7 +175,10 @@ fn message(size: usize) -> Arc<Message> {
 }
 
 /// Times of single decisions, sorted, and the instructions that one takes.
-async fn times(policy: &Policy, message: &Arc<Message>) -> anyhow::Result<(Vec<Duration>, u64)> {
+pub(crate) async fn times(
+    policy: &Policy,
+    message: &Arc<Message>,
+) -> anyhow::Result<(Vec<Duration>, u64)> {
     let facts: Arc<dyn Facts> = Arc::new(Given(message.arrival));
     let mut times = Vec::with_capacity(1 << 18);
     let mut instructions = 0;

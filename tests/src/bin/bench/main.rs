@@ -7,8 +7,9 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench hostile`, `bench policy-tests`, `bench edits`, `bench
-//! swaps` and `bench milters` measure a part alone. `bench decide waxseal_standard
+//! `bench decisions`, `bench languages`, `bench hostile`, `bench policy-tests`,
+//! `bench loading`, `bench edits`, `bench swaps` and `bench milters` measure a part
+//! alone. `bench decide waxseal_standard
 //! 100000` decides and measures nothing: that is for a profiler to look at. On a
 //! machine whose speed comes and goes, the instructions that `perf stat` counts
 //! for it are what can be compared.
@@ -17,6 +18,7 @@ mod bare;
 mod decisions;
 mod edits;
 mod hostile;
+mod languages;
 mod load;
 mod loading;
 mod mails;
@@ -44,6 +46,9 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     if wanted("decisions") {
         decisions::measure(&mut table)?;
+    }
+    if wanted("languages") {
+        languages::measure(&mut table)?;
     }
     if wanted("policy-tests") {
         policy_tests::measure(&mut table)?;
