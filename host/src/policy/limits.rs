@@ -6,9 +6,9 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 /// Instructions (fuel) after which a guest gives its thread back to others: a
-/// third of a millisecond. A decision that has not ended by then goes on in the
-/// slow lane. Fifty times what the standard policy takes; one in JavaScript or
-/// Python takes more.
+/// tenth of a millisecond or two. A decision that has not ended by then goes on
+/// in the slow lane. Fifty times what the standard policy takes; one in
+/// JavaScript or Python takes more.
 pub(super) const SLICE: u64 = 1_000_000;
 
 /// How far behind others the slow lane stands (`nice`): where mail takes all

@@ -18,9 +18,9 @@
 //! - **It repeats**: the same message, facts and seed give the same decision in
 //!   the same number of instructions, unless the wall clock stops it.
 //! - **It costs nobody else a decision**. A guest that computes gives its thread
-//!   back after a third of a millisecond, and is finished on threads that stand behind
-//!   all others; what it calls of the host does not, the longest of which is to
-//!   look for the text in a large message.
+//!   back after a million instructions, and is finished on threads that stand
+//!   behind all others; what it calls of the host does not, the longest of which
+//!   is to look for the text in a large message.
 //!
 //! | limit | set by | error |
 //! | --- | --- | --- |
@@ -280,8 +280,8 @@ impl Policy {
     /// Decides on a message with a fresh instance. The same message, facts and
     /// seed give the same decision.
     ///
-    /// Takes a tokio runtime with time enabled. A decision that takes longer
-    /// than a third of a millisecond is finished on threads of the sandbox's.
+    /// Takes a tokio runtime with time enabled. A decision of more than a million
+    /// instructions is finished on threads of the sandbox's.
     pub async fn decide(
         &self,
         message: Arc<Message>,

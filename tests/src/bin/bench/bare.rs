@@ -23,37 +23,48 @@ struct Description {
 /// The call that does least: it takes nothing, and gives back two texts.
 const CALL: (&str, &str) = ("waxseal:policy/setup@0.1.0", "describe");
 
-/// Times of single calls, each on an instance of its own, sorted.
-pub(crate) fn times(component: &[u8], time: Duration) -> anyhow::Result<Vec<Duration>> {
-    measured(component, time).map_err(|error| anyhow::anyhow!("{error:#}"))
+/// A component that wasmtime alone has compiled.
+pub(crate) struct Bare {
+    engine: Engine,
+    pre: InstancePre<()>,
 }
 
-fn measured(component: &[u8], time: Duration) -> wasmtime::Result<Vec<Duration>> {
-    let engine = Engine::new(&settings())?;
-    let component = Component::from_binary(&engine, component)?;
-    let mut linker = Linker::new(&engine);
-    linker.define_unknown_imports_as_traps(&component)?;
-    let pre = linker.instantiate_pre(&component)?;
-    let mut times = Vec::with_capacity(1 << 18);
-    let end = Instant::now() + time;
-    while Instant::now() < end {
-        let started = Instant::now();
-        call(&engine, &pre)?;
-        times.push(started.elapsed());
+impl Bare {
+    pub(crate) fn new(component: &[u8]) -> anyhow::Result<Self> {
+        Self::compiled(component).map_err(|error| anyhow::anyhow!("{error:#}"))
     }
-    times.sort_unstable();
-    Ok(times)
-}
 
-fn call(engine: &Engine, pre: &InstancePre<()>) -> wasmtime::Result<()> {
-    let mut store = Store::new(engine, ());
-    let instance = pre.instantiate(&mut store)?;
-    let interface = instance.get_export_index(&mut store, None, CALL.0);
-    let function = instance.get_export_index(&mut store, interface.as_ref(), CALL.1);
-    let function = function.ok_or_else(|| wasmtime::format_err!("no {}#{}", CALL.0, CALL.1))?;
-    let describe = instance.get_typed_func::<(), (Description,)>(&mut store, &function)?;
-    describe.call(&mut store, ())?;
-    Ok(())
+    fn compiled(component: &[u8]) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&settings())?;
+        let component = Component::from_binary(&engine, component)?;
+        let mut linker = Linker::new(&engine);
+        linker.define_unknown_imports_as_traps(&component)?;
+        let pre = linker.instantiate_pre(&component)?;
+        Ok(Self { engine, pre })
+    }
+
+    /// Calls again and again for that time, each on an instance of its own, and
+    /// adds what single calls took.
+    pub(crate) fn take(&self, times: &mut Vec<Duration>, time: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let started = Instant::now();
+            self.call().map_err(|error| anyhow::anyhow!("{error:#}"))?;
+            times.push(started.elapsed());
+        }
+        Ok(())
+    }
+
+    fn call(&self) -> wasmtime::Result<()> {
+        let mut store = Store::new(&self.engine, ());
+        let instance = self.pre.instantiate(&mut store)?;
+        let interface = instance.get_export_index(&mut store, None, CALL.0);
+        let function = instance.get_export_index(&mut store, interface.as_ref(), CALL.1);
+        let function = function.ok_or_else(|| wasmtime::format_err!("no {}#{}", CALL.0, CALL.1))?;
+        let describe = instance.get_typed_func::<(), (Description,)>(&mut store, &function)?;
+        describe.call(&mut store, ())?;
+        Ok(())
+    }
 }
 
 /// Slots like those of the sandbox, and nothing else of its settings.

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use waxseal::policy::Sandbox;
 use waxseal_tests::waxseal::{policy, repository};
 
-use crate::decisions::{limits, message, times};
+use crate::decisions::{TIME, Taken, limits, message};
 use crate::table::Table;
-use crate::units::{micros, quantile, thousands};
+use crate::units::thousands;
 
 /// Measures decisions of `examples/policies/guard`.
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
@@ -26,14 +26,13 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         let policy = runtime
             .block_on(loading)
             .with_context(|| format!("loading the guard in {language}"))?;
-        let (times, instructions) = runtime.block_on(times(&policy, &message))?;
-        let tail = micros(quantile(&times, 0.99));
+        let mut taken = Taken::default();
+        runtime.block_on(taken.take(&policy, &message, 5 * TIME))?;
+        let (median, tail) = (taken.below(0.5), taken.below(0.99));
+        let instructions = thousands(taken.instructions as f64);
         table.figure(
-            format!(
-                "{language} ({} instructions; p99 {tail:.0} µs)",
-                thousands(instructions as f64)
-            ),
-            format!("{:.1} µs", micros(quantile(&times, 0.5))),
+            format!("{language} ({instructions} instructions; p99 {tail:.0} µs)"),
+            format!("{median:.0} µs"),
         );
     }
     Ok(())
