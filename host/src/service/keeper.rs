@@ -450,27 +450,13 @@ impl Keeper {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let version = self.versions.in_service();
         let inputs = version.generation().inputs();
-        let kept = {
-            let mut known = self.known();
-            let kept = (known.seen.as_ref() != Some(inputs)).then(|| Kept {
-                instead_of: known.seen.clone(),
-                inputs: inputs.clone(),
-                because,
-                since: now,
-            });
-            // What has been so for a while keeps its reason.
-            if !kept.as_ref().is_some_and(|kept| {
-                let same =
-                    |old: &Kept| (&old.instead_of, &old.inputs) == (&kept.instead_of, &kept.inputs);
-                known.kept.as_ref().is_some_and(same)
-            }) {
-                known.kept = kept;
-            }
-            known.kept.clone()
-        };
+        let kept = self.now_kept(inputs, because, now);
         let put = self.shelf.put(inputs, taken);
         // A note without its copies would be of no use.
-        self.shelf.set_note(kept.as_ref().filter(|_| put.is_ok()))?;
+        let noted = self.shelf.set_note(kept.as_ref().filter(|_| put.is_ok()));
+        // Told from now on: who reads it may rely on it over a restart.
+        self.known().kept = kept;
+        noted?;
         let before = self.versions.kept();
         let needed: Vec<Inputs> = std::iter::once(&version)
             .chain(&before)
@@ -478,6 +464,23 @@ impl Keeper {
             .collect();
         self.shelf.sweep(&needed);
         put
+    }
+
+    /// What is in service in place of what the files say, if it is not the same.
+    fn now_kept(&self, inputs: &Inputs, because: Because, now: Timestamp) -> Option<Kept> {
+        let known = self.known();
+        if known.seen.as_ref() == Some(inputs) {
+            return None;
+        }
+        // What has been so for a while keeps its reason.
+        let same = |kept: &&Kept| kept.instead_of == known.seen && kept.inputs == *inputs;
+        let old = known.kept.as_ref().filter(same);
+        Some(old.cloned().unwrap_or_else(|| Kept {
+            instead_of: known.seen.clone(),
+            inputs: inputs.clone(),
+            because,
+            since: now,
+        }))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
