@@ -33,7 +33,7 @@ demo: policies build
 bench: policies tools
 	$(SAY) 'The waxseal command, the no-op milter and the benchmark'
 	$(CARGO) build $(ALL) --bins --examples
-	$(SAY) 'Measuring (two minutes)'
+	$(SAY) 'Measuring (three minutes)'
 	@target/debug/bench
 
 test: tools
