@@ -30,7 +30,7 @@ help:
 demo: policies build
 	@$(AS_ROOT) target/debug/demo
 
-bench: policies tools
+bench: policies policies-languages
 	$(SAY) 'The waxseal command, the no-op milter and the benchmark'
 	$(CARGO) build $(ALL) --bins --examples
 	$(SAY) 'Measuring (three minutes)'

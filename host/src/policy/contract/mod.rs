@@ -39,7 +39,8 @@ impl Exports {
     ///
     /// # Errors
     ///
-    /// What is missing. With more versions than one, of the newest.
+    /// What is missing, or that `decide` has other types. With more versions
+    /// than one, of the newest.
     pub(super) fn find(pre: &InstancePre<State>) -> Result<Self> {
         v0_1_0::Exports::find(pre).map(Self::V0_1_0)
     }

@@ -17,11 +17,14 @@ use crate::table::Table;
 use crate::units::{micros, quantile, thousands};
 
 /// How long one kind of decision is repeated, in each round.
-pub(crate) const TIME: Duration = Duration::from_millis(300);
+const TIME: Duration = Duration::from_millis(300);
 
 /// Rounds that all kinds take turns in: whatever else the machine does hits all
 /// alike.
 const ROUNDS: usize = 5;
+
+/// How long decisions are repeated that are not measured in turns.
+pub(crate) const ALONE: Duration = Duration::from_millis(1500);
 
 /// Longest median of a decision by the standard policy, in microseconds.
 const TARGET: f64 = 15.0;
@@ -249,7 +252,7 @@ fn on_all_cores(policy: &Arc<Policy>, message: &Arc<Message>, cores: usize) -> a
                     .enable_all()
                     .build()?;
                 let mut taken = Taken::default();
-                runtime.block_on(taken.take(&policy, &message, ROUNDS as u32 * TIME))?;
+                runtime.block_on(taken.take(&policy, &message, ALONE))?;
                 Ok(taken.times.len())
             })
         })

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use waxseal::policy::Sandbox;
 use waxseal_tests::waxseal::{policy, repository};
 
-use crate::decisions::{TIME, Taken, limits, message};
+use crate::decisions::{ALONE, Taken, limits, message};
 use crate::table::Table;
 use crate::units::thousands;
 
@@ -27,7 +27,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
             .block_on(loading)
             .with_context(|| format!("loading the guard in {language}"))?;
         let mut taken = Taken::default();
-        runtime.block_on(taken.take(&policy, &message, 5 * TIME))?;
+        runtime.block_on(taken.take(&policy, &message, ALONE))?;
         let (median, tail) = (taken.below(0.5), taken.below(0.99));
         let instructions = thousands(taken.instructions as f64);
         table.figure(
