@@ -41,6 +41,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
+//! | [`work`] | metered work: bounds on steps and time |
 //! | [`message`] | a message as bytes plus a map of them |
 //! | [`decision`] | what a policy can decide |
 //! | [`config`] | `waxseal.toml` |
@@ -80,6 +81,7 @@ pub mod service;
 pub mod sign;
 pub mod store;
 pub mod testing;
+pub mod work;
 
 /// The header field that tells Postfix where a message goes
 /// (`milter_header_checks`). Added and taken out again in one reply, so that it
