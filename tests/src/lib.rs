@@ -9,6 +9,7 @@
 pub mod auth;
 pub mod dkim;
 pub mod guard;
+pub mod hostile;
 pub mod milter;
 pub mod place;
 pub mod postfix;
