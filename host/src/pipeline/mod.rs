@@ -59,9 +59,9 @@ impl<L: Ledger> Pipeline<L> {
     }
 
     /// Decides on an outgoing message and works out what has to be done for
-    /// the decision. Never fails: what goes wrong costs the message what the
-    /// administrator set (`policy.on-error`), and is told in
-    /// [`Outcome::failure`].
+    /// the decision. Never fails: a failure of the policy costs the message what
+    /// the administrator set (`policy.on-error`), any other failure a temporary
+    /// refusal; [`Outcome::failure`] says why.
     pub async fn process(&self, generation: &Arc<Generation>, message: Arc<Message>) -> Outcome {
         let facts = self.facts(generation, &message);
         self.process_with(generation, message, Arc::new(facts))
@@ -247,10 +247,18 @@ fn tell(ruling: &Ruling, message: &Message, generation: &Generation) {
 }
 
 /// What becomes of a message that could not be processed.
+///
+/// `policy.on-error` is about failures of the policy alone. Whatever else fails
+/// (a store that is full or locked, a missing key, a signature, a deadline)
+/// defers the message: it never passes unsigned or uncounted, and is never lost.
 fn failed(generation: &Arc<Generation>, message: &Message, failure: Failure) -> Outcome {
     let queue_id = message.envelope.queue_id.as_str();
     let listener = message.envelope.listener.as_str();
-    let verdict = match (failure.is_of_message(), generation.config().policy.on_error) {
+    let on_error = match failure {
+        Failure::Policy(_) => generation.config().policy.on_error,
+        _ => OnError::Defer,
+    };
+    let verdict = match (failure.is_of_message(), on_error) {
         // The message itself cannot be sent as it must be; trying again will
         // not mend it.
         (true, _) => Verdict::Reject(Reply {

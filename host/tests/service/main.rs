@@ -3,6 +3,7 @@
 
 mod given;
 mod keeper;
+mod on_error;
 mod replay;
 mod shadow;
 mod versions;

@@ -3,14 +3,18 @@
 //!
 //! What the subjects ask for stands in `decisions`, `excess` and `reach`, and how
 //! other languages write in `stderr`.
-//! The settings, if there are any, name a way for `configure` to fail.
+//! The settings, if there are any, name a way for `configure` to fail; in lines of
+//! their own, a word that every decision on a subject with it fails on (`trap on
+//! WORD`), and a relay that has to exist (`relay NAME`).
 
 mod decisions;
 mod excess;
 mod reach;
 mod stderr;
 
-use waxseal_policy::{Configured, Decision, Facts, Message, Policy, Problem};
+use waxseal_policy::{
+    Configured, Decision, Facts, Message, Policy, Problem, Reference, ReferenceKind,
+};
 
 struct Misbehaving {
     settings: String,
@@ -30,12 +34,20 @@ impl Policy for Misbehaving {
         let policy = Self {
             settings: settings.to_owned(),
         };
-        Ok((policy, Configured::default()))
+        let mut configured = Configured::default();
+        if let Some(name) = policy.named("relay ") {
+            let reference = Reference::at(0..settings.len(), ReferenceKind::Relay, name);
+            configured.references.push(reference);
+        }
+        Ok((policy, configured))
     }
 
     fn decide(&self, message: &Message, facts: &Facts) -> Result<Decision, String> {
         let subject = message.first_header("subject").unwrap_or_default();
         let subject = subject.trim();
+        if let Some(word) = self.named("trap on ") {
+            assert!(!subject.contains(word), "the settings trap on {word}");
+        }
         let done = match subject {
             "settings" => Some(Ok(Decision::accept().reason(&self.settings))),
             "error" => Some(Err("the subject asked for an error\nand more".into())),
@@ -45,6 +57,14 @@ impl Policy for Misbehaving {
             .or_else(|| reach::commit(subject))
             .or_else(|| decisions::commit(subject))
             .unwrap_or_else(|| Ok(Decision::accept().reason("nothing asked for")))
+    }
+}
+
+impl Misbehaving {
+    /// What a line of the settings names after that keyword.
+    fn named(&self, keyword: &str) -> Option<&str> {
+        let mut lines = self.settings.lines();
+        lines.find_map(|line| line.strip_prefix(keyword))
     }
 }
 

@@ -1,0 +1,54 @@
+//! What becomes of messages that could not be processed (`policy.on-error`).
+
+use std::sync::Arc;
+
+use waxseal::decision::Verdict;
+use waxseal::pipeline::{Outcome, Pipeline};
+use waxseal::quota::{ChargeError, Day, Draw, Dry, Ledger, Receipt};
+
+use crate::given::{Place, message};
+
+/// A ledger whose store does not serve.
+struct Unavailable;
+
+impl Ledger for Unavailable {
+    async fn charge(&self, _: &Day, _: &[Draw]) -> Result<Receipt, ChargeError> {
+        Err(ChargeError::Closed)
+    }
+
+    fn refund(&self, _: Receipt) {}
+
+    fn used(&self, _: &Day, _: &str) -> u64 {
+        0
+    }
+}
+
+async fn processed<L: Ledger>(ledger: L, on_error: &str, subject: &str) -> Outcome {
+    let place = Place::new(&format!("on-error = \"{on_error}\""));
+    let pipeline = Pipeline::new(Arc::new(ledger));
+    let generation = place.generation().await;
+    pipeline.process(&generation, message(subject, "1")).await
+}
+
+fn is_deferred(outcome: &Outcome) -> bool {
+    matches!(&outcome.verdict, Verdict::Defer(reply) if reply.code == 451)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l8_accept_covers_failures_of_the_policy_only() {
+    let trapped = processed(Dry::default(), "accept", "trap").await;
+    assert_eq!(trapped.verdict, Verdict::Accept);
+    assert_eq!(trapped.failure.expect("a failure").kind(), "trapped");
+    for on_error in ["accept", "reject", "defer"] {
+        let unsigned = processed(Dry::default(), on_error, "no signing key").await;
+        assert!(is_deferred(&unsigned), "{on_error}: {:?}", unsigned.verdict);
+        assert_eq!(unsigned.failure.expect("a failure").kind(), "no-key");
+        let uncounted = processed(Unavailable, on_error, "well").await;
+        assert!(
+            is_deferred(&uncounted),
+            "{on_error}: {:?}",
+            uncounted.verdict
+        );
+        assert_eq!(uncounted.failure.expect("a failure").kind(), "ledger");
+    }
+}
