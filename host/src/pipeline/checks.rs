@@ -81,7 +81,10 @@ pub(super) fn keys(
         let name = &reference.name;
         if keys.for_domain(name).is_empty() && told.insert(name) {
             let message = format!("there is no DKIM key for {name}");
-            let expected = format!("a key: `waxseal dkim new {name}` makes one");
+            let expected = format!(
+                "a key: `waxseal dkim new {name}` makes one; keys are read at the start and at a \
+                 reload (SIGHUP)"
+            );
             let span = reference.span.clone();
             let mut problem = settings.problem(Severity::Error, span, message, Some(expected));
             problem.missing_key = true;
@@ -90,7 +93,14 @@ pub(super) fn keys(
     }
 }
 
-pub(super) fn relays(config: &Config, problems: &mut Vec<Problem>) {
+/// What a configuration names outside the policy.
+pub(super) fn host(config: &Config, problems: &mut Vec<Problem>) {
+    relays(config, problems);
+    record(config, problems);
+    listeners(config, problems);
+}
+
+fn relays(config: &Config, problems: &mut Vec<Problem>) {
     for relay in &config.relays {
         let Some(login) = &relay.login else {
             continue;
@@ -120,7 +130,7 @@ pub(super) fn relays(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 /// A recording that cannot be written costs no mail: a warning.
-pub(super) fn record(config: &Config, problems: &mut Vec<Problem>) {
+fn record(config: &Config, problems: &mut Vec<Problem>) {
     let Some(record) = &config.record else {
         return;
     };

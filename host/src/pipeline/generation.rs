@@ -1,52 +1,38 @@
 //! All that a message is decided with, as one value that never changes.
+//!
+//! It has two sides: the administrator's ([`HostSettings`]), and the policy's
+//! ([`PolicyBundle`]). Any bundle can be joined with the newest host settings
+//! ([`Generation::with_host`]), so that going back to an earlier policy brings
+//! back no earlier network, limit, relay or key.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checks;
+use super::host::{self, HostSettings, Secrets};
 use super::inputs::{Inputs, digest_hex};
 use super::outcome::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
-use crate::policy::{LoadError, Policy, Reference, ReferenceKind, Sandbox, Seed, SettingsProblem};
-use crate::sign::{self, Algorithm, Keys};
-use crate::store::{Key, Secret};
+use crate::policy::{LoadError, Policy, Reference, Sandbox, Seed, SettingsProblem};
+use crate::sign::Keys;
 
-/// Keys derived from the host's secret, one for each purpose.
-pub struct Secrets {
-    /// Seeds of decisions.
-    pub(super) decisions: Key,
-    /// Return paths that cannot be forged.
-    pub(super) verp: Key,
-    /// Routes sealed for the split listener.
-    pub(super) split: Key,
-    /// Seed of what is baked into a policy.
-    bake: Seed,
-}
-
-impl Secrets {
-    /// Derives all keys from the host's secret.
-    pub fn new(secret: &Secret) -> Self {
-        Self {
-            decisions: secret.derive("decisions"),
-            verp: secret.derive("verp"),
-            split: secret.derive("split"),
-            bake: secret.derive("bake").tag(b"seed"),
-        }
-    }
-}
-
-/// Configuration, policy with its settings, tables, relays and keys of one
-/// moment. Taken once per message: a swap replaces the pointer to it.
-pub struct Generation {
-    config: Config,
+/// The policy's side of a generation: component, settings and tables, loaded.
+pub struct PolicyBundle {
     policy: Policy,
-    keys: Keys,
+    settings: Source,
     tables: Tables,
     inputs: Inputs,
-    secrets: Arc<Secrets>,
+    file: PathBuf,
+}
+
+/// A policy bundle and the host settings that it runs with. Taken once per
+/// message: a swap replaces the pointer to it.
+pub struct Generation {
+    host: Arc<HostSettings>,
+    bundle: Arc<PolicyBundle>,
 }
 
 /// A generation, and what there is to say about it.
@@ -70,21 +56,99 @@ impl Generation {
         secrets: Arc<Secrets>,
         today: jiff::civil::Date,
     ) -> Result<Built, Vec<Problem>> {
-        let mut problems = Vec::new();
-        checks::relays(&config, &mut problems);
-        checks::record(&config, &mut problems);
-        let settings = read_settings(&config, &mut problems);
-        let keys = |known: Option<Known<'_>>, problems: &mut Vec<Problem>| {
-            service_keys(&config, known, today, problems)
-        };
-        let read = Read { settings, problems };
-        Self::assemble(sandbox, &config, secrets, read, keys).await
+        let named = config.clone();
+        Self::build_naming(sandbox, config, &named, secrets, today).await
     }
 
-    /// The same for policy tests, which read no password and no private key:
-    /// each domain that the policy or the configuration signs for, and each of
-    /// `domains`, has a key that is made up ([`Keys::for_tests`]). `settings`
-    /// stand in for the file that the configuration names.
+    /// The same with the policy's files of another configuration, `named`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Generation::build`].
+    pub async fn build_naming(
+        sandbox: &Sandbox,
+        config: Config,
+        named: &Config,
+        secrets: Arc<Secrets>,
+        today: jiff::civil::Date,
+    ) -> Result<Built, Vec<Problem>> {
+        let mut problems = Vec::new();
+        checks::host(&config, &mut problems);
+        let settings = read_settings(named, &mut problems);
+        let bundle = load_bundle(sandbox, named, settings, &secrets.bake, &mut problems).await;
+        let references = references(bundle.as_ref());
+        let keys = host::service_keys(&config, references, today, &mut problems);
+        let host = HostSettings {
+            config,
+            keys,
+            secrets,
+        };
+        join(Arc::new(host), bundle.map(Arc::new), problems)
+    }
+
+    /// Loads the policy's files that `named` names, for host settings that are
+    /// in service already: neither configuration nor keys are read. Where
+    /// `dkim.generate` says so, keys are made for domains that have none, and
+    /// named after that day; none are made without a day.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once (warnings among them), each with its place.
+    pub async fn build_on(
+        sandbox: &Sandbox,
+        host: &Arc<HostSettings>,
+        named: &Config,
+        today: Option<jiff::civil::Date>,
+    ) -> Result<Built, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let settings = read_settings(named, &mut problems);
+        let seed = &host.secrets.bake;
+        let bundle = load_bundle(sandbox, named, settings, seed, &mut problems).await;
+        let host = match today {
+            Some(day) => host.with_generated(references(bundle.as_ref()), day, &mut problems),
+            None => Arc::clone(host),
+        };
+        join(host, bundle.map(Arc::new), problems)
+    }
+
+    /// The same policy with a configuration and keys that are read now; its own
+    /// files are not.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once (warnings among them), each with its place.
+    pub fn rehosted(
+        &self,
+        config: Config,
+        secrets: Arc<Secrets>,
+        today: jiff::civil::Date,
+    ) -> Result<Built, Vec<Problem>> {
+        let mut problems = Vec::new();
+        checks::host(&config, &mut problems);
+        let references = references(Some(&*self.bundle));
+        let keys = host::service_keys(&config, references, today, &mut problems);
+        let host = HostSettings {
+            config,
+            keys,
+            secrets,
+        };
+        join(Arc::new(host), Some(Arc::clone(&self.bundle)), problems)
+    }
+
+    /// The same policy with other host settings: nothing is read or compiled.
+    ///
+    /// # Errors
+    ///
+    /// When the policy's settings name something that they do not have.
+    pub fn with_host(&self, host: &Arc<HostSettings>) -> Result<Arc<Self>, Vec<Problem>> {
+        let bundle = Some(Arc::clone(&self.bundle));
+        join(Arc::clone(host), bundle, Vec::new()).map(|built| built.generation)
+    }
+
+    /// As [`Generation::build`] for policy tests, which read no password and no
+    /// private key: each domain that the policy or the configuration signs for,
+    /// and each of `domains`, has a key that is made up ([`Keys::for_tests`]).
+    /// `settings` stand in for the file that the configuration names.
     ///
     /// # Errors
     ///
@@ -97,71 +161,17 @@ impl Generation {
         domains: &[Domain],
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
+        checks::listeners(&config, &mut problems);
         let settings = settings.or_else(|| read_settings(&config, &mut problems));
-        let keys = |known: Option<Known<'_>>, problems: &mut Vec<Problem>| {
-            test_keys(&config, known, domains, problems)
+        let bundle = load_bundle(sandbox, &config, settings, &secrets.bake, &mut problems).await;
+        let references = references(bundle.as_ref());
+        let keys = host::test_keys(&config, references, domains, &mut problems);
+        let host = HostSettings {
+            config,
+            keys,
+            secrets,
         };
-        let read = Read { settings, problems };
-        Self::assemble(sandbox, &config, secrets, read, keys).await
-    }
-
-    async fn assemble(
-        sandbox: &Sandbox,
-        config: &Config,
-        secrets: Arc<Secrets>,
-        read: Read,
-        keys: impl FnOnce(Option<Known<'_>>, &mut Vec<Problem>) -> Keys,
-    ) -> Result<Built, Vec<Problem>> {
-        let Read {
-            settings,
-            mut problems,
-        } = read;
-        let tables = Tables::load(&config.tables, &config.source, &mut problems);
-        checks::listeners(config, &mut problems);
-        let loaded = match &settings {
-            Some(settings) => {
-                load_policy(sandbox, config, settings, &secrets.bake, &mut problems).await
-            }
-            None => None,
-        };
-        let known = match (&loaded, &settings) {
-            (Some(policy), Some(settings)) => Some(Known {
-                references: &policy.configured().references,
-                settings,
-            }),
-            _ => None,
-        };
-        if let Some(known) = known {
-            let Known {
-                references,
-                settings,
-            } = known;
-            checks::references(config, &tables, references, settings, &mut problems);
-        }
-        let keys = keys(known, &mut problems);
-        let failed = problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error);
-        match loaded {
-            Some(policy) if !failed => Ok(Built {
-                generation: Arc::new(Self {
-                    inputs: Inputs {
-                        component: policy.digest().to_owned(),
-                        settings: settings
-                            .filter(|_| config.policy.settings.is_some())
-                            .map(|settings| digest_hex(settings.text.as_bytes())),
-                        tables: tables.digests().clone(),
-                    },
-                    config: config.clone(),
-                    policy,
-                    keys,
-                    tables,
-                    secrets,
-                }),
-                warnings: problems,
-            }),
-            _ => Err(problems),
-        }
+        join(Arc::new(host), bundle.map(Arc::new), problems)
     }
 
     /// What is wrong with the policy and its settings by themselves, for a
@@ -179,37 +189,47 @@ impl Generation {
         problems
     }
 
+    /// The administrator's side.
+    pub fn host(&self) -> &Arc<HostSettings> {
+        &self.host
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.host.config
     }
 
     /// The policy.
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.bundle.policy
     }
 
     /// What the policy's files contained when they were read.
     pub fn inputs(&self) -> &Inputs {
-        &self.inputs
+        &self.bundle.inputs
+    }
+
+    /// The file that the component was read from.
+    pub fn file(&self) -> &Path {
+        &self.bundle.file
     }
 
     /// The DKIM keys.
     pub fn keys(&self) -> &Keys {
-        &self.keys
+        &self.host.keys
     }
 
     pub(super) fn tables(&self) -> &Tables {
-        &self.tables
+        &self.bundle.tables
     }
 
     pub(super) fn secrets(&self) -> &Secrets {
-        &self.secrets
+        &self.host.secrets
     }
 
     /// Where Postfix's smtpd for the split listener is, if there is one.
     pub(super) fn split_smtpd(&self) -> Option<SocketAddr> {
-        self.config
+        self.config()
             .listeners
             .iter()
             .find_map(|listener| listener.smtpd)
@@ -217,62 +237,69 @@ impl Generation {
 
     /// Name, version and digest of the policy.
     pub fn policy_id(&self) -> PolicyId {
-        let description = self.policy.description();
+        let policy = self.policy();
+        let description = policy.description();
         PolicyId {
             name: description.name.clone(),
             version: description.version.clone(),
-            digest: self.policy.digest().to_owned(),
+            digest: policy.digest().to_owned(),
         }
     }
 }
 
-/// What has been read so far, and what was wrong with it.
-struct Read {
+/// What a policy's settings mention; nothing where there is none.
+fn references(bundle: Option<&PolicyBundle>) -> &[Reference] {
+    bundle.map_or(&[], |bundle| &bundle.policy.configured().references)
+}
+
+/// Holds a policy against host settings. Without a bundle, `problems` say why.
+fn join(
+    host: Arc<HostSettings>,
+    bundle: Option<Arc<PolicyBundle>>,
+    mut problems: Vec<Problem>,
+) -> Result<Built, Vec<Problem>> {
+    if let Some(bundle) = &bundle {
+        let references = references(Some(bundle));
+        let PolicyBundle {
+            settings, tables, ..
+        } = &**bundle;
+        checks::references(&host.config, tables, references, settings, &mut problems);
+        checks::keys(&host.keys, references, settings, &mut problems);
+    }
+    let failed = problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    match bundle {
+        Some(bundle) if !failed => Ok(Built {
+            generation: Arc::new(Generation { host, bundle }),
+            warnings: problems,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// Loads the policy of these settings, and the tables.
+async fn load_bundle(
+    sandbox: &Sandbox,
+    named: &Config,
     settings: Option<Source>,
-    problems: Vec<Problem>,
-}
-
-/// What the policy's settings mention.
-#[derive(Clone, Copy)]
-struct Known<'a> {
-    references: &'a [Reference],
-    settings: &'a Source,
-}
-
-/// The keys of the files; those that are missing are made where
-/// `dkim.generate` says so.
-fn service_keys(
-    config: &Config,
-    known: Option<Known<'_>>,
-    today: jiff::civil::Date,
+    seed: &Seed,
     problems: &mut Vec<Problem>,
-) -> Keys {
-    if let Some(known) = known
-        && config.dkim.generate
-    {
-        make_keys(config, known.references, today, problems);
-    }
-    let (keys, of_keys) = Keys::load(&config.dkim);
-    problems.extend(of_keys);
-    if let Some(known) = known {
-        checks::keys(&keys, known.references, known.settings, problems);
-    }
-    keys
-}
-
-fn test_keys(
-    config: &Config,
-    known: Option<Known<'_>>,
-    given: &[Domain],
-    problems: &mut Vec<Problem>,
-) -> Keys {
-    let mut domains = signing_domains(known.map_or(&[], |known| known.references));
-    domains.extend(config.dkim.files.iter().map(|key| key.domain.clone()));
-    domains.extend(given.iter().cloned());
-    Keys::for_tests(&domains).unwrap_or_else(|error| {
-        let message = format!("making keys for tests: {error}");
-        problems.push(Problem::of_file(&config.source.path, message, None));
-        Keys::default()
+) -> Option<PolicyBundle> {
+    let tables = Tables::load(&named.tables, &named.source, problems);
+    let settings = settings?;
+    let policy = load_policy(sandbox, named, &settings, seed, problems).await?;
+    let of_settings = named.policy.settings.as_ref();
+    Some(PolicyBundle {
+        inputs: Inputs {
+            component: policy.digest().to_owned(),
+            settings: of_settings.map(|_| digest_hex(settings.text.as_bytes())),
+            tables: tables.digests().clone(),
+        },
+        file: named.policy.file.clone(),
+        policy,
+        settings,
+        tables,
     })
 }
 
@@ -359,38 +386,4 @@ fn at_settings(settings: &Source, severity: Severity, given: &SettingsProblem) -
         given.message.clone(),
         given.expected.clone(),
     )
-}
-
-fn signing_domains(references: &[Reference]) -> BTreeSet<Domain> {
-    let domains = references
-        .iter()
-        .filter(|reference| reference.kind == ReferenceKind::DkimDomain);
-    domains
-        .filter_map(|reference| reference.name.parse().ok())
-        .collect()
-}
-
-fn make_keys(
-    config: &Config,
-    references: &[Reference],
-    today: jiff::civil::Date,
-    problems: &mut Vec<Problem>,
-) {
-    let (present, _) = Keys::load(&config.dkim);
-    for domain in signing_domains(references) {
-        if !present.for_domain(domain.as_str()).is_empty() {
-            continue;
-        }
-        match sign::generate(&config.dkim, &domain, Algorithm::Rsa, None, today) {
-            Ok(made) => tracing::info!(
-                domain = domain.as_str(),
-                selector = made.key.selector(),
-                "made a DKIM key: publish its record (`waxseal dkim record {domain}`)"
-            ),
-            Err(error) => {
-                let message = format!("making a DKIM key for {domain}: {error}");
-                problems.push(Problem::of_file(&config.dkim.keys, message, None));
-            }
-        }
-    }
 }

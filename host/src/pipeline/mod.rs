@@ -13,6 +13,7 @@ mod checks;
 mod direction;
 mod facts;
 mod generation;
+mod host;
 mod inputs;
 mod outcome;
 mod resolve;
@@ -32,7 +33,8 @@ use crate::store::verp::VerpError;
 
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
-pub use generation::{Built, Generation, Secrets};
+pub use generation::{Built, Generation, PolicyBundle};
+pub use host::{HostSettings, Secrets};
 pub use inputs::{Inputs, digest_hex};
 pub use outcome::{Cost, Failure, Outcome, PolicyId, Ruling};
 pub use resolve::ResolveError;

@@ -179,6 +179,17 @@ impl Keys {
         Ok(keys)
     }
 
+    /// The same keys and some more.
+    #[must_use]
+    pub fn with(&self, more: Vec<Key>) -> Self {
+        let mut by_domain = self.by_domain.clone();
+        for key in more {
+            let keys: &mut Vec<_> = by_domain.entry(key.domain.clone()).or_default();
+            keys.push(Arc::new(key));
+        }
+        Self { by_domain }
+    }
+
     /// The keys to sign with for a domain: RSA first, then Ed25519. A key of a
     /// domain is none of its subdomains'.
     pub fn for_domain(&self, domain: &str) -> &[Arc<Key>] {
