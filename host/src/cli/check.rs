@@ -1,15 +1,16 @@
 //! `waxseal check`: is everything in order?
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{self, Config, Problem, Severity};
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
+use crate::printable::Text;
 use crate::store::Secret;
 use serde::Serialize;
 
-use super::{Status, runtime};
+use super::{Status, runtime, terminal};
 
 #[derive(Serialize)]
 struct Report {
@@ -21,16 +22,18 @@ struct Report {
 
 pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
+    let mut out = terminal::text();
     let report = match config::examine(path)? {
         (Some(config), problems) if problems.is_empty() => runtime()?.block_on(check(config))?,
         (Some(config), problems) => runtime()?.block_on(check_in_part(&config, problems))?,
         (None, problems) => Report::bad(0, problems),
     };
     if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        out.json(&report)?;
     } else {
-        show(path, &report);
+        show(path, &report, &mut out)?;
     }
+    terminal::print(&out)?;
     Ok(if report.good {
         Status::Done
     } else {
@@ -107,12 +110,10 @@ fn soften_missing_keys(problems: &mut [Problem], keys: &Path) {
     }
 }
 
-fn show(path: &Path, report: &Report) {
+fn show(path: &Path, report: &Report, out: &mut Text) -> io::Result<()> {
     if !report.problems.is_empty() {
-        println!(
-            "{}\n",
-            config::render(&report.problems, io::stdout().is_terminal())
-        );
+        out.block(&config::render(&report.problems, out.has_colors()));
+        writeln!(out, "\n")?;
     }
     let errors = report
         .problems
@@ -123,16 +124,21 @@ fn show(path: &Path, report: &Report) {
     let path = path.display();
     match (&report.policy, errors) {
         (Some(policy), 0) => {
-            println!("{path}: good, {warnings} warning(s)");
-            println!(
+            writeln!(out, "{path}: good, {warnings} warning(s)")?;
+            writeln!(
+                out,
                 "  policy {} {}, sha256 {}",
                 policy.name, policy.version, policy.digest
-            );
-            println!("  {} relay(s)", report.relays);
+            )?;
+            writeln!(out, "  {} relay(s)", report.relays)?;
             if report.relays > 0 {
-                println!("  relays are chosen through Postfix; Sendmail gets every other decision");
+                writeln!(
+                    out,
+                    "  relays are chosen through Postfix; Sendmail gets every other decision"
+                )?;
             }
         }
-        _ => println!("{path}: {errors} error(s), {warnings} warning(s)"),
+        _ => writeln!(out, "{path}: {errors} error(s), {warnings} warning(s)")?,
     }
+    Ok(())
 }

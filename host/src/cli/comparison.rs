@@ -1,10 +1,11 @@
 //! What a candidate in shadow decides otherwise, for people.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
 use jiff::tz::TimeZone;
 
+use crate::printable::Text;
 use crate::record::tally;
 use crate::service::{Comparison, Otherwise, Times};
 
@@ -12,11 +13,7 @@ use crate::service::{Comparison, Otherwise, Times};
 /// more.
 const EXAMPLES: usize = 3;
 
-pub(super) fn show(
-    comparison: &Comparison,
-    zone: &TimeZone,
-    out: &mut dyn Write,
-) -> io::Result<()> {
+pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     let mut line = |name: &str, text: &str| writeln!(out, "{name:>13}  {text}");
     line("candidate", &comparison.candidate.to_string())?;
     if let Some(settings) = &comparison.inputs.settings {
@@ -84,7 +81,7 @@ pub(super) fn show(
         return Ok(());
     }
     writeln!(out, "\nWhat is otherwise, with the newest examples:")?;
-    out.write_all(tally::text(&comparison.differences, comparison.beyond).as_bytes())?;
+    out.append(&tally::text(&comparison.differences, comparison.beyond));
     writeln!(out, "\nThe last of them, in whole:")?;
     comparison
         .examples
@@ -93,12 +90,10 @@ pub(super) fn show(
         .try_for_each(|example| whole(example, out))
 }
 
-fn whole(example: &Otherwise, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(
-        out,
-        "{}\n    in service  {}\n     candidate  {}",
-        example.queue_id, example.in_service, example.candidate
-    )
+fn whole(example: &Otherwise, out: &mut Text) -> io::Result<()> {
+    writeln!(out, "{}", example.queue_id)?;
+    writeln!(out, "    in service  {}", example.in_service)?;
+    writeln!(out, "     candidate  {}", example.candidate)
 }
 
 fn errors(errors: &BTreeMap<String, u64>) -> String {

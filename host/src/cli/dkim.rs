@@ -1,6 +1,5 @@
 //! `waxseal dkim`: keys, and the DNS records to publish for them.
 
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::bail;
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use super::Status;
 use crate::config::{Config, Domain, Problem, Severity, render};
+use crate::printable::Text;
 use crate::sign::{Algorithm, GenerateError, Key, Keys, Record, generate};
 
 /// DKIM keys, and the DNS records to publish for them.
@@ -79,7 +79,7 @@ pub(super) fn run(
     command: &Command,
     config: &Config,
     json: bool,
-    out: &mut dyn Write,
+    out: &mut Text,
 ) -> anyhow::Result<Status> {
     match command {
         Command::New {
@@ -98,12 +98,12 @@ fn new(
     algorithm: Algorithm,
     selector: Option<&str>,
     json: bool,
-    out: &mut dyn Write,
+    out: &mut Text,
 ) -> anyhow::Result<Status> {
     let today = Timestamp::now().to_zoned(config.time_zone.clone()).date();
     match generate(&config.dkim, domain, algorithm, selector, today) {
         Ok(made) if json => {
-            print_json(out, &Shown::of(&made.key))?;
+            out.json(&Shown::of(&made.key))?;
             Ok(Status::Done)
         }
         Ok(made) => {
@@ -149,12 +149,7 @@ fn new(
     }
 }
 
-fn record(
-    config: &Config,
-    domain: &Domain,
-    json: bool,
-    out: &mut dyn Write,
-) -> anyhow::Result<Status> {
+fn record(config: &Config, domain: &Domain, json: bool, out: &mut Text) -> anyhow::Result<Status> {
     let (keys, problems) = Keys::load(&config.dkim);
     let found = keys.for_domain(domain.as_str());
     if found.is_empty() {
@@ -164,10 +159,8 @@ fn record(
             .filter(|problem| is_of(problem, config, domain))
             .collect();
         if !theirs.is_empty() {
-            bail!(
-                "{domain} has no key that can be used\n{}",
-                render(&theirs, false)
-            );
+            super::show_problems(&theirs);
+            bail!("{domain} has no key that can be used");
         }
         complain(
             out,
@@ -177,10 +170,7 @@ fn record(
         return Ok(Status::No);
     }
     if json {
-        print_json(
-            out,
-            &found.iter().map(|key| Shown::of(key)).collect::<Vec<_>>(),
-        )?;
+        out.json(&found.iter().map(|key| Shown::of(key)).collect::<Vec<_>>())?;
         return Ok(Status::Done);
     }
     for (at, key) in found.iter().enumerate() {
@@ -206,7 +196,7 @@ fn is_of(problem: &Problem, config: &Config, domain: &Domain) -> bool {
         || files.into_iter().any(|key| key.file == problem.file)
 }
 
-fn list(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<Status> {
+fn list(config: &Config, json: bool, out: &mut Text) -> anyhow::Result<Status> {
     let (keys, problems) = Keys::load(&config.dkim);
     let all = keys.all();
     let status = if problems
@@ -219,10 +209,7 @@ fn list(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<Stat
     };
     if json {
         let keys: Vec<_> = all.iter().map(|key| Shown::of(key)).collect();
-        print_json(
-            out,
-            &serde_json::json!({ "keys": keys, "problems": problems }),
-        )?;
+        out.json(&serde_json::json!({ "keys": keys, "problems": problems }))?;
         return Ok(status);
     }
     if all.is_empty() {
@@ -256,7 +243,9 @@ fn list(config: &Config, json: bool, out: &mut dyn Write) -> anyhow::Result<Stat
         }
     }
     if !problems.is_empty() {
-        writeln!(out, "\n{}", render(&problems, false))?;
+        writeln!(out)?;
+        out.block(&render(&problems, out.has_colors()));
+        writeln!(out)?;
     }
     Ok(status)
 }
@@ -270,28 +259,23 @@ fn long_name(algorithm: Algorithm) -> &'static str {
 
 /// The record for both kinds of people: those with a zone file, and those with
 /// a form of their provider's.
-fn show_record(out: &mut dyn Write, record: &Record) -> anyhow::Result<()> {
-    writeln!(out, "In a zone file:\n\n{}\n", record.zone_line())?;
+fn show_record(out: &mut Text, record: &Record) -> anyhow::Result<()> {
+    writeln!(out, "In a zone file:\n")?;
+    out.block(&record.zone_line());
+    writeln!(out, "\n")?;
     writeln!(out, "In a provider's form, as one line without quotes:\n")?;
-    writeln!(
-        out,
-        "Name   {}\nType   TXT\nValue  {}",
-        record.name, record.value
-    )?;
+    writeln!(out, "Name   {}", record.name)?;
+    writeln!(out, "Type   TXT")?;
+    writeln!(out, "Value  {}", record.value)?;
     Ok(())
 }
 
-fn complain(out: &mut dyn Write, json: bool, text: &str) -> anyhow::Result<()> {
+fn complain(out: &mut Text, json: bool, text: &str) -> anyhow::Result<()> {
     if json {
-        print_json(out, &serde_json::json!({ "error": text }))
+        Ok(out.json(&serde_json::json!({ "error": text }))?)
     } else {
         Ok(writeln!(out, "{text}")?)
     }
-}
-
-fn print_json(out: &mut dyn Write, value: &impl Serialize) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    Ok(writeln!(out)?)
 }
 
 #[cfg(test)]
@@ -316,9 +300,9 @@ mod tests {
     fn said(config: &Config, line: &str, json: bool) -> (Status, String) {
         let words = std::iter::once("dkim").chain(line.split_whitespace());
         let command = Line::try_parse_from(words).expect("command").command;
-        let mut out = Vec::new();
+        let mut out = Text::new();
         let status = run(&command, config, json, &mut out).expect("answered");
-        (status, String::from_utf8(out).expect("UTF-8"))
+        (status, out.into_string())
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! `waxseal inspect`: what a component is, and what keeps it from being a
 //! policy.
 
-use std::fs;
-use std::io::Write;
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Status, runtime};
+use super::{Status, runtime, terminal};
 use crate::config::{self, Problem, Severity, Source};
 use crate::policy::{Baking, CONTRACT_VERSIONS, Import, Inspection, Standing, inspect};
+use crate::printable::Text;
 
 /// Tell what a component is: imports, exports, versions, settings, and what
 /// keeps it from being loaded.
@@ -31,18 +31,15 @@ pub(super) struct Arguments {
 /// nothing else.
 const MEMORY: usize = 64 << 20;
 
-pub(super) fn run(
-    arguments: &Arguments,
-    json: bool,
-    out: &mut dyn Write,
-) -> anyhow::Result<Status> {
+pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::Result<Status> {
     super::quiet_log();
     let file = &arguments.file;
-    let bytes = fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let bytes = std::fs::read(file)
+        .with_context(|| format!("reading {}", file.display()))?;
     let settings = match &arguments.settings {
         None => None,
         Some(path) => {
-            let text = fs::read_to_string(path);
+            let text = std::fs::read_to_string(path);
             Some(text.with_context(|| format!("reading {}", path.display()))?)
         }
     };
@@ -56,12 +53,13 @@ pub(super) fn run(
         _ => Vec::new(),
     };
     if json {
-        serde_json::to_writer_pretty(&mut *out, &object(&inspection, &mistakes))?;
-        writeln!(out)?;
+        out.json(&object(&inspection, &mistakes))?;
     } else {
-        write!(out, "{}", text(&inspection))?;
+        text(&inspection, out)?;
         if !mistakes.is_empty() {
-            writeln!(out, "\n{}", config::render(&mistakes, false))?;
+            writeln!(out)?;
+            out.block(&config::render(&mistakes, out.has_colors()));
+            writeln!(out)?;
         }
     }
     Ok(match inspection.is_fit() {
@@ -70,20 +68,21 @@ pub(super) fn run(
     })
 }
 
-fn schema(inspection: &Inspection, out: &mut dyn Write) -> anyhow::Result<Status> {
+fn schema(inspection: &Inspection, out: &mut Text) -> anyhow::Result<Status> {
     let description = inspection.description.as_ref();
     let Some(schema) = description.and_then(|of| of.settings_schema.as_deref()) else {
         let why = inspection.problem.as_deref();
-        eprintln!(
-            "{}",
-            why.unwrap_or("the policy has no schema of its settings")
-        );
+        let why = why.unwrap_or("the policy has no schema of its settings");
+        terminal::error_line!("{why}");
         return Ok(Status::No);
     };
     // As its author wrote it, where that is no JSON.
     match serde_json::from_str::<Value>(schema) {
-        Ok(value) => writeln!(out, "{value:#}")?,
-        Err(_) => writeln!(out, "{schema}")?,
+        Ok(value) => out.json(&value)?,
+        Err(_) => {
+            out.block(schema);
+            writeln!(out)?;
+        }
     }
     Ok(Status::Done)
 }
@@ -135,38 +134,37 @@ fn word(standing: Standing) -> &'static str {
     }
 }
 
-fn text(inspection: &Inspection) -> String {
-    let mut lines = vec![];
-    let mut add = |name: &str, value: &str| lines.push(format!("{name:>10}  {value}\n"));
+fn text(inspection: &Inspection, out: &mut Text) -> io::Result<()> {
+    let mut add = |name: &str, value: &str| writeln!(out, "{name:>10}  {value}");
     if let Some(problem) = &inspection.problem {
         // wasmtime lays some of its own out over lines.
         let words: Vec<&str> = problem.split_whitespace().collect();
-        add("problem", &words.join(" "));
+        add("problem", &words.join(" "))?;
     }
     let description = inspection.description.as_ref();
     if let Some(of) = description {
-        add("policy", format!("{} {}", of.name, of.version).trim());
+        add("policy", format!("{} {}", of.name, of.version).trim())?;
     }
-    add("size", &size(inspection.size));
-    add("SHA-256", &inspection.sha256);
-    add("contract", &contract(inspection));
+    add("size", &size(inspection.size))?;
+    add("SHA-256", &inspection.sha256)?;
+    add("contract", &contract(inspection))?;
     if let Some(of) = description {
         let schema = match of.settings_schema {
             Some(_) => "with a schema (--schema prints it)",
             None => "without a schema",
         };
-        add("settings", schema);
+        add("settings", schema)?;
     }
     if let Some(baking) = &inspection.baking {
-        add("", &baked(baking));
+        add("", &baked(baking))?;
     }
     for (at, import) in inspection.imports.iter().enumerate() {
-        add(if at == 0 { "imports" } else { "" }, &imported(import));
+        add(if at == 0 { "imports" } else { "" }, &imported(import))?;
     }
     for (at, export) in inspection.exports.iter().enumerate() {
-        add(if at == 0 { "exports" } else { "" }, export);
+        add(if at == 0 { "exports" } else { "" }, export)?;
     }
-    lines.concat()
+    Ok(())
 }
 
 fn size(bytes: usize) -> String {

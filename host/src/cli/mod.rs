@@ -11,16 +11,19 @@ mod postfix;
 mod replay;
 mod report;
 mod run;
+mod terminal;
 mod test;
 mod trial;
 mod versions;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, ConfigError, Problem};
+use crate::log::{Format, Lines};
 use crate::policy::{CODE_FOLDER, CodeCache, Limits, LoadError, Sandbox};
+use crate::printable::Text;
 use crate::store::Secret;
 use clap::{Parser, Subcommand};
 
@@ -93,7 +96,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             match error.downcast_ref::<ConfigError>() {
                 Some(ConfigError::Problems(problems)) => show_problems(problems),
-                _ => eprintln!("waxseal: {error:#}"),
+                _ => terminal::error_line!("waxseal: {error:#}"),
             }
             ExitCode::from(2)
         }
@@ -121,21 +124,21 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
     }
 }
 
-/// Runs a command that prints. A reader that went away (`| head`) is no error.
-fn finish(
-    command: impl FnOnce(&mut dyn io::Write) -> anyhow::Result<Status>,
-) -> anyhow::Result<Status> {
-    let mut out = Vec::new();
+/// Runs a command that prints.
+fn finish(command: impl FnOnce(&mut Text) -> anyhow::Result<Status>) -> anyhow::Result<Status> {
+    let mut out = Text::new();
     let status = command(&mut out)?;
-    match io::stdout().write_all(&out) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(status),
-    }
+    terminal::print(&out)?;
+    Ok(status)
 }
 
 /// Problems for people, on stderr.
 fn show_problems(problems: &[Problem]) {
-    eprintln!("{}", config::render(problems, io::stderr().is_terminal()));
+    let colors = terminal::errors_have_colors();
+    let mut text = Text::with_colors(colors);
+    text.block(&config::render(problems, colors));
+    let _ = writeln!(text);
+    terminal::print_errors(&text);
 }
 
 /// How many tasks a thread runs before it looks what else is there: new
@@ -169,7 +172,8 @@ fn quiet_log() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_writer(Lines::new(Format::Text, io::stderr))
         .without_time()
         .try_init();
 }

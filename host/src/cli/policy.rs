@@ -1,6 +1,6 @@
 //! `waxseal policy`: the version in service, swapping it, going back.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Status, comparison, runtime, versions};
+use super::{Status, comparison, runtime, terminal, versions};
 use crate::admin::wire::{self, InService, No, Swap};
 use crate::admin::{Answer, Client};
 use crate::config::{self, ConfigError, Share};
+use crate::printable::Text;
 
 /// What is asked of the running daemon.
 #[derive(Debug, Subcommand)]
@@ -86,7 +87,7 @@ impl Daemon {
             },
         };
         if !problems.is_empty() {
-            eprintln!(
+            terminal::error_line!(
                 "waxseal: {} has {} mistake(s), which `waxseal check` shows; the daemon is asked at {}",
                 path.display(),
                 problems.len(),
@@ -101,7 +102,7 @@ pub(super) fn run(
     command: &Command,
     daemon: &Daemon,
     json: bool,
-    out: &mut dyn Write,
+    out: &mut Text,
 ) -> anyhow::Result<Status> {
     let client = Client::new(&daemon.socket);
     let runtime = runtime()?;
@@ -152,7 +153,7 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{}", path.display()))
 }
 
-fn in_service(answer: &InService, out: &mut dyn Write) -> io::Result<()> {
+fn in_service(answer: &InService, out: &mut Text) -> io::Result<()> {
     let version = &answer.version;
     writeln!(
         out,
@@ -169,20 +170,20 @@ fn in_service(answer: &InService, out: &mut dyn Write) -> io::Result<()> {
 fn told<T: Serialize>(
     answer: Answer<T>,
     json: bool,
-    out: &mut dyn Write,
-    show: impl FnOnce(&T, &mut dyn Write) -> io::Result<()>,
+    out: &mut Text,
+    show: impl FnOnce(&T, &mut Text) -> io::Result<()>,
 ) -> anyhow::Result<Status> {
     match answer? {
         Ok(answer) => {
             match json {
-                true => writeln!(out, "{}", serde_json::to_string_pretty(&answer)?)?,
+                true => out.json(&answer)?,
                 false => show(&answer, out)?,
             }
             Ok(Status::Done)
         }
         Err(no) => {
             match json {
-                true => writeln!(out, "{}", serde_json::to_string_pretty(&no)?)?,
+                true => out.json(&no)?,
                 false => refused(&no),
             }
             Ok(Status::No)
@@ -192,10 +193,10 @@ fn told<T: Serialize>(
 
 fn refused(no: &No) {
     for problem in &no.problems {
-        eprintln!("  {problem}");
+        terminal::error_line!("  {problem}");
     }
     match no.problems.is_empty() {
-        true => eprintln!("waxseal: {}", no.error),
-        false => eprintln!("waxseal: {}; what is in service stays", no.error),
+        true => terminal::error_line!("waxseal: {}", no.error),
+        false => terminal::error_line!("waxseal: {}; what is in service stays", no.error),
     }
 }

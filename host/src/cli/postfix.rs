@@ -1,6 +1,5 @@
 //! `waxseal postfix`: the Postfix configuration that goes with `waxseal.toml`.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -9,6 +8,7 @@ use clap::Args;
 use super::Status;
 use crate::config::Config;
 use crate::postfix::Setup;
+use crate::printable::Text;
 
 /// Where packages have Postfix's configuration; a folder of its own in there.
 const FOLDER: &str = "/etc/postfix/waxseal";
@@ -29,7 +29,7 @@ pub(super) fn run(
     arguments: &Arguments,
     config: &Config,
     json: bool,
-    out: &mut dyn Write,
+    out: &mut Text,
 ) -> anyhow::Result<Status> {
     let folder = arguments.write.as_deref().unwrap_or(Path::new(FOLDER));
     let folder = std::path::absolute(folder)
@@ -40,15 +40,14 @@ pub(super) fn run(
         None => Vec::new(),
     };
     if json {
-        serde_json::to_writer_pretty(&mut *out, &setup)?;
-        writeln!(out)?;
+        out.json(&setup)?;
     } else if written.is_empty() {
-        write!(out, "{}", setup.page())?;
+        out.block(&setup.page());
     } else {
         for file in &written {
             writeln!(out, "wrote {}", file.display())?;
         }
-        write!(out, "{}", setup.instructions())?;
+        out.block(&setup.instructions());
     }
     Ok(Status::Done)
 }

@@ -1,8 +1,7 @@
 //! `waxseal replay`: what another version would have decided on recorded mail.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::num::NonZero;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,10 +13,11 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::{Status, runtime, show_problems};
+use super::{Status, runtime, show_problems, terminal};
 use crate::config::Config;
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
 use crate::policy::{Limits, Sandbox};
+use crate::printable::Text;
 use crate::record::{self, Messages, Options, Recorded, Report, tally};
 use crate::store::Secret;
 
@@ -129,10 +129,12 @@ async fn replay(
     }
     let generation = generation(config, options.parallel).await?;
     let report = record::replay(&generation, reader, options).await;
+    let mut out = Text::new();
     match json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => print!("{}", text(&report, &zone)),
+        true => out.json(&report)?,
+        false => text(&report, &zone, &mut out)?,
     }
+    terminal::print(&out)?;
     if report.compared == 0 {
         bail!(
             "no message of {} could be decided on again",
@@ -182,7 +184,7 @@ fn write_case(
         .filter(|recorded| recorded.entry.queue_id == queue_id && options.takes(recorded));
     // Queue ids come again: the last is the one that people mean.
     let Some(recorded) = found.last() else {
-        eprintln!("waxseal: there is no {queue_id} in {}", recording.display());
+        terminal::error_line!("waxseal: there is no {queue_id} in {}", recording.display());
         return Ok(Status::No);
     };
     let Some(bytes) = options.messages.find(&recorded) else {
@@ -199,11 +201,10 @@ fn write_case(
     new_file(&folder.join(&message), &bytes)?;
     new_file(&folder.join(&test), text.as_bytes())?;
     let test = folder.join(test);
-    println!(
-        "{} and {message} beside it\ntry it:  waxseal test {}",
-        test.display(),
-        test.display()
-    );
+    let mut out = Text::new();
+    writeln!(out, "{} and {message} beside it", test.display())?;
+    writeln!(out, "try it:  waxseal test {}", test.display())?;
+    terminal::print(&out)?;
     Ok(Status::Done)
 }
 
@@ -225,67 +226,62 @@ fn new_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     made.with_context(|| format!("writing {}", path.display()))
 }
 
-fn text(report: &Report, zone: &TimeZone) -> String {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    let _ = (|| -> std::fmt::Result {
+fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {
+    writeln!(
+        text,
+        "{} message(s){} decided on again by {}",
+        report.compared,
+        period(report, zone),
+        decider(&report.policy, report.settings.as_deref())
+    )?;
+    for recorded in &report.recorded {
+        let then = decider(&recorded.policy, recorded.settings.as_deref());
+        writeln!(text, "{:>8}  decided then by {then}", "")?;
+    }
+    writeln!(text, "{:>8}  alike", report.same)?;
+    writeln!(
+        text,
+        "{:>8}  otherwise, {} of them with an effect on the message",
+        report.different, report.with_effect
+    )?;
+    if report.missing > 0 {
         writeln!(
             text,
-            "{} message(s){} decided on again by {}",
-            report.compared,
-            period(report, zone),
-            decider(&report.policy, report.settings.as_deref())
+            "{:>8}  not decided on: the recording has only their digests (see --messages)",
+            report.missing
         )?;
-        for recorded in &report.recorded {
-            let then = decider(&recorded.policy, recorded.settings.as_deref());
-            writeln!(text, "{:>8}  decided then by {then}", "")?;
+    }
+    if report.unreadable > 0 {
+        writeln!(text, "{:>8}  entries cannot be read:", report.unreadable)?;
+        for problem in &report.problems {
+            writeln!(text, "{:>8}  {problem}", "")?;
         }
-        writeln!(text, "{:>8}  alike", report.same)?;
+    }
+    if !report.differences.is_empty() {
+        writeln!(text, "\nWhat is otherwise, with the newest examples:")?;
+        text.append(&tally::text(&report.differences, report.beyond));
+    }
+    if report.unanswered > 0 {
         writeln!(
             text,
-            "{:>8}  otherwise, {} of them with an effect on the message",
-            report.different, report.with_effect
+            "\n{} decision(s) asked for what was not recorded, and were told that there is none:",
+            report.unanswered
         )?;
-        if report.missing > 0 {
-            writeln!(
-                text,
-                "{:>8}  not decided on: the recording has only their digests (see --messages)",
-                report.missing
-            )?;
+        for (question, count) in &report.questions {
+            writeln!(text, "{count:>8}  {question}")?;
         }
-        if report.unreadable > 0 {
-            writeln!(text, "{:>8}  entries cannot be read:", report.unreadable)?;
-            for problem in &report.problems {
-                writeln!(text, "{:>8}  {problem}", "")?;
-            }
-        }
-        if !report.differences.is_empty() {
-            writeln!(text, "\nWhat is otherwise, with the newest examples:")?;
-            text.push_str(&tally::text(&report.differences, report.beyond));
-        }
-        if report.unanswered > 0 {
-            writeln!(
-                text,
-                "\n{} decision(s) asked for what was not recorded, and were told that there is none:",
-                report.unanswered
-            )?;
-            for (question, count) in &report.questions {
-                writeln!(text, "{count:>8}  {question}")?;
-            }
-        }
-        if let (Some(then), Some(now)) = (&report.cost_then, &report.cost_now) {
-            writeln!(
-                text,
-                "\nMedian of a decision: {} instructions then, {} now; {} KiB of memory then, {} now",
-                then.instructions,
-                now.instructions,
-                then.memory >> 10,
-                now.memory >> 10
-            )?;
-        }
-        Ok(())
-    })();
-    text
+    }
+    if let (Some(then), Some(now)) = (&report.cost_then, &report.cost_now) {
+        writeln!(
+            text,
+            "\nMedian of a decision: {} instructions then, {} now; {} KiB of memory then, {} now",
+            then.instructions,
+            now.instructions,
+            then.memory >> 10,
+            now.memory >> 10
+        )?;
+    }
+    Ok(())
 }
 
 /// A version in a few words.

@@ -1,6 +1,6 @@
 //! What was decided on a message, for people and as JSON.
 
-use std::fmt::Write as _;
+use std::io;
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use crate::decision::{Charge, HeaderField, Verdict};
 use crate::edit::{Notice, Outcome as NoticeOutcome};
 use crate::message::Message;
 use crate::pipeline::{Outcome, PolicyId};
+use crate::printable::Text;
 
 /// The JSON object of `waxseal try --json`.
 #[derive(Serialize)]
@@ -72,11 +73,11 @@ fn signatures(outcome: &Outcome) -> Vec<Signature<'_>> {
 }
 
 /// The same for people: what leaves, by which way, and why.
-pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
-    let mut lines = Lines::default();
-    lines.add("verdict", &verdict(&outcome.verdict));
+pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::Result<()> {
+    let mut lines = Lines(out);
+    lines.add("verdict", &verdict(&outcome.verdict))?;
     if let Some(failure) = &outcome.failure {
-        lines.add("failure", &failure.to_string());
+        lines.add("failure", &failure.to_string())?;
     }
     if matches!(outcome.verdict, Verdict::Accept | Verdict::Hold(_)) {
         lines.add(
@@ -85,18 +86,18 @@ pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
                 .relay
                 .as_ref()
                 .map_or("default route", |relay| relay.as_str()),
-        );
+        )?;
         for fallback in &outcome.fallbacks {
-            lines.add("then", fallback.as_str());
+            lines.add("then", fallback.as_str())?;
         }
         let kept = if outcome.return_path == message.envelope.sender {
             " (kept)"
         } else {
             ""
         };
-        lines.add("return path", &format!("{}{kept}", outcome.return_path));
+        lines.add("return path", &format!("{}{kept}", outcome.return_path))?;
     }
-    lines.add_some("author", outcome.author.as_deref());
+    lines.add_some("author", outcome.author.as_deref())?;
     for signature in signatures(outcome) {
         let Signature {
             domain,
@@ -106,25 +107,25 @@ pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
         lines.add(
             "signature",
             &format!("{algorithm}, d={domain}, s={selector}"),
-        );
+        )?;
     }
     for notice in &outcome.notices {
-        lines.add("disclaimer", &disclaimer(notice));
+        lines.add("disclaimer", &disclaimer(notice))?;
     }
     for copy in &outcome.copies {
-        lines.add("copy", copy.as_str());
+        lines.add("copy", copy.as_str())?;
     }
     for charge in &outcome.charges {
         let of = charge.maximum.map_or(String::new(), |maximum| {
             format!(", at most {maximum} a day")
         });
-        lines.add("charge", &format!("{}{of}", charge.counter));
+        lines.add("charge", &format!("{}{of}", charge.counter))?;
     }
     for label in &outcome.labels {
-        lines.add("label", &format!("{} = {}", label.name, label.value));
+        lines.add("label", &format!("{} = {}", label.name, label.value))?;
     }
     for reason in &outcome.reasons {
-        lines.add("because", reason);
+        lines.add("because", reason)?;
     }
     let PolicyId {
         name,
@@ -134,8 +135,8 @@ pub(super) fn text(message: &Message, outcome: &Outcome) -> String {
     lines.add(
         "policy",
         &format!("{name} {version} ({})", digest.get(..12).unwrap_or(digest)),
-    );
-    lines.0
+    )?;
+    Ok(())
 }
 
 fn verdict(verdict: &Verdict) -> String {
@@ -163,18 +164,14 @@ fn disclaimer(notice: &Notice) -> String {
 }
 
 /// Lines of a name and a value, aligned.
-#[derive(Default)]
-struct Lines(String);
+struct Lines<'a>(&'a mut Text);
 
-impl Lines {
-    fn add(&mut self, name: &str, value: &str) {
-        // Writing to a String does not fail.
-        let _ = writeln!(self.0, "{name:>12}  {value}");
+impl Lines<'_> {
+    fn add(&mut self, name: &str, value: &str) -> io::Result<()> {
+        writeln!(self.0, "{name:>12}  {value}")
     }
 
-    fn add_some(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.add(name, value);
-        }
+    fn add_some(&mut self, name: &str, value: Option<&str>) -> io::Result<()> {
+        value.map_or(Ok(()), |value| self.add(name, value))
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::config::Config;
 use crate::daemon::{self, DaemonError};
+use crate::log::{Format, Lines};
 use tracing_subscriber::EnvFilter;
 
 use super::{Status, runtime, show_problems};
@@ -29,13 +30,23 @@ pub(super) fn run(config: Config) -> anyhow::Result<Status> {
 fn start_log(config: &Config) {
     let level = config.log.level.to_string();
     let filter = EnvFilter::try_from_env("WAXSEAL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let format = match config.log.json {
+        true => Format::Json,
+        false => Format::Text,
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_ansi(false)
+        .with_writer(Lines::new(format, io::stderr))
         .with_target(false);
-    if config.log.json {
-        log.json().flatten_event(true).init();
-    } else {
-        log.with_ansi(false).init();
+    match format {
+        Format::Json => log.json().flatten_event(true).init(),
+        Format::Text => log.init(),
     }
+    std::panic::set_hook(Box::new(|panic| {
+        // The text of a panic can quote what was worked on. Written here, it is one line as well.
+        let place = panic.location().map(ToString::to_string);
+        let text = panic.payload_as_str().unwrap_or("without a text");
+        tracing::error!(place, "panicked: {text}");
+    }));
 }

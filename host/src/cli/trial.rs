@@ -10,11 +10,12 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Status, report, runtime, show_problems};
+use super::{Status, report, runtime, show_problems, terminal};
 use crate::config::{Config, Mode};
 use crate::decision::Verdict;
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
+use crate::printable::Text;
 use crate::quota::{Day, Dry};
 use crate::store::{Secret, SqliteStore};
 
@@ -83,14 +84,13 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
         arguments.output.as_deref(),
         &outcome.edits.apply(&message.content),
     )?;
+    let mut out = Text::new();
     if json {
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&report::Decided::of(&outcome))?
-        );
+        out.json(&report::Decided::of(&outcome))?;
     } else {
-        print!("{}", report::text(&message, &outcome));
+        report::text(&message, &outcome, &mut out)?;
     }
+    terminal::print(&out)?;
     Ok(status(&outcome))
 }
 
@@ -121,16 +121,18 @@ const NOT_OUTGOING: &str =
 
 fn passing(arguments: &Arguments, message: &Message, json: bool) -> anyhow::Result<Status> {
     write_output(arguments.output.as_deref(), message.content.bytes())?;
+    let mut out = Text::new();
     if json {
         let passing = Passing {
             verdict: &Verdict::Accept,
             outgoing: false,
             reasons: [NOT_OUTGOING],
         };
-        println!("{}", serde_json::to_string_pretty(&passing)?);
+        out.json(&passing)?;
     } else {
-        println!("{NOT_OUTGOING}");
+        writeln!(out, "{NOT_OUTGOING}")?;
     }
+    terminal::print(&out)?;
     Ok(Status::Done)
 }
 
@@ -143,8 +145,8 @@ fn write_output(file: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
 
 fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyhow::Result<Message> {
     let file = arguments.message.display();
-    let bytes =
-        fs::read(&arguments.message).with_context(|| format!("reading the message {file}"))?;
+    let bytes = fs::read(&arguments.message)
+        .with_context(|| format!("reading the message {file}"))?;
     let content = Content::of_file(bytes);
     if content.fields().is_empty() {
         bail!("{file} has no header: this is no message (RFC 5322)");

@@ -1,6 +1,6 @@
 //! The status of the policy in service, for people.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,10 +8,11 @@ use jiff::tz::TimeZone;
 
 use crate::admin::wire::Standing;
 use crate::figures::grouped;
+use crate::printable::Text;
 use crate::service::{Comparison, InRecording, Numbers, Record, Refusal, Times};
 
 /// Shows the version in service, what is the matter, and what was before.
-pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     let status = &standing.status;
     let Some((serving, before)) = status.versions.split_first() else {
         return Ok(());
@@ -47,10 +48,13 @@ pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut dyn Write) ->
     if let Some(kept) = &status.kept {
         writeln!(
             out,
-            "\n! The policy that waxseal.toml names ({}) is not in service: {}.\n  It stays out, \
-             over restarts too, until its files change.",
+            "\n! The policy that waxseal.toml names ({}) is not in service: {}.",
             status.file.display(),
             kept.because.text()
+        )?;
+        writeln!(
+            out,
+            "  It stays out, over restarts too, until its files change."
         )?;
     }
     if let Some(refusal) = &status.refused {
@@ -87,7 +91,7 @@ fn in_recording(recording: &InRecording) -> String {
     )
 }
 
-fn in_shadow(candidate: &Comparison, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+fn in_shadow(candidate: &Comparison, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     writeln!(
         out,
         "\nIn shadow since {}: {}, on {} of the mail. {} compared, {} otherwise; `waxseal policy \
@@ -168,7 +172,7 @@ fn times(times: &Times) -> String {
     )
 }
 
-fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     writeln!(
         out,
         "\n! {} was refused {}, {}:",
@@ -182,7 +186,7 @@ fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut dyn Write) -> io::Resul
         .try_for_each(|problem| writeln!(out, "  {problem}"))
 }
 
-fn table(before: &[Record], zone: &TimeZone, out: &mut dyn Write) -> io::Result<()> {
+fn table(before: &[Record], zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     if before.is_empty() {
         return Ok(());
     }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use crate::printable::{folded, one_line};
+
 /// A file and its text, kept to show where a problem stands.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -127,21 +129,21 @@ fn show(renderer: &Renderer, problem: &Problem) -> String {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let path = problem.file.display().to_string();
+    // Words of a policy, or of a library that lays its own out over lines, may be in any of these.
+    let path = one_line(&problem.file.display().to_string()).into_owned();
+    let message = folded(&problem.message);
+    let expected = problem.expected.as_deref().map(folded);
     let Some((text, span)) = &problem.place else {
-        let title = format!("{path}: {}", problem.message);
+        let title = format!("{path}: {message}");
         let mut group = level
             .primary_title(title.as_str())
             .elements(std::iter::empty::<annotate_snippets::Element<'_>>());
-        if let Some(expected) = &problem.expected {
+        if let Some(expected) = &expected {
             group = group.element(Level::HELP.message(expected.as_str()));
         }
         return renderer.render(&[group]);
     };
-    let label = problem
-        .expected
-        .as_ref()
-        .map(|expected| format!("expected: {expected}"));
+    let label = expected.map(|expected| format!("expected: {expected}"));
     let mut annotation = AnnotationKind::Primary.span(first_line(text, span));
     if let Some(label) = &label {
         annotation = annotation.label(label.as_str());
@@ -149,9 +151,7 @@ fn show(renderer: &Renderer, problem: &Problem) -> String {
     let snippet = Snippet::source(&**text)
         .path(path.as_str())
         .annotation(annotation);
-    renderer.render(&[level
-        .primary_title(problem.message.as_str())
-        .element(snippet)])
+    renderer.render(&[level.primary_title(message.as_str()).element(snippet)])
 }
 
 /// A span of many lines (a whole table) is shown by its first.

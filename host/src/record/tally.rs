@@ -1,12 +1,12 @@
 //! Differences counted by their kind, with examples.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::decision::compare::{Difference, Field};
+use crate::printable::Text;
 
 /// Most kinds that are told apart: a policy may name a relay of its own for each
 /// message.
@@ -109,10 +109,9 @@ fn keep(examples: &mut Vec<Example>, queue_id: &str, arrival: Timestamp, differe
 }
 
 /// Kinds for people: number and kind, and examples below.
-pub fn text(kinds: &[Kind], beyond: u64) -> String {
-    let mut text = String::new();
+pub(crate) fn text(kinds: &[Kind], beyond: u64) -> Text {
+    let mut text = Text::new();
     for kind in kinds {
-        // Writing to a String does not fail.
         let _ = writeln!(text, "{:>8}  {}", kind.count, kind.kind);
         let ids: Vec<&str> = kind
             .examples

@@ -7,7 +7,7 @@
 mod files;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use self::files::File;
 use super::Status;
+use crate::printable::Text;
 
 /// Make a policy that builds, with tests that pass, in a folder of its own.
 #[derive(Debug, Args)]
@@ -80,11 +81,7 @@ struct Made<'a> {
     files: Vec<&'a str>,
 }
 
-pub(super) fn run(
-    arguments: &Arguments,
-    json: bool,
-    out: &mut dyn Write,
-) -> anyhow::Result<Status> {
+pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::Result<Status> {
     let Arguments {
         folder,
         language,
@@ -98,8 +95,7 @@ pub(super) fn run(
     write(folder, &project)?;
     if json {
         let files = project.iter().map(|(path, _)| *path).collect();
-        serde_json::to_writer_pretty(&mut *out, &Made { folder, files })?;
-        writeln!(out)?;
+        out.json(&Made { folder, files })?;
     } else {
         let folder = folder.display();
         writeln!(out, "{folder} is a policy in {}. Now:", language.name())?;

@@ -3,18 +3,18 @@
 mod junit;
 mod watch;
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{Status, runtime, show_problems};
+use super::{Status, runtime, show_problems, terminal};
 use crate::config::{self, Problem};
 use crate::policy::{CODE_FOLDER, CodeCache};
+use crate::printable::{Text, one_line};
 use crate::store::Secret;
 use crate::testing::{Blessed, Options, Progress, Report, Suite, Workshop};
 
@@ -170,7 +170,9 @@ impl Tests<'_> {
                 report: None,
                 blessed: Vec::new(),
             };
-            print(&serde_json::to_string_pretty(&told)?)?;
+            let mut out = Text::new();
+            out.json(&told)?;
+            terminal::print(&out)?;
         } else {
             show_problems(problems);
         }
@@ -185,32 +187,29 @@ impl Tests<'_> {
                 report: Some(report),
                 blessed: blessed.iter().map(path).collect(),
             };
-            return print(&serde_json::to_string_pretty(&told)?);
+            let mut out = Text::new();
+            out.json(&told)?;
+            return Ok(terminal::print(&out)?);
         }
-        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        let mut text = report.failures(colour);
+        let mut text = terminal::text();
+        report.write_failures(&mut text);
         if self.arguments.costs {
-            text.push_str(&report.costs());
+            report.write_costs(&mut text);
         }
         for blessed in blessed {
             let what = match blessed {
                 Blessed::New(_) => "new",
                 Blessed::Changed(_) => "changed",
             };
-            text.push_str(&format!("wrote {} ({what})\n", path(blessed).display()));
+            writeln!(text, "wrote {} ({what})", path(blessed).display())?;
         }
-        text.push_str(&report.summary(colour));
-        print(text.trim_end())
+        report.write_summary(&mut text);
+        Ok(terminal::print(&text)?)
     }
 
     /// On a terminal alone.
     fn bar(&self, cases: usize) -> ProgressBar {
-        let shown = io::stderr().is_terminal() && !self.json;
-        let target = if shown {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target = terminal::progress(!self.json);
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}");
         let bar = ProgressBar::with_draw_target(Some(cases as u64), target);
         match style {
@@ -224,7 +223,7 @@ fn progress(bar: &ProgressBar) -> Progress {
     let bar = bar.clone();
     Arc::new(move |case| {
         if !case.passed() {
-            bar.set_message(format!("failed: {}", case.name));
+            bar.set_message(format!("failed: {}", one_line(&case.name)));
         }
         bar.inc(1);
     })
@@ -233,13 +232,5 @@ fn progress(bar: &ProgressBar) -> Progress {
 fn path(blessed: &Blessed) -> &Path {
     match blessed {
         Blessed::New(path) | Blessed::Changed(path) => path,
-    }
-}
-
-/// A reader that went away (`| head`) is no error.
-fn print(text: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
     }
 }

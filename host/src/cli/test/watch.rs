@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::{Status, Tests};
+use crate::cli::terminal;
 use crate::testing::{self, Stamps, stamps};
 
 /// How often the files are looked at.
@@ -21,7 +22,7 @@ pub(super) fn watch(tests: &mut Tests<'_>) -> anyhow::Result<Status> {
         let before = stamps(&testing::test_files(&tests.paths));
         let begun = SystemTime::now();
         let (_, files) = tests.once()?;
-        eprintln!("watching {} files; Ctrl-C ends it", files.len());
+        terminal::error_line!("watching {} files; Ctrl-C ends it", files.len());
         let mut seen = stamps(&files);
         let missed = seen
             .values()
@@ -31,7 +32,7 @@ pub(super) fn watch(tests: &mut Tests<'_>) -> anyhow::Result<Status> {
             seen.clear();
         }
         wait(tests, &before, &seen, &files);
-        eprintln!("--- again ---");
+        terminal::error_line!("--- again ---");
     }
 }
 

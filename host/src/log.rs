@@ -1,0 +1,229 @@
+//! The lines of the log: the one place where they are written.
+//!
+//! `tracing` lays an event out, with the fields of the spans around it, and hands it over whole. Here it
+//! becomes one line that is safe to print, and not longer than [`LONGEST`], whatever a message, a policy or
+//! a peer put into any of its fields.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use serde_json::{Map, Value};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::printable::{cut, one_line};
+
+/// Bytes of one line, its end included. Twice what syslog carries (RFC 5424 asks for 2,048 and allows for
+/// more), and what journald keeps in one piece many times over. A line of a decision has 300 bytes.
+pub(crate) const LONGEST: usize = 8 << 10;
+
+/// How the lines are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Text for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Writes events as lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Lines<W> {
+    format: Format,
+    /// Makes what a line is written to.
+    sink: W,
+}
+
+impl<W: Write, F: Fn() -> W> Lines<F> {
+    pub(crate) fn new(format: Format, sink: F) -> Self {
+        Self { format, sink }
+    }
+}
+
+impl<'a, W: Write + 'a, F: Fn() -> W + 'a> MakeWriter<'a> for Lines<F> {
+    type Writer = Line<W>;
+
+    fn make_writer(&'a self) -> Line<W> {
+        Line {
+            format: self.format,
+            sink: (self.sink)(),
+        }
+    }
+}
+
+/// Takes one event.
+#[derive(Debug)]
+pub(crate) struct Line<W> {
+    format: Format,
+    sink: W,
+}
+
+impl<W: Write> Write for Line<W> {
+    /// What is given is one event, whole: `tracing-subscriber` writes each in one call.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let mut line = self.format.line(text.trim_end_matches('\n'));
+        line.to_mut().push('\n');
+        self.sink.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
+    }
+}
+
+impl Format {
+    fn line(self, event: &str) -> Cow<'_, str> {
+        let line = one_line(event);
+        // The line end counts, too.
+        if line.len() < LONGEST {
+            return line;
+        }
+        match self {
+            Self::Text => Cow::Owned(shortened(&line)),
+            Self::Json => Cow::Owned(shortened_json(event)),
+        }
+    }
+}
+
+fn shortened(line: &str) -> String {
+    let mark = format!(" [cut: {} bytes in all]", line.len());
+    let kept = cut(line, LONGEST - 1 - mark.len());
+    format!("{kept}{mark}")
+}
+
+/// An object stays one: its strings are cut, so far as needed.
+fn shortened_json(event: &str) -> String {
+    let Ok(mut object) = serde_json::from_str::<Map<String, Value>>(event) else {
+        return fallback(event.len());
+    };
+    for most in [4096, 1024, 256, 64] {
+        object
+            .values_mut()
+            .for_each(|value| cut_strings(value, most));
+        object.insert("cut".to_owned(), Value::from(event.len()));
+        if let Ok(json) = serde_json::to_string(&object)
+            && let json = one_line(&json)
+            && json.len() < LONGEST
+        {
+            return json.into_owned();
+        }
+    }
+    fallback(event.len())
+}
+
+fn cut_strings(value: &mut Value, most: usize) {
+    match value {
+        Value::String(text) => *text = cut(text, most).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(|value| cut_strings(value, most)),
+        Value::Object(object) => object
+            .values_mut()
+            .for_each(|value| cut_strings(value, most)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// More fields than a line has room for.
+fn fallback(bytes: usize) -> String {
+    format!(
+        "{{\"level\":\"WARN\",\"message\":\"a line with too many fields was left out\",\"cut\":{bytes}}}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::printable::tests::{HOSTILE, is_one_safe_line};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("lock").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is written of an event with this text in its message, a field, and each field of a span.
+    fn written(format: Format, text: &str) -> Vec<String> {
+        let kept = Kept::default();
+        let sink = kept.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_target(false)
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(Lines::new(format, move || sink.clone()));
+        let log = || {
+            let span =
+                tracing::info_span!("milter", listener = text, peer = %text, queue_id = ?text);
+            let _entered = span.enter();
+            tracing::info!(queue_id = text, relay = %text, "{text}");
+            tracing::warn!(error = text, "fixed words");
+        };
+        match format {
+            Format::Text => tracing::subscriber::with_default(subscriber.finish(), log),
+            Format::Json => {
+                tracing::subscriber::with_default(
+                    subscriber.json().flatten_event(true).finish(),
+                    log,
+                );
+            }
+        }
+        let bytes = kept.0.lock().expect("lock").clone();
+        let text = String::from_utf8(bytes).expect("UTF-8");
+        text.split_inclusive('\n').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn l1_hostile_text_in_any_field_stays_on_its_line_in_both_formats() {
+        for format in [Format::Text, Format::Json] {
+            let lines = written(format, HOSTILE);
+            assert_eq!(lines.len(), 2, "{lines:#?}");
+            for line in &lines {
+                assert!(is_one_safe_line(line), "{line}");
+                assert!(line.contains("\\u001b"), "what it was can be seen: {line}");
+            }
+        }
+        let line = &written(Format::Json, HOSTILE)[0];
+        let object: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(object["message"], HOSTILE);
+        assert_eq!(object["span"]["peer"], HOSTILE);
+    }
+
+    #[test]
+    fn m8_a_line_has_a_longest_length_in_both_formats() {
+        for text in ["word ".repeat(200_000), "\u{1b}".repeat(50_000)] {
+            for format in [Format::Text, Format::Json] {
+                for line in written(format, &text) {
+                    assert!(line.len() <= LONGEST, "{} bytes", line.len());
+                    assert!(line.contains("cut"), "the cut is marked");
+                    if format == Format::Json {
+                        let object: Value = serde_json::from_str(&line).expect("JSON");
+                        assert_eq!(object["span"]["name"], "milter");
+                    }
+                }
+            }
+        }
+        let many: Map<String, Value> = (0..2000).map(|n| (n.to_string(), Value::from(n))).collect();
+        let line = Format::Json
+            .line(&serde_json::to_string(&many).expect("JSON"))
+            .into_owned();
+        assert!(line.len() < LONGEST);
+        assert!(serde_json::from_str::<Value>(&line).is_ok());
+    }
+
+    #[test]
+    fn l1_ordinary_lines_are_as_they_were() {
+        let lines = written(Format::Text, "Grüße");
+        assert!(
+            lines[0].ends_with("Grüße queue_id=\"Grüße\" relay=Grüße\n"),
+            "{lines:?}"
+        );
+    }
+}
