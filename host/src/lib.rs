@@ -68,6 +68,7 @@ pub mod daemon;
 pub mod decision;
 pub mod edit;
 mod figures;
+mod input_file;
 mod log;
 pub mod message;
 pub mod milter;

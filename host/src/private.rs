@@ -16,9 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
+use crate::input_file::{self, Kind};
+
 /// More than any key or secret has, in bytes: a wrong path must not be read
 /// into memory whole.
 const MOST: u64 = 64 * 1024;
+
+/// The same for whoever opens it: a FIFO or a device is refused at once.
+const PRIVATE: Kind = Kind::new("private file", MOST);
 
 /// Drafts made by this process so far: threads do not share one.
 static DRAFTS: AtomicU64 = AtomicU64::new(0);
@@ -86,11 +91,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
         error,
     };
     // What is checked is what was opened, so that nobody can swap it between.
-    let file = File::open(path).map_err(failed)?;
+    let file = input_file::open(path, PRIVATE).map_err(|error| match error.kind() {
+        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => {
+            PrivateFileError::NotAFile(path.to_owned())
+        }
+        _ => failed(error),
+    })?;
     let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() || metadata.len() > MOST {
-        return Err(PrivateFileError::NotAFile(path.to_owned()));
-    }
     check(path, &metadata)?;
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
     file.take(MOST).read_to_end(&mut bytes).map_err(failed)?;
@@ -128,7 +135,7 @@ pub(crate) fn open_own(path: &Path, most: u64) -> Result<File, PrivateFileError>
     };
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+        .custom_flags((rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32)
         .open(path)
         .map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;

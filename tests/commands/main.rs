@@ -4,5 +4,6 @@
 #![allow(missing_docs)]
 
 mod examples;
+mod hostile;
 mod kit;
 mod policy_tests;

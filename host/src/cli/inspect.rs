@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Status, runtime, terminal};
 use crate::config::{self, Problem, Severity, Source};
+use crate::input_file;
 use crate::policy::{Baking, CONTRACT_VERSIONS, Import, Inspection, Standing, inspect};
 use crate::printable::Text;
 
@@ -34,12 +35,12 @@ const MEMORY: usize = 64 << 20;
 pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::Result<Status> {
     super::quiet_log();
     let file = &arguments.file;
-    let bytes = std::fs::read(file)
+    let bytes = input_file::read(file, input_file::COMPONENT)
         .with_context(|| format!("reading {}", file.display()))?;
     let settings = match &arguments.settings {
         None => None,
         Some(path) => {
-            let text = std::fs::read_to_string(path);
+            let text = input_file::read_text(path, input_file::SETTINGS);
             Some(text.with_context(|| format!("reading {}", path.display()))?)
         }
     };

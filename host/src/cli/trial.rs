@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{Status, report, runtime, show_problems, terminal};
 use crate::config::{Config, Mode};
 use crate::decision::Verdict;
+use crate::input_file;
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
 use crate::printable::Text;
@@ -145,7 +146,7 @@ fn write_output(file: Option<&Path>, bytes: &[u8]) -> anyhow::Result<()> {
 
 fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyhow::Result<Message> {
     let file = arguments.message.display();
-    let bytes = fs::read(&arguments.message)
+    let bytes = input_file::read(&arguments.message, input_file::MESSAGE)
         .with_context(|| format!("reading the message {file}"))?;
     let content = Content::of_file(bytes);
     if content.fields().is_empty() {

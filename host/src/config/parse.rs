@@ -12,6 +12,7 @@ use super::{
     OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table,
     sections,
 };
+use crate::input_file;
 
 /// Why there is no configuration.
 #[derive(Debug, Error)]
@@ -55,9 +56,11 @@ pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
 ///
 /// When the file cannot be read.
 pub fn examine(path: &Path) -> Result<(Option<Config>, Vec<Problem>), ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-        path: path.to_owned(),
-        error,
+    let text = input_file::read_text(path, input_file::CONFIGURATION).map_err(|error| {
+        ConfigError::Read {
+            path: path.to_owned(),
+            error,
+        }
     })?;
     Ok(examine_text(path, &text))
 }

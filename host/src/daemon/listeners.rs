@@ -1,9 +1,12 @@
 //! From the configuration's listeners to the milter server's.
 
+use std::path::Path;
+
 use rustix::fs::Gid;
 use thiserror::Error;
 
 use crate::config::{self, ListenAddress};
+use crate::input_file;
 use crate::milter::{self, Endpoint, LetGo, ListenerSettings, SizeLimit, UnixSocket};
 
 /// `socket-group` names a group that this machine does not have.
@@ -50,7 +53,8 @@ fn group(listener: &config::Listener) -> Result<Option<Gid>, UnknownGroup> {
     };
     // The system's database of groups, as a file: no name service is asked by a
     // daemon that mail waits for.
-    let groups = std::fs::read_to_string("/etc/group").map_err(|_| unknown())?;
+    let groups = input_file::read_text(Path::new("/etc/group"), input_file::GROUPS)
+        .map_err(|_| unknown())?;
     let found = groups.lines().find_map(|line| {
         let mut fields = line.split(':');
         (fields.next()? == name)

@@ -5,7 +5,6 @@
 //! ([`Generation::with_host`]), so that going back to an earlier policy brings
 //! back no earlier network, limit, relay or key.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use super::inputs::{Inputs, digest_hex};
 use super::outcome::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
+use crate::input_file;
 use crate::policy::{LoadError, Policy, Reference, Sandbox, Seed, SettingsProblem};
 use crate::sign::Keys;
 
@@ -310,7 +310,7 @@ fn read_settings(config: &Config, problems: &mut Vec<Problem>) -> Option<Source>
             text: "".into(),
         });
     };
-    match fs::read_to_string(path) {
+    match input_file::read_text(path, input_file::SETTINGS) {
         Ok(text) => Some(Source {
             path: path.clone(),
             text: text.into(),
@@ -340,7 +340,7 @@ async fn load_policy(
         )
     };
     let file = &config.policy.file;
-    let component = match fs::read(file) {
+    let component = match input_file::read(file, input_file::COMPONENT) {
         Ok(bytes) => bytes,
         Err(error) => {
             let expected = "the policy's component; `make policies` builds those of this project";

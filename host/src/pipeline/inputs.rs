@@ -1,7 +1,6 @@
 //! What the files of a policy contained, by digest.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::input_file::{self, Kind};
 
 /// Digests (SHA-256, hexadecimal) of all that a policy is made from: two
 /// generations with the same inputs and the same configuration decide alike.
@@ -40,8 +40,8 @@ impl Inputs {
     ///
     /// When one of them cannot be read.
     pub fn read_each(config: &Config, mut each: impl FnMut(&str, Vec<u8>)) -> io::Result<Self> {
-        let mut take = |path: &Path| -> io::Result<String> {
-            let bytes = fs::read(path)?;
+        let mut take = |path: &Path, kind: Kind| -> io::Result<String> {
+            let bytes = input_file::read(path, kind)?;
             let digest = digest_hex(&bytes);
             each(&digest, bytes);
             Ok(digest)
@@ -49,10 +49,12 @@ impl Inputs {
         let settings = config.policy.settings.as_deref();
         let tables = config.tables.iter();
         Ok(Self {
-            component: take(&config.policy.file)?,
-            settings: settings.map(&mut take).transpose()?,
+            component: take(&config.policy.file, input_file::COMPONENT)?,
+            settings: settings
+                .map(|path| take(path, input_file::SETTINGS))
+                .transpose()?,
             tables: tables
-                .map(|table| Ok((table.name.clone(), take(&table.file)?)))
+                .map(|table| Ok((table.name.clone(), take(&table.file, input_file::TABLE)?)))
                 .collect::<io::Result<_>>()?,
         })
     }

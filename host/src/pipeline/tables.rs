@@ -1,10 +1,10 @@
 //! Lookup tables, held in memory.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 
 use super::inputs::digest_hex;
 use crate::config::{self, Problem, Severity, Source};
+use crate::input_file;
 
 /// All lookup tables of a generation.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl Tables {
     ) -> Self {
         let mut loaded = Self::default();
         for table in tables {
-            let text = match fs::read_to_string(&table.file) {
+            let text = match input_file::read_text(&table.file, input_file::TABLE) {
                 Ok(text) => text,
                 Err(error) => {
                     let message = format!(

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::entry::{Entry, FORMAT};
 use super::segment::{self, ENTRIES};
+use crate::input_file;
 use crate::pipeline::digest_hex;
 
 /// Most bytes of a line: a decision is at most a megabyte, and escapes make
@@ -108,7 +109,7 @@ impl Iterator for Reader {
                 Some(open) => open,
                 None => {
                     let path = self.files.next()?;
-                    match File::open(&path) {
+                    match input_file::open(&path, input_file::RECORDING) {
                         Ok(file) => self.open.insert(Open {
                             path,
                             lines: BufReader::new(file),
@@ -192,7 +193,7 @@ impl Messages {
         for entry in fs::read_dir(folder).map_err(failed(folder))? {
             let path = entry.map_err(failed(folder))?.path();
             if path.is_file() {
-                let bytes = fs::read(&path).map_err(failed(&path))?;
+                let bytes = input_file::read(&path, input_file::MESSAGE).map_err(failed(&path))?;
                 elsewhere.insert(digest_hex(&bytes), path);
             }
         }
@@ -205,7 +206,7 @@ impl Messages {
         let beside = recorded.segment.join(segment::message_file(digest));
         let paths = [Some(&beside), self.elsewhere.get(digest)];
         paths.into_iter().flatten().find_map(|path| {
-            let bytes = fs::read(path).ok()?;
+            let bytes = input_file::read(path, input_file::MESSAGE).ok()?;
             (digest_hex(&bytes) == *digest).then_some(bytes)
         })
     }

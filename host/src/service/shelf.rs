@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::input_file;
 use crate::pipeline::{Inputs, digest_hex};
 use crate::private::{self, PrivateFileError};
 
@@ -249,10 +250,11 @@ impl Shelf {
 
     fn whole(&self, digest: &str) -> Result<PathBuf, ShelfError> {
         let path = self.folder.join(digest);
-        let bytes = fs::read(&path).map_err(|error| ShelfError::Copy {
-            path: path.clone(),
-            error,
-        })?;
+        let bytes =
+            input_file::read(&path, input_file::COPY).map_err(|error| ShelfError::Copy {
+                path: path.clone(),
+                error,
+            })?;
         if !is_digest(digest) || digest_hex(&bytes) != digest {
             // Out of the way of a whole one.
             let _ = fs::remove_file(&path);

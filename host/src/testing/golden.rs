@@ -15,6 +15,7 @@ use similar::TextDiff;
 use super::report::{Failure, Report};
 use super::run::Observed;
 use super::suite::Case;
+use crate::input_file;
 use crate::message::Content;
 
 /// The message of a case held against its file.
@@ -51,7 +52,7 @@ pub(super) fn compare(case: &Case, observed: &Observed) -> Option<Golden> {
         .as_ref()
         .map_or(0, |outcome| outcome.signatures.len());
     let came = kept_form(&observed.content, ours);
-    let state = match fs::read(&path) {
+    let state = match input_file::read(&path, input_file::MESSAGE) {
         Ok(expected) if without_cr(&expected) == came => State::Same,
         Ok(expected) => State::Differs {
             diff: diff(&path, &without_cr(&expected), &came),

@@ -13,6 +13,7 @@ use super::expected::{Expected, Golden};
 use super::given::Given;
 use super::workshop::{Settings, Setup};
 use crate::config::{self, Domain, Problem, Severity, Source};
+use crate::input_file;
 
 /// Cases of test files, ready to run.
 pub struct Suite {
@@ -135,7 +136,7 @@ impl Reader {
     }
 
     fn file(&mut self, path: &Path, found: bool) {
-        let text = match fs::read_to_string(path) {
+        let text = match input_file::read_text(path, input_file::TEST_FILE) {
             Ok(text) => text,
             // Not every file in a folder is a test, nor text.
             Err(error) if found && error.kind() == io::ErrorKind::InvalidData => return,
@@ -308,7 +309,7 @@ impl Reader {
             return Some(Arc::clone(message));
         }
         self.files.insert(path.clone());
-        match fs::read(&path) {
+        match input_file::read(&path, input_file::MESSAGE) {
             Ok(bytes) => {
                 let message: Arc<[u8]> = bytes.into();
                 self.messages.insert(path, Arc::clone(&message));

@@ -1,0 +1,208 @@
+//! H4, H5, L1: files that are none, and words that a terminal or a log would obey.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use waxseal_tests::waxseal::{command, policy, repository};
+
+/// A folder with a configuration of the guard, whose files can be replaced.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = Self { folder };
+        let settings = repository("examples/policies/guard/settings.toml");
+        fs::copy(settings, place.path("settings.toml")).expect("settings");
+        fs::copy(policy("guard_rust"), place.path("policy.wasm")).expect("the component");
+        fs::write(place.path("table"), "ann@acme.test yes\n").expect("a table");
+        fs::write(place.path("message.eml"), MESSAGE).expect("a message");
+        place.configure("policy.wasm", "settings.toml", "table");
+        place
+    }
+
+    fn configure(&self, component: &str, settings: &str, table: &str) {
+        let text = format!(
+            "hostname = \"mx.test\"\nstate = \"state\"\n[policy]\nfile = \"{component}\"\n\
+             settings = \"{settings}\"\n[table.may-send-anything]\nfile = \"{table}\"\n\
+             [relay.bulk]\nhost = \"bulk.test\"\n[[listener]]\nname = \"mx\"\n\
+             address = \"unix:milter.sock\"\n[admin]\nsocket = \"admin.sock\"\n"
+        );
+        fs::write(self.path("waxseal.toml"), text).expect("waxseal.toml");
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        command()
+            .current_dir(self.folder.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("waxseal")
+    }
+
+    /// What it says to files that are none, on either stream.
+    fn refused(&self, arguments: &[&str], reason: &str) {
+        let output = self.run(arguments);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).expect("text");
+        assert!(!output.status.success(), "{arguments:?}: {said}");
+        assert!(
+            said.contains(reason),
+            "{arguments:?}: no {reason:?} in {said}"
+        );
+    }
+}
+
+/// An attachment whose name would write a line of its own, and color what follows.
+const MESSAGE: &str = "From: Bob <bob@acme.test>\r\nTo: eve@outside.test\r\nSubject: =?utf-8?q?a=0A=1B[2Jb?=\r\n\
+    Date: Mon, 05 Oct 2026 09:01:00 +0900\r\nMessage-ID: <1@acme.test>\r\nMIME-Version: 1.0\r\n\
+    Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n--b\r\n\
+    Content-Type: application/octet-stream\r\nContent-Disposition: attachment; filename*=utf-8''x%0A\
+    2026-11-24T11%3A00%3A00.000000Z%20%20INFO%20in%20service%3A%20rollback%20%1B%5B31m%E2%80%AE%C2%9B.exe\r\n\r\n\
+    MZ\r\n--b--\r\n";
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[test]
+fn h5_a_file_name_writes_no_line_and_no_escape_sequence_to_the_terminal() {
+    let place = Place::new();
+    let output = place.run(&["try", "message.eml"]);
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+    assert!(said.contains("hold"), "{said}");
+    for line in said.lines() {
+        assert!(!line.chars().any(is_unsafe), "{line:?}");
+        assert!(!line.starts_with("2026"), "{line:?}");
+    }
+    assert!(
+        said.contains("x\\n2026-11-24T11:00:00.000000Z  INFO"),
+        "{said}"
+    );
+    assert!(said.contains("\\u001b[31m\\u202e\\u009b.exe"), "{said}");
+    let output = place.run(&["try", "message.eml", "--json"]);
+    let said = String::from_utf8(output.stdout).expect("text");
+    assert!(
+        !said.lines().any(|line| line.chars().any(is_unsafe)),
+        "{said}"
+    );
+    let object: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let reason = object["reasons"][0].as_str().expect("a reason");
+    assert!(reason.contains("x\n2026-11-24"), "{reason:?}");
+}
+
+fn fifo(path: &Path) {
+    let made = Command::new("mkfifo").arg(path).status().expect("mkfifo");
+    assert!(made.success());
+}
+
+fn image(path: &Path) {
+    fs::File::create(path)
+        .expect("made")
+        .set_len(300 << 20)
+        .expect("sparse");
+}
+
+#[test]
+fn h4_commands_refuse_what_is_not_a_regular_file_and_what_is_too_large() {
+    let place = Place::new();
+    fifo(&place.path("fifo"));
+    image(&place.path("image"));
+    let kinds = [
+        ("/dev/zero", "it is a character device, not a regular file"),
+        ("fifo", "it is a FIFO, not a regular file"),
+        (".", "it is a directory, not a regular file"),
+        ("image", "it has 314572800 bytes, more than the"),
+    ];
+    for (file, reason) in kinds {
+        place.refused(&["inspect", file], reason);
+        place.refused(&["inspect", "policy.wasm", "--settings", file], reason);
+        place.refused(&["try", file], reason);
+        place.refused(&["replay", "--policy", file, "recording"], "recording");
+        let config = ["check", "--config", file];
+        place.refused(&config, reason);
+        for (component, settings, table) in [
+            (file, "settings.toml", "table"),
+            ("policy.wasm", file, "table"),
+            ("policy.wasm", "settings.toml", file),
+        ] {
+            place.configure(component, settings, table);
+            place.refused(&["check"], reason);
+            place.configure("policy.wasm", "settings.toml", "table");
+        }
+        if file != "." {
+            place.refused(&["test", file], reason);
+        }
+        let case = format!(
+            "policy = \"policy.wasm\"\nsettings = \"settings.toml\"\n[relay.bulk]\n\
+             [table.may-send-anything]\nfile = \"table\"\n[case.one]\nmessage = \"{file}\"\nverdict = \"hold\"\n"
+        );
+        fs::write(place.path("test.toml"), case).expect("a test");
+        place.refused(&["test", "test.toml"], reason);
+    }
+}
+
+/// The daemon goes on, and says why, at once: it is asked the next thing straight away.
+#[test]
+fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
+    let place = Place::new();
+    fifo(&place.path("fifo"));
+    image(&place.path("image"));
+    let mut daemon = command();
+    let log = fs::File::create(place.path("log")).expect("a log");
+    let mut daemon = daemon
+        .current_dir(place.folder.path())
+        .args(["run", "--config", "waxseal.toml"])
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("waxseal");
+    let log = || fs::read_to_string(place.path("log")).unwrap_or_default();
+    waxseal_tests::wait_for("the daemon to listen", || {
+        let ended = daemon.try_wait().expect("its state");
+        assert!(ended.is_none(), "it ended: {}", log());
+        std::os::unix::net::UnixStream::connect(place.path("milter.sock")).ok()
+    });
+    for (file, reason) in [
+        ("/dev/zero", "character device"),
+        ("fifo", "it is a FIFO"),
+        ("image", "it has 314572800 bytes"),
+    ] {
+        place.refused(&["policy", "swap", file], reason);
+        place.refused(
+            &["policy", "swap", "policy.wasm", "--settings", file],
+            reason,
+        );
+        place.refused(&["policy", "shadow", file], reason);
+    }
+    // A watched file that becomes something else.
+    fs::remove_file(place.path("settings.toml")).expect("removed");
+    fifo(&place.path("settings.toml"));
+    waxseal_tests::wait_for("the watched file to be refused", || {
+        log().contains("it is a FIFO").then_some(())
+    });
+    let status = place.run(&["policy", "status"]);
+    assert!(status.status.success(), "{}", log());
+    let memory = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("its status");
+    let peak = memory
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .expect("its peak");
+    let kib: u64 = peak
+        .split_whitespace()
+        .nth(1)
+        .expect("a number")
+        .parse()
+        .expect("KiB");
+    assert!(kib < 250 << 10, "it never held one of these: {peak}");
+    daemon.kill().expect("killed");
+    daemon.wait().expect("its end");
+}
