@@ -24,7 +24,8 @@
 //!     let now = jiff::Timestamp::now();
 //!     let day = Day::of(now, &config.time_zone);
 //!     let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
-//!     let ledger = Live::open(Arc::new(SqliteStore::open(&config.state)?), &day)?;
+//!     let store = Arc::new(SqliteStore::open(&config.state)?);
+//!     let ledger = Live::open(store, &day, config.limits.new_counters)?;
 //!     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
 //!     let built = Generation::build(&sandbox, config, secrets, day.date())
 //!         .await

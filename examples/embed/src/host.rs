@@ -46,7 +46,8 @@ impl Host {
         // Daily maxima hold across restarts.
         let store = Arc::new(SqliteStore::open(&config.state)?);
         let now = Timestamp::now();
-        let ledger = Live::open(store, &Day::of(now, &config.time_zone))?;
+        let day = Day::of(now, &config.time_zone);
+        let ledger = Live::open(store, &day, config.limits.new_counters)?;
         let sandbox = Sandbox::new(Limits::from(&config.limits))?;
         let generation = build(&sandbox, config, &secrets).await?;
         let versions = Arc::new(Versions::new(generation, now));

@@ -120,6 +120,8 @@ pub struct Limits {
     pub connections: usize,
     /// Decisions at one time (`decisions`).
     pub decisions: u32,
+    /// Counters that policies may make in a day (`new-counters`).
+    pub new_counters: u64,
     /// How long messages in flight may take after a stop (`stop-time`).
     pub stop_time: Duration,
 }

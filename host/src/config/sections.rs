@@ -40,6 +40,9 @@ pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
         held: bytes("held", 512 << 20),
         connections: number("connections", 1..=100_000, 1_000) as usize,
         decisions: number("decisions", 1..=1_000, 64) as u32,
+        // One for each of 50,000 users, and as many again. Each takes some 400
+        // bytes in memory and 300 on disk: 40 MB at the most for a day.
+        new_counters: number("new-counters", 0..=10_000_000, 100_000),
         stop_time: time("stop-time", Duration::from_secs(30)),
     }
 }

@@ -81,10 +81,11 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let listeners = listeners::settings(&config.listeners)?;
     let limits = listeners::limits(&config.limits);
     let day = Day::of(Timestamp::now(), &config.time_zone);
+    let new_counters = config.limits.new_counters;
     let keeper = Keeper::start(sandbox, secrets, config, Timestamp::now())
         .await
         .map_err(DaemonError::Problems)?;
-    let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day)?);
+    let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day, new_counters)?);
     let pipeline = Pipeline::new(Arc::clone(&ledger));
     let service = Arc::new(Service::new(pipeline, Arc::clone(keeper.versions())));
     let recordings = Recordings::begin(Arc::clone(&service)).await;

@@ -13,6 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Address;
 
+/// Name of the host's own counter of messages that the default route takes.
+pub const DEFAULT_ROUTE_COUNTER: &str = "default-route";
+
+/// What the names of the host's own counters of relays begin with.
+pub const RELAY_COUNTERS: &str = "relay/";
+
+/// Whether a counter is one of the host's own, which no policy may charge.
+pub fn is_host_counter(name: &str) -> bool {
+    name == DEFAULT_ROUTE_COUNTER || name.starts_with(RELAY_COUNTERS)
+}
+
 /// Everything a policy said about one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

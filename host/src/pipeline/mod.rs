@@ -27,7 +27,7 @@ use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
 use crate::message::{Message, ReversePath};
 use crate::policy::{Facts, LogLevel, LogLine, PolicyError, Seed};
-use crate::quota::{Day, Ledger};
+use crate::quota::{ChargeError, Day, Ledger};
 use crate::store::Key;
 use crate::store::verp::VerpError;
 
@@ -132,6 +132,10 @@ impl<L: Ledger> Pipeline<L> {
                 };
                 decision.reasons.push(reason);
                 return Outcome::refused(generation, message, decision);
+            }
+            Err(ResolveError::Ledger(ChargeError::TooManyCounters { counter, limit })) => {
+                let error = PolicyError::TooManyCounters { counter, limit };
+                return failed(generation, message, Failure::Policy(error));
             }
             Err(error) => return failed(generation, message, Failure::Resolve(error)),
         };

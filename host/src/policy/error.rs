@@ -35,6 +35,17 @@ pub enum PolicyError {
     /// It said by itself that it cannot decide.
     #[error("the policy reports an error: {0}")]
     Reported(String),
+    /// It makes up names of counters: each takes memory and disk.
+    #[error(
+        "the policy charges the counter {counter}, which would be new today, and {limit} new ones \
+         were made already (limits.new-counters)"
+    )]
+    TooManyCounters {
+        /// The first that could not be made.
+        counter: String,
+        /// How many may be made in a day.
+        limit: u64,
+    },
     /// Its decision cannot be carried out.
     #[error("the policy's decision is not valid: {0}")]
     #[serde(skip)]
@@ -56,6 +67,7 @@ impl PolicyError {
             Self::ImportDenied(_) => "import-denied",
             Self::Trapped(_) => "trapped",
             Self::Reported(_) => "reported",
+            Self::TooManyCounters { .. } => "too-many-counters",
             Self::InvalidDecision(_) | Self::InvalidAddress(..) => "invalid-decision",
         }
     }

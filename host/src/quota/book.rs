@@ -20,7 +20,14 @@ pub(super) struct Book {
     closed: bool,
 }
 
-type Counters = HashMap<Arc<str>, Counter>;
+/// The counters of one day.
+#[derive(Debug, Default)]
+struct Counters {
+    by_name: HashMap<Arc<str>, Counter>,
+    /// Those that the store has yet to be told about: what is told each second
+    /// is what has changed, however many there are.
+    changed: Vec<Arc<str>>,
+}
 
 /// One counter of one day.
 #[derive(Debug)]
@@ -43,6 +50,8 @@ struct Counter {
     ///
     /// [`Store::take`]: crate::store::Store::take
     untold_taken: i64,
+    /// It is among those that changed.
+    listed: bool,
 }
 
 /// What keeps a charge from being made at once.
@@ -68,6 +77,7 @@ impl Counter {
             elsewhere: 0,
             untold_spent: 0,
             untold_taken: 0,
+            listed: false,
         }
     }
 
@@ -110,7 +120,7 @@ impl Book {
         let at = match self.days.iter().position(|(other, _)| *other == date) {
             Some(at) => at,
             None => {
-                self.days.push((date, Counters::new()));
+                self.days.push((date, Counters::default()));
                 self.days.len() - 1
             }
         };
@@ -124,7 +134,7 @@ impl Book {
         }
         let counters = self.day(date);
         for (at, draw) in draws.iter().enumerate() {
-            match counters.get(draw.counter.as_str()) {
+            match counters.by_name.get(draw.counter.as_str()) {
                 Some(counter) if counter.maximum == draw.maximum => {
                     if draw.maximum.is_some() && counter.lease < draw.amount {
                         return Err(Short::Units(at));
@@ -135,8 +145,9 @@ impl Book {
         }
         let mut items = Vec::with_capacity(draws.len());
         for draw in draws {
-            if let Some(counter) = counters.get_mut(draw.counter.as_str()) {
+            if let Some(counter) = counters.by_name.get_mut(draw.counter.as_str()) {
                 counter.spend(draw.amount);
+                list(counter, &mut counters.changed);
                 items.push(Item {
                     counter: counter.name.clone(),
                     amount: draw.amount,
@@ -158,7 +169,7 @@ impl Book {
             return;
         };
         for item in receipt.items {
-            let Some(counter) = counters.get_mut(&item.counter) else {
+            let Some(counter) = counters.by_name.get_mut(&item.counter) else {
                 continue;
             };
             counter.spent = counter.spent.saturating_sub(item.amount);
@@ -170,7 +181,19 @@ impl Book {
             } else {
                 counter.give_back(item.amount);
             }
+            list(counter, &mut counters.changed);
         }
+    }
+
+    /// Whether a counter is known: this host has charged it today, or looked it
+    /// up.
+    pub(super) fn knows(&self, date: Date, name: &str) -> bool {
+        self.find(date, name).is_some()
+    }
+
+    /// Makes a counter that nothing is known of elsewhere.
+    pub(super) fn note(&mut self, date: Date, name: &str) {
+        entry_of(self.day(date), name);
     }
 
     /// Prepares a counter for draws under a maximum, and gives what the store
@@ -184,7 +207,7 @@ impl Book {
 
     /// Adds units that the store granted.
     pub(super) fn granted(&mut self, date: Date, name: &str, granted: u64) {
-        if let Some(counter) = self.day(date).get_mut(name) {
+        if let Some(counter) = self.day(date).by_name.get_mut(name) {
             counter.lease = counter.lease.saturating_add(granted);
         }
     }
@@ -207,10 +230,14 @@ impl Book {
 
     /// What the store has to be told about a day.
     pub(super) fn entries(&mut self, date: Date) -> Vec<Entry> {
-        self.day(date)
-            .values_mut()
-            .filter_map(Counter::entry)
-            .collect()
+        let counters = self.day(date);
+        let changed = std::mem::take(&mut counters.changed);
+        let entry = |name: Arc<str>| {
+            let counter = counters.by_name.get_mut(&name)?;
+            counter.listed = false;
+            counter.entry()
+        };
+        changed.into_iter().filter_map(entry).collect()
     }
 
     /// Takes back what the store could not be told.
@@ -220,6 +247,10 @@ impl Book {
             let counter = entry_of(counters, &entry.counter);
             counter.untold_spent = counter.untold_spent.saturating_add(entry.spent);
             counter.untold_taken = counter.untold_taken.saturating_add(entry.taken);
+            let name = entry.counter.as_str();
+            if let Some(counter) = counters.by_name.get_mut(name) {
+                list(counter, &mut counters.changed);
+            }
         }
     }
 
@@ -227,7 +258,10 @@ impl Book {
     pub(super) fn close(&mut self) {
         self.closed = true;
         for (_, counters) in &mut self.days {
-            counters.values_mut().for_each(Counter::end_lease);
+            for counter in counters.by_name.values_mut() {
+                counter.end_lease();
+                list(counter, &mut counters.changed);
+            }
         }
     }
 
@@ -252,6 +286,7 @@ impl Book {
             .iter()
             .find(|(other, _)| *other == date)?
             .1
+            .by_name
             .get(name)
     }
 }
@@ -259,8 +294,17 @@ impl Book {
 fn entry_of<'a>(counters: &'a mut Counters, name: &str) -> &'a mut Counter {
     let name: Arc<str> = name.into();
     counters
+        .by_name
         .entry(name.clone())
         .or_insert_with(|| Counter::new(name))
+}
+
+/// Notes that the store has to be told about a counter, once.
+fn list(counter: &mut Counter, changed: &mut Vec<Arc<str>>) {
+    if !counter.listed && (counter.untold_spent != 0 || counter.untold_taken != 0) {
+        counter.listed = true;
+        changed.push(counter.name.clone());
+    }
 }
 
 fn units(amount: u64) -> i64 {

@@ -4,7 +4,7 @@
 //! no two refills of one counter race and nobody is told "full" while units of
 //! that counter are on their way here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 
 use super::book::{Book, Short};
 use super::{ChargeError, Day, Draw, Receipt};
-use crate::store::{Entry, Store, StoreError, Want};
+use crate::decision::{DEFAULT_ROUTE_COUNTER, RELAY_COUNTERS, is_host_counter};
+use crate::store::{Entry, Store, StoreError, Usage, Want};
 
 /// How often the store is told what was spent, and asked what others spent: what
 /// `waxseal quota list` shows is at most this old.
@@ -47,11 +48,21 @@ pub(super) enum Order {
     },
 }
 
+/// Why a clerk does not go on with the next order.
+enum Ended {
+    /// The store does not serve.
+    Failed(Arc<StoreError>),
+    /// The ledger was closed.
+    Closed,
+}
+
 pub(super) struct Clerk {
     store: Arc<dyn Store>,
     book: Arc<Mutex<Book>>,
-    /// Days whose counters were read from the store.
-    read: HashSet<Date>,
+    /// The days in use, and how many counters policies have made on each.
+    made: HashMap<Date, u64>,
+    /// How many they may make in a day.
+    new_counters: u64,
     told: Instant,
 }
 
@@ -62,11 +73,12 @@ pub(super) fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
 }
 
 impl Clerk {
-    pub(super) fn new(store: Arc<dyn Store>, book: Arc<Mutex<Book>>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, book: Arc<Mutex<Book>>, new_counters: u64) -> Self {
         Self {
             store,
             book,
-            read: HashSet::new(),
+            made: HashMap::new(),
+            new_counters,
             told: Instant::now(),
         }
     }
@@ -76,39 +88,94 @@ impl Clerk {
     pub(super) fn serve(mut self, orders: &Receiver<Order>) {
         loop {
             let wait = TELL_EVERY.saturating_sub(self.told.elapsed());
-            match orders.recv_timeout(wait) {
-                Ok(Order::Charge { day, draws, reply }) => self.answer(&day, &draws, reply),
-                Ok(Order::Close { reply }) => {
-                    lock(&self.book).close();
-                    // Nobody listens if the process is about to end anyway.
-                    let _ = reply.send(self.tell().map_err(Arc::new));
-                    return;
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+            let order = match orders.recv_timeout(wait) {
+                Ok(order) => Some(order),
+                Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if self.told.elapsed() >= TELL_EVERY
-                && let Err(error) = self.tell_and_look()
-            {
-                tracing::warn!(%error, "the counters could not be written; this is tried again every second");
+            };
+            let done = order.map_or(Ok(()), |order| self.carry_out(order));
+            let done = done.and_then(|()| {
+                if self.told.elapsed() < TELL_EVERY {
+                    return Ok(());
+                }
+                self.tell_and_look().map_err(|error| {
+                    tracing::warn!(%error, "the counters could not be written; this is tried again every second");
+                    Ended::Failed(Arc::new(error))
+                })
+            });
+            match done {
+                Ok(()) => {}
+                Err(Ended::Closed) => return,
+                Err(Ended::Failed(error)) => {
+                    if self.fail_waiting(orders, &error).is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
 
-    fn answer(
+    /// Carries out an order. An error says why the next one had better not be
+    /// tried.
+    fn carry_out(&mut self, order: Order) -> Result<(), Ended> {
+        match order {
+            Order::Charge { day, draws, reply } => {
+                // Whoever asked is gone: the message is not let through.
+                if reply.is_closed() {
+                    return Ok(());
+                }
+                let charged = self.charge(&day, &draws);
+                let failed = match &charged {
+                    Err(ChargeError::Store(error)) => Err(Ended::Failed(Arc::clone(error))),
+                    _ => Ok(()),
+                };
+                self.answer(charged, reply);
+                failed
+            }
+            Order::Close { reply } => {
+                lock(&self.book).close();
+                // Nobody listens if the process is about to end anyway.
+                let _ = reply.send(self.tell().map_err(Arc::new));
+                Err(Ended::Closed)
+            }
+        }
+    }
+
+    /// Answers all that wait by now, once the store has failed: each of them
+    /// trying it again would let the last wait for the patience of all. What can
+    /// be charged from memory is charged.
+    fn fail_waiting(
         &mut self,
-        day: &Day,
-        draws: &[Draw],
+        orders: &Receiver<Order>,
+        error: &Arc<StoreError>,
+    ) -> Result<(), Ended> {
+        while let Ok(order) = orders.try_recv() {
+            match order {
+                Order::Charge { day, draws, reply } => {
+                    let charged = lock(&self.book).charge(day.date(), &draws);
+                    let failed = |_| ChargeError::Store(Arc::clone(error));
+                    self.answer(charged.map_err(failed), reply);
+                }
+                close @ Order::Close { .. } => return self.carry_out(close),
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &self,
+        charged: Result<Receipt, ChargeError>,
         reply: oneshot::Sender<Result<Receipt, ChargeError>>,
     ) {
-        if let Err(Ok(receipt)) = reply.send(self.charge(day, draws)) {
+        if let Err(Ok(receipt)) = reply.send(charged) {
             // Whoever asked is gone: the message was not let through.
             lock(&self.book).refund(receipt);
         }
     }
 
-    fn charge(&mut self, day: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
+    pub(super) fn charge(&mut self, day: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
         self.begin_day(day.date()).map_err(stored)?;
+        self.look_up(day.date(), draws)?;
         loop {
             let short = match lock(&self.book).charge(day.date(), draws) {
                 Ok(receipt) => return Ok(receipt),
@@ -120,6 +187,35 @@ impl Clerk {
                 Short::Closed => return Err(ChargeError::Closed),
             }
         }
+    }
+
+    /// Brings counters into the book that are not in it: those that there are in
+    /// the store, and new ones as long as there may be more of them.
+    fn look_up(&mut self, date: Date, draws: &[Draw]) -> Result<(), ChargeError> {
+        let names = draws.iter().map(|draw| draw.counter.as_str());
+        let unknown: Vec<&str> = {
+            let book = lock(&self.book);
+            names.filter(|name| !book.knows(date, name)).collect()
+        };
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let found = self.store.usage_of(date, &unknown).map_err(stored)?;
+        let is_new = |name: &&&str| !found.contains_key(**name) && !is_host_counter(name);
+        let new: Vec<&&str> = unknown.iter().filter(is_new).collect();
+        let made = self.made.entry(date).or_default();
+        let all = made.saturating_add(new.len() as u64);
+        if let Some(counter) = new.first().filter(|_| all > self.new_counters) {
+            return Err(ChargeError::TooManyCounters {
+                counter: (**counter).to_owned(),
+                limit: self.new_counters,
+            });
+        }
+        *made = all;
+        let mut book = lock(&self.book);
+        book.seen(date, &found);
+        unknown.iter().for_each(|name| book.note(date, name));
+        Ok(())
     }
 
     /// Takes units of a counter from the store.
@@ -160,44 +256,54 @@ impl Clerk {
     }
 
     /// On the first charge of a day: reads what others did, and forgets the days
-    /// that are long over.
+    /// that are long over. What fails is done at the next charge.
     fn begin_day(&mut self, date: Date) -> Result<(), StoreError> {
-        if self.read.contains(&date) {
+        if self.made.contains_key(&date) {
             return Ok(());
         }
-        let usage = self.store.usage(date)?;
-        lock(&self.book).seen(date, &usage);
-        let newest = self.read.iter().all(|other| *other < date);
-        self.read.insert(date);
-        if newest {
+        let own = self.read_own(date)?;
+        let all = self.store.count(date)?;
+        if self.made.keys().all(|other| *other < date) {
             self.tell()?;
             // Messages that arrived before midnight are still being charged.
             let yesterday = date.saturating_sub(1.day());
             lock(&self.book).forget_before(yesterday);
-            self.read.retain(|other| *other >= yesterday);
+            self.made.retain(|other, _| *other >= yesterday);
             self.store.prune(date.saturating_sub(KEPT_DAYS.days()))?;
         }
+        self.made.insert(date, all.saturating_sub(own));
         Ok(())
+    }
+
+    /// Reads the host's own counters: those that [`Ledger::used`] is asked for.
+    /// Gives how many there are.
+    ///
+    /// [`Ledger::used`]: super::Ledger::used
+    pub(super) fn read_own(&self, date: Date) -> Result<u64, StoreError> {
+        let mut usage: BTreeMap<String, Usage> = self.store.usage_below(date, RELAY_COUNTERS)?;
+        usage.extend(self.store.usage_of(date, &[DEFAULT_ROUTE_COUNTER])?);
+        lock(&self.book).seen(date, &usage);
+        Ok(usage.len() as u64)
     }
 
     /// Tells the store what was spent and what goes back.
     fn tell(&mut self) -> Result<(), StoreError> {
-        self.told = Instant::now();
         let dates = lock(&self.book).dates();
-        dates.into_iter().try_for_each(|date| {
+        let told = dates.into_iter().try_for_each(|date| {
             let entries = lock(&self.book).entries(date);
             self.enter(date, entries)
-        })
+        });
+        // Counted from its end: it may have waited for long.
+        self.told = Instant::now();
+        told
     }
 
-    fn tell_and_look(&mut self) -> Result<(), StoreError> {
+    pub(super) fn tell_and_look(&mut self) -> Result<(), StoreError> {
         self.tell()?;
         let dates = lock(&self.book).dates();
-        dates.into_iter().try_for_each(|date| {
-            let usage = self.store.usage(date)?;
-            lock(&self.book).seen(date, &usage);
-            Ok(())
-        })
+        dates
+            .into_iter()
+            .try_for_each(|date| self.read_own(date).map(drop))
     }
 
     fn enter(&self, date: Date, entries: Vec<Entry>) -> Result<(), StoreError> {

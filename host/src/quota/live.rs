@@ -27,14 +27,16 @@ pub struct Live {
 
 impl Live {
     /// Opens a ledger over a store, and reads what it says of today.
+    /// `new_counters` are the most that policies may make in a day
+    /// (`limits.new-counters`).
     ///
     /// # Errors
     ///
     /// When the store does not serve, or no thread can be started.
-    pub fn open(store: Arc<dyn Store>, today: &Day) -> Result<Self, StoreError> {
+    pub fn open(store: Arc<dyn Store>, today: &Day, new_counters: u64) -> Result<Self, StoreError> {
         let book = Arc::new(Mutex::new(Book::default()));
-        lock(&book).seen(today.date(), &store.usage(today.date())?);
-        let clerk = Clerk::new(store, book.clone());
+        let clerk = Clerk::new(store, book.clone(), new_counters);
+        clerk.read_own(today.date())?;
         let (orders, received) = mpsc::channel();
         thread::Builder::new()
             .name("counters".to_owned())

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use thiserror::Error;
 
+use crate::decision::RELAY_COUNTERS;
 use crate::store::StoreError;
 
 pub use day::Day;
@@ -26,11 +27,11 @@ pub use dry::Dry;
 pub use live::Live;
 
 /// Name of the counter of messages that the default route takes.
-pub const DEFAULT_ROUTE: &str = "default-route";
+pub use crate::decision::DEFAULT_ROUTE_COUNTER as DEFAULT_ROUTE;
 
 /// Name of the counter of messages that a relay takes.
 pub fn relay_counter(relay: &str) -> String {
-    format!("relay/{relay}")
+    format!("{RELAY_COUNTERS}{relay}")
 }
 
 /// Units to charge to one counter.
@@ -75,6 +76,16 @@ pub enum ChargeError {
         maximum: u64,
         /// When it starts afresh.
         starts_afresh: Timestamp,
+    },
+    /// Policies have made as many new counters today as they may.
+    #[error(
+        "{limit} new counters were made today, and {counter} would be one more (limits.new-counters)"
+    )]
+    TooManyCounters {
+        /// Name of the counter that was not made.
+        counter: String,
+        /// How many may be made.
+        limit: u64,
     },
     /// The store does not serve.
     #[error("nothing can be counted: {0}")]

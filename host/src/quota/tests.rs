@@ -1,10 +1,17 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::*;
 use crate::store::tests::{Shared, SqliteFolder};
-use crate::store::{SqliteStore, Usage};
+use crate::store::{Entry, SqliteStore, Store, StoreError, Usage, Want};
+
+/// New counters a day, where there are no more than a handful.
+const PLENTY: u64 = 1000;
 
 fn today() -> Day {
     Day::of(
@@ -29,7 +36,7 @@ fn draw(counter: &str, amount: u64, maximum: impl Into<Option<u64>>) -> Draw {
 }
 
 fn open(folder: &SqliteFolder) -> Live {
-    Live::open(folder.open(), &today()).expect("ledger")
+    Live::open(folder.open(), &today(), PLENTY).expect("ledger")
 }
 
 fn said(folder: &SqliteFolder, day: Day, counter: &str) -> (u64, u64) {
@@ -257,17 +264,17 @@ async fn what_others_spent_is_known_when_a_ledger_opens() {
     let folder = SqliteFolder::new();
     let first = open(&folder);
     let _ = first
-        .charge(&today(), &[draw("a", 4, 10)])
+        .charge(&today(), &[draw("relay/a", 4, 10)])
         .await
         .expect("charged");
     first.close().await.expect("closed");
     let second = open(&folder);
-    assert_eq!(second.used(&today(), "a"), 4);
+    assert_eq!(second.used(&today(), "relay/a"), 4);
     let _ = second
-        .charge(&today(), &[draw("a", 1, 10)])
+        .charge(&today(), &[draw("relay/a", 1, 10)])
         .await
         .expect("charged");
-    assert_eq!(second.used(&today(), "a"), 5);
+    assert_eq!(second.used(&today(), "relay/a"), 5);
 }
 
 #[tokio::test]
@@ -293,9 +300,9 @@ async fn r12_when_the_store_fails_nothing_is_charged_and_later_it_goes_on() {
     let store = SqliteStore::open(&folder.state()).expect("store");
     store
         .connection_for_tests()
-        .busy_timeout(std::time::Duration::ZERO)
+        .busy_timeout(Duration::ZERO)
         .expect("pragma");
-    let ledger = Live::open(Arc::new(store), &today()).expect("ledger");
+    let ledger = Live::open(Arc::new(store), &today(), PLENTY).expect("ledger");
     let draws = [draw("a", 1, 10), draw("b", 1, 10)];
     let other = SqliteStore::open(&folder.state()).expect("store");
     other
@@ -348,4 +355,215 @@ fn the_counters_of_routes_have_their_names() {
         (relay_counter("northwind").as_str(), DEFAULT_ROUTE),
         ("relay/northwind", "default-route")
     );
+}
+
+/// A counter for each message, as a policy makes them up.
+fn made_up(number: u64) -> [Draw; 1] {
+    [draw(&format!("message/{number}"), 1, 10)]
+}
+
+#[tokio::test]
+async fn m6_new_counters_of_a_day_are_bounded_over_restarts_too_and_all_others_go_on() {
+    let folder = SqliteFolder::new();
+    let opened = || Live::open(folder.open(), &today(), 20).expect("ledger");
+    let ledger = opened();
+    for number in 0..20 {
+        let _ = ledger
+            .charge(&today(), &made_up(number))
+            .await
+            .expect("charged");
+    }
+    let refused = ledger.charge(&today(), &made_up(20)).await;
+    assert!(
+        matches!(&refused, Err(ChargeError::TooManyCounters { counter, limit: 20 }) if counter == "message/20"),
+        "{refused:?}"
+    );
+    ledger.close().await.expect("closed");
+    let ledger = opened();
+    for number in [20, 21] {
+        assert!(
+            ledger.charge(&today(), &made_up(number)).await.is_err(),
+            "after a restart"
+        );
+    }
+    let own = [draw("relay/new", 1, 5), draw(DEFAULT_ROUTE, 1, None)];
+    let _ = ledger.charge(&today(), &own).await.expect("the host's own");
+    let _ = ledger
+        .charge(&today(), &made_up(3))
+        .await
+        .expect("one that there is");
+    let mixed = [draw("message/4", 1, 10), draw("message/99", 1, None)];
+    assert!(ledger.charge(&today(), &mixed).await.is_err());
+    let _ = ledger
+        .charge(&tomorrow(), &made_up(99))
+        .await
+        .expect("a new day");
+    ledger.close().await.expect("closed");
+    assert_eq!(said(&folder, today(), "message/4"), (1, 1), "all or none");
+    assert_eq!(folder.open().count(today().date()).expect("count"), 22);
+}
+
+/// A store that counts what is read of it and how often it is tried, and is
+/// locked while it is told to be: each try then fails, once the gate is open.
+#[derive(Default)]
+struct Watched {
+    read: AtomicU64,
+    tried: AtomicU64,
+    locked: AtomicBool,
+    open: Mutex<bool>,
+    opened: Condvar,
+    usage: Mutex<BTreeMap<String, Usage>>,
+}
+
+impl Watched {
+    fn lock(&self) {
+        self.locked.store(true, Ordering::SeqCst);
+    }
+
+    fn open_gate(&self) {
+        *self.open.lock().expect("lock") = true;
+        self.opened.notify_all();
+    }
+
+    fn tried(&self) -> u64 {
+        self.tried.load(Ordering::SeqCst)
+    }
+
+    fn try_to_write(&self) -> Result<(), StoreError> {
+        self.tried.fetch_add(1, Ordering::SeqCst);
+        if !self.locked.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        let open = self.open.lock().expect("lock");
+        let _open = self.opened.wait_while(open, |open| !*open).expect("lock");
+        Err(StoreError::Busy("counters.sqlite".into()))
+    }
+
+    fn found(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Usage> {
+        let usage = self.usage.lock().expect("lock");
+        let found = usage.iter().filter(|(name, _)| wanted(name));
+        let found: BTreeMap<_, _> = found.map(|(name, usage)| (name.clone(), *usage)).collect();
+        self.read.fetch_add(found.len() as u64, Ordering::SeqCst);
+        found
+    }
+}
+
+impl Store for Watched {
+    fn take(&self, _: Date, counter: &str, want: Want, maximum: u64) -> Result<u64, StoreError> {
+        self.try_to_write()?;
+        let mut usage = self.usage.lock().expect("lock");
+        let usage = usage.entry(counter.to_owned()).or_default();
+        let granted = want.of(maximum.saturating_sub(usage.taken));
+        usage.taken += granted;
+        Ok(granted)
+    }
+
+    fn enter(&self, _: Date, entries: &[Entry]) -> Result<(), StoreError> {
+        self.try_to_write()?;
+        let mut usage = self.usage.lock().expect("lock");
+        for entry in entries {
+            let usage = usage.entry(entry.counter.clone()).or_default();
+            usage.spent = usage.spent.saturating_add_signed(entry.spent);
+            usage.taken = usage.taken.saturating_add_signed(entry.taken);
+        }
+        Ok(())
+    }
+
+    fn usage(&self, _: Date) -> Result<BTreeMap<String, Usage>, StoreError> {
+        Ok(self.found(|_| true))
+    }
+
+    fn usage_of(&self, _: Date, names: &[&str]) -> Result<BTreeMap<String, Usage>, StoreError> {
+        Ok(self.found(|name| names.contains(&name)))
+    }
+
+    fn usage_below(&self, _: Date, prefix: &str) -> Result<BTreeMap<String, Usage>, StoreError> {
+        Ok(self.found(|name| name.starts_with(prefix)))
+    }
+
+    fn count(&self, _: Date) -> Result<u64, StoreError> {
+        Ok(self.usage.lock().expect("lock").len() as u64)
+    }
+
+    fn prune(&self, _: Date) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// 10,000 counters of today are in the store; what is looked at each second is
+/// the host's own, and what is told is what has changed.
+#[test]
+fn m6_the_counters_of_a_day_are_not_read_each_second() {
+    let store = Arc::new(Watched::default());
+    let usage = Usage { taken: 1, spent: 1 };
+    let names = (0..10_000).map(|number| format!("message/{number}"));
+    let names = names.chain(["relay/north".to_owned()]);
+    let all: BTreeMap<_, _> = names.map(|name| (name, usage)).collect();
+    *store.usage.lock().expect("lock") = all;
+    let book = Arc::new(Mutex::new(book::Book::default()));
+    let mut clerk = clerk::Clerk::new(store.clone(), Arc::clone(&book), 20_000);
+    for number in 0..1000 {
+        let _ = clerk.charge(&today(), &made_up(number)).expect("charged");
+    }
+    clerk.tell_and_look().expect("told");
+    store.read.store(0, Ordering::SeqCst);
+    let _ = clerk.charge(&today(), &made_up(7)).expect("charged");
+    for _ in 0..60 {
+        clerk.tell_and_look().expect("told");
+    }
+    let read = store.read.load(Ordering::SeqCst);
+    assert_eq!(read, 60, "the relay's, once each time");
+    assert_eq!(clerk::lock(&book).used(today().date(), "relay/north"), 1);
+}
+
+/// 40 messages wait for a store that is locked: one of them tries it, and the
+/// clerk may tell what was spent.
+#[tokio::test]
+async fn l4_a_locked_store_fails_all_that_wait_at_once() {
+    let store = Arc::new(Watched::default());
+    let ledger = Arc::new(Live::open(store.clone(), &today(), PLENTY).expect("ledger"));
+    let known = [draw("known", 1, None)];
+    let _ = ledger.charge(&today(), &known).await.expect("charged");
+    store.lock();
+    let before = store.tried();
+    let waiting: Vec<_> = (0..40)
+        .map(|number| {
+            let ledger = Arc::clone(&ledger);
+            tokio::spawn(async move { ledger.charge(&today(), &made_up(number)).await })
+        })
+        .collect();
+    // On the one thread there is, all of them ask before this goes on.
+    tokio::task::yield_now().await;
+    store.open_gate();
+    for asked in waiting {
+        let answer = asked.await.expect("no panic");
+        assert!(matches!(answer, Err(ChargeError::Store(_))), "{answer:?}");
+    }
+    let tried = store.tried() - before;
+    assert!(tried <= 3, "it was tried {tried} times for 40 messages");
+    let _ = ledger.charge(&today(), &known).await.expect("from memory");
+    store.locked.store(false, Ordering::SeqCst);
+    let _ = ledger.charge(&today(), &made_up(1)).await.expect("charged");
+}
+
+#[tokio::test]
+async fn l4_whoever_has_gone_is_passed_over() {
+    let store = Arc::new(Watched::default());
+    let ledger = Live::open(store.clone(), &today(), PLENTY).expect("ledger");
+    let _ = ledger.charge(&today(), &made_up(0)).await.expect("charged");
+    store.lock();
+    let before = store.tried();
+    let day = today();
+    for number in 1..30 {
+        let draws = made_up(number);
+        let asked = tokio::time::timeout(Duration::ZERO, ledger.charge(&day, &draws));
+        assert!(asked.await.is_err(), "it waits");
+    }
+    store.open_gate();
+    store.locked.store(false, Ordering::SeqCst);
+    let _ = ledger.charge(&day, &made_up(30)).await.expect("charged");
+    // The first was under way; each of the others would have taken units.
+    let taken = store.usage.lock().expect("lock").len();
+    assert!(taken <= 4, "{taken} counters");
+    assert!(store.tried() - before <= 4);
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
 use crate::message::Message;
-use crate::pipeline::Outcome;
+use crate::pipeline::{Failure, Outcome};
 
 /// Counts of one version.
 #[derive(Default)]
@@ -130,7 +130,9 @@ impl Statistics {
         counts.time.add(ruling.cost.time);
         counts.instructions.add(ruling.cost.instructions);
         counts.memory.add(ruling.cost.memory as u64);
-        if ruling.decision.is_ok() {
+        // A decision whose counters cannot be made is the policy's failure, too.
+        let failed = matches!(outcome.failure, Some(Failure::Policy(_)));
+        if !failed {
             counts.failing.clear();
             return None;
         }

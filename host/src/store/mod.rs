@@ -116,12 +116,33 @@ pub trait Store: Send + Sync + 'static {
         )
     }
 
-    /// What all counters of a day say.
+    /// What all counters of a day say: for listings. There can be as many as policies may make in a day.
     ///
     /// # Errors
     ///
     /// When the store cannot be read.
     fn usage(&self, day: Date) -> Result<BTreeMap<String, Usage>, StoreError>;
+
+    /// What these counters of a day say; those that there are.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn usage_of(&self, day: Date, names: &[&str]) -> Result<BTreeMap<String, Usage>, StoreError>;
+
+    /// What the counters of a day say whose names begin like this.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn usage_below(&self, day: Date, prefix: &str) -> Result<BTreeMap<String, Usage>, StoreError>;
+
+    /// How many counters of a day there are.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn count(&self, day: Date) -> Result<u64, StoreError>;
 
     /// Forgets all days before this one.
     ///

@@ -143,6 +143,42 @@ impl SqliteStore {
     }
 }
 
+impl SqliteStore {
+    /// Counters whose names lie between these two, both included: a range of the table's own order.
+    fn usage_between(
+        &self,
+        day: Date,
+        first: &str,
+        last: &str,
+    ) -> Result<BTreeMap<String, Usage>, StoreError> {
+        let connection = self.connection();
+        let read = || -> rusqlite::Result<BTreeMap<String, Usage>> {
+            let mut statement = connection.prepare_cached(
+                "SELECT name, taken, spent FROM counter
+                 WHERE day = ?1 AND name >= ?2 AND name <= ?3",
+            )?;
+            let rows = statement.query_map(params![day.to_string(), first, last], |row| {
+                let units = |at| {
+                    row.get(at)
+                        .map(|units: i64| u64::try_from(units).unwrap_or(0))
+                };
+                Ok((
+                    row.get(0)?,
+                    Usage {
+                        taken: units(1)?,
+                        spent: units(2)?,
+                    },
+                ))
+            })?;
+            rows.collect()
+        };
+        read().map_err(|error| explained(&self.path, &error))
+    }
+}
+
+/// Comes behind every name: those of counters are ASCII.
+const END: &str = "\u{10ffff}";
+
 impl Store for SqliteStore {
     fn take(&self, day: Date, counter: &str, want: Want, maximum: u64) -> Result<u64, StoreError> {
         self.write(|transaction| {
@@ -173,26 +209,30 @@ impl Store for SqliteStore {
     }
 
     fn usage(&self, day: Date) -> Result<BTreeMap<String, Usage>, StoreError> {
+        self.usage_between(day, "", END)
+    }
+
+    fn usage_of(&self, day: Date, names: &[&str]) -> Result<BTreeMap<String, Usage>, StoreError> {
+        let mut found = BTreeMap::new();
+        for name in names {
+            found.extend(self.usage_between(day, name, name)?);
+        }
+        Ok(found)
+    }
+
+    fn usage_below(&self, day: Date, prefix: &str) -> Result<BTreeMap<String, Usage>, StoreError> {
+        self.usage_between(day, prefix, &format!("{prefix}{END}"))
+    }
+
+    fn count(&self, day: Date) -> Result<u64, StoreError> {
         let connection = self.connection();
-        let read = || -> rusqlite::Result<BTreeMap<String, Usage>> {
-            let mut statement = connection
-                .prepare_cached("SELECT name, taken, spent FROM counter WHERE day = ?1")?;
-            let rows = statement.query_map([day.to_string()], |row| {
-                let units = |at| {
-                    row.get(at)
-                        .map(|units: i64| u64::try_from(units).unwrap_or(0))
-                };
-                Ok((
-                    row.get(0)?,
-                    Usage {
-                        taken: units(1)?,
-                        spent: units(2)?,
-                    },
-                ))
-            })?;
-            rows.collect()
+        let count = || -> rusqlite::Result<i64> {
+            connection
+                .prepare_cached("SELECT count(*) FROM counter WHERE day = ?1")?
+                .query_row([day.to_string()], |row| row.get(0))
         };
-        read().map_err(|error| explained(&self.path, &error))
+        let count = count().map_err(|error| explained(&self.path, &error))?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     fn prune(&self, before: Date) -> Result<(), StoreError> {
