@@ -165,6 +165,44 @@ fn next_check(bounds: &Bounds, steps: u64) -> u64 {
     }
 }
 
+/// Bytes for which a loop reports its steps at one time.
+const CHUNK: usize = 1 << 12;
+
+/// Progress of a loop over bytes. It reports a step for each byte, some thousand
+/// bytes at a time and ahead of the loop, so that a look at each byte costs no
+/// more than a comparison.
+#[derive(Debug)]
+pub struct Progress {
+    length: usize,
+    /// Offset up to which steps are reported.
+    reported: usize,
+}
+
+impl Progress {
+    /// A loop over that many bytes.
+    pub fn over(length: usize) -> Self {
+        Self {
+            length,
+            reported: 0,
+        }
+    }
+
+    /// The loop is about to look at the byte at an offset.
+    #[inline]
+    pub fn at(&mut self, offset: usize) {
+        if offset >= self.reported {
+            self.report(offset);
+        }
+    }
+
+    #[cold]
+    fn report(&mut self, offset: usize) {
+        let ahead = offset.saturating_add(CHUNK).min(self.length);
+        spend(ahead.saturating_sub(self.reported));
+        self.reported = ahead.max(offset.saturating_add(1));
+    }
+}
+
 /// Names what is done until the guard is dropped, for [`Exhausted::stage`].
 #[must_use = "the stage ends when this is dropped"]
 pub fn stage(name: &'static str) -> Stage {
@@ -302,6 +340,27 @@ mod tests {
         );
         assert_eq!(reached, 1000);
         assert_eq!(count(|| work(5000)).1, 5000, "bounds are gone with it");
+    }
+
+    #[test]
+    fn progress_reports_each_byte_once_and_stops_a_loop_in_its_midst() {
+        let walk = |length: usize, stride: usize| {
+            let mut progress = Progress::over(length);
+            (0..length).step_by(stride).for_each(|at| progress.at(at));
+        };
+        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 7] {
+            assert_eq!(count(|| walk(length, 1)).1, length as u64);
+        }
+        assert_eq!(count(|| walk(10 * CHUNK, 3 * CHUNK)).1, 10 * CHUNK as u64);
+        let mut reached = 0;
+        let stopped = run(&steps(10 * CHUNK as u64), || {
+            let mut progress = Progress::over(1_000_000);
+            for at in 0..1_000_000 {
+                progress.at(at);
+                reached = at;
+            }
+        });
+        assert!(stopped.is_err() && reached < 11 * CHUNK, "{reached}");
     }
 
     #[test]
