@@ -12,7 +12,8 @@ use memchr::{memchr, memmem};
 
 use super::content::map_fields;
 use super::entity::Entity;
-use super::mime::{Guess, MAXIMUM_DEPTH, MAXIMUM_PARTS, Part, Structure};
+use super::mime::{Guess, LONGEST_BOUNDARY, MAXIMUM_DEPTH, MAXIMUM_PARTS, Part, Structure};
+use crate::work;
 
 /// Maps a body, given what the message's header says of it.
 pub(super) fn scan(root: Entity, body: &[u8], guesses: Vec<Guess>) -> Structure {
@@ -73,17 +74,21 @@ impl Scanner<'_> {
             rest if rest.starts_with(b"--") => from,
             rest => from + finder.find(rest)? + 1,
         };
+        work::spend(line - from);
         loop {
             if let Some(delimiter) = self.delimiter_at(line) {
                 return Some(delimiter);
             }
-            line += finder.find(&self.body[line..])? + 1;
+            let next = line + finder.find(&self.body[line..])? + 1;
+            work::spend(next - line);
+            line = next;
         }
     }
 
     fn delimiter_at(&mut self, start: usize) -> Option<Delimiter> {
         let rest = &self.body[start..];
         let length = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
+        work::spend(length + self.open.len());
         let text = rest[..length].trim_ascii_end().strip_prefix(b"--")?;
         let mut longer = false;
         for (level, open) in self.open.iter().enumerate().rev() {
@@ -152,6 +157,7 @@ impl Scanner<'_> {
         while at < self.body.len() {
             let rest = &self.body[at..];
             let length = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
+            work::spend(length);
             let line = rest[..length].trim_ascii_end();
             if line.is_empty() && matches!(rest[0], b'\r' | b'\n') {
                 return at + length;
@@ -196,13 +202,18 @@ impl Scanner<'_> {
         if self.open.len() >= MAXIMUM_DEPTH {
             return Guess::TooDeep.note(&mut self.guesses);
         }
+        if boundary.len() > LONGEST_BOUNDARY {
+            Guess::LongBoundary.note(&mut self.guesses);
+        }
         let boundary = boundary.as_bytes().to_vec();
-        let close = |boundary: &[u8]| [boundary, b"--"].concat();
+        let closes =
+            |closing: &[u8], boundary: &[u8]| closing.strip_suffix(b"--") == Some(boundary);
         let alike = |open: &Open| {
             open.boundary == boundary
-                || open.boundary == close(&boundary)
-                || boundary == close(&open.boundary)
+                || closes(&open.boundary, &boundary)
+                || closes(&boundary, &open.boundary)
         };
+        work::spend(self.open.len() + boundary.len());
         if self.open.iter().any(alike) {
             Guess::SameBoundary.note(&mut self.guesses);
         }

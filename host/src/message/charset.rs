@@ -10,6 +10,8 @@ use std::borrow::Cow;
 
 use encoding_rs::Encoding;
 
+use crate::work;
+
 /// A character set that text can be read from and written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
@@ -99,6 +101,7 @@ impl Charset {
 
     /// The text, or `None` where a byte stands for no character.
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
+        work::spend(bytes.len());
         match *self {
             Self::Ascii => bytes.is_ascii().then(|| String::from_utf8_lossy(bytes)),
             Self::Utf8 => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
@@ -116,6 +119,7 @@ impl Charset {
 
     /// The text with U+FFFD for what stands for no character.
     pub fn decode_lossy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
+        work::spend(bytes.len());
         match *self {
             Self::Ascii | Self::Utf8 => String::from_utf8_lossy(bytes),
             Self::Utf16 { .. } => {
@@ -130,6 +134,7 @@ impl Charset {
     /// The bytes of a text, or `None` where it has a character that the set
     /// lacks. No byte order mark is written, and ISO-2022-JP ends in ASCII.
     pub fn encode(&self, text: &str) -> Option<Vec<u8>> {
+        work::spend(text.len());
         match *self {
             Self::Ascii => text.is_ascii().then(|| text.as_bytes().to_vec()),
             Self::Utf8 => Some(text.as_bytes().to_vec()),
@@ -242,6 +247,7 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Looks at a text in a character set.
     pub fn new(charset: &Charset, text: &'a [u8]) -> Self {
+        work::spend(text.len());
         match *charset {
             Charset::Utf16 { big_endian, mark } => {
                 let skipped = if mark { 2 } else { 0 };
@@ -296,6 +302,7 @@ impl<'a> View<'a> {
 /// for ASCII.
 pub(crate) fn escape_in_force(text: &[u8], at: usize) -> Option<&[u8]> {
     let end = at.min(text.len());
+    work::spend(end);
     let last = memchr::memrchr(0x1B, &text[..end])?;
     let escape = text.get(last..last + 3)?;
     (escape != b"\x1B(B").then_some(escape)

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::Structure;
+use crate::work;
 use memchr::memchr;
 
 /// One header field and where it stands.
@@ -48,6 +49,7 @@ impl Content {
     /// line, or before the first line that is no field and continues none, as
     /// MTAs see it.
     pub fn new(bytes: Vec<u8>) -> Self {
+        let _stage = work::stage("mapping the header");
         let (fields, body) = map_fields(&bytes);
         Self {
             bytes,
@@ -101,6 +103,7 @@ impl Content {
 
     /// The fields of that name (in any case), in order of appearance.
     pub fn fields_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> + 'a {
+        work::spend(self.fields.len());
         self.fields
             .iter()
             .filter(move |field| self.name_of(field).eq_ignore_ascii_case(name.as_bytes()))
@@ -113,6 +116,7 @@ impl Content {
 }
 
 fn wire_form(bytes: Vec<u8>) -> Vec<u8> {
+    work::spend(bytes.len());
     if memchr::memmem::find(&bytes, b"\r\n").is_some() {
         return bytes;
     }
@@ -145,6 +149,7 @@ pub(crate) fn map_fields(bytes: &[u8]) -> (Vec<Field>, usize) {
             }
             None => (bytes.len(), bytes.len()),
         };
+        work::spend(next - at);
         let line = &bytes[at..line_end];
         if line.is_empty() {
             return (fields, next);

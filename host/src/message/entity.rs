@@ -4,6 +4,7 @@ use mail_parser::{HeaderForm, HeaderValue};
 
 use super::Field;
 use super::mime::Guess;
+use crate::work;
 
 /// A media type with its parameters (RFC 2045, section 5). Names are lower case,
 /// values decoded (RFC 2231).
@@ -145,6 +146,7 @@ impl Entity {
             content_id: None,
         };
         let mut seen = [false; 4];
+        work::spend(fields.len());
         for field in fields {
             let name = &bytes[field.name()];
             if !name
@@ -154,6 +156,7 @@ impl Entity {
                 continue;
             }
             let value = &bytes[field.value()];
+            work::spend(value.len());
             let which = match name[8..].to_ascii_lowercase().as_slice() {
                 b"type" => {
                     match read_media(value) {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entity::{Disposition, Entity, MediaType, TransferEncoding, bare_id};
 use super::{Content, boundary};
+use crate::work;
 
 /// Deepest nesting that is followed. Mail programs reach five or six; each level
 /// costs a comparison at each line that begins with `--`.
@@ -22,6 +23,10 @@ pub(super) const MAXIMUM_DEPTH: usize = 64;
 /// Most parts that are told apart. A mail with more of them is an attack; the
 /// map of this many takes some 20 MB.
 pub(super) const MAXIMUM_PARTS: usize = 50_000;
+
+/// Longest boundary (RFC 2046, section 5.1.1). Readers take longer ones too, so
+/// that they are followed, but none need.
+pub(super) const LONGEST_BOUNDARY: usize = 70;
 
 /// Where the structure of a message is not what the standard gives, so that
 /// another reader may see other parts.
@@ -34,6 +39,8 @@ pub enum Guess {
     ContentType,
     /// A multipart without a boundary.
     NoBoundary,
+    /// A boundary of more than 70 characters.
+    LongBoundary,
     /// A multipart none of whose delimiters is there.
     NoParts,
     /// A multipart without its closing delimiter.
@@ -155,6 +162,7 @@ pub struct Structure {
 impl Structure {
     /// Maps the body of a message whose header fields are those of `header`.
     pub fn new(header: &Content, body: &[u8]) -> Self {
+        let _stage = work::stage("mapping MIME parts");
         let mut guesses = Vec::new();
         let entity = Entity::read(header.bytes(), header.fields(), "text/plain", &mut guesses);
         let header_end = header.fields().last().map_or(0, |field| field.whole().end);
@@ -183,23 +191,12 @@ impl Structure {
     /// The child of a `multipart/related` that the others belong to: its
     /// `start`, else the first (RFC 2387, section 3.2).
     pub fn related_root(&self, related: &Part) -> Option<usize> {
+        work::spend(related.children.len());
         let start = related.media().parameter("start").map(bare_id);
         let named = start.and_then(|start| {
             let is_start = |&&child: &&usize| self.parts[child].content_id() == Some(start);
             related.children.iter().find(is_start)
         });
         named.or(related.children.first()).copied()
-    }
-
-    /// Whether a part is or lies in one that satisfies `condition`.
-    pub fn is_within(&self, part: usize, condition: impl Fn(&Part) -> bool) -> bool {
-        let mut at = Some(part);
-        while let Some(index) = at {
-            if condition(&self.parts[index]) {
-                return true;
-            }
-            at = self.parts[index].parent;
-        }
-        false
     }
 }

@@ -11,6 +11,7 @@ mod content;
 mod entity;
 mod envelope;
 mod mime;
+mod names;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use reading::{Attachment, Mailbox};
 
 pub(crate) use charset::escape_in_force;
 pub(crate) use content::map_fields;
+pub(crate) use names::{FieldName, NameCounts};
 pub(crate) use reading::{
     has_pgp_armour, is_calendar, is_encrypted, is_signed, is_tnef, parse_mailboxes,
 };

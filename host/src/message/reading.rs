@@ -6,10 +6,12 @@
 //! far as it is wanted.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use mail_parser::{HeaderForm, HeaderValue};
 
 use super::{Address, Charset, Content, Part, Structure, TransferEncoding};
+use crate::work;
 
 /// An address of the header and its decoded display name (RFC 5322, section
 /// 3.4). The address is as written: it need not be one that SMTP could take.
@@ -53,13 +55,14 @@ impl Content {
     /// The addresses of `To`, `Cc` and `Bcc` that SMTP can take, each once: the
     /// recipients of a message that comes without an envelope.
     pub fn addressees(&self) -> Vec<Address> {
+        let mut seen = HashSet::new();
         let mut addresses: Vec<Address> = Vec::new();
         for mailbox in ["To", "Cc", "Bcc"]
             .iter()
             .flat_map(|name| self.mailboxes(name))
         {
             if let Ok(address) = Address::parse(&mailbox.address)
-                && !addresses.contains(&address)
+                && seen.insert(address.clone())
             {
                 addresses.push(address);
             }
@@ -81,12 +84,14 @@ impl Content {
     pub fn text(&self, limit: usize) -> Option<String> {
         let structure = self.structure();
         let part = first_text(structure, 0)?;
+        let _stage = work::stage("decoding text");
         Some(part_text(self.body(), &structure.parts()[part], limit))
     }
 
     /// The body of a part of this message as text: decoded, and in UTF-8. What
     /// its charset does not have is replaced.
     pub fn decoded(&self, part: &Part) -> String {
+        let _stage = work::stage("decoding text");
         let decoded = decode_prefix(&self.body()[part.body()], part.encoding());
         let label = part.media().parameter("charset");
         let charset = Charset::for_label(label, &decoded).unwrap_or(Charset::Utf8);
@@ -97,6 +102,7 @@ impl Content {
     pub fn attachments(&self) -> Vec<Attachment> {
         let structure = self.structure();
         let text = first_text(structure, 0);
+        work::spend(structure.parts().len());
         let parts = structure.parts().iter().enumerate();
         parts
             .filter(|(index, part)| part.is_attachment() && Some(*index) != text)
@@ -112,7 +118,11 @@ impl Content {
     /// `calendar`, `auto-generated`, `bulk`, `list`, `reply`, `tnef` or
     /// `pgp-inline`. Names that are not known are false.
     pub fn has_trait(&self, name: &str) -> bool {
-        let any = |condition: fn(&Part) -> bool| self.structure().parts().iter().any(condition);
+        let any = |condition: fn(&Part) -> bool| {
+            let parts = self.structure().parts();
+            work::spend(parts.len());
+            parts.iter().any(condition)
+        };
         match name {
             "signed" => any(is_signed),
             "encrypted" => any(is_encrypted),
@@ -158,6 +168,7 @@ const PGP_WINDOW: usize = 4096;
 
 /// Whether a line of the text begins inline PGP armour (RFC 4880, section 6.2).
 pub(crate) fn has_pgp_armour(text: &[u8]) -> bool {
+    work::spend(text.len());
     [
         "-----BEGIN PGP MESSAGE-----",
         "-----BEGIN PGP SIGNED MESSAGE-----",
@@ -191,6 +202,8 @@ pub(crate) fn is_tnef(part: &Part) -> bool {
 
 /// Mailboxes of one field value, appended to `mailboxes`.
 pub(crate) fn parse_mailboxes(value: &[u8], mailboxes: &mut Vec<Mailbox>) {
+    // The library cannot be stopped; it reads the value once.
+    work::spend(value.len());
     let parsed = HeaderForm::Addresses.parse(value);
     let Some(list) = parsed.value().as_address() else {
         return;
@@ -210,6 +223,7 @@ pub(crate) fn parse_mailboxes(value: &[u8], mailboxes: &mut Vec<Mailbox>) {
 }
 
 fn decode_text(value: &[u8]) -> String {
+    work::spend(value.len());
     match HeaderForm::Text.parse(value).value() {
         HeaderValue::Text(text) => text.to_owned(),
         _ => String::new(),
@@ -218,6 +232,7 @@ fn decode_text(value: &[u8]) -> String {
 
 /// The leaf whose text is seen first at or below a part.
 fn first_text(structure: &Structure, index: usize) -> Option<usize> {
+    work::spend(1);
     let part = &structure.parts()[index];
     if !part.is_multipart() {
         let is_file = part
@@ -257,6 +272,7 @@ fn part_text(body: &[u8], part: &Part, limit: usize) -> String {
         let charset = Charset::for_label(label, &decoded).unwrap_or(Charset::Utf8);
         let mut text = charset.decode_lossy(&decoded);
         if html {
+            work::spend(text.len());
             // A tag that the window cuts in two would be read as text.
             let end = if whole {
                 text.len()
@@ -276,6 +292,7 @@ fn part_text(body: &[u8], part: &Part, limit: usize) -> String {
 }
 
 fn decode_prefix(encoded: &[u8], encoding: TransferEncoding) -> Cow<'_, [u8]> {
+    work::spend(encoded.len());
     match encoding {
         TransferEncoding::QuotedPrintable => mail_parser::Encoding::QuotedPrintable.decode(encoded),
         TransferEncoding::Base64 => mail_parser::Encoding::Base64.decode(encoded),

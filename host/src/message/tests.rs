@@ -81,6 +81,13 @@ fn what_had_to_be_guessed_is_recorded() {
             Guess::NoBoundary,
         ),
         (
+            &format!(
+                "Content-Type: multipart/mixed; boundary={0}\n\n--{0}\n\nx\n--{0}--\n",
+                "b".repeat(71)
+            ),
+            Guess::LongBoundary,
+        ),
+        (
             "Content-Type: multipart/mixed; boundary=b\n\nnothing\n",
             Guess::NoParts,
         ),
@@ -141,6 +148,33 @@ fn ten_thousand_parts_and_deep_nesting_are_bounded() {
     let deep = content(&deep);
     assert!(deep.structure().guesses().contains(&Guess::TooDeep));
     assert!(deep.structure().parts().len() <= mime::MAXIMUM_DEPTH + 1);
+}
+
+#[test]
+fn m5_a_boundary_that_is_too_long_is_followed_and_compared_without_a_copy() {
+    let nested = |length: usize, small: usize| {
+        let long = "x".repeat(length);
+        let mut text = format!("Content-Type: multipart/mixed; boundary={long}0\n\n");
+        for level in 1..50 {
+            let above = level - 1;
+            text += &format!(
+                "--{long}{above}\nContent-Type: multipart/mixed; boundary={long}{level}\n\n"
+            );
+        }
+        text += &format!("--{long}49\nContent-Type: multipart/mixed; boundary=s\n\n");
+        text + &"--s\nContent-Type: multipart/mixed; boundary=t\n\n".repeat(small)
+    };
+    let steps = |length, small| {
+        let content = content(&nested(length, small));
+        let (parts, steps) = crate::work::count(|| content.structure().parts().len());
+        assert_eq!(parts, 51 + small);
+        steps
+    };
+    // The small ones cost the same, however long the boundaries around them are.
+    let cost = |length| steps(length, 200) - steps(length, 100);
+    assert_eq!(cost(2000), cost(20));
+    let parts = content(&nested(80, 0));
+    assert_eq!(parts.structure().guesses()[0], Guess::LongBoundary);
 }
 
 #[test]
