@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 
+use crate::work::{self, Progress};
+
 /// Longest encoded line, without its line end (RFC 2045, sections 6.7 and 6.8).
 const LINE: usize = 76;
 
@@ -21,6 +23,7 @@ pub(super) struct Insert {
 /// Puts insertions, sorted by offset, into octets.
 pub(super) fn splice(text: &[u8], inserts: &[Insert]) -> Vec<u8> {
     let added: usize = inserts.iter().map(|insert| insert.bytes.len()).sum();
+    work::spend(text.len() + added);
     let mut out = Vec::with_capacity(text.len() + added);
     let mut from = 0;
     for insert in inserts {
@@ -44,8 +47,10 @@ struct Unit {
 struct Units<'a> {
     text: &'a [u8],
     at: usize,
-    /// End of white space that ends a line.
-    ignored: usize,
+    /// End of the last run of white space that was measured. All of it is text,
+    /// or none: it is measured once, however long it is.
+    blank_end: usize,
+    progress: Progress,
 }
 
 impl<'a> Units<'a> {
@@ -53,17 +58,19 @@ impl<'a> Units<'a> {
         Self {
             text,
             at: 0,
-            ignored: 0,
+            blank_end: 0,
+            progress: Progress::over(text.len()),
         }
     }
 
-    /// Length of white space up to and with a line end; zero if something else
+    /// Length of white space up to and with a line end; none if something else
     /// comes first.
     fn to_line_end(rest: &[u8]) -> Option<usize> {
         let blank = rest
             .iter()
             .take_while(|byte| matches!(byte, b' ' | b'\t'))
             .count();
+        work::spend(blank);
         match &rest[blank..] {
             [] => Some(blank),
             [b'\r', b'\n', ..] => Some(blank + 2),
@@ -79,6 +86,7 @@ impl Iterator for Units<'_> {
     fn next(&mut self) -> Option<Unit> {
         let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
         let start = self.at;
+        self.progress.at(start);
         let (length, octet) = match rest[0] {
             b'=' => {
                 if let Some(end) = Units::to_line_end(&rest[1..]) {
@@ -91,21 +99,15 @@ impl Iterator for Units<'_> {
                     }
                 }
             }
-            b' ' | b'\t' if start < self.ignored => (1, None),
+            byte @ (b' ' | b'\t') if start < self.blank_end => (1, Some(byte)),
             byte @ (b' ' | b'\t') => {
                 let blank = rest
                     .iter()
                     .take_while(|byte| matches!(byte, b' ' | b'\t'))
                     .count();
-                match rest.get(blank) {
-                    None | Some(b'\n') => {
-                        self.ignored = start + blank;
-                        (blank, None)
-                    }
-                    Some(b'\r') if rest.get(blank + 1) == Some(&b'\n') => {
-                        self.ignored = start + blank;
-                        (blank, None)
-                    }
+                self.blank_end = start + blank;
+                match &rest[blank..] {
+                    [] | [b'\n', ..] | [b'\r', b'\n', ..] => (blank, None),
                     _ => (1, Some(byte)),
                 }
             }
@@ -143,7 +145,9 @@ pub(super) fn qp_encode(octets: &[u8], binary: bool) -> Vec<u8> {
 /// column after them.
 fn qp_write(out: &mut Vec<u8>, mut column: usize, octets: &[u8], binary: bool) -> usize {
     let mut at = 0;
+    let mut progress = Progress::over(octets.len());
     while at < octets.len() {
+        progress.at(at);
         let rest = &octets[at..];
         let line_end = match rest {
             [b'\r', b'\n', ..] if !binary => 2,
@@ -234,6 +238,7 @@ fn qp_insert(out: &mut Vec<u8>, rest: &[u8], octets: &[u8], binary: bool) -> Opt
         out.extend_from_slice(b"=\r\n");
     }
     let line = memchr::memrchr(b'\n', out).map_or(0, |lf| lf + 1);
+    work::spend(out.len() - line);
     let column = out.len() - line;
     let column = if breaks { 0 } else { column };
     if column > LINE {
@@ -257,6 +262,7 @@ fn qp_insert(out: &mut Vec<u8>, rest: &[u8], octets: &[u8], binary: bool) -> Opt
 /// Decodes base64 text whatever its lines. `None` where a character is no
 /// base64, or the padding is not at the end.
 pub(super) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
+    work::spend(text.len());
     let symbols: Cow<'_, [u8]> = text
         .iter()
         .copied()
@@ -285,6 +291,7 @@ pub(super) fn base64_encode(octets: &[u8]) -> Vec<u8> {
 pub(super) fn base64_rewrap(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 38 + 2);
     let mut column = 0;
+    work::spend(text.len());
     for byte in text.iter().filter(|byte| !is_blank(**byte)) {
         if column == LINE {
             out.extend_from_slice(b"\r\n");
@@ -305,6 +312,7 @@ pub(super) fn base64_splice(text: &[u8], decoded: &[u8], inserts: &[Insert]) -> 
     let Some(first) = inserts.first() else {
         return text.to_vec();
     };
+    work::spend(text.len());
     let kept = first.at / 3 * 3;
     let end = nth_symbol(text, kept / 3 * 4);
     let tail: Vec<Insert> = inserts
@@ -345,6 +353,7 @@ fn nth_symbol(text: &[u8], count: usize) -> usize {
 }
 
 fn base64_write(out: &mut Vec<u8>, mut column: usize, octets: &[u8], line_end: &[u8]) {
+    work::spend(octets.len());
     let encoded = BASE64.encode(octets);
     let mut rest = encoded.as_bytes();
     while !rest.is_empty() {
@@ -396,6 +405,25 @@ mod tests {
             qp_encode(b"a \r\nFrom b\r\n--c\r\n.\r\n\tx", false),
             b"a=20\r\n=46rom b\r\n=2D-c\r\n=2E\r\n\tx"
         );
+    }
+
+    #[test]
+    fn h1_blanks_are_text_but_before_a_line_end_and_are_measured_once() {
+        for (text, expected) in [
+            ("a \t b", "a \t b"),
+            ("a \t \r\n b \n\tc\t", "a\r\n b\n\tc"),
+            ("=  x = \r\ny=\t", "=  x y"),
+            (" \rx", " \rx"),
+        ] {
+            assert_eq!(qp_decode(text.as_bytes()), expected.as_bytes(), "{text:?}");
+        }
+        let steps = |blanks: usize| {
+            let text = [vec![b' '; blanks], b"x".to_vec()].concat();
+            let (decoded, steps) = work::count(|| qp_decode(&text));
+            assert_eq!(decoded, text);
+            steps
+        };
+        assert_eq!(steps(20_000), 20_001);
     }
 
     #[test]

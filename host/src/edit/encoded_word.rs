@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use data_encoding::BASE64;
 
 use crate::message::Mailbox;
+use crate::work::{self, Progress};
 
 /// Columns that a line should not pass.
 const FOLD: usize = 78;
@@ -23,6 +24,7 @@ const WORD_FRAME: usize = "=?utf-8?B??=".len();
 /// The raw value of an unstructured field: everything behind the colon.
 pub(super) fn unstructured(name: &str, text: &str) -> Vec<u8> {
     let mut line = Folder::new(name);
+    work::spend(text.len());
     let words: Vec<&str> = text.split(' ').collect();
     let mut at = 0;
     while at < words.len() {
@@ -47,6 +49,7 @@ pub(super) fn unstructured(name: &str, text: &str) -> Vec<u8> {
 pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> Vec<u8> {
     let mut line = Folder::new(name);
     for (index, mailbox) in mailboxes.iter().enumerate() {
+        work::spend(1 + mailbox.address.len());
         let comma = if index + 1 < mailboxes.len() { "," } else { "" };
         match mailbox.name.as_deref().map(one_line) {
             Some(name) if !name.is_empty() => {
@@ -62,6 +65,7 @@ pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> Vec<u8> {
 /// Control characters and line ends become spaces: nothing that a policy or a
 /// sender wrote may begin a field of its own.
 pub(super) fn one_line(text: &str) -> String {
+    work::spend(text.len());
     let clean: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -76,6 +80,8 @@ fn must_encode(word: &str) -> bool {
 /// A value that is being written, and the column that it has reached.
 struct Folder {
     value: String,
+    /// Nothing but white space was written yet.
+    blank: bool,
     column: usize,
 }
 
@@ -83,6 +89,7 @@ impl Folder {
     fn new(name: &str) -> Self {
         Self {
             value: String::new(),
+            blank: true,
             column: name.len() + 1,
         }
     }
@@ -92,12 +99,12 @@ impl Folder {
     fn word(&mut self, word: &str) {
         self.gap(word.len());
         self.value.push_str(word);
+        self.blank &= word.trim_ascii().is_empty();
         self.column += word.len();
     }
 
     fn gap(&mut self, width: usize) {
-        let fold =
-            width > 0 && self.column + 1 + width > FOLD && !self.value.trim_ascii().is_empty();
+        let fold = width > 0 && self.column + 1 + width > FOLD && !self.blank;
         if fold {
             self.value.push_str("\r\n ");
             self.column = 1;
@@ -127,8 +134,13 @@ impl Folder {
 
     /// Encoded words, each with whole characters only (RFC 2047, section 5).
     fn encoded(&mut self, text: &str) {
+        let ascii_of = |text: &str| text.chars().filter(char::is_ascii).count();
         let mut rest = text;
+        // Counted once, and kept up to date: a text may have very many words.
+        let (mut characters, mut ascii_characters) = (text.chars().count(), ascii_of(text));
+        let mut progress = Progress::over(text.len());
         while !rest.is_empty() {
+            progress.at(text.len() - rest.len());
             let free = FOLD.saturating_sub(self.column + 1);
             // A short first word on a full line is worse than a fold.
             let limit = if free < WORD_FRAME + 24 {
@@ -137,15 +149,18 @@ impl Folder {
                 free.min(ENCODED_WORD)
             };
             let budget = limit - WORD_FRAME;
-            let ascii = rest.chars().filter(char::is_ascii).count() * 2 > rest.chars().count();
-            let (taken, payload) = if ascii {
+            let ascii = ascii_characters * 2 > characters;
+            let (length, payload) = if ascii {
                 q_word(rest, budget)
             } else {
                 b_word(rest, budget)
             };
             let kind = if ascii { 'Q' } else { 'B' };
             self.word(&format!("=?utf-8?{kind}?{payload}?="));
-            rest = &rest[taken..];
+            let taken;
+            (taken, rest) = rest.split_at(length);
+            characters -= taken.chars().count();
+            ascii_characters -= ascii_of(taken);
         }
     }
 

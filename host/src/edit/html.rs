@@ -9,6 +9,7 @@ use html5gum::emitters::callback::{CallbackEmitter, CallbackEvent};
 use html5gum::{Emitter, ForwardingEmitter, Span, Tokenizer};
 
 use crate::decision::Placement;
+use crate::work::Progress;
 
 /// Elements whose content is not shown as text, and which nest nothing.
 const HIDDEN: [&[u8]; 6] = [
@@ -86,7 +87,9 @@ fn fragment(html: &[u8]) -> bool {
 
 fn read(html: &[u8]) -> Marks {
     let mut marks = Marks::default();
+    let mut progress = Progress::over(html.len());
     let callback = |event: CallbackEvent<'_>, span: Span<usize>| -> Option<Infallible> {
+        progress.at(span.start);
         marks.see(&event, span);
         None
     };

@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::decision::Disclaimer;
 use crate::message::Content;
+use crate::work;
 
 use super::header::HeaderPlan;
 use super::leaf::{Leaf, LeafEdit, Traced};
@@ -31,6 +32,7 @@ pub struct Insertion {
 
 /// Puts notices into a message, or tells why not.
 pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) -> Insertion {
+    let _stage = work::stage("inserting disclaimers");
     let mut report: Vec<Notice> = disclaimers
         .iter()
         .map(|notice| skipped(notice, Reason::Empty))
@@ -231,6 +233,7 @@ fn assemble(content: &Content, targets: &[usize], edits: Vec<LeafEdit>) -> Resul
 pub(super) fn replace_ranges(body: &[u8], mut splices: Vec<(Range<usize>, Vec<u8>)>) -> Vec<u8> {
     splices.sort_by_key(|(range, _)| (range.start, range.end));
     let added: usize = splices.iter().map(|(_, bytes)| bytes.len()).sum();
+    work::spend(body.len() + added);
     let mut out = Vec::with_capacity(body.len() + added);
     let mut from = 0;
     for (range, bytes) in splices {

@@ -10,6 +10,7 @@ use super::codec::{self, Insert};
 use super::plain::{self, Format};
 use super::thread::{Trace, normalise};
 use super::{Reason, html};
+use crate::work;
 
 /// The order in which notices stand in a text.
 const PLACEMENTS: [Placement; 3] = [Placement::Top, Placement::AboveQuote, Placement::Bottom];
@@ -42,7 +43,9 @@ impl<'a> Leaf<'a> {
     /// The encoding or charset is not known, or the bytes are not in it; or the
     /// text is PGP armour.
     pub(super) fn open(part: &'a Part, body: &'a [u8]) -> Result<Self, Reason> {
+        let _stage = work::stage("decoding text");
         let encoded = &body[part.body()];
+        work::spend(encoded.len());
         let text = match part.encoding() {
             TransferEncoding::QuotedPrintable => Cow::Owned(codec::qp_decode(encoded)),
             TransferEncoding::Base64 => {
@@ -81,6 +84,7 @@ impl<'a> Leaf<'a> {
         let possible = wide || traces.iter().any(|trace| trace.may_be_in(&self.text));
         let words = (possible && (!self.is_html() || quotes)).then(|| {
             let text = self.charset.decode_lossy(&self.text);
+            work::spend(text.len());
             match self.is_html() {
                 true => normalise(&mail_parser::html_to_text(&text)),
                 false => normalise(&text),

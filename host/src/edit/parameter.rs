@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use crate::message::{TransferEncoding, map_fields};
+use crate::work;
 
 /// A part's header with another charset and encoding, and without the digests
 /// and lengths that no longer hold. `None` where the charset cannot be replaced
@@ -51,6 +52,7 @@ pub(super) fn relabel(
 /// The value with `charset` set. `None` where the parameter is written in a way
 /// that cannot be replaced in place (RFC 2231 continuations).
 pub(super) fn with_charset(value: &[u8], charset: &str) -> Option<Vec<u8>> {
+    work::spend(value.len());
     let parameters = parameters(value);
     let named = |range: &Range<usize>| value[range.clone()].trim_ascii();
     if parameters

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::decision::Placement;
+use crate::work::{self, Progress};
 
 /// Longest line made in flowed text, its trailing space included (RFC 3676,
 /// section 4.2).
@@ -132,11 +133,10 @@ fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
     let mut rest = line;
     // Room for a stuffed space, and for the two that end a line with DelSp.
     let room = maximum - 3;
-    while rest.chars().count() > room {
-        let hard = rest
-            .char_indices()
-            .nth(room)
-            .map_or(rest.len(), |(at, _)| at);
+    let mut progress = Progress::over(line.len());
+    // No more of the line is looked at than a line takes: it may be very long.
+    while let Some((hard, _)) = rest.char_indices().nth(room) {
+        progress.at(line.len() - rest.len());
         let space = rest[..hard].rfind(' ').filter(|&at| at > 0);
         let Some(cut) = space
             .map(|at| at + 1)
@@ -165,6 +165,7 @@ fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
 /// introduces it. None where nothing is quoted, or where the reply goes on
 /// below: a notice in its midst would be read as part of it.
 fn quote(view: &[u8]) -> Option<usize> {
+    work::spend(view.len());
     let lines = lines_of(view);
     if let Some(index) = lines.iter().position(|&(_, line)| is_divider(line)) {
         return Some(lines[index].0);

@@ -7,6 +7,7 @@
 use memchr::memmem;
 
 use crate::decision::Disclaimer;
+use crate::work::{self, Progress};
 
 /// A notice in the forms in which it is looked for.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Trace {
     /// Whether bytes of a charset in which ASCII is ASCII can hold the words at
     /// all: the quick answer for nearly all mail.
     pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
+        work::spend(text.len());
         self.word.len() < 4 || memmem::find(text, self.word.as_bytes()).is_some()
     }
 
@@ -66,12 +68,14 @@ impl Trace {
 
     /// Whether bytes of HTML hold the marker.
     pub(super) fn marks(&self, html: &[u8]) -> bool {
+        work::spend(html.len());
         memmem::find(html, self.marker.as_bytes()).is_some()
     }
 
     /// Whether a normalised text holds the words of either form.
     pub(super) fn is_in(&self, normalised: &str) -> bool {
         let found = |words: &str| {
+            work::spend(normalised.len());
             words.len() >= SHORTEST
                 && memmem::find(normalised.as_bytes(), words.as_bytes()).is_some()
         };
@@ -92,7 +96,9 @@ fn longest_word(text: &str) -> String {
 pub(super) fn normalise(text: &str) -> String {
     let mut normalised = String::with_capacity(text.len());
     let (mut run, mut at) = (0, 0);
+    let mut progress = Progress::over(text.len());
     while let Some(&byte) = text.as_bytes().get(at) {
+        progress.at(at);
         let (left_out, next) = if byte.is_ascii() {
             (LEFT_OUT[usize::from(byte)], at + 1)
         } else {
@@ -124,6 +130,7 @@ const LEFT_OUT: [bool; 128] = {
 /// FNV-1a, 64 bits: a name that stays the same on every machine and in every
 /// version. No secret hangs on it.
 pub(super) fn fnv1a(texts: &[&[u8]]) -> u64 {
+    work::spend(texts.iter().map(|text| text.len()).sum());
     let bytes = texts.iter().copied().flatten();
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)

@@ -5,6 +5,7 @@ use crate::message::{
 };
 
 use super::{Context, Reason};
+use crate::work;
 
 /// Indices of the parts that show the text: one, or all alternatives of it.
 ///
@@ -14,7 +15,10 @@ use super::{Context, Reason};
 pub(super) fn targets(content: &Content, context: &Context) -> Result<Vec<usize>, Reason> {
     header_allows(content, context)?;
     let structure = content.structure();
-    let any = |condition: fn(&Part) -> bool| structure.parts().iter().any(condition);
+    let any = |condition: fn(&Part) -> bool| {
+        work::spend(structure.parts().len());
+        structure.parts().iter().any(condition)
+    };
     if any(|part| part.media().is("multipart/report")) {
         return Err(Reason::Report);
     }
@@ -59,6 +63,7 @@ fn header_allows(content: &Content, context: &Context) -> Result<(), Reason> {
 /// Appends the text parts at or below a part, in order.
 fn walk(structure: &Structure, index: usize, found: &mut Vec<usize>) -> Result<(), Reason> {
     let part = &structure.parts()[index];
+    work::spend(1 + part.children().len());
     if is_encrypted(part) {
         return Err(Reason::Encrypted);
     }
