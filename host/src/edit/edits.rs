@@ -1,8 +1,10 @@
 //! Edits of a message, and the bytes they make of it.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 
-use crate::message::{Address, Content, ReversePath};
+use crate::message::{Address, Content, FieldName, ReversePath};
+use crate::work;
 
 /// One change of the header. They are applied in order, each to the header that
 /// those before it left.
@@ -90,21 +92,13 @@ impl Edits {
     /// The message that comes out, as bytes. Fields and bodies that no edit
     /// names are copied as they stand.
     pub fn apply(&self, content: &Content) -> Vec<u8> {
-        let mut fields: Vec<Out<'_>> = content
-            .fields()
-            .iter()
-            .map(|field| Out::Kept {
-                name: content.name_of(field),
-                whole: &content.bytes()[field.whole()],
-            })
-            .collect();
-        for edit in &self.headers {
-            apply_header(&mut fields, edit);
-        }
+        let _stage = work::stage("applying edits");
+        let fields = Fields::edited(content, &self.headers);
         let header_end = content.fields().last().map_or(0, |field| field.whole().end);
         let body = self.body.as_deref().unwrap_or(content.body());
         let mut bytes = Vec::with_capacity(content.bytes().len() + body.len() / 8 + 1024);
-        for field in &fields {
+        work::spend(body.len());
+        for field in fields.standing() {
             field.write(&mut bytes);
         }
         match &content.bytes()[header_end..content.body_offset()] {
@@ -119,27 +113,22 @@ impl Edits {
 }
 
 enum Out<'a> {
-    Kept { name: &'a [u8], whole: &'a [u8] },
+    Kept(&'a [u8]),
     Made { name: &'a str, value: &'a [u8] },
 }
 
 impl Out<'_> {
-    fn name(&self) -> &[u8] {
-        match self {
-            Self::Kept { name, .. } => name,
-            Self::Made { name, .. } => name.as_bytes(),
-        }
-    }
-
     fn write(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Kept { whole, .. } => {
+            Self::Kept(whole) => {
+                work::spend(whole.len());
                 bytes.extend_from_slice(whole);
                 if !whole.ends_with(b"\n") {
                     bytes.extend_from_slice(b"\r\n");
                 }
             }
             Self::Made { name, value } => {
+                work::spend(value.len());
                 bytes.extend_from_slice(name.as_bytes());
                 bytes.push(b':');
                 bytes.extend_from_slice(value);
@@ -149,30 +138,107 @@ impl Out<'_> {
     }
 }
 
-fn apply_header<'a>(fields: &mut Vec<Out<'a>>, edit: &'a HeaderEdit) {
-    match edit {
-        HeaderEdit::Prepend { name, value } => fields.insert(0, Out::Made { name, value }),
-        HeaderEdit::Append { name, value } => fields.push(Out::Made { name, value }),
-        HeaderEdit::Replace { name, nth, value } => {
-            if let Some(at) = position(fields, name, *nth) {
-                fields[at] = Out::Made { name, value };
+/// A header to which edits are applied. However many fields and edits there are,
+/// no edit looks through the fields: those of each name that an edit may refer to
+/// are listed once.
+struct Fields<'a> {
+    /// What was prepended, the topmost last.
+    above: Vec<Option<Out<'a>>>,
+    /// What the message came with, and what was appended.
+    below: Vec<Option<Out<'a>>>,
+    /// Where the fields of a name stand, in order.
+    named: HashMap<FieldName<'a>, VecDeque<Place>>,
+}
+
+/// Index of a field in one of the lists of [`Fields`].
+#[derive(Clone, Copy)]
+enum Place {
+    Above(usize),
+    Below(usize),
+}
+
+impl<'a> Fields<'a> {
+    fn edited(content: &'a Content, edits: &'a [HeaderEdit]) -> Self {
+        let referred = edits.iter().filter_map(|edit| match edit {
+            HeaderEdit::Replace { name, .. } | HeaderEdit::Remove { name, .. } => {
+                Some((FieldName(name.as_bytes()), VecDeque::new()))
             }
+            HeaderEdit::Prepend { .. } | HeaderEdit::Append { .. } => None,
+        });
+        let mut fields = Self {
+            above: Vec::new(),
+            below: Vec::with_capacity(content.fields().len() + edits.len().min(64)),
+            named: referred.collect(),
+        };
+        for field in content.fields() {
+            work::spend(1);
+            let whole = &content.bytes()[field.whole()];
+            fields.append(content.name_of(field), Out::Kept(whole));
         }
-        HeaderEdit::Remove { name, nth } => {
-            if let Some(at) = position(fields, name, *nth) {
-                fields.remove(at);
+        for edit in edits {
+            work::spend(1);
+            fields.apply(edit);
+        }
+        fields
+    }
+
+    fn apply(&mut self, edit: &'a HeaderEdit) {
+        match edit {
+            HeaderEdit::Prepend { name, value } => {
+                let place = Place::Above(self.above.len());
+                if let Some(named) = self.named_mut(name.as_bytes()) {
+                    named.push_front(place);
+                }
+                self.above.push(Some(Out::Made { name, value }));
+            }
+            HeaderEdit::Append { name, value } => {
+                self.append(name.as_bytes(), Out::Made { name, value });
+            }
+            HeaderEdit::Replace { name, nth, value } => {
+                let named = self.named_mut(name.as_bytes());
+                let index = nth.checked_sub(1);
+                let place = named
+                    .zip(index)
+                    .and_then(|(named, index)| named.get(index).copied());
+                self.put(place, Some(Out::Made { name, value }));
+            }
+            HeaderEdit::Remove { name, nth } => {
+                let named = self.named_mut(name.as_bytes());
+                let index = nth.checked_sub(1);
+                let place = named
+                    .zip(index)
+                    .and_then(|(named, index)| named.remove(index));
+                self.put(place, None);
             }
         }
     }
-}
 
-fn position(fields: &[Out<'_>], name: &str, nth: usize) -> Option<usize> {
-    fields
-        .iter()
-        .enumerate()
-        .filter(|(_, field)| field.name().eq_ignore_ascii_case(name.as_bytes()))
-        .nth(nth.checked_sub(1)?)
-        .map(|(at, _)| at)
+    fn named_mut(&mut self, name: &'a [u8]) -> Option<&mut VecDeque<Place>> {
+        // Most headers are edited without a look at what is there.
+        (!self.named.is_empty()).then(|| self.named.get_mut(&FieldName(name)))?
+    }
+
+    fn append(&mut self, name: &'a [u8], field: Out<'a>) {
+        let place = Place::Below(self.below.len());
+        if let Some(named) = self.named_mut(name) {
+            named.push_back(place);
+        }
+        self.below.push(Some(field));
+    }
+
+    /// Without a place there is no such field, and nothing changes.
+    fn put(&mut self, place: Option<Place>, field: Option<Out<'a>>) {
+        match place {
+            Some(Place::Above(at)) => self.above[at] = field,
+            Some(Place::Below(at)) => self.below[at] = field,
+            None => {}
+        }
+    }
+
+    /// The fields that come out, in order.
+    fn standing(&self) -> impl Iterator<Item = &Out<'a>> {
+        self.above.iter().rev().chain(&self.below).flatten()
+    }
 }
 
 #[cfg(test)]
@@ -210,6 +276,41 @@ mod tests {
         assert_eq!(
             *Edits::default().applied(&content),
             Edits::default().apply(&content)
+        );
+    }
+
+    #[test]
+    fn each_edit_applies_to_the_header_that_those_before_it_left() {
+        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
+        let prepend = |name: &str, value: &str| {
+            let (name, value) = field(name, value);
+            HeaderEdit::Prepend { name, value }
+        };
+        let replace = |name: &str, nth, value: &str| {
+            let (name, value) = field(name, value);
+            HeaderEdit::Replace { name, nth, value }
+        };
+        let remove = |name: &str, nth| HeaderEdit::Remove {
+            name: name.to_owned(),
+            nth,
+        };
+        let (name, value) = field("a", " end");
+        let edits = vec![
+            prepend("a", " above"),
+            prepend("A", " top"),
+            HeaderEdit::Append { name, value },
+            remove("A", 3),
+            replace("a", 2, " second"),
+            remove("A", 1),
+            replace("A", 3, " last"),
+            remove("A", 0),
+            remove("A", 4),
+            remove("none", 1),
+        ];
+        let made = edited(edits, None);
+        assert_eq!(
+            made,
+            "a: second\r\nB: 2\r\n x\r\na: 3\r\nA: last\r\n\r\nBody\r\n"
         );
     }
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::decision::{AuthorRewrite, Decision, HeaderChange, HeaderField};
-use crate::message::{Content, Mailbox, parse_mailboxes};
+use crate::message::{Content, Mailbox, NameCounts, parse_mailboxes};
+use crate::work;
 
 use super::HeaderEdit;
 use super::encoded_word::{mailboxes, one_line, unstructured};
@@ -40,6 +41,7 @@ const MAILBOX_FIELDS: [&str; 10] = [
 /// sender wrote are deleted, the policy's own changes are made, the author and
 /// sender are rewritten, and what is missing is added, in this order.
 pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -> Vec<HeaderEdit> {
+    let _stage = work::stage("editing the header");
     let mut plan = HeaderPlan::new(content);
     plan.remove_all(crate::ROUTE_FIELD);
     plan.remove_all(crate::SPLIT_FIELD);
@@ -126,15 +128,18 @@ fn add_missing(stamp: &Stamp<'_>, plan: &mut HeaderPlan<'_>) {
 /// Header edits that are being collected. It keeps count of the fields, as each
 /// edit is applied to the header that those before it left.
 pub(super) struct HeaderPlan<'a> {
-    content: &'a Content,
+    /// Fields of each name that the message came with.
+    came: NameCounts<'a>,
+    /// Fields of each name (in lower case) that edits refer to.
     counts: HashMap<String, usize>,
     edits: Vec<HeaderEdit>,
 }
 
 impl<'a> HeaderPlan<'a> {
     pub(super) fn new(content: &'a Content) -> Self {
+        let names = content.fields().iter();
         Self {
-            content,
+            came: NameCounts::of(names.map(|field| content.name_of(field))),
             counts: HashMap::new(),
             edits: Vec::new(),
         }
@@ -150,10 +155,10 @@ impl<'a> HeaderPlan<'a> {
     }
 
     fn counted(&mut self, name: &str) -> &mut usize {
-        let content = self.content;
+        let came = &self.came;
         self.counts
             .entry(name.to_ascii_lowercase())
-            .or_insert_with(|| content.count_named(name))
+            .or_insert_with(|| came.get(name))
     }
 
     /// One more field, below all others.
@@ -174,6 +179,7 @@ impl<'a> HeaderPlan<'a> {
     fn remove_from(&mut self, name: &str, first: usize) {
         let count = self.count(name);
         for nth in (first..=count).rev() {
+            work::spend(1);
             self.edits.push(HeaderEdit::Remove {
                 name: name.to_owned(),
                 nth,
@@ -252,6 +258,23 @@ mod tests {
         let message =
             format!("{DATED}X-Waxseal-Route: a\nx-waxseal-ROUTE: b\nX-Waxseal-Split: c\n\n");
         assert_eq!(edited(&message, |_| ()), format!("{DATED}\n"));
+    }
+
+    #[test]
+    fn h2_many_copies_of_our_own_field_cost_their_number() {
+        let steps = |copies: usize| {
+            let fields = "X-Waxseal-Route: a\n".repeat(copies);
+            let message = format!("{DATED}{fields}A: 1\n\n");
+            let (made, steps) = crate::work::count(|| edited(&message, |_| ()));
+            assert_eq!(made, format!("{DATED}A: 1\n\n"));
+            steps
+        };
+        assert!(
+            steps(4000) <= 21 * steps(200),
+            "{} {}",
+            steps(200),
+            steps(4000)
+        );
     }
 
     #[test]

@@ -11,13 +11,15 @@
 //! What is prepended goes to index 1: right below the MTA's own `Received`, which
 //! no milter sees, and above all fields that the message came with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{CannotSay, offered};
 use crate::edit::{HeaderEdit, Mark};
+use crate::message::NameCounts;
 use crate::milter::codec::{Reply, actions};
 use crate::milter::negotiation::Agreement;
 use crate::milter::session::FieldNames;
+use crate::work;
 
 /// Below the MTA's own `Received`.
 const TOP: u32 = 1;
@@ -48,9 +50,10 @@ struct Fate<'a> {
 
 /// What a sequence of edits comes to.
 struct Plan<'a> {
-    names: &'a FieldNames,
+    /// Fields of each name that the message came with.
+    came: NameCounts<'a>,
     /// The fields of each name (in lower case) as they stand by now.
-    standing: BTreeMap<String, Vec<Slot>>,
+    standing: BTreeMap<String, VecDeque<Slot>>,
     made: Vec<Made<'a>>,
     fates: BTreeMap<(String, usize), Fate<'a>>,
 }
@@ -63,6 +66,7 @@ pub(super) fn write(
     names: &FieldNames,
     out: &mut Vec<u8>,
 ) -> Result<(), CannotSay> {
+    let _stage = work::stage("encoding the reply");
     let mut writer = Writer { agreement, out };
     for mark in marks {
         // It stands behind the copies that the sender may have written.
@@ -101,7 +105,7 @@ pub(super) fn write(
 impl<'a> Plan<'a> {
     fn new(names: &'a FieldNames) -> Self {
         Self {
-            names,
+            came: NameCounts::of(names.iter()),
             standing: BTreeMap::new(),
             made: Vec::new(),
             fates: BTreeMap::new(),
@@ -109,6 +113,7 @@ impl<'a> Plan<'a> {
     }
 
     fn apply(&mut self, edit: &'a HeaderEdit) {
+        work::spend(1);
         match edit {
             HeaderEdit::Prepend { name, value } => self.make(name, value, true),
             HeaderEdit::Append { name, value } => self.make(name, value, false),
@@ -126,8 +131,11 @@ impl<'a> Plan<'a> {
             removed: false,
         });
         let standing = self.standing(name);
-        let at = if above { 0 } else { standing.len() };
-        standing.insert(at, slot);
+        if above {
+            standing.push_front(slot);
+        } else {
+            standing.push_back(slot);
+        }
     }
 
     fn change(&mut self, name: &'a str, nth: usize, value: Option<&'a [u8]>) {
@@ -137,10 +145,12 @@ impl<'a> Plan<'a> {
             // (MTAs would append one.)
             return;
         };
-        let slot = if value.is_some() {
-            standing[at]
-        } else {
-            standing.remove(at)
+        let slot = match value {
+            Some(_) => standing.get(at).copied(),
+            None => standing.remove(at),
+        };
+        let Some(slot) = slot else {
+            return;
         };
         match (slot, value) {
             (Slot::Original(nth), value) => {
@@ -155,11 +165,11 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn standing(&mut self, name: &str) -> &mut Vec<Slot> {
-        let names = self.names;
+    fn standing(&mut self, name: &str) -> &mut VecDeque<Slot> {
+        let came = &self.came;
         self.standing
             .entry(name.to_ascii_lowercase())
-            .or_insert_with(|| (1..=names.count_named(name)).map(Slot::Original).collect())
+            .or_insert_with(|| (1..=came.get(name)).map(Slot::Original).collect())
     }
 }
 
@@ -223,6 +233,7 @@ impl Writer<'_> {
     /// Folds as LF: a CR would be delivered as a character of the value. Where
     /// leading space was not agreed on, the MTA puts one space in front.
     fn value(&self, value: &[u8]) -> Vec<u8> {
+        work::spend(value.len());
         let value = match value.strip_prefix(b" ") {
             Some(rest) if !self.agreement.leading_space() => rest,
             _ => value,

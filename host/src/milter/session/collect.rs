@@ -180,6 +180,14 @@ impl FieldNames {
         self.count == 0
     }
 
+    /// The names, in that order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let (names, _) = self.bytes.split_at(self.bytes.len().saturating_sub(1));
+        let some = (self.count > 0).then_some(names);
+        some.into_iter()
+            .flat_map(|names| names.split(|&byte| byte == 0))
+    }
+
     /// How many fields of that name (in any case) there are.
     pub fn count_named(&self, name: &str) -> usize {
         self.bytes
