@@ -15,6 +15,7 @@ use crate::message::{Content, Part, Structure, TransferEncoding, is_encrypted, i
 use super::header::HeaderPlan;
 use super::insert::replace_ranges;
 use super::{HeaderEdit, codec, parameter};
+use crate::work;
 
 /// Longest line without its line end (RFC 5321, section 4.5.3.1.6).
 const LONGEST_LINE: usize = 998;
@@ -70,6 +71,8 @@ pub enum Warning {
 /// Whether a body can go as it is: the quick answer for nearly all mail, in one
 /// pass.
 pub fn is_safe(body: &[u8], transport: Transport) -> bool {
+    let _stage = work::stage("encoding for transport");
+    work::spend(body.len());
     !(transport.seven_bit && !body.is_ascii())
         && !has_long_line(body)
         && !(transport.signed && count_lone(body) > 0)
@@ -77,6 +80,7 @@ pub fn is_safe(body: &[u8], transport: Transport) -> bool {
 
 /// Makes a message safe for the wire.
 pub fn prepare(content: &Content, transport: Transport) -> Prepared {
+    let _stage = work::stage("encoding for transport");
     let relabel = transport.seven_bit && labels_eight_bit(content.structure());
     if !relabel && is_safe(content.body(), transport) {
         return Prepared::default();
@@ -121,6 +125,7 @@ fn has_long_line(body: &[u8]) -> bool {
 }
 
 fn count_lone(body: &[u8]) -> usize {
+    work::spend(body.len());
     let lone = |at: &usize| match body[*at] {
         b'\r' => body.get(at + 1) != Some(&b'\n'),
         _ => *at == 0 || body[at - 1] != b'\r',
@@ -131,6 +136,7 @@ fn count_lone(body: &[u8]) -> usize {
 }
 
 fn normalise_line_ends(body: &[u8]) -> Vec<u8> {
+    work::spend(body.len());
     let mut out = Vec::with_capacity(body.len() + body.len() / 32);
     let mut from = 0;
     for at in memchr::memchr2_iter(b'\r', b'\n', body) {
@@ -151,6 +157,7 @@ fn normalise_line_ends(body: &[u8]) -> Vec<u8> {
 }
 
 fn labels_eight_bit(structure: &Structure) -> bool {
+    work::spend(structure.parts().len());
     structure
         .parts()
         .iter()
@@ -164,9 +171,17 @@ fn is_eight_bit(encoding: TransferEncoding) -> bool {
     )
 }
 
-/// A part that nobody but its author may change.
-fn is_sealed(part: &Part) -> bool {
-    is_signed(part) || is_encrypted(part) || part.media().kind() == "message"
+/// Which parts nobody but their author may change: each of them is closed, or
+/// lies in one that is.
+fn sealed_parts(structure: &Structure) -> Vec<bool> {
+    let closed =
+        |part: &Part| is_signed(part) || is_encrypted(part) || part.media().kind() == "message";
+    let mut sealed: Vec<bool> = Vec::with_capacity(structure.parts().len());
+    for part in structure.parts() {
+        let above = part.parent().is_some_and(|parent| sealed[parent]);
+        sealed.push(above || closed(part));
+    }
+    sealed
 }
 
 fn encode_parts(content: &Content, transport: Transport) -> Prepared {
@@ -175,20 +190,25 @@ fn encode_parts(content: &Content, transport: Transport) -> Prepared {
     let mut prepared = Prepared::default();
     let mut plan = HeaderPlan::new(content);
     let mut splices: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
+    let sealed = sealed_parts(structure);
     let mut left_eight_bit = vec![false; structure.parts().len()];
     // Children before their parents, so that a multipart knows what is left.
     for (index, part) in structure.parts().iter().enumerate().rev() {
-        let (text, new_encoding) =
-            match fate(structure, index, body, transport, &mut prepared.warnings) {
-                Fate::Keep => (None, None),
-                Fate::Left => {
-                    left_eight_bit[index] = true;
-                    (None, None)
-                }
-                Fate::Relabel if left_eight_bit[index] => (None, None),
-                Fate::Relabel => (None, Some(TransferEncoding::SevenBit)),
-                Fate::Recode(text, encoding) => (Some(text), encoding),
-            };
+        let (text, new_encoding) = match fate(
+            content,
+            (index, sealed[index]),
+            transport,
+            &mut prepared.warnings,
+        ) {
+            Fate::Keep => (None, None),
+            Fate::Left => {
+                left_eight_bit[index] = true;
+                (None, None)
+            }
+            Fate::Relabel if left_eight_bit[index] => (None, None),
+            Fate::Relabel => (None, Some(TransferEncoding::SevenBit)),
+            Fate::Recode(text, encoding) => (Some(text), encoding),
+        };
         if let (true, Some(parent)) = (left_eight_bit[index], part.parent()) {
             left_eight_bit[parent] = true;
         }
@@ -229,19 +249,20 @@ enum Fate {
 }
 
 fn fate(
-    structure: &Structure,
-    index: usize,
-    body: &[u8],
+    content: &Content,
+    (index, sealed): (usize, bool),
     transport: Transport,
     warnings: &mut Vec<Warning>,
 ) -> Fate {
+    let structure = content.structure();
     let part = &structure.parts()[index];
-    let sealed = structure.is_within(index, is_sealed);
+    work::spend(1);
     if !part.children().is_empty() {
         let relabel = transport.seven_bit && !sealed && is_eight_bit(part.encoding());
         return if relabel { Fate::Relabel } else { Fate::Keep };
     }
-    let text = &body[part.body()];
+    let text = &content.body()[part.body()];
+    work::spend(text.len());
     let long = has_long_line(text);
     let eight_bit = transport.seven_bit && !text.is_ascii();
     if !long && !eight_bit {
