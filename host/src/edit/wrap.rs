@@ -2,6 +2,8 @@
 //! `multipart/mixed`, behind the notice. Its Content-* fields go with it byte by
 //! byte, so that a signature inside still verifies.
 
+use std::collections::HashSet;
+
 use memchr::memmem;
 
 use crate::decision::Disclaimer;
@@ -12,10 +14,12 @@ use super::codec;
 use super::header::HeaderPlan;
 use super::leaf::plain_form;
 use super::thread::fnv1a;
+use crate::work;
 
 /// The new body, and the edits of the header that go with it.
 pub(super) fn wrap(content: &Content, notices: &[&Disclaimer]) -> (Vec<u8>, Vec<HeaderEdit>) {
     let boundary = boundary(content.body());
+    work::spend(content.bytes().len());
     let moved: Vec<_> = content
         .fields()
         .iter()
@@ -85,11 +89,49 @@ fn write_notice(out: &mut Vec<u8>, notices: &[&Disclaimer]) {
     }
 }
 
+/// What all boundaries of ours begin with; sixteen digits follow.
+const BOUNDARY: &str = "=_waxseal_";
+
 /// A boundary that is nowhere in the body. The same body gives the same one, so
 /// that an edit can be repeated.
 fn boundary(body: &[u8]) -> String {
-    let seed = fnv1a(&[&body[..body.len().min(65_536)]]);
-    let candidates = (0u64..).map(|n| format!("=_waxseal_{:016x}", seed.wrapping_add(n)));
-    let unused = |boundary: &String| memmem::find(body, boundary.as_bytes()).is_none();
-    candidates.into_iter().find(unused).unwrap_or_default()
+    free_boundary(fnv1a(&[body]), body)
+}
+
+/// The first number from `seed` on whose boundary is nowhere in the body. One
+/// pass finds all that the body holds, however many its sender foresaw.
+fn free_boundary(seed: u64, body: &[u8]) -> String {
+    work::spend(body.len());
+    let taken: HashSet<u64> = memmem::find_iter(body, BOUNDARY)
+        .filter_map(|at| body[at + BOUNDARY.len()..].first_chunk::<16>())
+        .filter_map(|digits| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok())
+        .map(|number| number.wrapping_sub(seed))
+        .collect();
+    let free = (0..).find(|number| !taken.contains(number));
+    format!(
+        "{BOUNDARY}{:016x}",
+        seed.wrapping_add(free.unwrap_or_default())
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l13_a_boundary_is_nowhere_in_the_body_and_all_of_the_body_counts() {
+        let body = "x".repeat(70_000);
+        let (one, other) = (body.clone() + "1", body + "2");
+        assert_ne!(boundary(one.as_bytes()), boundary(other.as_bytes()));
+        let candidate = |number: u64| format!("=_waxseal_{number:016x}");
+        let seed = u64::MAX - 2;
+        let taken: String = (0..1000)
+            .filter(|&n| n != 700)
+            .map(|n| candidate(seed.wrapping_add(n)))
+            .collect();
+        let body = taken + "=_waxseal_not a number =_waxseal_12";
+        let (free, steps) = work::count(|| free_boundary(seed, body.as_bytes()));
+        assert_eq!(free, candidate(697));
+        assert!(steps <= 2 * body.len() as u64, "{steps}");
+    }
 }
