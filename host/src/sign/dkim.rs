@@ -27,7 +27,9 @@ use memchr::memchr;
 use thiserror::Error;
 
 use super::keys::Key;
+use super::others::without_signatures;
 use super::pair::Algorithm;
+use crate::work;
 
 /// Signed, and named once more than they are there, so that nobody can add one
 /// without breaking the signature (RFC 6376, section 8.15).
@@ -123,6 +125,7 @@ pub fn sign(message: &[u8], keys: &[Arc<Key>], at: Timestamp) -> Result<Vec<Sign
     if keys.is_empty() {
         return Ok(Vec::new());
     }
+    let _stage = work::stage("signing");
     let canonical = Canonical::of(message)?;
     let signatures = keys
         .iter()
@@ -148,6 +151,8 @@ struct Canonical {
 
 impl Canonical {
     fn of(message: &[u8]) -> Result<Self, SignError> {
+        // The library cannot be stopped; it reads the message once.
+        work::spend(message.len());
         let mut template = DkimSigner::from_key(Canonicalizer)
             .domain("")
             .selector("")
@@ -174,6 +179,7 @@ impl Canonical {
             t: u64::try_from(at.as_second()).unwrap_or(0),
             ..self.template.clone()
         };
+        work::spend(self.header.len());
         let mut data = Vec::with_capacity(self.header.len() + 1024);
         data.extend_from_slice(&self.header);
         signature.write(&mut data, false);
@@ -270,6 +276,7 @@ fn field_names(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let end = memchr(b'\n', rest).map_or(rest.len(), |lf| lf + 1);
         let (line, after) = rest.split_at(end);
+        work::spend(line.len());
         rest = after;
         (!line.trim_ascii().is_empty() || line.starts_with(b" ") || line.starts_with(b"\t"))
             .then_some(line)
@@ -296,8 +303,13 @@ pub(super) fn verify(
     keys: &[Arc<Key>],
     signatures: &[Signature],
 ) -> Result<(), SignError> {
+    let _stage = work::stage("verifying the signature");
+    let message = without_signatures(message);
     let fields: Vec<u8> = signatures.iter().flat_map(field).collect();
-    let results = match AuthenticatedMessage::parse_with_opts(message, Some(&fields), true) {
+    // The library cannot be stopped: it reads the message once for each hash of
+    // the body, and for each name that we sign the names of all fields.
+    work::spend(2 * message.len());
+    let results = match AuthenticatedMessage::parse_with_opts(&message, Some(&fields), true) {
         Some(parsed) => verified(&parsed, keys, signatures),
         None => signatures
             .iter()
@@ -355,7 +367,7 @@ fn authenticator() -> Option<&'static MessageAuthenticator> {
 }
 
 /// DNS as it will be when the keys' records are published; no other name
-/// exists, so that signatures of others in the message cost no work.
+/// exists.
 struct Published<'a> {
     keys: &'a [Arc<Key>],
 }

@@ -7,6 +7,7 @@
 mod dkim;
 mod generate;
 mod keys;
+mod others;
 mod pair;
 mod record;
 #[cfg(test)]
