@@ -7,6 +7,7 @@
 //! with it, whatever becomes of the test ([`guard`]).
 
 pub mod auth;
+pub mod cpu;
 pub mod dkim;
 pub mod guard;
 pub mod hostile;
@@ -16,6 +17,7 @@ pub mod postfix;
 pub mod rig;
 pub mod sink;
 pub mod smtp;
+pub mod stages;
 pub mod wait;
 pub mod waxseal;
 
