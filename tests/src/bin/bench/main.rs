@@ -7,8 +7,8 @@
 //! hits all alike. Nothing is asserted: a target that is missed is told, and the
 //! run ends with 0 all the same.
 //!
-//! `bench decisions`, `bench languages`, `bench hostile`, `bench policy-tests`,
-//! `bench loading`, `bench edits`, `bench swaps` and `bench milters` measure a part
+//! `bench decisions`, `bench languages`, `bench hostile`, `bench hostile-mail`,
+//! `bench policy-tests`, `bench loading`, `bench edits`, `bench swaps` and `bench milters` measure a part
 //! alone. `bench decide waxseal_standard
 //! 100000` decides and measures nothing: that is for a profiler to look at. On a
 //! machine whose speed comes and goes, the instructions that `perf stat` counts
@@ -18,6 +18,7 @@ mod bare;
 mod decisions;
 mod edits;
 mod hostile;
+mod hostile_mail;
 mod languages;
 mod load;
 mod loading;
@@ -55,6 +56,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("hostile") {
         hostile::measure(&mut table)?;
+    }
+    if wanted("hostile-mail") {
+        hostile_mail::measure(&mut table)?;
     }
     if wanted("loading") {
         loading::measure(&mut table)?;
