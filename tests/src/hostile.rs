@@ -43,6 +43,7 @@ generators![
     arc_sets,
     from_list,
     from_fields,
+    to_list,
     groups,
     open_groups,
     encoded_words,
@@ -50,6 +51,7 @@ generators![
     comments,
     open_quotes,
     references,
+    repeated_content_types,
     parameters,
     continuations,
     file_names,
@@ -186,6 +188,12 @@ pub fn from_fields(size: usize) -> Vec<u8> {
     with_author(&filled(size, "", "From: a@acme.test\r\n", ""))
 }
 
+/// Recipients of which no two are the same.
+pub fn to_list(size: usize) -> Vec<u8> {
+    let list = numbered(size, |n| format!("\r\n u{n}@b.test,"));
+    header(&format!("To:{list} a@b.test\r\n"))
+}
+
 /// Groups of one mailbox each.
 pub fn groups(size: usize) -> Vec<u8> {
     let list = filled(size, "From: a@acme.test", ", g: b@acme.test;", "\r\n");
@@ -237,6 +245,17 @@ pub fn open_quotes(size: usize) -> Vec<u8> {
 /// A reply to very many messages.
 pub fn references(size: usize) -> Vec<u8> {
     header(&filled(size, "References:", "\r\n <a@b.test>", "\r\n"))
+}
+
+/// Content types of which any may be the right one.
+pub fn repeated_content_types(size: usize) -> Vec<u8> {
+    let fields = filled(
+        size,
+        "",
+        "Content-Type: text/plain; charset=\"utf-8\"\r\n",
+        "",
+    );
+    message(AUTHOR, &fields, "x\r\n")
 }
 
 /// A content type with many parameters.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use waxseal::work;
+use waxseal::work::{self, Bounds};
 use waxseal_tests::cpu;
 use waxseal_tests::hostile::{self, Generator};
 use waxseal_tests::stages::{Kit, STAGES};
@@ -77,6 +77,33 @@ fn all_other_hostile_messages() {
     let names: Vec<_> = hostile::all().into_iter().map(|(name, _)| name).collect();
     assert!(NAMED.iter().all(|named| names.contains(named)));
     grows_well(|name| !NAMED.contains(&name));
+}
+
+/// Half of the steps that a stage takes stop it, and what it was doing is named.
+#[test]
+fn every_stage_stops_at_its_limit_and_tells_where() {
+    let kit = Kit::new().expect("key and decision");
+    for (name, generator) in hostile::all() {
+        let message = generator(STEPS_SIZE);
+        for (stage, run) in STAGES {
+            let ((), steps) = work::count(|| run(&kit, &message));
+            let bounds = Bounds {
+                steps: Some(steps / 2),
+                ..Bounds::default()
+            };
+            let stopped = work::run(&bounds, || run(&kit, &message));
+            let Err(exhausted) = stopped else {
+                panic!(
+                    "{name}, {stage}: not stopped at {} of {steps} steps",
+                    steps / 2
+                );
+            };
+            assert!(!exhausted.stage.is_empty(), "{name}, {stage}: {exhausted}");
+            // No step is larger than a look at all of the message, twice.
+            let most = steps / 2 + 2 * message.len() as u64;
+            assert!(exhausted.steps <= most, "{name}, {stage}: {exhausted}");
+        }
+    }
 }
 
 /// Checks every stage with the generators that are asked for.

@@ -45,6 +45,7 @@ impl Content {
 
     /// All mailboxes of all fields of that name, groups flattened.
     pub fn mailboxes(&self, name: &str) -> Vec<Mailbox> {
+        let _stage = work::stage("reading addresses");
         let mut mailboxes = Vec::new();
         for field in self.fields_named(name) {
             parse_mailboxes(self.value_of(field), &mut mailboxes);
@@ -55,6 +56,7 @@ impl Content {
     /// The addresses of `To`, `Cc` and `Bcc` that SMTP can take, each once: the
     /// recipients of a message that comes without an envelope.
     pub fn addressees(&self) -> Vec<Address> {
+        let _stage = work::stage("reading addresses");
         let mut seen = HashSet::new();
         let mut addresses: Vec<Address> = Vec::new();
         for mailbox in ["To", "Cc", "Bcc"]
@@ -73,6 +75,7 @@ impl Content {
     /// The values of all fields of that name, in order: unfolded, and decoded
     /// (RFC 2047).
     pub fn header(&self, name: &str) -> Vec<String> {
+        let _stage = work::stage("decoding header fields");
         self.fields_named(name)
             .map(|field| decode_text(self.value_of(field)))
             .collect()
@@ -101,6 +104,7 @@ impl Content {
     /// The parts that are not the text, in order. Nothing is decoded.
     pub fn attachments(&self) -> Vec<Attachment> {
         let structure = self.structure();
+        let _stage = work::stage("listing attachments");
         let text = first_text(structure, 0);
         work::spend(structure.parts().len());
         let parts = structure.parts().iter().enumerate();
@@ -118,6 +122,7 @@ impl Content {
     /// `calendar`, `auto-generated`, `bulk`, `list`, `reply`, `tnef` or
     /// `pgp-inline`. Names that are not known are false.
     pub fn has_trait(&self, name: &str) -> bool {
+        let _stage = work::stage("looking for traits");
         let any = |condition: fn(&Part) -> bool| {
             let parts = self.structure().parts();
             work::spend(parts.len());
