@@ -89,3 +89,13 @@ fn a_list_may_mix_texts_and_tables() {
         ["`list.d` is not known here", "`list` is of type integer"]
     );
 }
+
+#[test]
+fn l15_a_text_that_is_wrong_throughout_has_a_bounded_number_of_problems() {
+    let text: String = (0..5000).map(|number| format!("a{number} = 1\n")).collect();
+    let ((), problems) = read(&text, |_| ());
+    assert_eq!(problems.len(), crate::MOST_PROBLEMS + 1);
+    let last = &problems[crate::MOST_PROBLEMS];
+    assert_eq!(last.message, "4900 more problems from here on");
+    assert_eq!(line_and_column(&text, last.span.start).0, 101);
+}
