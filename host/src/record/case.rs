@@ -17,7 +17,7 @@ impl Entry {
         let queue_id = &self.queue_id;
         line(
             &mut text,
-            &format!("# {queue_id}, recorded on {}.", self.arrival),
+            &format!("# {}, recorded on {}.", one_line(queue_id), self.arrival),
         );
         line(
             &mut text,
