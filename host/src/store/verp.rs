@@ -85,6 +85,16 @@ pub fn address(
     if !(1..=LONGEST_ID).contains(&id.len()) {
         return Err(VerpError::Id(id.to_owned()));
     }
+    let no_domain = |error| VerpError::Domain {
+        domain: domain.to_owned(),
+        error,
+    };
+    // With one of these, another part of the address would be its domain, and it
+    // would not be opened again.
+    let foreign = |c: &char| c.is_whitespace() || matches!(c, '@' | '<' | '>');
+    if let Some(bad) = domain.chars().find(foreign) {
+        return Err(no_domain(AddressError::Character(bad)));
+    }
     // Seconds fit until the year 2106.
     let seconds = u32::try_from(arrival.as_second()).unwrap_or(0);
     let mut bytes = Vec::with_capacity(HEAD + id.len() + TAG);
@@ -97,10 +107,7 @@ pub fn address(
         .as_ref()
         .map(|base32| base32.encode(&bytes))
         .unwrap_or_default();
-    Address::parse(&format!("{PREFIX}{local}@{domain}")).map_err(|error| VerpError::Domain {
-        domain: domain.to_owned(),
-        error,
-    })
+    Address::parse(&format!("{PREFIX}{local}@{domain}")).map_err(no_domain)
 }
 
 /// Reads an address of ours, in any case; none for whatever is forged, altered,
@@ -150,6 +157,24 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("time")
+    }
+
+    #[test]
+    fn l15_no_address_is_made_that_would_not_be_opened() {
+        for domain in [
+            "",
+            "a@b.test",
+            " b.test",
+            "b.test ",
+            "b.test>",
+            "b\u{a0}.test",
+        ] {
+            let made = address(&key(), domain, "4A1", at(1_800_000_000));
+            assert!(
+                matches!(made, Err(VerpError::Domain { .. })),
+                "{domain:?}: {made:?}"
+            );
+        }
     }
 
     proptest! {
