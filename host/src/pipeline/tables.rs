@@ -68,8 +68,9 @@ impl Tables {
     }
 }
 
-fn read(file: &Source, problems: &mut Vec<Problem>) -> HashMap<String, String> {
+pub(super) fn read(file: &Source, problems: &mut Vec<Problem>) -> HashMap<String, String> {
     let mut entries = HashMap::new();
+    let mut repeated = 0;
     let mut offset = 0;
     for line in file.text.split_inclusive('\n') {
         let span = offset..offset + line.trim_end().len();
@@ -83,9 +84,16 @@ fn read(file: &Source, problems: &mut Vec<Problem>) -> HashMap<String, String> {
             .insert(key.to_owned(), value.trim().to_owned())
             .is_some()
         {
-            let message = format!("the key \"{key}\" stands here twice");
-            problems.push(file.problem(Severity::Error, span, message, None));
+            repeated += 1;
+            if repeated <= waxseal_settings::MOST_PROBLEMS {
+                let message = format!("the key \"{key}\" stands here twice");
+                problems.push(file.problem(Severity::Error, span, message, None));
+            }
         }
+    }
+    if let Some(more) = repeated.checked_sub(waxseal_settings::MOST_PROBLEMS + 1) {
+        let message = format!("{} more keys stand here twice", more + 1);
+        problems.push(Problem::of_file(&file.path, message, None));
     }
     entries
 }
@@ -93,6 +101,19 @@ fn read(file: &Source, problems: &mut Vec<Problem>) -> HashMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn l15_a_table_of_one_key_has_a_bounded_number_of_problems() {
+        let file = Source {
+            path: "vips".into(),
+            text: "a b\n".repeat(1001).into(),
+        };
+        let mut problems = Vec::new();
+        read(&file, &mut problems);
+        assert_eq!(problems.len(), waxseal_settings::MOST_PROBLEMS + 1);
+        let last = problems.last().map(|problem| problem.message.as_str());
+        assert_eq!(last, Some("900 more keys stand here twice"));
+    }
 
     #[test]
     fn tables_are_lines_of_key_and_value() {
