@@ -2,7 +2,7 @@
 # rustup, and installs the rest itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench policies policies-languages build tools tools-languages lint doc unit policy-tests end-to-end
+.PHONY: help demo test bench fuzz policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -21,10 +21,11 @@ help:
 	@echo 'make demo      see a message go through a real Postfix, decided by a policy'
 	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
 	@echo 'make bench     measure speed and memory beside OpenDKIM and a no-op milter'
+	@echo 'make fuzz      run every fuzz target for MINUTES (10), two side by side'
 	@echo 'make policies  build the policies into target/policies'
 	@echo 'make policies-languages'
 	@echo '               build those in JavaScript and Python, too (tools from npm and PyPI)'
-	@echo 'make tools tools-languages'
+	@echo 'make tools tools-languages tools-fuzz'
 	@echo '               install what the above need (they do it themselves)'
 
 demo: policies build
@@ -35,6 +36,13 @@ bench: policies policies-languages
 	$(CARGO) build $(ALL) --bins --examples
 	$(SAY) 'Measuring (three minutes)'
 	@target/debug/bench
+
+# An instrumented build of the crates of this repository, then MINUTES for
+# each pair of targets.
+MINUTES := 10
+
+fuzz: tools-fuzz policies
+	@CARGO='$(CARGO)' scripts/fuzz.sh $(MINUTES)
 
 test: tools
 	$(SAY) 'Style'
@@ -47,6 +55,9 @@ tools:
 
 tools-languages: tools
 	@scripts/tools.sh languages
+
+tools-fuzz: tools
+	@scripts/tools.sh fuzz
 
 policies: tools
 	$(SAY) 'Policies: WebAssembly components'

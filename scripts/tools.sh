@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and what is not there yet: the Rust
 # toolchain of rust-toolchain.toml, and Debian packages; with `languages`, also
-# those that policies in JavaScript and Python are built with. Says what it does,
-# and says nothing where there is nothing to do.
+# those that policies in JavaScript and Python are built with; with `fuzz`, also
+# the compiler of the fuzzing engine. Says what it does, and says nothing where
+# there is nothing to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +34,11 @@ done
 # packages with it.
 if [ "${1-}" = languages ]; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+fi
+
+# libFuzzer is C++.
+if [ "${1-}" = fuzz ] && [ ! -e /usr/bin/c++ ]; then
+    missing+=(g++)
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then

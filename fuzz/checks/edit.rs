@@ -1,56 +1,41 @@
-//! What holds when any bytes are edited as a message. Shared by the fuzz target
-//! and by the test that replays its corpus.
+//! Disclaimers in a sender's message, and the message made safe for the wire.
 
 use waxseal::decision::{Disclaimer, Placement};
-use waxseal::edit::{Closed, Context, Edits, Outcome, Settings, Transport, insert, prepare};
+use waxseal::edit::{
+    Closed, Context, Edits, Outcome, Settings, Transport, Warning, insert, is_safe, prepare,
+};
 use waxseal::message::Content;
 
-/// Edits one message. The first byte chooses placement, script and wrapping; the
-/// rest is the message.
-///
-/// # Panics
-///
-/// When an edit broke its promise.
+use crate::cost::Cost;
+use crate::input::Input;
+
+/// Placement, text, wrapping and the header are options; the text is the
+/// message, or its body.
 pub(crate) fn check(data: &[u8]) {
-    let Some((&choice, message)) = data.split_first() else {
-        return;
-    };
-    let placement = match choice % 3 {
-        0 => Placement::Top,
-        1 => Placement::AboveQuote,
-        _ => Placement::Bottom,
-    };
-    let text = if choice & 4 == 0 {
-        "Confidential, Acme Ltd."
-    } else {
-        "社外秘の情報が含まれています"
-    };
-    let notice = Disclaimer {
-        id: "fuzz".into(),
-        text: text.into(),
-        html: None,
-        placement,
-    };
-    let closed = if choice & 8 == 0 {
-        Closed::Leave
-    } else {
+    let mut input = Input::new(data);
+    let notice = disclaimer(&mut input);
+    let closed = if input.flag() {
         Closed::Wrap
+    } else {
+        Closed::Leave
     };
-    let settings = Settings {
-        closed,
-        encrypted: closed,
-        ..Settings::default()
-    };
-    let content = Content::new(message.to_vec());
-    let made = insert(
-        &content,
-        &Context {
-            null_sender: false,
-            settings,
+    let header = HEADERS[usize::from(input.option(HEADERS.len() as u8))];
+    let message = [header.as_bytes(), &input.text()].concat();
+    let content = Content::new(message);
+    let size = content.bytes().len();
+    let context = Context {
+        null_sender: false,
+        settings: Settings {
+            closed,
+            encrypted: closed,
+            ..Settings::default()
         },
-        &[notice],
-    );
-    if made.notices[0].outcome == Outcome::Skipped {
+    };
+    let made = Cost::MANY_PASSES.hold("the disclaimer", size, || {
+        insert(&content, &context, std::slice::from_ref(&notice))
+    });
+    let outcome = made.notices[0].outcome;
+    if outcome == Outcome::Skipped {
         assert!(
             made.body.is_none() && made.headers.is_empty(),
             "skipped, but edited"
@@ -62,28 +47,83 @@ pub(crate) fn check(data: &[u8]) {
         ..Edits::default()
     };
     let after = Content::new(edits.apply(&content));
-    if made.notices[0].outcome == Outcome::Inserted {
-        let files = |content: &Content| {
-            let leaves = content
-                .structure()
-                .parts()
-                .iter()
-                .filter(|part| part.children().is_empty() && !part.is_text());
-            leaves
-                .map(|part| content.body()[part.body()].to_vec())
-                .collect::<Vec<_>>()
-        };
+    if outcome == Outcome::Inserted {
         assert_eq!(
             files(&content),
             files(&after),
             "a part that is no text changed"
         );
     }
-    prepare(
-        &after,
+    transport(&after);
+}
+
+fn disclaimer(input: &mut Input<'_>) -> Disclaimer {
+    let placement = match input.option(3) {
+        0 => Placement::Top,
+        1 => Placement::AboveQuote,
+        _ => Placement::Bottom,
+    };
+    let text = if input.flag() {
+        "社外秘の情報が含まれています"
+    } else {
+        "Confidential, Acme Ltd."
+    };
+    Disclaimer {
+        id: "fuzz".into(),
+        text: text.into(),
+        html: None,
+        placement,
+    }
+}
+
+/// Headers of one text, so that the fuzzer need not find them first. With none,
+/// the input is the whole message.
+const HEADERS: [&str; 10] = [
+    "",
+    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+    "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
+    "Content-Type: text/html\r\n\r\n",
+    "Content-Type: text/plain\r\n\r\n",
+    "Content-Type: text/plain; format=flowed; delsp=yes\r\n\r\n",
+    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+    "Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n",
+    "Content-Type: text/plain; charset=gb18030\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
+    "Content-Type: multipart/alternative; boundary=b\r\n\r\n",
+];
+
+fn files(content: &Content) -> Vec<&[u8]> {
+    let parts = content.structure().parts().iter();
+    let leaves = parts.filter(|part| part.children().is_empty() && !part.is_text());
+    leaves.map(|part| &content.body()[part.body()]).collect()
+}
+
+/// What is not warned about is safe, and making it safe once more does nothing.
+fn transport(content: &Content) {
+    for transport in [
         Transport {
             seven_bit: true,
             signed: true,
         },
-    );
+        Transport {
+            seven_bit: false,
+            signed: true,
+        },
+    ] {
+        let size = content.bytes().len();
+        let prepared = Cost::MANY_PASSES.hold("transport", size, || prepare(content, transport));
+        let edits = Edits {
+            headers: prepared.headers,
+            body: prepared.body,
+            ..Edits::default()
+        };
+        let after = Content::new(edits.apply(content));
+        let left = |warning: &Warning| !matches!(warning, Warning::LineEnds { .. });
+        // Preambles and epilogues of multiparts stay as they are.
+        if !prepared.warnings.iter().any(left) && !after.structure().root().is_multipart() {
+            assert!(
+                is_safe(after.body(), transport),
+                "not safe and not warned about"
+            );
+        }
+    }
 }

@@ -6,6 +6,8 @@
 mod codec;
 mod edits;
 mod encoded_word;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod html;
 mod insert;

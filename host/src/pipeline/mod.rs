@@ -12,6 +12,8 @@ mod carry;
 mod checks;
 mod direction;
 mod facts;
+#[doc(hidden)]
+pub mod fuzzing;
 mod generation;
 mod host;
 mod inputs;

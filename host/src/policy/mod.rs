@@ -47,6 +47,8 @@ mod describe;
 mod engine;
 mod error;
 mod facts;
+#[doc(hidden)]
+pub mod fuzzing;
 mod inspect;
 mod lane;
 mod limits;

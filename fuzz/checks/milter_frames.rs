@@ -1,16 +1,14 @@
-//! Whatever a peer sends to the milter listener: no panic, no memory beyond the
-//! limits.
-
-#![no_main]
+//! Whatever a peer sends to the milter listener: frames, commands, session.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use libfuzzer_sys::fuzz_target;
 use waxseal::decision::Verdict;
 use waxseal::milter::codec::Decoder;
 use waxseal::milter::session::{Session, Step};
 use waxseal::milter::{Answer, Early, Filter, Interest, LetGo, Listener, SizeLimit, Submission};
+
+use crate::cost::Cost;
 
 struct Everything;
 
@@ -32,12 +30,28 @@ impl Filter for Everything {
     }
 }
 
+/// Most bytes of a message.
 const LIMIT: usize = 1000;
 
-fuzz_target!(|stream: &[u8]| {
-    let (piece, stream) = stream
+/// The first byte is the length of the pieces in which the stream arrives.
+///
+/// A connection holds no more than the limit, and whatever arrives in pieces is
+/// understood as if it had arrived at once.
+pub(crate) fn check(data: &[u8]) {
+    let (piece, stream) = data
         .split_first()
-        .map_or((1, stream), |(first, rest)| (*first, rest));
+        .map_or((1, data), |(first, rest)| (*first, rest));
+    let piece = usize::from(piece).max(1);
+    let replies = Cost::PASSES.hold("a connection", data.len(), || answers(stream, piece));
+    assert_eq!(
+        replies,
+        answers(stream, usize::MAX),
+        "it depends on the pieces"
+    );
+}
+
+/// What is answered, and how many messages were complete.
+fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
     let mut session = Session::new(
         Arc::new(Everything),
         Arc::new(Listener {
@@ -52,19 +66,22 @@ fuzz_target!(|stream: &[u8]| {
     );
     let mut decoder = Decoder::default();
     let mut replies = Vec::new();
-    for mut input in stream.chunks(usize::from(piece).max(1)) {
+    let mut complete = 0;
+    for mut input in stream.chunks(piece) {
         loop {
             match decoder.next(&mut input) {
                 Ok(Some(frame)) => match session.step(frame, &mut replies) {
-                    Ok(Step::Close) | Err(_) => return,
-                    Ok(Step::Decide(complete)) => {
-                        assert!(complete.submission.content.bytes().len() <= LIMIT);
+                    Ok(Step::Close) | Err(_) => return (replies, complete),
+                    Ok(Step::Decide(message)) => {
+                        assert!(message.submission.content.bytes().len() <= LIMIT);
+                        complete += 1;
                     }
                     Ok(Step::Continue) => assert!(session.held() <= LIMIT),
                 },
                 Ok(None) => break,
-                Err(_) => return,
+                Err(_) => return (replies, complete),
             }
         }
     }
-});
+    (replies, complete)
+}

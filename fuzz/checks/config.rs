@@ -1,0 +1,37 @@
+//! `waxseal.toml`.
+
+use std::path::Path;
+
+use waxseal::config::{ConfigError, Problem, read_text, render};
+
+use crate::cost::Cost;
+use crate::input::Input;
+
+pub(crate) fn check(data: &[u8]) {
+    let input = Input::new(data);
+    let text = input.text();
+    let text = String::from_utf8_lossy(&text);
+    let read = || read_text(Path::new("/etc/waxseal/waxseal.toml"), &text);
+    if let Err(ConfigError::Problems(problems)) =
+        Cost::DOCUMENT.hold("reading the configuration", text.len(), read)
+    {
+        assert!(!problems.is_empty(), "refused without a problem");
+        are_shown(&problems, &text);
+    }
+}
+
+/// Each problem has a place in the text, and is shown in a way that cannot be
+/// taken for several.
+pub(crate) fn are_shown(problems: &[Problem], text: &str) {
+    let lines = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
+    for problem in problems {
+        assert!(
+            problem.line.is_none_or(|line| (1..=lines).contains(&line)),
+            "{problem}"
+        );
+    }
+    // What is shown is for people: a few of many.
+    let few = &problems[..problems.len().min(5)];
+    let shown = render(few, false);
+    assert!(few.is_empty() || !shown.is_empty());
+}

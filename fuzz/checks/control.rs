@@ -1,0 +1,34 @@
+//! Requests and answers of the control socket.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use waxseal::admin::wire::{InService, No, Shadow, Standing, Swap};
+
+use crate::cost::Cost;
+use crate::input::Input;
+
+/// The text is the body of each of them.
+pub(crate) fn check(data: &[u8]) {
+    let input = Input::new(data);
+    let text = input.text();
+    Cost::PASSES.hold("a request", text.len(), || {
+        is_written_again::<Swap>(&text);
+        is_written_again::<Shadow>(&text);
+        is_written_again::<InService>(&text);
+        is_written_again::<No>(&text);
+        is_written_again::<Standing>(&text);
+    });
+}
+
+/// What is read is written so that it is read as the same.
+fn is_written_again<T: Serialize + DeserializeOwned + Debug>(text: &[u8]) {
+    let Ok(read) = serde_json::from_slice::<T>(text) else {
+        return;
+    };
+    let json = serde_json::to_string(&read).expect("JSON");
+    let again: T = serde_json::from_str(&json).expect("what was written");
+    let again = serde_json::to_string(&again).expect("JSON");
+    assert_eq!(json, again, "a value that reads otherwise");
+}

@@ -1,0 +1,57 @@
+//! Recorded decisions, as they are read again.
+
+use std::fs;
+use std::path::Path;
+
+use waxseal::record::{Entry, Recorded, read};
+use waxseal::testing::Suite;
+
+use crate::cost::Cost;
+use crate::input::Input;
+
+/// The text is a file of entries, one a line.
+pub(crate) fn check(data: &[u8]) {
+    let input = Input::new(data);
+    let text = input.text();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("decisions.jsonl");
+    fs::write(&path, &text).expect("a file");
+    let entries = || -> Vec<Recorded> { read(&path).expect("a file").flatten().collect() };
+    let recorded = Cost::MANY_PASSES.hold("reading a recording", text.len(), entries);
+    let lines = text.iter().filter(|&&byte| byte == b'\n').count();
+    assert!(recorded.len() <= lines, "more entries than lines");
+    for recorded in recorded.iter().take(10) {
+        is_written_again(&recorded.entry);
+    }
+    if let Some(first) = recorded.first() {
+        is_a_test(&first.entry, folder.path());
+    }
+}
+
+fn is_written_again(entry: &Entry) {
+    let json = serde_json::to_string(entry).expect("JSON");
+    let again: Entry = serde_json::from_str(&json).expect("the entry that was written");
+    assert_eq!(&again, entry, "an entry that reads otherwise");
+    // An entry may have what no message has: then there is none.
+    if let Ok(message) = entry.message(b"From: ann@acme.test\r\n\r\nHi\r\n".to_vec()) {
+        assert_eq!(message.arrival, entry.arrival);
+    }
+    assert!(
+        entry.ruling.differences(&again.ruling).is_empty(),
+        "it differs from itself"
+    );
+}
+
+/// An entry becomes a test file that can be read, whatever stands in it.
+fn is_a_test(entry: &Entry, folder: &Path) {
+    let case = entry.test_case("a.eml", &folder.join("waxseal.toml"));
+    let path = folder.join("test.toml");
+    fs::write(&path, &case).expect("a file");
+    fs::write(folder.join("a.eml"), "From: ann@acme.test\r\n\r\nHi\r\n").expect("a file");
+    if let Err(problems) = Suite::read(&[path]) {
+        let syntax = problems
+            .iter()
+            .find(|problem| problem.message.contains("not valid TOML"));
+        assert!(syntax.is_none(), "{syntax:?} in\n{case}");
+    }
+}

@@ -1,0 +1,17 @@
+//! Lookup tables for the fuzz targets: no part of the interface.
+
+use std::collections::HashMap;
+
+use super::tables;
+use crate::config::{Problem, Source};
+
+/// The entries of a table's file, and what is wrong with it.
+pub fn read_table(text: &str) -> (HashMap<String, String>, Vec<Problem>) {
+    let file = Source {
+        path: "table".into(),
+        text: text.into(),
+    };
+    let mut problems = Vec::new();
+    let entries = tables::read(&file, &mut problems);
+    (entries, problems)
+}
