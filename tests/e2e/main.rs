@@ -14,6 +14,7 @@ mod mail;
 mod policies;
 mod recording;
 mod return_path;
+mod rollback;
 mod routing;
 mod security;
 mod signing;

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
 
-use super::wire::{self, InService, No, Standing, Swap};
+use super::wire::{self, InService, No, Promote, Rollback, Standing, Swap};
 use crate::service::Comparison;
 
 /// Why there is no answer.
@@ -77,13 +77,13 @@ impl Client {
         self.ask(Method::POST, wire::SWAP, swap).await
     }
 
-    /// Goes back to the version before.
+    /// Goes back to an earlier version.
     ///
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn roll_back(&self) -> Answer<InService> {
-        self.ask(Method::POST, wire::ROLLBACK, &()).await
+    pub async fn roll_back(&self, rollback: &Rollback) -> Answer<InService> {
+        self.ask(Method::POST, wire::ROLLBACK, rollback).await
     }
 
     /// Puts a candidate in shadow.
@@ -118,8 +118,8 @@ impl Client {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn promote(&self) -> Answer<InService> {
-        self.ask(Method::POST, wire::PROMOTE, &()).await
+    pub async fn promote(&self, promote: &Promote) -> Answer<InService> {
+        self.ask(Method::POST, wire::PROMOTE, promote).await
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 use super::shadow;
 use super::wire::{self, InService, No, Standing, Swap};
 use crate::milter::{BindError, SocketFile, UnixSocket, bind_unix};
-use crate::service::{Keeper, Recordings, Refusal, Shadows, Version};
+use crate::service::{Keeper, Recordings, Refusal, Shadows};
 
 /// Nobody but the daemon's user, and root, may connect.
 const MODE: u32 = 0o600;
@@ -81,39 +81,42 @@ async fn swap(State(control): State<Control>, Json(asked): Json<Swap>) -> Answer
     // A client that goes away must not leave a swap half done: the task ends by
     // itself.
     let keeper = Arc::clone(&control.keeper);
+    let before = keeper.versions().in_service().number();
     let swapping = tokio::spawn(async move {
         keeper
             .swap(asked.file, asked.settings, Timestamp::now())
             .await
     });
     match swapping.await {
-        Ok(Ok(version)) => Ok(Json(InService {
-            version: version.record_now(),
-            notes: notes(&control),
-        })),
+        Ok(Ok(version)) => {
+            let same = version.number() == before;
+            let same = same.then(|| "nothing changed: it was in service already".to_owned());
+            Ok(Json(InService {
+                version: version.record_now(),
+                notes: same.into_iter().chain(notes(&control)).collect(),
+            }))
+        }
         Ok(Err(refusal)) => Err(refused(refusal)),
         Err(error) => Err(broken(&error)),
     }
 }
 
-async fn rollback(State(control): State<Control>) -> Answer<InService> {
+async fn rollback(
+    State(control): State<Control>,
+    Json(asked): Json<wire::Rollback>,
+) -> Answer<InService> {
     let keeper = Arc::clone(&control.keeper);
-    let left = keeper.versions().in_service();
-    let going = tokio::spawn(async move { keeper.roll_back(Timestamp::now()).await });
+    let going =
+        tokio::spawn(async move { keeper.roll_back(asked.version, Timestamp::now()).await });
     match going.await {
-        Ok(Ok(version)) => {
-            let mut notes = notes(&control);
-            let texts = |version: &Version| version.generation().config().source.text.clone();
-            if texts(&left) != texts(&version) {
-                notes.push(
-                    "waxseal.toml has changed since that version, which goes by what it said \
-                     then; a reload or restart goes by what it says now"
-                        .to_owned(),
-                );
-            }
+        Ok(Ok(back)) => {
+            let skipped = back
+                .skipped
+                .iter()
+                .map(|skipped| format!("passed over: {skipped}"));
             Ok(Json(InService {
-                version: version.record_now(),
-                notes,
+                version: back.version.record_now(),
+                notes: skipped.chain(notes(&control)).collect(),
             }))
         }
         Ok(Err(error)) => Err(no(error.to_string(), Vec::new())),

@@ -62,6 +62,22 @@ pub struct Swap {
     pub settings: Option<PathBuf>,
 }
 
+/// Go back to an earlier version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Rollback {
+    /// Its number; none is the newest that has decided on messages.
+    pub version: Option<u64>,
+}
+
+/// Put the candidate in shadow in service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Promote {
+    /// Even if it failed on more messages than the version in service.
+    pub force: bool,
+}
+
 /// A version has been put in service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -23,15 +23,31 @@ pub(super) enum Command {
     /// Check another policy and put it in service, without a restart. What is in
     /// service stays if anything is wrong.
     Swap(SwapArguments),
-    /// Go back to the version before, at once.
-    Rollback,
+    /// Go back to an earlier policy, at once: component, settings and tables.
+    /// Configuration and keys stay as they were last read.
+    Rollback(RollbackArguments),
     /// Have a candidate decide on live mail, without effect, beside the version
     /// in service.
     Shadow(ShadowArguments),
     /// Show what the candidate in shadow decides otherwise.
     Diff,
     /// Put the candidate in shadow in service.
-    Promote,
+    Promote(PromoteArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RollbackArguments {
+    /// Number of the version, of those that `policy status` marks with `*`; the
+    /// newest that has decided on messages by default.
+    version: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PromoteArguments {
+    /// Promote a candidate that failed on more messages than the version in
+    /// service.
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -120,7 +136,13 @@ pub(super) fn run(
             };
             told(runtime.block_on(client.swap(&swap)), json, out, in_service)
         }
-        Command::Rollback => told(runtime.block_on(client.roll_back()), json, out, in_service),
+        Command::Rollback(arguments) => {
+            let rollback = wire::Rollback {
+                version: arguments.version,
+            };
+            let answer = runtime.block_on(client.roll_back(&rollback));
+            told(answer, json, out, in_service)
+        }
         Command::Shadow(arguments) => {
             let answer = match &arguments.file {
                 Some(file) => {
@@ -144,7 +166,13 @@ pub(super) fn run(
         Command::Diff => told(runtime.block_on(client.diff()), json, out, |diff, out| {
             comparison::show(diff, &daemon.time_zone, out)
         }),
-        Command::Promote => told(runtime.block_on(client.promote()), json, out, in_service),
+        Command::Promote(arguments) => {
+            let promote = wire::Promote {
+                force: arguments.force,
+            };
+            let answer = runtime.block_on(client.promote(&promote));
+            told(answer, json, out, in_service)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::admin::wire::Standing;
 use crate::figures::grouped;
 use crate::printable::Text;
-use crate::service::{Comparison, InRecording, Numbers, Record, Refusal, Times};
+use crate::service::{Comparison, InRecording, Numbers, Record, Refusal, Status, Times};
 
 /// Shows the version in service, what is the matter, and what was before.
 pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
@@ -41,9 +41,12 @@ pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut Text) -> io::
         false => "changed files wait for a reload (policy.watch)",
     };
     line("watch", watched)?;
-    numbers(&serving.numbers, status.roll_back_after, zone, &mut line)?;
+    numbers(&serving.numbers, status, zone, &mut line)?;
     if let Some(recording) = &standing.recording {
         line("recording", &in_recording(recording))?;
+    }
+    if let Some(warning) = failing(serving) {
+        writeln!(out, "\n! {warning}")?;
     }
     if let Some(kept) = &status.kept {
         writeln!(
@@ -72,7 +75,7 @@ pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut Text) -> io::
     if let Some(candidate) = &standing.in_shadow {
         in_shadow(candidate, zone, out)?;
     }
-    table(before, zone, out)
+    table(before, status.next_rollback, zone, out)
 }
 
 fn in_recording(recording: &InRecording) -> String {
@@ -106,7 +109,7 @@ fn in_shadow(candidate: &Comparison, zone: &TimeZone, out: &mut Text) -> io::Res
 
 fn numbers(
     numbers: &Numbers,
-    roll_back_after: u64,
+    status: &Status,
     zone: &TimeZone,
     line: &mut dyn FnMut(&str, &str) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -118,14 +121,8 @@ fn numbers(
             .map(|(kind, count)| format!("{} {kind}", grouped(*count)))
             .collect();
         line("errors", &kinds.join(", "))?;
-        let most = match roll_back_after {
-            0 => String::new(),
-            most => format!("; at {most} the host goes back by itself"),
-        };
-        line(
-            "in a row",
-            &format!("{}{most}", grouped(numbers.errors_in_a_row)),
-        )?;
+        line("in a row", &in_a_row(numbers, status.roll_back_after))?;
+        line("own errors", &own_errors(numbers, status))?;
     }
     if let Some(error) = &numbers.last_error {
         line(
@@ -162,6 +159,49 @@ fn numbers(
     )
 }
 
+fn in_a_row(numbers: &Numbers, most: u64) -> String {
+    let all = grouped(numbers.errors_in_a_row);
+    let own = grouped(numbers.own_errors_in_a_row);
+    let most = match most {
+        0 => String::new(),
+        most => format!("; automatic rollback at {most} of those"),
+    };
+    format!("{all}, {own} of them decided by the version before{most}")
+}
+
+/// Failures that the version before does not share.
+fn own_errors(numbers: &Numbers, status: &Status) -> String {
+    let share = match &status.roll_back_share {
+        None => String::new(),
+        Some(share) => format!("; automatic rollback at {share}"),
+    };
+    format!(
+        "{} on messages that the version before decides, {} of the last {}{share}",
+        grouped(numbers.own_errors),
+        grouped(numbers.own_errors_recently),
+        grouped(numbers.recently)
+    )
+}
+
+/// Least part of the last messages, in percent, that is worth a warning, and
+/// least number of them.
+const WORTH_A_WARNING: (u64, u64) = (5, 5);
+
+fn failing(serving: &Record) -> Option<String> {
+    let numbers = &serving.numbers;
+    let (failed, of) = (numbers.own_errors_recently, numbers.recently);
+    let (percent, least) = WORTH_A_WARNING;
+    (failed >= least && failed * 100 >= percent * of).then(|| {
+        format!(
+            "Version {} failed on {} of the last {} messages, which the version before decides.\n  \
+             `waxseal policy rollback` goes back.",
+            serving.number,
+            grouped(failed),
+            grouped(of)
+        )
+    })
+}
+
 fn times(times: &Times) -> String {
     format!(
         "mean {}, half within {}, 99 of 100 within {}, longest {}",
@@ -186,14 +226,14 @@ fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut Text) -> io::Result<()>
         .try_for_each(|problem| writeln!(out, "  {problem}"))
 }
 
-fn table(before: &[Record], zone: &TimeZone, out: &mut Text) -> io::Result<()> {
+fn table(before: &[Record], next: Option<u64>, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     if before.is_empty() {
         return Ok(());
     }
     writeln!(
         out,
-        "\n  {:>7}  {:19}  {:>9}  {:>7}  {:24}  why",
-        "version", "since", "messages", "failed", "policy"
+        "\n  {:>7}  {:24}  {:>9}  {:>7}  {:12}  {:24}  why",
+        "version", "since", "messages", "failed", "settings", "policy"
     )?;
     for record in before {
         let policy = format!(
@@ -202,9 +242,10 @@ fn table(before: &[Record], zone: &TimeZone, out: &mut Text) -> io::Result<()> {
             record.policy.version,
             short(&record.policy.digest)
         );
+        let settings = record.inputs.settings.as_deref().map_or("none", short);
         writeln!(
             out,
-            "{} {:>7}  {:19}  {:>9}  {:>7}  {policy:24}  {}",
+            "{} {:>7}  {:24}  {:>9}  {:>7}  {settings:12}  {policy:24}  {}",
             if record.kept { '*' } else { ' ' },
             record.number,
             moment(record.since, zone),
@@ -214,9 +255,14 @@ fn table(before: &[Record], zone: &TimeZone, out: &mut Text) -> io::Result<()> {
         )?;
     }
     if before.iter().any(|record| record.kept) {
+        let next = match next {
+            Some(next) => format!("goes to version {next}"),
+            None => "has nowhere to go".to_owned(),
+        };
         writeln!(
             out,
-            "\n* kept whole: `waxseal policy rollback` goes to the first of these"
+            "\n* kept whole: `waxseal policy rollback` {next}, `waxseal policy rollback VERSION` \
+             to the one you name"
         )?;
     }
     Ok(())
@@ -224,7 +270,7 @@ fn table(before: &[Record], zone: &TimeZone, out: &mut Text) -> io::Result<()> {
 
 fn moment(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone())
-        .strftime("%Y-%m-%d %H:%M:%S")
+        .strftime("%Y-%m-%d %H:%M:%S %Z")
         .to_string()
 }
 

@@ -25,7 +25,7 @@ use crate::message::Address;
 pub use parse::{ConfigError, examine, read, read_text};
 pub(crate) use parse::{DEFAULT_SOCKET, read_within};
 pub use problem::{Problem, Severity, Source, render};
-pub use units::{ByteSize, Domain, RelayName, Share, ShareError};
+pub use units::{ByteSize, Domain, RelayName, Share, ShareError, ShareOrNone};
 
 /// All of `waxseal.toml`. Paths are absolute, or relative to where the command
 /// was started: those in the file are relative to the file's folder.
@@ -80,9 +80,13 @@ pub struct Policy {
     pub settings_span: std::ops::Range<usize>,
     /// What happens to a message that the policy failed on (`on-error`).
     pub on_error: OnError,
-    /// Different messages in a row that it may fail on before the host goes back
-    /// to the version before (`roll-back-after`); 0 is never.
+    /// Different messages in a row that it may fail on, where the version before
+    /// decides them, before the host goes back to that (`roll-back-after`); 0 is
+    /// any number.
     pub roll_back_after: u64,
+    /// The share of the last messages that it may fail on likewise
+    /// (`roll-back-share`); none is any share.
+    pub roll_back_share: Option<Share>,
     /// Whether changed files are put in service by themselves (`watch`).
     pub watch: bool,
     /// Test files, and folders of them, that a version has to pass before it is
@@ -90,7 +94,8 @@ pub struct Policy {
     pub tests: Vec<PathBuf>,
 }
 
-/// What happens to a message that the policy failed on (R28).
+/// What happens to a message that the policy failed on (R28). Failures of
+/// anything else defer the message, whatever this is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
     /// It is refused for now and the client tries again: nothing is lost.

@@ -9,8 +9,8 @@ use waxseal_settings::{Entry, Table as Toml};
 
 use super::{
     Admin, Config, Dkim, Domain, KeepMessages, KeyFile, ListenAddress, Listener, Login, Mode,
-    OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Source, Table,
-    sections,
+    OnError, Policy, Problem, Record, Relay, RelayName, Security, Severity, Share, ShareOrNone,
+    Source, Table, sections,
 };
 use crate::input_file;
 
@@ -122,6 +122,9 @@ pub(crate) const DEFAULT_SOCKET: &str = "state/admin.sock";
 /// of mail goes back to the version before.
 const ROLL_BACK_AFTER: u64 = 20;
 
+/// Half of the mail: what hits less of it is reported, and left to people.
+const ROLL_BACK_SHARE: Option<Share> = Some(Share::HALF);
+
 struct Reader {
     folder: PathBuf,
     source: Source,
@@ -228,6 +231,8 @@ impl Reader {
             ],
         );
         let roll_back_after = table.integer("roll-back-after", 0..=10_000);
+        let expected = "a part of the messages, like \"50%\", or \"0%\" for never";
+        let roll_back_share = table.parsed::<ShareOrNone>("roll-back-share", expected);
         let watch = table.boolean("watch");
         let tests = table.parsed_list::<PathBuf>("tests", "test files, or folders of them");
         let tests = tests.unwrap_or_default().into_iter();
@@ -239,6 +244,7 @@ impl Reader {
             settings_span: table.span_of("settings").unwrap_or_default(),
             on_error: on_error.unwrap_or_default(),
             roll_back_after: roll_back_after.map_or(ROLL_BACK_AFTER, |number| number.value),
+            roll_back_share: roll_back_share.map_or(ROLL_BACK_SHARE, |share| share.value.0),
             watch: watch.unwrap_or(true),
             tests,
         })
@@ -259,6 +265,7 @@ impl Reader {
             settings_span: top.span_of("settings").unwrap_or_default(),
             on_error: OnError::default(),
             roll_back_after: ROLL_BACK_AFTER,
+            roll_back_share: ROLL_BACK_SHARE,
             watch: true,
             tests: Vec::new(),
         })

@@ -50,12 +50,36 @@ impl Share {
     /// All messages.
     pub const ALL: Self = Self(1_000_000);
 
+    /// Half of the messages.
+    pub const HALF: Self = Self(500_000);
+
     /// Whether a message is in this part: by its seed, which no sender can
     /// choose. A larger part holds all that a smaller one does.
     pub fn takes(self, seed: &[u8; 32]) -> bool {
         let [a, b, c, d, ..] = *seed;
         let place = u64::from(u32::from_be_bytes([a, b, c, d]));
         place * 1_000_000 < u64::from(self.0) << 32
+    }
+
+    /// The same as a number of at most one.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / 1_000_000.0
+    }
+}
+
+/// A part of the messages, or `0%` for none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareOrNone(pub Option<Share>);
+
+impl FromStr for ShareOrNone {
+    type Err = ShareError;
+
+    fn from_str(text: &str) -> Result<Self, ShareError> {
+        let number = text.trim().strip_suffix('%').ok_or(ShareError)?.trim_end();
+        match number.parse::<f64>() {
+            Ok(0.0) => Ok(Self(None)),
+            _ => text.parse().map(|share| Self(Some(share))),
+        }
     }
 }
 

@@ -38,6 +38,11 @@ impl SlowLane {
         if let Poll::Ready(done) = begun.await {
             return done;
         }
+        self.run_behind(work).await
+    }
+
+    /// Does all of some work in the slow lane: that of nobody who waits.
+    pub(super) async fn run_behind<T: Send + 'static>(&self, work: Work<T>) -> T {
         let Some(runtime) = self.runtime.get_or_init(threads) else {
             return work.await;
         };

@@ -295,6 +295,20 @@ impl Policy {
         let lane = &self.loaded.sandbox.inner.slow_lane;
         lane.run(Box::pin(turn.decide(subject, seed))).await
     }
+
+    /// As [`Policy::decide`], for a decision that no client waits for: all of it
+    /// is done on the threads that stand behind everything else.
+    pub async fn decide_behind(
+        &self,
+        message: Arc<Message>,
+        facts: Arc<dyn Facts>,
+        seed: Seed,
+    ) -> Decided {
+        let turn = Turn::wait(&self.loaded).await;
+        let subject = Subject { message, facts };
+        let lane = &self.loaded.sandbox.inner.slow_lane;
+        lane.run_behind(Box::pin(turn.decide(subject, seed))).await
+    }
 }
 
 /// A turn of a policy's, with all that deciding takes: it may end on another

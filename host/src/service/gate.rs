@@ -17,6 +17,25 @@ pub(super) struct Gate {
     pub(super) secrets: Arc<Secrets>,
 }
 
+/// What a version is made from. Configurations are large, and moved about.
+pub(super) enum Candidate {
+    /// A configuration, its keys, and the policy's files that it names.
+    Whole(Box<Config>),
+    /// The policy's files that it names, on the host settings in service.
+    Policy(Box<Config>),
+    /// A configuration and its keys, for the policy in service.
+    Host(Box<Config>),
+}
+
+impl Candidate {
+    /// The configuration that names its files.
+    pub(super) fn named(&self) -> &Config {
+        match self {
+            Self::Whole(config) | Self::Policy(config) | Self::Host(config) => config,
+        }
+    }
+}
+
 /// What goes in service at the start.
 pub(super) struct First {
     pub(super) generation: Arc<Generation>,
@@ -27,37 +46,59 @@ pub(super) struct First {
 }
 
 impl Gate {
-    /// Reads, checks and compiles; warnings are told here.
-    ///
-    /// # Errors
-    ///
-    /// All problems at once; told nowhere yet.
-    pub(super) async fn build(
+    /// Reads, checks and compiles; warnings are logged here.
+    async fn build(
+        &self,
+        candidate: Candidate,
+        serving: &Generation,
+        now: Timestamp,
+    ) -> Result<Arc<Generation>, Vec<Problem>> {
+        let today = |config: &Config| now.to_zoned(config.time_zone.clone()).date();
+        let built = match candidate {
+            Candidate::Whole(config) => return self.whole(*config, None, now).await,
+            Candidate::Policy(named) => {
+                let today = named.dkim.generate.then(|| today(&named));
+                Generation::build_on(&self.sandbox, serving.host(), &named, today).await
+            }
+            Candidate::Host(config) => {
+                let (today, secrets) = (today(&config), Arc::clone(&self.secrets));
+                serving.rehosted(*config, secrets, today)
+            }
+        };
+        built.map(ready)
+    }
+
+    /// All that a configuration names, with the policy's files of another one if
+    /// there is one.
+    async fn whole(
         &self,
         config: Config,
+        named: Option<&Config>,
         now: Timestamp,
     ) -> Result<Arc<Generation>, Vec<Problem>> {
         let today = now.to_zoned(config.time_zone.clone()).date();
         let secrets = Arc::clone(&self.secrets);
-        let Built {
-            generation,
-            warnings,
-        } = Generation::build(&self.sandbox, config, secrets, today).await?;
-        tell(&warnings);
-        Ok(generation)
+        let built = match named {
+            Some(named) => {
+                Generation::build_naming(&self.sandbox, config, named, secrets, today).await
+            }
+            None => Generation::build(&self.sandbox, config, secrets, today).await,
+        };
+        built.map(ready)
     }
 
-    /// The same, and the tests that come with it.
+    /// Builds a candidate, and runs the tests that come with it.
     ///
     /// # Errors
     ///
-    /// All problems, those of tests that fail among them.
+    /// All problems, those of tests that fail among them; logged nowhere yet.
     pub(super) async fn try_out(
         &self,
-        config: Config,
+        candidate: Candidate,
+        serving: &Generation,
         now: Timestamp,
     ) -> Result<Arc<Generation>, Vec<Problem>> {
-        let generation = self.build(config, now).await?;
+        let generation = self.build(candidate, serving, now).await?;
         let failures = failures(&generation).await;
         match failures.is_empty() {
             true => Ok(generation),
@@ -83,7 +124,7 @@ impl Gate {
             && kept.because != Because::Refused
             && let Some(instead) = shelf.remembered(config, kept)
         {
-            match self.build(instead, now).await {
+            match self.whole(config.clone(), Some(&instead), now).await {
                 Ok(generation) => {
                     return Ok(First {
                         generation,
@@ -100,7 +141,7 @@ impl Gate {
         // Files that were refused may be good now: what they refer to may be
         // there.
         let refused = kept.filter(|kept| kept.because == Because::Refused);
-        let problems = match self.build(config.clone(), now).await {
+        let problems = match self.whole(config.clone(), None, now).await {
             Err(problems) => problems,
             Ok(generation) => {
                 let failures = failures(&generation).await;
@@ -120,7 +161,7 @@ impl Gate {
         };
         tell(&problems);
         let file = config.policy.file.clone();
-        match self.build(instead, now).await {
+        match self.whole(config.clone(), Some(&instead), now).await {
             Ok(generation) => Ok(First {
                 generation,
                 remembered: true,
@@ -129,6 +170,12 @@ impl Gate {
             Err(_) => Err(problems),
         }
     }
+}
+
+/// The generation that was built; what there is to warn of is logged.
+fn ready(built: Built) -> Arc<Generation> {
+    tell(&built.warnings);
+    built.generation
 }
 
 /// What fails of the tests that a version has to pass (`policy.tests`).

@@ -12,49 +12,49 @@
 //! imports and exports what a policy may, and compiles; it takes its settings;
 //! what they refer to exists, keys included; it passes the tests that come with
 //! it. One version is tried at a time. Going back waits for none of that.
+//!
+//! `waxseal.toml` and keys are read at the start and at a reload, and nothing else
+//! changes them: changed files, commands and rollbacks replace the policy only.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::gate::{Gate, tell};
-use super::shelf::{Because, Kept, Shelf, ShelfError, Taken};
+use super::files::{paths, read};
+use super::gate::{Candidate, Gate, tell};
+use super::history::RollbackError;
+use super::shelf::{Because, Kept, Shelf, Taken};
 use super::status::{Refusal, Status, Trigger, Trying};
 use super::version::{Version, Why};
-use super::versions::{NoVersionBefore, Versions};
-use super::watch::Watch;
+use super::versions::{RolledBack, Versions};
 use crate::config::{Config, Problem, Severity};
 use crate::pipeline::{Generation, Inputs, Secrets};
 use crate::policy::Sandbox;
 
-/// How long a file may be missing before that is told: it may be on its way.
-const MISSING: Duration = Duration::from_secs(2);
-
 /// Keeps the right version in service.
 pub struct Keeper {
     gate: Gate,
-    versions: Arc<Versions>,
-    shelf: Shelf,
+    pub(super) versions: Arc<Versions>,
+    pub(super) shelf: Shelf,
     /// One version is tried at a time.
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
     /// Held while the state folder is written to.
-    writing: Mutex<()>,
+    pub(super) writing: Mutex<()>,
     /// Other files are to be watched.
-    renamed: Notify,
+    pub(super) renamed: Notify,
 }
 
 /// What is known about the files.
-struct Known {
+pub(super) struct Known {
     /// The configuration as it was last read and found good.
-    named: Config,
+    pub(super) named: Config,
     /// What its files contained when they were last seen; none where they could
     /// not be read.
-    seen: Option<Inputs>,
-    kept: Option<Kept>,
+    pub(super) seen: Option<Inputs>,
+    pub(super) kept: Option<Kept>,
     refused: Option<Refusal>,
     trying: Option<Trying>,
 }
@@ -120,15 +120,18 @@ impl Keeper {
             settings: policy.settings.clone(),
             watched: policy.watch,
             roll_back_after: policy.roll_back_after,
+            roll_back_share: policy.roll_back_share.map(|share| share.to_string()),
             versions: self.versions.history(),
+            next_rollback: self.versions.next_rollback(),
             kept: known.kept.clone(),
             refused: known.refused.clone(),
             trying: known.trying.clone(),
         }
     }
 
-    /// Takes over a configuration that was read again, with its files as they
-    /// are now; what is in service instead of them stays so with it.
+    /// Takes over a configuration that was read again, and keys as they are now.
+    /// The policy's files are tried if they have changed; what is in service
+    /// instead of them stays so, and makes no new version.
     ///
     /// # Errors
     ///
@@ -141,30 +144,62 @@ impl Keeper {
         let _turn = self.turn.lock().await;
         let taken = read(&config).await;
         let seen = taken.as_ref().map(|taken| taken.inputs.clone());
-        let kept = self.known().kept.clone();
-        let kept = kept.filter(|kept| kept.because != Because::Refused && kept.instead_of == seen);
-        let because = kept.as_ref().map_or(Because::Swapped, |kept| kept.because);
-        let instead = kept.and_then(|kept| self.shelf.remembered(&config, &kept));
-        let candidate = instead.unwrap_or_else(|| config.clone());
-        let passed = match self.gates(candidate, Trigger::Reload, now).await {
-            Ok(generation) => generation,
+        let unchanged = seen == self.known().seen;
+        let because = self.because();
+        let whole = Box::new(config.clone());
+        let candidate = match because {
+            // What they lacked may be there now.
+            Because::Refused => Candidate::Whole(whole),
+            _ if unchanged => Candidate::Host(whole),
+            _ => Candidate::Whole(whole),
+        };
+        match self.gates(candidate, Trigger::Reload, now).await {
+            Ok(passed) => {
+                self.take_over(config, seen);
+                Ok(self.enter(passed, Why::Reload, because, taken, now).await)
+            }
             Err(refusal) => {
+                let known_files = paths(&config) == paths(&self.known().named);
+                // Files that are refused once more keep no changed waxseal.toml
+                // out: the policy in service is another anyway.
+                if unchanged && known_files && because == Because::Refused {
+                    let host = Candidate::Host(Box::new(config.clone()));
+                    if let Ok(passed) = self.gates(host, Trigger::Reload, now).await {
+                        self.take_over(config, seen);
+                        let reloaded = self
+                            .enter(passed, Why::Reload, Because::Refused, None, now)
+                            .await;
+                        self.known().refused = Some(refusal);
+                        return Ok(reloaded);
+                    }
+                }
                 // Files of a configuration that is not in service are not those
                 // that are watched.
-                if paths(&config) == paths(&self.known().named) {
+                if known_files {
                     self.known().seen = seen;
                     self.settle(Because::Refused, None, now).await;
                 }
-                return Err(refusal);
+                Err(refusal)
             }
-        };
-        {
-            let mut known = self.known();
-            known.named = config;
-            known.seen = seen;
         }
+    }
+
+    /// Why the files are not in service, if they are not.
+    fn because(&self) -> Because {
+        let kept = self.known().kept.as_ref().map(|kept| kept.because);
+        kept.unwrap_or_else(|| match self.versions.in_service().why() {
+            Why::Rollback { .. } => Because::RolledBack,
+            // It may not have been written down yet.
+            Why::AutomaticRollback { .. } => Because::Failed,
+            _ => Because::Swapped,
+        })
+    }
+
+    fn take_over(&self, config: Config, seen: Option<Inputs>) {
+        let mut known = self.known();
+        known.named = config;
+        known.seen = seen;
         self.renamed.notify_one();
-        Ok(self.enter(passed, Why::Reload, because, taken, now).await)
     }
 
     /// Tries the files if they are others than those last seen. None where
@@ -191,7 +226,9 @@ impl Keeper {
             self.settle(Because::Swapped, None, now).await;
             return None;
         }
-        Some(match self.gates(config, Trigger::FilesChanged, now).await {
+        let candidate = Candidate::Policy(Box::new(config));
+        let tried = self.gates(candidate, Trigger::FilesChanged, now).await;
+        Some(match tried {
             Ok(generation) => {
                 // What was read is what was tried, should they have changed in
                 // between.
@@ -222,7 +259,8 @@ impl Keeper {
         let _turn = self.turn.lock().await;
         let config = self.naming(file, settings);
         let taken = read(&config).await;
-        let generation = self.gates(config, Trigger::Command, now).await?;
+        let candidate = Candidate::Policy(Box::new(config));
+        let generation = self.gates(candidate, Trigger::Command, now).await?;
         Ok(self
             .enter(generation, Why::Command, Because::Swapped, taken, now)
             .await)
@@ -261,7 +299,9 @@ impl Keeper {
             sandbox,
             secrets: Arc::clone(&self.gate.secrets),
         };
-        let built = gate.try_out(config, now).await;
+        let serving = self.versions.in_service();
+        let candidate = Candidate::Policy(Box::new(config));
+        let built = gate.try_out(candidate, serving.generation(), now).await;
         built.map_err(|problems| Refusal::new(now, Trigger::Command, file, &problems))
     }
 
@@ -293,7 +333,8 @@ impl Keeper {
         if !taken.as_ref().is_some_and(|taken| same(&taken.inputs)) {
             return Err(changed());
         }
-        let generation = self.gates(config, Trigger::Command, now).await?;
+        let candidate = Candidate::Policy(Box::new(config));
+        let generation = self.gates(candidate, Trigger::Command, now).await?;
         if !same(generation.inputs()) {
             return Err(changed());
         }
@@ -302,88 +343,58 @@ impl Keeper {
             .await)
     }
 
-    /// Goes back to the version before the one in service, at once.
+    /// Goes back to an earlier policy, at once: by its version's number, or to
+    /// the newest that has decided on messages.
     ///
     /// # Errors
     ///
-    /// When none is kept.
+    /// When there is none, or not that one.
     pub async fn roll_back(
         self: &Arc<Self>,
+        number: Option<u64>,
         now: Timestamp,
-    ) -> Result<Arc<Version>, NoVersionBefore> {
-        let version = self.versions.roll_back(now)?;
-        told(&version);
-        self.settle(Because::RolledBack, None, now).await;
-        Ok(version)
-    }
-
-    /// Watches the files, and remembers when the host went back by itself. Runs
-    /// for ever.
-    pub async fn keep(self: Arc<Self>) {
-        let watching = Arc::clone(&self).watch_files();
-        let mut changes = self.versions.changes();
-        let remembering = async {
-            while changes.changed().await.is_ok() {
-                let version = self.versions.in_service();
-                if let Why::AutomaticRollback { .. } = version.why() {
-                    self.settle(Because::Failed, None, version.since()).await;
-                }
-            }
-        };
-        tokio::join!(watching, remembering);
-    }
-
-    async fn watch_files(self: Arc<Self>) {
-        let mut watch = Watch::new();
-        loop {
-            let named = self.known().named.clone();
-            let paths = paths(&named);
-            watch.set(paths.clone());
-            let changed = async {
-                match named.policy.watch {
-                    true => watch.changed().await,
-                    false => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = changed => {}
-                () = self.renamed.notified() => continue,
-            }
-            if paths.iter().any(|path| !path.exists()) {
-                // Perhaps it is being replaced.
-                watch.event(MISSING).await;
-            }
-            // What came of it has been told.
-            let _ = self.files_changed(Timestamp::now()).await;
+    ) -> Result<RolledBack, RollbackError> {
+        let back = self.versions.roll_back(number, now)?;
+        for skipped in &back.skipped {
+            tracing::info!("rollback: {skipped}");
         }
+        told(&back.version);
+        self.settle(Because::RolledBack, None, now).await;
+        Ok(back)
     }
 
     /// Tries a version. What came of it is logged here, and nowhere else.
     async fn gates(
         &self,
-        config: Config,
+        candidate: Candidate,
         trigger: Trigger,
         now: Timestamp,
     ) -> Result<Arc<Generation>, Refusal> {
-        let file = config.policy.file.clone();
-        let before = self.versions.in_service().number();
+        let file = candidate.named().policy.file.clone();
+        let serving = self.versions.in_service();
+        let before = serving.number();
         self.known().trying = Some(Trying {
             since: now,
             trigger,
             file: file.clone(),
         });
-        let built = self.gate.try_out(config, now).await;
-        let overruled = || {
-            let version = self.versions.in_service();
-            let back = matches!(version.why(), Why::Rollback { .. });
-            back && version.number() != before
-        };
+        let host_alone = matches!(candidate, Candidate::Host(_));
+        let built = self
+            .gate
+            .try_out(candidate, serving.generation(), now)
+            .await;
+        // One version is tried at a time: only a rollback comes in between.
+        let overruled = || self.versions.in_service().number() != before;
         let built = match built {
+            Ok(generation) if host_alone && overruled() => {
+                let version = self.versions.in_service();
+                version.generation().with_host(generation.host())
+            }
             Ok(_) if overruled() => Err(vec![Problem::of_file(
                 &file,
-                "somebody went back to an earlier version while this one was being checked",
+                "a rollback to an earlier version came while this one was being checked",
                 Some(
-                    "changed files, or `waxseal policy swap`, to have it in service after all"
+                    "a reload, changed files, or `waxseal policy swap`, to have it in service after all"
                         .into(),
                 ),
             )]),
@@ -420,70 +431,19 @@ impl Keeper {
         taken: Option<Taken>,
         now: Timestamp,
     ) -> Arc<Version> {
+        let before = self.versions.in_service();
         let version = self.versions.put_in_service(generation, why, now);
         self.known().refused = None;
-        told(&version);
+        if before.number() == version.number() {
+            unchanged(&before, &version);
+        } else {
+            told(&version);
+        }
         self.settle(because, taken, now).await;
         version
     }
 
-    /// Writes down what a restart has to know.
-    async fn settle(self: &Arc<Self>, because: Because, taken: Option<Taken>, now: Timestamp) {
-        let keeper = Arc::clone(self);
-        let write = move || keeper.write_down(because, taken.as_ref(), now);
-        let settled = tokio::task::spawn_blocking(write).await;
-        let settled = settled.unwrap_or_else(|error| {
-            tracing::error!("writing down which policy is in service: {error}");
-            Ok(())
-        });
-        if let Err(error) = settled {
-            tracing::error!("a restart will not know that this policy was in service: {error}");
-        }
-    }
-
-    fn write_down(
-        &self,
-        because: Because,
-        taken: Option<&Taken>,
-        now: Timestamp,
-    ) -> Result<(), ShelfError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = self.versions.in_service();
-        let inputs = version.generation().inputs();
-        let kept = self.now_kept(inputs, because, now);
-        let put = self.shelf.put(inputs, taken);
-        // A note without its copies would be of no use.
-        let noted = self.shelf.set_note(kept.as_ref().filter(|_| put.is_ok()));
-        // Told from now on: who reads it may rely on it over a restart.
-        self.known().kept = kept;
-        noted?;
-        let before = self.versions.kept();
-        let needed: Vec<Inputs> = std::iter::once(&version)
-            .chain(&before)
-            .map(|version| version.generation().inputs().clone())
-            .collect();
-        self.shelf.sweep(&needed);
-        put
-    }
-
-    /// What is in service in place of what the files say, if it is not the same.
-    fn now_kept(&self, inputs: &Inputs, because: Because, now: Timestamp) -> Option<Kept> {
-        let known = self.known();
-        if known.seen.as_ref() == Some(inputs) {
-            return None;
-        }
-        // What has been so for a while keeps its reason.
-        let same = |kept: &&Kept| kept.instead_of == known.seen && kept.inputs == *inputs;
-        let old = known.kept.as_ref().filter(same);
-        Some(old.cloned().unwrap_or_else(|| Kept {
-            instead_of: known.seen.clone(),
-            inputs: inputs.clone(),
-            because,
-            since: now,
-        }))
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -501,19 +461,22 @@ fn told(version: &Version) {
     );
 }
 
-/// What the files of a configuration contain; none where one cannot be read.
-async fn read(config: &Config) -> Option<Taken> {
-    let config = config.clone();
-    let read = tokio::task::spawn_blocking(move || Taken::read(&config));
-    read.await.ok()?
-}
-
-/// The files of a configuration that are watched.
-fn paths(config: &Config) -> Vec<PathBuf> {
-    let tables = config.tables.iter().map(|table| &table.file);
-    std::iter::once(&config.policy.file)
-        .chain(&config.policy.settings)
-        .chain(tables)
-        .cloned()
-        .collect()
+/// One line for a policy that is in service already.
+fn unchanged(before: &Version, version: &Version) {
+    let (old, new) = (before.generation().host(), version.generation().host());
+    if old.is_same(new) {
+        tracing::info!(
+            version = version.number(),
+            "nothing changed: version {} of the policy stays in service, with the same \
+             configuration and keys",
+            version.number()
+        );
+    } else {
+        tracing::info!(
+            version = version.number(),
+            "the configuration and keys that were read are in service; version {} of the policy \
+             stays",
+            version.number()
+        );
+    }
 }

@@ -8,22 +8,32 @@
 //!
 //! What is promised:
 //!
-//! - **Going back is immediate**: the versions before are kept whole, with
-//!   configuration, tables and keys, and nothing is read, compiled or asked.
+//! - **Going back is immediate**: earlier versions are kept with component,
+//!   settings and tables, and nothing is read, compiled or asked. Configuration
+//!   and keys stay as they were last read, whatever the policy is.
+//! - **Going back by itself has a cause in the policy**: a failure counts against
+//!   a version only where the version before decides the same message
+//!   ([`Service::rechecked`]), and no sender alone causes it.
 //! - **Nothing goes to and fro**: a version that was gone back from is not gone
 //!   back to. It comes again when somebody puts it in service.
-//! - **Memory is bounded**: [`KEPT`] versions before the one in service are kept;
-//!   of older ones a [`Record`] remains.
+//! - **The good version is not lost, and memory is bounded**: [`KEPT`] versions
+//!   before the one in service are kept, and the last one that decided on
+//!   messages; of older ones a [`Record`] remains.
 //!
 //! [`Versions`] and [`Service`] read no clock, file or network: time is that of
 //! messages and callers. [`Keeper`] is the way from files to versions: it checks
 //! and compiles, watches files, and remembers over a restart.
 
+mod failures;
+mod files;
 mod gate;
 mod histogram;
+mod history;
 mod keeper;
 mod observe;
+mod recheck;
 mod recordings;
+mod remember;
 mod shadow;
 mod shadows;
 mod shelf;
@@ -42,6 +52,7 @@ use crate::pipeline::{Outcome, Pipeline};
 use crate::policy::{Facts, Recorder};
 use crate::quota::Ledger;
 
+pub use history::{KEPT, RollbackError, SkipReason, Skipped};
 pub use keeper::Keeper;
 pub use observe::{Observed, Observer};
 pub use recordings::{InRecording, Recordings};
@@ -51,7 +62,9 @@ pub use shelf::{Because, Kept};
 pub use statistics::{LastError, Numbers, Span, Times};
 pub use status::{Refusal, Status, Trigger, Trying};
 pub use version::{Record, Version, Why};
-pub use versions::{KEPT, NoVersionBefore, RECORDS, Versions};
+pub use versions::{RECORDS, RolledBack, Versions};
+
+use recheck::Rechecks;
 
 /// Processes messages with the version that was in service when they began, and
 /// counts what came of it.
@@ -59,6 +72,7 @@ pub struct Service<L> {
     pipeline: Pipeline<L>,
     versions: Arc<Versions>,
     observers: ArcSwap<Vec<Arc<dyn Observer>>>,
+    rechecks: Arc<Rechecks>,
 }
 
 impl<L: Ledger> Service<L> {
@@ -68,6 +82,7 @@ impl<L: Ledger> Service<L> {
             pipeline,
             versions,
             observers: ArcSwap::default(),
+            rechecks: Rechecks::new(),
         }
     }
 
@@ -79,23 +94,19 @@ impl<L: Ledger> Service<L> {
 
     /// Decides on an outgoing message and works out what has to be done for
     /// the decision; see [`Pipeline::process`]. Counts for the version what came
-    /// of it, and goes back to the version before when too many messages in a
-    /// row failed (`policy.roll-back-after`).
+    /// of it. A message that the policy failed on is decided again by the version
+    /// before, after this returns; when that decides too many of them, the host
+    /// goes back to it (`policy.roll-back-after`, `policy.roll-back-share`).
     pub async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
         let generation = version.generation();
-        let facts = self.pipeline.facts(generation, &message);
+        let facts = Arc::new(Recorder::new(self.pipeline.facts(generation, &message)));
+        let given = Arc::clone(&facts) as Arc<dyn Facts>;
+        let outcome = self
+            .pipeline
+            .process_with(generation, Arc::clone(&message), given)
+            .await;
         let observers = self.observers.load_full();
-        let outcome = if observers.is_empty() {
-            self.pipeline
-                .process_with(generation, Arc::clone(&message), Arc::new(facts))
-                .await
-        } else {
-            let facts = Arc::new(Recorder::new(facts));
-            let given = Arc::clone(&facts) as Arc<dyn Facts>;
-            let outcome = self
-                .pipeline
-                .process_with(generation, Arc::clone(&message), given)
-                .await;
+        if !observers.is_empty() {
             let observed = Observed {
                 version,
                 message: &message,
@@ -105,10 +116,22 @@ impl<L: Ledger> Service<L> {
             observers
                 .iter()
                 .for_each(|observer| observer.decided(&observed));
-            outcome
-        };
-        self.versions.decided(version, &message, &outcome);
+        }
+        let sampled = self.rechecks.has_room();
+        let doubt = self.versions.decided(version, &message, &outcome, sampled);
+        if let Some(suspect) =
+            doubt.and_then(|doubt| doubt.suspect(version, &message, &outcome, facts.answers()))
+        {
+            self.rechecks
+                .offer(suspect, self.pipeline.ledger(), &self.versions);
+        }
         outcome
+    }
+
+    /// Waits until the version before has decided on all messages so far that it
+    /// is asked about.
+    pub async fn rechecked(&self) {
+        self.rechecks.done().await;
     }
 
     /// Shows what is decided from now on to somebody else as well: a recording,

@@ -1,7 +1,7 @@
 //! What a version has done: counted for each message, told to administrators.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::failures::{Bounds, Failed, Failures, Row, Verdict};
 use super::histogram::Histogram;
 use crate::message::Message;
 use crate::pipeline::{Failure, Outcome};
@@ -24,9 +25,9 @@ pub(super) struct Statistics {
 struct Counts {
     messages: u64,
     errors: BTreeMap<String, u64>,
-    /// Messages, by what is in them, that the policy failed on since it last
-    /// decided on one.
-    failing: HashSet<u64>,
+    failing: Row,
+    /// Those that the version before decides.
+    failures: Failures,
     last_error: Option<LastError>,
     time: Histogram,
     instructions: Extent,
@@ -40,9 +41,17 @@ struct Extent {
     maximum: u64,
 }
 
-/// Most messages whose failing in a row is told apart: bounds memory, and is
-/// more than anybody waits for.
-const MOST_FAILING: usize = 10_000;
+/// Bytes at either end of a message that tell it from others.
+const TELLING: usize = 64 << 10;
+
+/// That the policy failed on a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Failing {
+    pub(super) failed: Failed,
+    /// Different messages in a row that it has failed on, where this is another
+    /// one.
+    pub(super) in_a_row: Option<u64>,
+}
 
 /// What a version has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +65,19 @@ pub struct Numbers {
     /// Different messages that the policy failed on since it last decided on
     /// one. The same message tried again counts once.
     pub errors_in_a_row: u64,
+    /// Those of them that the version before decides.
+    #[serde(default)]
+    pub own_errors_in_a_row: u64,
+    /// Different messages that the policy failed on and the version before
+    /// decides.
+    #[serde(default)]
+    pub own_errors: u64,
+    /// Those of them among the last messages.
+    #[serde(default)]
+    pub own_errors_recently: u64,
+    /// How many messages these are.
+    #[serde(default)]
+    pub recently: u64,
     /// The last error.
     pub last_error: Option<LastError>,
     /// How long the policy took.
@@ -112,9 +134,17 @@ pub struct Span {
 }
 
 impl Statistics {
-    /// Counts a message. Tells how many different ones the policy has failed on
-    /// in a row when this was another of them.
-    pub(super) fn count(&self, message: &Message, outcome: &Outcome) -> Option<u64> {
+    /// Counts a message, and one that was decided on as recent if `sampled`.
+    /// Gives what is to be known about one that the policy failed on.
+    pub(super) fn count(
+        &self,
+        message: &Message,
+        outcome: &Outcome,
+        sampled: bool,
+    ) -> Option<Failing> {
+        // A decision whose counters cannot be made is the policy's failure, too.
+        let failed = matches!(outcome.failure, Some(Failure::Policy(_)));
+        let hashes = failed.then(|| (self.content(message), self.sender(message)));
         let mut counts = self.counts();
         counts.messages += 1;
         if let Some(failure) = &outcome.failure {
@@ -130,16 +160,48 @@ impl Statistics {
         counts.time.add(ruling.cost.time);
         counts.instructions.add(ruling.cost.instructions);
         counts.memory.add(ruling.cost.memory as u64);
-        // A decision whose counters cannot be made is the policy's failure, too.
-        let failed = matches!(outcome.failure, Some(Failure::Policy(_)));
-        if !failed {
-            counts.failing.clear();
+        let Some((content, sender)) = hashes else {
+            counts.failing.ended();
+            counts.failures.decided(sampled);
             return None;
+        };
+        Some(Failing {
+            failed: Failed {
+                content,
+                sender,
+                after: counts.failures.number_decided(),
+            },
+            in_a_row: counts.failing.another(content),
+        })
+    }
+
+    /// The version before decides a message that this one failed on.
+    pub(super) fn own_failure(&self, failed: Failed, bounds: &Bounds) -> Verdict {
+        self.counts().failures.failed(failed, bounds)
+    }
+
+    /// Whether it has decided on more messages than it failed on by its own
+    /// fault.
+    pub(super) fn has_decided(&self) -> bool {
+        let counts = self.counts();
+        counts.failures.number_decided() > counts.failures.total()
+    }
+
+    /// A client that tries one message all night must not count as many.
+    fn content(&self, message: &Message) -> u64 {
+        let bytes = message.content.bytes();
+        let begin = &bytes[..bytes.len().min(TELLING)];
+        let end = &bytes[bytes.len().saturating_sub(TELLING)..];
+        self.hasher.hash_one((bytes.len(), begin, end))
+    }
+
+    /// The login, or the client's address where there is none.
+    pub(super) fn sender(&self, message: &Message) -> u64 {
+        let client = &message.envelope.client;
+        match &client.user {
+            Some(user) => self.hasher.hash_one(user.to_lowercase()),
+            None => self.hasher.hash_one(client.address),
         }
-        // A client that tries one message all night must not count as many.
-        let content = self.hasher.hash_one(message.content.bytes());
-        let another = counts.failing.len() < MOST_FAILING && counts.failing.insert(content);
-        another.then_some(counts.failing.len() as u64)
     }
 
     pub(super) fn numbers(&self) -> Numbers {
@@ -147,7 +209,11 @@ impl Statistics {
         Numbers {
             messages: counts.messages,
             errors: counts.errors.clone(),
-            errors_in_a_row: counts.failing.len() as u64,
+            errors_in_a_row: counts.failing.number(),
+            own_errors_in_a_row: counts.failures.in_a_row(),
+            own_errors: counts.failures.total(),
+            own_errors_recently: counts.failures.recent().0,
+            recently: counts.failures.recent().1,
             last_error: counts.last_error.clone(),
             decision_time: counts.time.times(),
             instructions: counts.instructions.span(counts.messages),

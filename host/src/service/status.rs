@@ -95,8 +95,12 @@ pub struct Status {
     pub watched: bool,
     /// Different messages in a row that a version may fail on; 0 is any number.
     pub roll_back_after: u64,
+    /// The share of the last messages that it may fail on; none is any.
+    pub roll_back_share: Option<String>,
     /// The version in service, then those before it, newest first.
     pub versions: Vec<Record>,
+    /// The version that a rollback without a number goes to.
+    pub next_rollback: Option<u64>,
     /// Why the files are not what is in service; none where they are.
     pub kept: Option<Kept>,
     /// The last version that did not get into service, until one does.

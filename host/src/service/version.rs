@@ -7,17 +7,23 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::history::Entry;
 use super::statistics::{Numbers, Statistics};
 use crate::pipeline::{Generation, Inputs, PolicyId};
 
-/// A generation from when it was put in service to when the next one was. Going
-/// back to a generation makes a version of it again, with numbers of its own.
+/// A policy (component, settings and tables) from when it was put in service to
+/// when the next one was, and the host settings it runs with. Going back to a
+/// policy makes a version of it again, with numbers of its own; other host
+/// settings do not.
 pub struct Version {
     pub(super) number: u64,
     pub(super) generation: Arc<Generation>,
     pub(super) since: Timestamp,
     pub(super) why: Why,
-    pub(super) statistics: Statistics,
+    /// Shared with the same version on other host settings.
+    pub(super) statistics: Arc<Statistics>,
+    /// The same files have decided on messages as an earlier version.
+    pub(super) proven: bool,
 }
 
 /// Why a version was put in service.
@@ -47,8 +53,12 @@ pub enum Why {
         from: u64,
         /// The version that it was before.
         to: u64,
-        /// Different messages in a row that it failed on.
+        /// Different messages that it failed on and the version before decides.
         errors: u64,
+        /// They were among this many of the last messages; none where they came
+        /// in a row.
+        #[serde(default)]
+        of: Option<u64>,
         /// What happened to the last of them.
         error: String,
     },
@@ -66,12 +76,31 @@ impl fmt::Display for Why {
                 write!(f, "rollback from version {from} to what was version {to}")
             }
             Self::AutomaticRollback {
-                from, to, errors, ..
-            } => write!(
-                f,
-                "automatic rollback to what was version {to}: version {from} failed on {errors} \
-                 messages in a row"
-            ),
+                from,
+                to,
+                errors,
+                of,
+                ..
+            } => {
+                let share = Share(*errors, *of);
+                write!(
+                    f,
+                    "automatic rollback to what was version {to}: version {from} failed on {share}"
+                )
+            }
+        }
+    }
+}
+
+/// How many messages failed, in a row or of the last ones.
+pub(super) struct Share(pub(super) u64, pub(super) Option<u64>);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(errors, of) = self;
+        match of {
+            None => write!(f, "{errors} different messages in a row"),
+            Some(of) => write!(f, "{errors} of the last {of} messages"),
         }
     }
 }
@@ -98,6 +127,20 @@ pub struct Record {
     pub kept: bool,
     /// What it has done.
     pub numbers: Numbers,
+}
+
+impl Entry for Arc<Version> {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.generation.inputs() == other.generation.inputs()
+    }
+
+    fn has_decided(&self) -> bool {
+        self.proven || self.statistics.has_decided()
+    }
 }
 
 impl Version {
@@ -135,7 +178,7 @@ impl Version {
         Record {
             number: self.number,
             policy: self.generation.policy_id(),
-            file: self.generation.config().policy.file.clone(),
+            file: self.generation.file().to_owned(),
             inputs: self.generation.inputs().clone(),
             since: self.since,
             until,

@@ -11,7 +11,7 @@ use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePat
 use waxseal::pipeline::{Built, Generation, Outcome, Pipeline, Secrets};
 use waxseal::policy::{Limits, Sandbox};
 use waxseal::quota::Dry;
-use waxseal::service::{Service, Version, Versions};
+use waxseal::service::{Keeper, Service, Version, Versions};
 use waxseal::store::Secret;
 
 /// One sandbox for all tests: each has address space for its slots.
@@ -96,6 +96,12 @@ impl Place {
     }
 }
 
+/// A keeper of what the files of a place say.
+pub(crate) async fn start(place: &Place) -> Arc<Keeper> {
+    let started = Keeper::start(sandbox().clone(), secrets(), place.config(), now()).await;
+    started.unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
 pub(crate) fn service(versions: Arc<Versions>) -> Arc<Service<Dry>> {
     let ledger = Arc::new(Dry::default());
     Arc::new(Service::new(Pipeline::new(ledger), versions))
@@ -112,12 +118,20 @@ pub(crate) fn now() -> Timestamp {
 
 /// A message with that subject, and a text of its own.
 pub(crate) fn message(subject: &str, text: &str) -> Arc<Message> {
+    message_of(None, subject, text)
+}
+
+/// The same of a login.
+fn message_of(login: Option<&str>, subject: &str, text: &str) -> Arc<Message> {
     let content = format!("From: a@acme.test\r\nSubject: {subject}\r\n\r\n{text}\r\n");
     Arc::new(Message {
         envelope: Envelope {
             queue_id: format!("Q{text}"),
             listener: "mx".into(),
-            client: Client::default(),
+            client: Client {
+                user: login.map(str::to_owned),
+                ..Client::default()
+            },
             sender: ReversePath::Null,
             recipients: vec![Recipient {
                 address: "bob@outside.test".parse().expect("an address"),
@@ -133,6 +147,21 @@ pub(crate) fn message(subject: &str, text: &str) -> Arc<Message> {
 pub(crate) async fn process(service: &Service<Dry>, subject: &str, text: &str) -> Outcome {
     let version = service.begin();
     service.process(&version, message(subject, text)).await
+}
+
+/// The same for a message of a login, and waits until the version before has
+/// been asked about it, if it failed.
+pub(crate) async fn process_of(
+    service: &Service<Dry>,
+    login: &str,
+    subject: &str,
+    text: &str,
+) -> Outcome {
+    let version = service.begin();
+    let message = message_of(Some(login), subject, text);
+    let outcome = service.process(&version, message).await;
+    service.rechecked().await;
+    outcome
 }
 
 /// The settings that a version decides with, as its policy tells them.

@@ -6,12 +6,9 @@ use waxseal::pipeline::Inputs;
 use waxseal::quota::Dry;
 use waxseal::service::{Because, Keeper, Service, Trigger, Version, Why};
 
-use crate::given::{Place, component, now, process, sandbox, secrets, service, settings};
-
-async fn start(place: &Place) -> Arc<Keeper> {
-    let started = Keeper::start(sandbox().clone(), secrets(), place.config(), now()).await;
-    started.unwrap_or_else(|problems| panic!("{problems:?}"))
-}
+use crate::given::{
+    Place, component, now, process, process_of, sandbox, secrets, service, settings, start,
+};
 
 /// What a keeper has in service, by its settings.
 async fn serving(keeper: &Arc<Keeper>) -> String {
@@ -129,7 +126,10 @@ async fn r26_tables_are_files_of_the_policy_too() {
         .expect("tried")
         .expect("in service");
     // The table of the version before comes back with it, over a restart too.
-    keeper.roll_back(now()).await.expect("a version before");
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
     let again = start(&place).await;
     let inputs = |keeper: &Keeper| keeper.versions().in_service().generation().inputs().clone();
     assert_eq!(inputs(&again), inputs(&keeper));
@@ -141,7 +141,10 @@ async fn r26_what_was_gone_back_from_stays_out_over_restarts_until_it_changes() 
     let place = Place::new("");
     let keeper = start(&place).await;
     change(&keeper, &place, "second").await.expect("a version");
-    keeper.roll_back(now()).await.expect("a version before");
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
     assert!(keeper.files_changed(now()).await.is_none());
     for _ in 0..2 {
         let keeper = start(&place).await;
@@ -167,7 +170,10 @@ async fn r26_files_that_changed_while_the_host_was_down_are_tried() {
     let place = Place::new("");
     let keeper = start(&place).await;
     change(&keeper, &place, "second").await.expect("a version");
-    keeper.roll_back(now()).await.expect("a version before");
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
     place.write("settings.txt", "third");
     let keeper = start(&place).await;
     assert_eq!(serving(&keeper).await, "third");
@@ -226,7 +232,10 @@ async fn r26_what_is_damaged_in_the_state_folder_is_not_used() {
     let place = Place::new("");
     let keeper = start(&place).await;
     change(&keeper, &place, "second").await.expect("a version");
-    keeper.roll_back(now()).await.expect("a version before");
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
     for entry in std::fs::read_dir(place.path("state/policies")).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.extension().is_none() {
@@ -245,9 +254,11 @@ async fn r28_what_the_host_left_by_itself_stays_out_over_a_restart() {
     let keeping = tokio::spawn(Arc::clone(&keeper).keep());
     let service = service(Arc::clone(keeper.versions()));
     process(&service, "well", "1").await;
-    change(&keeper, &place, "second").await.expect("a version");
+    change(&keeper, &place, "trap on poison")
+        .await
+        .expect("a version");
     for text in ["2", "3"] {
-        process(&service, "trap", text).await;
+        process_of(&service, text, "poison", text).await;
     }
     while kept(&keeper) != Some(Because::Failed) {
         tokio::task::yield_now().await;

@@ -5,5 +5,6 @@ mod given;
 mod keeper;
 mod on_error;
 mod replay;
+mod rollback;
 mod shadow;
 mod versions;

@@ -40,7 +40,7 @@ async fn l8_accept_covers_failures_of_the_policy_only() {
     assert_eq!(trapped.verdict, Verdict::Accept);
     assert_eq!(trapped.failure.expect("a failure").kind(), "trapped");
     for on_error in ["accept", "reject", "defer"] {
-        let unsigned = processed(Dry::default(), on_error, "no signing key").await;
+        let unsigned = processed(Dry::default(), on_error, "sign").await;
         assert!(is_deferred(&unsigned), "{on_error}: {:?}", unsigned.verdict);
         assert_eq!(unsigned.failure.expect("a failure").kind(), "no-key");
         let uncounted = processed(Unavailable, on_error, "well").await;

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use waxseal::service::{KEPT, NoVersionBefore, Observed, Observer, RECORDS, Why};
+use waxseal::service::{KEPT, Observed, Observer, RECORDS, RollbackError, Why};
 
-use crate::given::{Place, message, now, process, service, settings};
+use crate::given::{Place, message, now, process, process_of, service, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_a_message_finishes_on_the_version_that_it_began_with() {
@@ -16,7 +16,7 @@ async fn r26_a_message_finishes_on_the_version_that_it_began_with() {
     versions.put_in_service(second, Why::Command, now());
     assert_eq!(settings(&service, &began).await, "first");
     assert_eq!(settings(&service, &service.begin()).await, "second");
-    versions.roll_back(now()).expect("a version before");
+    versions.roll_back(None, now()).expect("a version before");
     assert_eq!(settings(&service, &service.begin()).await, "first");
 }
 
@@ -30,56 +30,59 @@ async fn r26_going_back_does_not_go_to_and_fro() {
         versions.put_in_service(generation, Why::Command, now());
     }
     for expected in ["third", "second"] {
-        let now_in_service = versions.roll_back(now()).expect("a version before");
-        assert_eq!(settings(&service, &now_in_service).await, expected);
+        let back = versions.roll_back(None, now()).expect("a version before");
+        assert_eq!(settings(&service, &back.version).await, expected);
     }
-    assert_eq!(versions.roll_back(now()).err(), Some(NoVersionBefore));
+    let none = versions.roll_back(None, now()).err();
+    assert_eq!(none, Some(RollbackError::NoneBefore(vec![])));
     assert_eq!(settings(&service, &service.begin()).await, "second");
     let told: Vec<(u64, bool)> = versions
         .history()
         .iter()
         .map(|record| (record.number, record.kept))
         .collect();
-    let expected = [(6, true), (5, false), (4, false), (3, false), (2, false)];
+    // The one that was left last is kept for a rollback to its number.
+    let expected = [(6, true), (5, true), (4, false), (3, false), (2, false)];
     assert_eq!(told[..5], expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r28_a_version_that_fails_on_many_messages_in_a_row_is_left_by_itself() {
-    let place = Place::new("roll-back-after = 3");
+    let place = Place::new("roll-back-after = 3\nroll-back-share = \"0%\"");
     let service = place.service().await;
     process(&service, "well", "0").await;
-    let second = place.with_settings("second").await;
+    let second = place.with_settings("second\ntrap on poison").await;
     let failing = service
         .versions()
         .put_in_service(second, Why::FilesChanged, now());
     for text in ["1", "2"] {
-        process(&service, "trap", text).await;
+        process_of(&service, text, "poison", text).await;
     }
     // One that goes well, and the same message twice, are no third in a row.
     process(&service, "well", "3").await;
-    for text in ["4", "5", "5", "5"] {
-        process(&service, "trap", text).await;
+    for (login, text) in [("4", "4"), ("5", "5"), ("6", "5"), ("7", "5")] {
+        process_of(&service, login, "poison", text).await;
     }
     assert_eq!(service.begin().number(), failing.number());
-    process(&service, "error", "6").await;
+    process_of(&service, "8", "poison", "6").await;
     let back = service.begin();
     assert_eq!(settings(&service, &back).await, "first");
     let Why::AutomaticRollback {
         from: 2,
         to: 1,
         errors: 3,
+        of: None,
         error,
     } = back.why()
     else {
         panic!("{:?}", back.why());
     };
-    assert!(error.contains("the subject asked for an error"), "{error}");
+    assert!(error.contains("the settings trap on poison"), "{error}");
     // What is in flight of the version that was left changes nothing more, and
     // there is nothing left to go back to.
     for text in ["7", "8", "9", "10"] {
-        service.process(&failing, message("trap", text)).await;
-        process(&service, "trap", text).await;
+        service.process(&failing, message("poison", text)).await;
+        process_of(&service, text, "trap", text).await;
     }
     assert_eq!(service.begin().number(), 3);
 }
@@ -89,15 +92,17 @@ async fn r28_going_back_by_itself_skips_what_has_not_shown_that_it_is_good() {
     let place = Place::new("roll-back-after = 1");
     let service = place.service().await;
     process(&service, "well", "1").await;
-    for name in ["untried", "failing"] {
+    for name in ["untried", "failing\ntrap on poison"] {
         let generation = place.with_settings(name).await;
         service
             .versions()
             .put_in_service(generation, Why::Command, now());
     }
-    process(&service, "trap", "2").await;
+    process_of(&service, "ann", "poison", "2").await;
     assert_eq!(settings(&service, &service.begin()).await, "first");
-    assert!(service.versions().kept().is_empty());
+    let kept = service.versions().kept();
+    let numbers: Vec<u64> = kept.iter().map(|version| version.number()).collect();
+    assert_eq!(numbers, [3], "by its number alone");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,12 +180,18 @@ async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
     assert_eq!(alive(), KEPT + 2);
     drop(began);
     assert_eq!(alive(), KEPT + 1);
-    versions.roll_back(now()).expect("a version before");
+    // The one before, and the one that was left.
+    versions.roll_back(None, now()).expect("a version before");
     assert_eq!(alive(), KEPT);
     assert_eq!(versions.history().len(), KEPT + 5, "all are told of");
-    for _ in 0..2 * RECORDS {
-        let generation = Arc::clone(service.begin().generation());
-        versions.put_in_service(generation, Why::Command, now());
+    let others = [
+        place.with_settings("one").await,
+        place.with_settings("two").await,
+    ];
+    for _ in 0..RECORDS {
+        for generation in &others {
+            versions.put_in_service(Arc::clone(generation), Why::Command, now());
+        }
     }
     assert_eq!(versions.history().len(), RECORDS + 1);
 }

@@ -16,7 +16,7 @@ pub(crate) fn commit(subject: &str) -> Option<Result<Decision, String>> {
         "no return path" => accept.return_path(ReturnPath::Address("a b@c.test".into())),
         "no domain" => accept.return_path(ReturnPath::Verp("a b.test".into())),
         "no signing domain" => accept.sign("a b.test"),
-        "no signing key" => accept.sign("nokey.test"),
+        "sign" => accept.sign("acme.test"),
         "forged field" => accept.add_header("Authentication-Results", "all good"),
         "route field" => accept.add_header("X-Waxseal-Route", "relay"),
         "field with lines" => accept.add_header("X-Note", "a\r\nBcc: b@c.test"),

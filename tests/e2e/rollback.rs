@@ -1,0 +1,97 @@
+//! H4: nothing that a sender does takes back what the administrator changed.
+
+use std::fs;
+
+use serde_json::Value;
+use waxseal_tests::rig::LISTED;
+use waxseal_tests::{Reply, Rig, wait_for};
+
+use crate::mail::{plain, with_fields};
+
+const RECIPIENTS: [&str; 1] = ["bob@outside.test"];
+
+fn status(rig: &Rig) -> Value {
+    rig.waxseal.json(&["policy", "status"])
+}
+
+fn serving(rig: &Rig) -> Value {
+    status(rig)["versions"][0].take()
+}
+
+/// Whether mail of the network is outgoing: the policy, asked about this
+/// message, fails.
+fn is_outgoing(rig: &Rig) -> bool {
+    let message = plain("carol@acme.test", "trap");
+    let reply = rig
+        .listed()
+        .send("carol@acme.test", &RECIPIENTS, &message)
+        .expect("a reply");
+    assert!(reply.is_temporary() || reply.is_positive(), "{reply:?}");
+    reply.is_temporary()
+}
+
+/// Different messages of a login that the policy fails on.
+fn fail(rig: &Rig, login: &str, subject: &str, messages: u64) {
+    for number in 0..messages {
+        let fields = format!("X-Number: {number} {login}\r\n");
+        let message = with_fields(login, subject, &fields);
+        let reply: Reply = rig.try_as(login, &RECIPIENTS, &message);
+        assert!(reply.is_temporary(), "{reply:?}");
+    }
+}
+
+fn wait_for_own_errors(rig: &Rig, errors: u64) {
+    wait_for("the version before to have decided", || {
+        let numbers = serving(rig)["numbers"].take();
+        (numbers["own-errors"].as_u64() >= Some(errors)).then_some(())
+    });
+}
+
+#[test]
+fn h4_twenty_failing_messages_of_one_login_bring_no_network_back() {
+    let rig = Rig::builder("h4-rollback")
+        .policy("waxseal_misbehaving")
+        .settings("first")
+        .start();
+    rig.send_as(
+        "alice@acme.test",
+        &RECIPIENTS,
+        &plain("alice@acme.test", "well"),
+    );
+    assert!(is_outgoing(&rig));
+    // Another version of the policy, and the network is taken out.
+    fs::write(rig.path("settings.toml"), "trap on poison").expect("written");
+    wait_for("version 2", || (serving(&rig)["number"] == 2).then_some(()));
+    let toml = fs::read_to_string(rig.path("waxseal.toml")).expect("waxseal.toml");
+    let without = toml.replace(&format!("\"{LISTED}\""), "");
+    assert_ne!(toml, without);
+    fs::write(rig.path("waxseal.toml"), without).expect("written");
+    rig.waxseal.reload();
+    wait_for("the reload", || {
+        let log = rig.waxseal.log();
+        log.contains("the configuration and keys that were read are in service")
+            .then_some(())
+    });
+    assert!(!is_outgoing(&rig));
+    // What no version decides, and what only this one does not.
+    fail(&rig, "alice@acme.test", "trap", 20);
+    fail(&rig, "alice@acme.test", "poison", 20);
+    wait_for_own_errors(&rig, 5);
+    let version = serving(&rig);
+    assert_eq!(version["number"], 2, "{version}");
+    assert!(!is_outgoing(&rig));
+    // Even a rollback that has a cause brings back the policy alone.
+    for number in 1..=3 {
+        fail(&rig, &format!("user{number}@acme.test"), "poison", 5);
+    }
+    wait_for("the rollback", || {
+        (serving(&rig)["number"] == 3).then_some(())
+    });
+    assert_eq!(serving(&rig)["why"]["by"], "automatic-rollback");
+    assert!(!is_outgoing(&rig));
+    assert!(
+        rig.waxseal
+            .log()
+            .contains("which the version before decides")
+    );
+}
