@@ -50,9 +50,13 @@ async fn diff(State(control): State<Control>) -> Answer<Comparison> {
     control.shadows.comparison().map(Json).map_err(answer_no)
 }
 
-async fn promote(State(control): State<Control>) -> Answer<InService> {
+async fn promote(
+    State(control): State<Control>,
+    Json(asked): Json<wire::Promote>,
+) -> Answer<InService> {
     let shadows = Arc::clone(&control.shadows);
-    let promoting = tokio::spawn(async move { shadows.promote(Timestamp::now()).await });
+    let promoting =
+        tokio::spawn(async move { shadows.promote(asked.force, Timestamp::now()).await });
     match promoting.await {
         Ok(Ok(version)) => Ok(Json(InService {
             version: version.record_now(),

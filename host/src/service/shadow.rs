@@ -91,6 +91,18 @@ pub struct Comparison {
     pub instructions_in_service: u64,
 }
 
+impl Comparison {
+    /// Messages that the candidate failed on.
+    pub fn failed(&self) -> u64 {
+        self.errors.values().sum()
+    }
+
+    /// Messages that the version in service failed on.
+    pub fn failed_in_service(&self) -> u64 {
+        self.errors_in_service.values().sum()
+    }
+}
+
 /// A message decided otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -37,6 +37,20 @@ pub enum ShadowError {
     /// It did not pass.
     #[error("{} is refused", .0.file.display())]
     Refused(Refusal),
+    /// It failed more often than the version in service.
+    #[error(
+        "the candidate failed on {failed} of the {of} messages that it was given in shadow, the \
+         version in service on {in_service} of them. `waxseal policy promote --force` puts it in \
+         service all the same"
+    )]
+    Fails {
+        /// Messages that it failed on.
+        failed: u64,
+        /// Messages that the version in service failed on.
+        in_service: u64,
+        /// Messages that both were asked about.
+        of: u64,
+    },
     /// No sandbox can be made for it.
     #[error("there is no room for a candidate: {0}")]
     Sandbox(#[from] LoadError),
@@ -159,10 +173,20 @@ impl Shadows {
     /// # Errors
     ///
     /// When there is none, when its files have changed since, or when they do
-    /// not pass any more. It stays in shadow then.
-    pub async fn promote(&self, now: Timestamp) -> Result<Arc<Version>, ShadowError> {
+    /// not pass any more; unless forced, when it failed on more messages than the
+    /// version in service. It stays in shadow then.
+    pub async fn promote(&self, force: bool, now: Timestamp) -> Result<Arc<Version>, ShadowError> {
         let _turn = self.turn.lock().await;
         let current = self.current().clone().ok_or(ShadowError::None)?;
+        let comparison = current.shadow.comparison();
+        let (failed, in_service) = (comparison.failed(), comparison.failed_in_service());
+        if failed > in_service && !force {
+            return Err(ShadowError::Fails {
+                failed,
+                in_service,
+                of: comparison.compared,
+            });
+        }
         let inputs = current.shadow.candidate().inputs();
         let promoted = self
             .keeper
