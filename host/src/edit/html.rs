@@ -56,21 +56,37 @@ struct Marks {
     attribute: Vec<u8>,
 }
 
-/// Offset in the document at which the notice is to stand; none where it would
-/// not be seen. `html` is a view in which ASCII is what it looks like.
-pub(super) fn place(html: &[u8], placement: Placement) -> Option<usize> {
-    let marks = read(html);
-    let bottom = || {
-        let close = marks.body_close.or(marks.html_close);
-        close.or_else(|| (marks.hidden.is_none() && marks.end == html.len()).then_some(html.len()))
-    };
-    match placement {
-        Placement::Top => marks
-            .body_open
-            .or_else(|| fragment(html).then_some(0))
-            .or_else(bottom),
-        Placement::AboveQuote => marks.quote.or_else(bottom),
-        Placement::Bottom => bottom(),
+/// A document that was read: it gives the places of all notices.
+pub(super) struct Document<'a> {
+    html: &'a [u8],
+    marks: Marks,
+}
+
+impl<'a> Document<'a> {
+    /// Reads a document. `html` is a view in which ASCII is what it looks like.
+    pub(super) fn read(html: &'a [u8]) -> Self {
+        Self {
+            html,
+            marks: read(html),
+        }
+    }
+
+    /// Offset at which a notice is to stand; none where it would not be seen.
+    pub(super) fn place(&self, placement: Placement) -> Option<usize> {
+        let Self { html, marks } = self;
+        let bottom = || {
+            let close = marks.body_close.or(marks.html_close);
+            let seen = marks.hidden.is_none() && marks.end == html.len();
+            close.or_else(|| seen.then_some(html.len()))
+        };
+        match placement {
+            Placement::Top => marks
+                .body_open
+                .or_else(|| fragment(html).then_some(0))
+                .or_else(bottom),
+            Placement::AboveQuote => marks.quote.or_else(bottom),
+            Placement::Bottom => bottom(),
+        }
     }
 }
 
@@ -224,7 +240,7 @@ mod tests {
 
     fn with(html: &str, placement: Placement) -> Option<String> {
         let mut made = html.to_owned();
-        made.insert(place(html.as_bytes(), placement)?, '*');
+        made.insert(Document::read(html.as_bytes()).place(placement)?, '*');
         Some(made)
     }
 

@@ -119,10 +119,11 @@ impl<'a> Leaf<'a> {
 
     fn html_inserts(&self, notices: &[Traced<'_>]) -> Result<Vec<Insert>, Reason> {
         let view = View::new(&self.charset, &self.text);
+        let document = html::Document::read(view.bytes());
         let seven_bit = self.part.encoding() == TransferEncoding::SevenBit;
         let mut inserts = Vec::new();
         for (placement, group) in by_placement(notices) {
-            let at = html::place(view.bytes(), placement).ok_or(Reason::NoPlace)?;
+            let at = document.place(placement).ok_or(Reason::NoPlace)?;
             let fragment: String = group
                 .iter()
                 .map(|(notice, trace)| {
