@@ -131,6 +131,8 @@ reasons! {
     UneditableType = "the text's Content-Type cannot be edited in place", true;
     /// The structure is open to several readings.
     Ambiguous = "the MIME structure can be read in several ways", false;
+    /// More than 32 alternatives of the text.
+    ManyTexts = "the message has its text in more than 32 forms", true;
     /// There is no text/plain or text/html to put it into.
     NoText = "the message has no text", true;
     /// The HTML has no place where the notice would be seen.

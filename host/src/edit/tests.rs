@@ -404,6 +404,17 @@ fn a_place_above_the_quote_is_found_in_both_forms() {
 }
 
 #[test]
+fn a_text_in_very_many_forms_is_left_alone() {
+    let forms = |count| {
+        let parts = "--b\n\nx\n".repeat(count);
+        format!("Content-Type: multipart/alternative; boundary=b\n\n{parts}--b--\n")
+    };
+    assert_eq!(reason(&forms(33)), Some(Reason::ManyTexts));
+    let (_, outcome) = inserted(&crlf(&forms(32)), &notice(ASCII));
+    assert_eq!(outcome.places.len(), 32);
+}
+
+#[test]
 fn ten_thousand_parts_and_a_large_attachment_are_carried_along() {
     let many = format!(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nHi\n{}--b--\n",

@@ -7,6 +7,10 @@ use crate::message::{
 use super::{Context, Reason};
 use crate::work;
 
+/// Most forms of the text that a notice goes into. Mail programs write two or
+/// three; with thousands, a short message would grow by thousands of notices.
+const MOST_TEXTS: usize = 32;
+
 /// Indices of the parts that show the text: one, or all alternatives of it.
 ///
 /// # Errors
@@ -36,6 +40,9 @@ pub(super) fn targets(content: &Content, context: &Context) -> Result<Vec<usize>
         } else {
             Reason::NoText
         });
+    }
+    if found.len() > MOST_TEXTS {
+        return Err(Reason::ManyTexts);
     }
     Ok(found)
 }
