@@ -147,14 +147,14 @@ pub fn folded_field(size: usize) -> Vec<u8> {
 }
 
 /// Signatures in the author's name with a right body hash, and a long list of
-/// names each, over short fields.
+/// names each that are not there, over short fields.
 pub fn forged_signatures(size: usize) -> Vec<u8> {
-    let mut fields = filled(size / 2, "", "A:\r\n", "");
-    let names = filled((size / 8).min(60_000), "From", ":A", "");
+    let mut fields = filled(size / 2, AUTHOR, "A:\r\n", "");
+    let names = numbered((size / 8).min(60_000), |n| format!(":b{n}"));
     for _ in 0..4 {
         fields.push_str(&format!(
             "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d={DOMAIN}; s={SELECTOR};\r\n \
-             bh={EMPTY_BODY_HASH};\r\n h={names};\r\n b=AAAA\r\n"
+             bh={EMPTY_BODY_HASH};\r\n h=From{names};\r\n b=AAAA\r\n"
         ));
     }
     message(&fields, "Content-Type: text/plain\r\n", "")
