@@ -8,15 +8,21 @@
 //! have written them, root neither excepted nor trusted with another's. Those
 //! may take the place of others.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+mod directory;
+#[cfg(test)]
+mod root;
 
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 use crate::input_file::{self, Kind};
+
+pub(crate) use directory::{Directory, FileMode, set_socket_access};
 
 /// More than any key or secret has, in bytes: a wrong path must not be read
 /// into memory whole.
@@ -25,8 +31,11 @@ const MOST: u64 = 64 * 1024;
 /// The same for whoever opens it: a FIFO or a device is refused at once.
 const PRIVATE: Kind = Kind::new("private file", MOST);
 
-/// Drafts made by this process so far: threads do not share one.
-static DRAFTS: AtomicU64 = AtomicU64::new(0);
+/// Mode of private files.
+const FILE: FileMode = FileMode::Exactly(0o600);
+
+/// Mode of private folders.
+const FOLDER: u32 = 0o700;
 
 /// Why a private file cannot be used. The text says what to do.
 #[derive(Debug, Error)]
@@ -135,7 +144,7 @@ pub(crate) fn open_own(path: &Path, most: u64) -> Result<File, PrivateFileError>
     };
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags((rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits() as i32)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
         .open(path)
         .map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
@@ -175,20 +184,7 @@ pub(crate) fn check_own_folder(path: &Path) -> Result<(), PrivateFileError> {
 ///
 /// When it cannot be made.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        make_folder(parent)?;
-    }
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => inherit_owner(path),
-    }
+    Directory::make(path, FOLDER).map(drop)
 }
 
 /// Makes a private file (0600) or puts another in its place, in one step.
@@ -197,14 +193,8 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 ///
 /// When it cannot be made; what was there stays as it is.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = draft(path);
-    let made = write_draft(&draft, bytes)
-        .and_then(|()| fs::rename(&draft, path))
-        .and_then(|()| sync_folder(path));
-    if made.is_err() {
-        let _ = fs::remove_file(&draft);
-    }
-    made
+    let (directory, name) = Directory::around(path)?;
+    directory.replace(name, bytes, FILE)
 }
 
 /// Makes a private file (0600), whole or not at all.
@@ -214,66 +204,8 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is one
 /// already, which stays as it is.
 pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = draft(path);
-    let made = write_draft(&draft, bytes)
-        // A link is made or refused in one step; a rename would replace.
-        .and_then(|()| fs::hard_link(&draft, path))
-        .and_then(|()| sync_folder(path));
-    let removed = fs::remove_file(&draft);
-    match made {
-        Err(error) => Err(error),
-        Ok(()) => removed,
-    }
-}
-
-/// A name beside `path` that nothing else of this process has.
-fn draft(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(
-        ".{}-{}.new",
-        std::process::id(),
-        DRAFTS.fetch_add(1, Ordering::Relaxed)
-    ));
-    path.with_file_name(name)
-}
-
-fn write_draft(draft: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Left behind by a process of the same number that was killed here.
-    let _ = fs::remove_file(draft);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(draft)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    inherit_owner(draft)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => File::open(".")?.sync_all(),
-    }
-}
-
-/// What root makes belongs to the owner of the folder around it: a key made
-/// with `sudo` would be out of the daemon's reach otherwise.
-fn inherit_owner(path: &Path) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let around = fs::metadata(parent.unwrap_or(Path::new(".")))?;
-    if around.uid() == 0 {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(path, Some(around.uid()), Some(around.gid()))
+    let (directory, name) = Directory::around(path)?;
+    directory.create(name, bytes, FILE)
 }
 
 fn check(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {

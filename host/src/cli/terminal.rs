@@ -67,7 +67,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     /// Files that write to the standard streams, and why they may.
-    const WRITERS: [(&str, &str); 4] = [
+    const WRITERS: [(&str, &str); 5] = [
         ("src/cli/terminal.rs", "everything goes through it"),
         (
             "src/cli/compile.rs",
@@ -75,6 +75,7 @@ mod tests {
         ),
         ("src/cli/mod.rs", "hands standard error to the log"),
         ("src/cli/run.rs", "hands standard error to the log"),
+        ("src/private/root.rs", "says which tests did not run"),
     ];
 
     /// What writes to a standard stream.

@@ -1,17 +1,18 @@
 //! Writes the configuration into a folder of its own.
 
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::setup::{PasswordMap, Setup};
-use crate::private::{self, PrivateFileError};
+use crate::private::{self, Directory, FileMode, PrivateFileError};
 
 /// What everybody may read: Postfix's own services run as another user.
 const PUBLIC: u32 = 0o644;
+
+/// The folder of the tables, which Postfix's own services search.
+const FOLDER: u32 = 0o755;
 
 /// For passwords: smtp(8) opens its maps before it gives up root.
 const SECRET: u32 = 0o600;
@@ -67,10 +68,6 @@ impl Setup {
         for map in &self.password_maps {
             files.push((map.file.clone(), map.content()?, SECRET));
         }
-        fs::create_dir_all(&self.folder).map_err(|error| WriteError::Write {
-            path: self.folder.clone(),
-            error,
-        })?;
         files
             .into_iter()
             .map(
@@ -102,26 +99,10 @@ impl PasswordMap {
     }
 }
 
-/// Writes beside the file and moves into its place. The mode is given when the
-/// file is made, so that a secret is at no moment readable for others.
+/// Each file takes the place of an old one in one step, and has its mode from the
+/// beginning: a secret is at no moment readable for others. The folder may be
+/// anybody's: it is root who runs this.
 fn replace(path: &Path, content: &str, mode: u32) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let written = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&beside)?;
-        // The umask may have taken bits away that Postfix needs.
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(content.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    let (folder, name) = Directory::make_around(path, FOLDER)?;
+    folder.replace(name, content.as_bytes(), FileMode::Exactly(mode))
 }

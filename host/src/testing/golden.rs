@@ -5,7 +5,6 @@
 //! since keys differ.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::run::Observed;
 use super::suite::Case;
 use crate::input_file;
 use crate::message::Content;
+use crate::private::{Directory, FileMode};
 
 /// The message of a case held against its file.
 #[derive(Clone, Debug)]
@@ -142,12 +142,8 @@ impl Report {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let told =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(told)?;
-    }
-    let beside = path.with_extension("eml.new");
-    fs::write(&beside, bytes).map_err(told)?;
-    fs::rename(&beside, path).map_err(told)
+    let (folder, name) = Directory::make_around(path, 0o777).map_err(told)?;
+    folder.replace(name, bytes, FileMode::Usual).map_err(told)
 }
 
 fn without_cr(bytes: &[u8]) -> Vec<u8> {

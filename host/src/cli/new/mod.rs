@@ -17,6 +17,7 @@ use serde::Serialize;
 use self::files::File;
 use super::Status;
 use crate::printable::Text;
+use crate::private::{Directory, FileMode};
 
 /// Make a policy that builds, with tests that pass, in a folder of its own.
 #[derive(Debug, Args)]
@@ -200,16 +201,16 @@ fn in_checkout(checkout: &Path, name: &str) -> anyhow::Result<String> {
 /// Writes a project into a folder that is not there yet.
 fn write(folder: &Path, project: &[(&str, String)]) -> anyhow::Result<()> {
     let shown = folder.display();
-    match fs::create_dir(folder) {
+    let made = Directory::around(folder).and_then(|(around, name)| around.make_new(name, 0o777));
+    let made = match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             bail!("{shown} exists already: nothing was written; name a folder that does not")
         }
         made => made.with_context(|| format!("making the folder {shown}"))?,
-    }
+    };
     let written = project.iter().try_for_each(|(path, text)| {
-        let path = folder.join(path);
-        let parent = path.parent().unwrap_or(folder);
-        fs::create_dir_all(parent).and_then(|()| fs::write(&path, text))
+        let (directory, name) = made.make_below(Path::new(path), 0o777)?;
+        directory.create(name, text.as_bytes(), FileMode::Usual)
     });
     if written.is_err() {
         let _ = fs::remove_dir_all(folder);

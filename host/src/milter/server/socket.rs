@@ -4,13 +4,15 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+
+use crate::private;
 
 /// Connections that may wait to be accepted. An MTA makes one for each SMTP
 /// session; a burst of them must not be refused.
@@ -211,12 +213,8 @@ pub(crate) fn bind_unix(
     rustix::net::bind(&fd, &address).map_err(|error| failed("bind")(error.into()))?;
     let file = SocketFile::of(&socket.path).map_err(failed("stat"))?;
     // Nobody can connect before `listen`, so nobody does with other permissions.
-    let mode = std::fs::Permissions::from_mode(socket.mode);
-    std::fs::set_permissions(&socket.path, mode).map_err(failed("chmod"))?;
-    if socket.owner.is_some() || socket.group.is_some() {
-        std::os::unix::fs::chown(&socket.path, socket.owner, socket.group)
-            .map_err(failed("chown"))?;
-    }
+    private::set_socket_access(&socket.path, socket.mode, socket.owner, socket.group)
+        .map_err(failed("chown, chmod"))?;
     let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
     rustix::net::listen(&fd, backlog).map_err(|error| failed("listen")(error.into()))?;
     let listener = UnixListener::from_std(fd.into()).map_err(failed("register"))?;
