@@ -8,7 +8,9 @@
 //! have written them, root neither excepted nor trusted with another's. Those
 //! may take the place of others.
 
+mod accounts;
 mod directory;
+mod exposure;
 #[cfg(test)]
 mod root;
 
@@ -23,6 +25,7 @@ use thiserror::Error;
 use crate::input_file::{self, Kind};
 
 pub(crate) use directory::{Directory, FileMode, set_socket_access};
+pub(crate) use exposure::Watch;
 
 /// More than any key or secret has, in bytes: a wrong path must not be read
 /// into memory whole.

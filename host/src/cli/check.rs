@@ -1,16 +1,27 @@
 //! `waxseal check`: is everything in order?
 
 use std::io;
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, Problem, Severity};
-use crate::pipeline::{Built, Generation, PolicyId, Secrets};
-use crate::printable::Text;
-use crate::store::Secret;
+use clap::Args;
 use serde::Serialize;
 
 use super::{Status, runtime, terminal};
+use crate::config::{self, Config, Problem, Severity};
+use crate::pipeline::{Built, Generation, PolicyId, Secrets, reinjected};
+use crate::postfix;
+use crate::printable::Text;
+
+/// What `check` looks at besides `waxseal.toml`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Configuration of Postfix, read to find content filters that hand mail of
+    /// strangers back from an address of this machine.
+    #[arg(long, value_name = "FOLDER", default_value = "/etc/postfix")]
+    postfix: PathBuf,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -20,11 +31,13 @@ struct Report {
     problems: Vec<Problem>,
 }
 
-pub(super) fn run(path: &Path, json: bool) -> anyhow::Result<Status> {
+pub(super) fn run(arguments: &Arguments, path: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
     let mut out = terminal::text();
     let report = match config::examine(path)? {
-        (Some(config), problems) if problems.is_empty() => runtime()?.block_on(check(config))?,
+        (Some(config), problems) if problems.is_empty() => {
+            runtime()?.block_on(check(arguments, config))?
+        }
         (Some(config), problems) => runtime()?.block_on(check_in_part(&config, problems))?,
         (None, problems) => Report::bad(0, problems),
     };
@@ -55,29 +68,22 @@ impl Report {
 /// `waxseal.toml` has mistakes: the policy and its settings may have some, too,
 /// which are better told now than one round later.
 async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::Result<Report> {
-    let secret = secret(config);
+    let secret = super::trial_secret(config);
     let sandbox = super::trial_sandbox(config, &secret)?;
     problems.extend(Generation::examine_policy(&sandbox, config, &Secrets::new(&secret)).await);
     Ok(Report::bad(config.relays.len(), problems))
 }
 
-/// Whoever may not read the secret can check all the same: nothing of what it is
-/// used for leaves this process.
-fn secret(config: &Config) -> Secret {
-    let secret = Secret::open_to_read(&config.state).ok().flatten();
-    secret.unwrap_or_else(|| Secret::from_bytes([0; 32]))
-}
-
-async fn check(mut config: Config) -> anyhow::Result<Report> {
+async fn check(arguments: &Arguments, mut config: Config) -> anyhow::Result<Report> {
     // A check changes nothing: keys that are to be made at the start are not.
     let generate = std::mem::replace(&mut config.dkim.generate, false);
     let relays = config.relays.len();
     let keys = config.dkim.keys.clone();
-    let secret = secret(&config);
+    let secret = super::trial_secret(&config);
     let sandbox = super::trial_sandbox(&config, &secret)?;
     let secrets = Arc::new(Secrets::new(&secret));
     let today = jiff::Zoned::now().date();
-    let built = Generation::build(&sandbox, config, secrets, today).await;
+    let built = Generation::build(&sandbox, config.clone(), secrets, today).await;
     let (policy, mut problems) = match built {
         Ok(Built {
             generation,
@@ -85,6 +91,8 @@ async fn check(mut config: Config) -> anyhow::Result<Report> {
         }) => (Some(generation.policy_id()), warnings),
         Err(problems) => (None, problems),
     };
+    let ways = postfix::reinjections(&arguments.postfix, &config);
+    reinjected(&config, &ways, &own_addresses(), &mut problems);
     if generate {
         soften_missing_keys(&mut problems, &keys);
     }
@@ -97,6 +105,15 @@ async fn check(mut config: Config) -> anyhow::Result<Report> {
         relays,
         problems,
     })
+}
+
+/// The addresses of this machine; none where the system does not give them.
+fn own_addresses() -> Vec<IpAddr> {
+    let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces
+        .into_iter()
+        .map(|interface| interface.ip())
+        .collect()
 }
 
 /// A missing key is no error where `dkim.generate` will make it.
@@ -115,16 +132,22 @@ fn show(path: &Path, report: &Report, out: &mut Text) -> io::Result<()> {
         out.block(&config::render(&report.problems, out.has_colors()));
         writeln!(out, "\n")?;
     }
-    let errors = report
-        .problems
-        .iter()
-        .filter(|problem| problem.severity == Severity::Error)
-        .count();
-    let warnings = report.problems.len() - errors;
+    let count = |severity| {
+        let problems = report.problems.iter();
+        problems
+            .filter(|problem| problem.severity == severity)
+            .count()
+    };
+    let errors = count(Severity::Error);
+    let (warnings, advice) = (count(Severity::Warning), count(Severity::Advice));
+    let advice = match advice {
+        0 => String::new(),
+        _ => format!(", {advice} note(s)"),
+    };
     let path = path.display();
     match (&report.policy, errors) {
         (Some(policy), 0) => {
-            writeln!(out, "{path}: good, {warnings} warning(s)")?;
+            writeln!(out, "{path}: good, {warnings} warning(s){advice}")?;
             writeln!(
                 out,
                 "  policy {} {}, sha256 {}",
@@ -138,7 +161,10 @@ fn show(path: &Path, report: &Report, out: &mut Text) -> io::Result<()> {
                 )?;
             }
         }
-        _ => writeln!(out, "{path}: {errors} error(s), {warnings} warning(s)")?,
+        _ => writeln!(
+            out,
+            "{path}: {errors} error(s), {warnings} warning(s){advice}"
+        )?,
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ enum Command {
     /// Run the daemon: the milter that decides on mail.
     Run,
     /// Check configuration, settings, keys and policy; tell all problems at once.
-    Check,
+    Check(check::Arguments),
     /// Run one message through the pipeline, changing no counter: print what
     /// was decided and why.
     Try(trial::Arguments),
@@ -108,7 +108,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
     let read = || config::read(&arguments.config);
     match &arguments.command {
         Command::Run => run::run(read()?),
-        Command::Check => check::run(&arguments.config, json),
+        Command::Check(check) => check::run(check, &arguments.config, json),
         Command::Try(trial) => trial::run(trial, read()?, json),
         Command::Test(test) => test::run(test, &arguments.config, json),
         Command::Replay(arguments) => replay::run(arguments, read()?, json),
@@ -154,6 +154,14 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .global_queue_interval(LOOK_ROUND)
         .enable_all()
         .build()
+}
+
+/// The daemon's secret, or another where there is none yet or this user may not
+/// read it: commands that change nothing make none, and nothing of what it is
+/// used for leaves this process.
+fn trial_secret(config: &Config) -> Secret {
+    let secret = Secret::open_to_read(&config.state).ok().flatten();
+    secret.unwrap_or_else(|| Secret::from_bytes([0; 32]))
 }
 
 /// A sandbox for a few decisions. What the daemon has compiled need not be

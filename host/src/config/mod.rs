@@ -138,6 +138,8 @@ pub struct Listener {
     pub name: String,
     /// Where it listens.
     pub address: ListenAddress,
+    /// Where `address` stands in `waxseal.toml`.
+    pub address_span: std::ops::Range<usize>,
     /// What is done with mail that comes through it.
     pub mode: Mode,
     /// Mode bits of a Unix socket (`socket-mode`, default 0660).
@@ -184,6 +186,8 @@ pub enum Mode {
 pub struct Outgoing {
     /// Clients in these networks (`networks`).
     pub networks: Vec<IpNet>,
+    /// Where `networks` stands in `waxseal.toml`.
+    pub networks_span: std::ops::Range<usize>,
     /// Logged-in users (`logins`, default true).
     pub logins: bool,
 }

@@ -321,6 +321,7 @@ impl Reader {
         }
         Some(Listener {
             address: self.listen_address(table)?,
+            address_span: table.span_of("address").unwrap_or_default(),
             name: name?.value,
             mode,
             socket_mode: socket_mode.map_or(0o660, |mode| mode.value.0),

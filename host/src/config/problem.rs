@@ -47,6 +47,8 @@ impl Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
+    /// It works as meant, and there is a safer way.
+    Advice,
     /// It works, but perhaps not as meant.
     Warning,
     /// It does not work.
@@ -128,6 +130,7 @@ fn show(renderer: &Renderer, problem: &Problem) -> String {
     let level = match problem.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
+        Severity::Advice => Level::NOTE,
     };
     // Words of a policy, or of a library that lays its own out over lines, may be in any of these.
     let path = one_line(&problem.file.display().to_string()).into_owned();

@@ -73,6 +73,9 @@ pub(super) fn outgoing(table: Option<&Toml<'_>>) -> Outgoing {
             .into_iter()
             .map(|network| network.value.0)
             .collect(),
+        networks_span: table
+            .and_then(|table| table.span_of("networks"))
+            .unwrap_or_default(),
         logins: table
             .and_then(|table| table.boolean("logins"))
             .unwrap_or(true),

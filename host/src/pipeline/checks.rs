@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::access;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Mode, Problem, Security, Severity, Source};
 use crate::policy::{Reference, ReferenceKind};
@@ -98,6 +99,9 @@ pub(super) fn host(config: &Config, problems: &mut Vec<Problem>) {
     relays(config, problems);
     record(config, problems);
     listeners(config, problems);
+    access::listeners(config, problems);
+    access::networks(config, problems);
+    access::host_files(config, problems);
 }
 
 fn relays(config: &Config, problems: &mut Vec<Problem>) {

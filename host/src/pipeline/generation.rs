@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::access;
 use super::checks;
 use super::host::{self, HostSettings, Secrets};
 use super::inputs::{Inputs, digest_hex};
@@ -74,6 +75,7 @@ impl Generation {
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
         checks::host(&config, &mut problems);
+        access::policy_files(named, &mut problems);
         let settings = read_settings(named, &mut problems);
         let bundle = load_bundle(sandbox, named, settings, &secrets.bake, &mut problems).await;
         let references = references(bundle.as_ref());
@@ -101,6 +103,7 @@ impl Generation {
         today: Option<jiff::civil::Date>,
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
+        access::policy_files(named, &mut problems);
         let settings = read_settings(named, &mut problems);
         let seed = &host.secrets.bake;
         let bundle = load_bundle(sandbox, named, settings, seed, &mut problems).await;
@@ -125,6 +128,7 @@ impl Generation {
     ) -> Result<Built, Vec<Problem>> {
         let mut problems = Vec::new();
         checks::host(&config, &mut problems);
+        access::policy_files(&config, &mut problems);
         let references = references(Some(&*self.bundle));
         let keys = host::service_keys(&config, references, today, &mut problems);
         let host = HostSettings {

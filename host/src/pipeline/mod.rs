@@ -8,6 +8,7 @@
 //! A message is processed with one [`Generation`] from beginning to end,
 //! whatever is swapped meanwhile.
 
+mod access;
 mod carry;
 mod checks;
 mod direction;
@@ -33,6 +34,7 @@ use crate::quota::{ChargeError, Day, Ledger};
 use crate::store::Key;
 use crate::store::verp::VerpError;
 
+pub use access::{Reinjection, reinjected};
 pub use carry::CarryError;
 pub use direction::{Direction, Passing};
 pub use generation::{Built, Generation, PolicyBundle};

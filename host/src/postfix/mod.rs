@@ -5,7 +5,7 @@
 //! `milter_header_checks`, and a password map for each relay with a login. It
 //! opens no file; [`Setup::write`] is the one part that does, and it only ever
 //! writes into a folder of its own. `main.cf` and `master.cf` stay the
-//! administrator's.
+//! administrator's; [`reinjections`] reads them to find content filters.
 //!
 //! What it promises:
 //!
@@ -16,6 +16,7 @@
 //! * No secret is part of a [`Setup`]: passwords are read while they are
 //!   written, into files of mode 0600.
 
+mod in_view;
 mod listeners;
 mod render;
 mod setup;
@@ -25,6 +26,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use in_view::reinjections;
 pub use setup::{Attachment, PasswordMap, Service, Setting, Setup};
 pub use write::WriteError;
 

@@ -223,6 +223,7 @@ pub(super) fn tell(problems: &[Problem]) {
         match problem.severity {
             Severity::Error => tracing::error!("{problem}"),
             Severity::Warning => tracing::warn!("{problem}"),
+            Severity::Advice => tracing::info!("{problem}"),
         }
     }
 }
