@@ -73,3 +73,81 @@ fn mistakes_in_the_configuration_do_not_hide_those_in_the_settings() {
     // Nothing is said of what cannot be known: the relay is there, if broken.
     assert!(!told.contains("no relay"), "{told}");
 }
+
+fn checked(folder: &std::path::Path, outgoing: &str, address: &str) -> serde_json::Value {
+    let policy = waxseal_tests::waxseal::policy("waxseal_standard");
+    let config = format!(
+        "hostname = \"mx.test\"\n[policy]\nfile = \"{}\"\n[outgoing]\nnetworks = [\"{outgoing}\"]\n\
+         [[listener]]\nname = \"mx\"\naddress = \"{address}\"\n",
+        policy.display()
+    );
+    fs::write(folder.join("waxseal.toml"), config).expect("waxseal.toml");
+    let output = Command::new(binary())
+        .args(["check", "--json", "--config"])
+        .arg(folder.join("waxseal.toml"))
+        .arg("--postfix")
+        .arg(folder)
+        .output()
+        .expect("waxseal");
+    let told = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {told}"))
+}
+
+/// Severity and line of the problems whose message has this text.
+fn about(checked: &serde_json::Value, text: &str) -> Vec<(String, u64)> {
+    let problems = checked["problems"].as_array().into_iter().flatten();
+    problems
+        .filter(|problem| {
+            problem["message"]
+                .as_str()
+                .is_some_and(|it| it.contains(text))
+        })
+        .map(|problem| {
+            let severity = problem["severity"].as_str().unwrap_or_default();
+            (severity.to_owned(), problem["line"].as_u64().unwrap_or(0))
+        })
+        .collect()
+}
+
+#[test]
+fn m2_check_reports_milters_within_reach_of_others_and_mail_that_a_filter_re_injects() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let filtered = "smtp inet n - y - - smtpd\n  -o content_filter=scan:[127.0.0.1]:10024\n\
+        127.0.0.1:10026 inet n - n - - smtpd\n  -o content_filter=\n";
+    let network = "any process of any machine";
+    let local = "any process of any user of this machine";
+    let filter = "mail of strangers that a content filter re-injects";
+
+    let found = checked(folder.path(), "127.0.0.0/8", "inet:0.0.0.0:8891");
+    assert_eq!(
+        about(&found, network),
+        [("warning".to_owned(), 8)],
+        "{found}"
+    );
+    assert_eq!(about(&found, filter), [("advice".to_owned(), 5)], "{found}");
+
+    fs::write(folder.path().join("master.cf"), filtered).expect("master.cf");
+    let found = checked(folder.path(), "127.0.0.0/8", "inet:127.0.0.1:8891");
+    assert_eq!(about(&found, local), [("advice".to_owned(), 8)], "{found}");
+    assert_eq!(
+        about(&found, filter),
+        [("warning".to_owned(), 5)],
+        "{found}"
+    );
+
+    let without = format!("{filtered}  -o receive_override_options=no_milters\n");
+    fs::write(folder.path().join("master.cf"), without).expect("master.cf");
+    let found = checked(folder.path(), "192.0.2.0/24", "unix:mx.sock");
+    for text in [network, local, filter] {
+        assert!(about(&found, text).is_empty(), "{found}");
+    }
+    assert_eq!(found["good"], true, "{found}");
+}
+
+#[test]
+fn m2_the_example_has_no_milter_within_reach_of_others() {
+    let shown: serde_json::Value = serde_json::from_str(&run(&["check", "--json"])).expect("JSON");
+    for text in ["any process", "re-injects", "bounces and automatic replies"] {
+        assert!(about(&shown, text).is_empty(), "{shown}");
+    }
+}

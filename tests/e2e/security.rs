@@ -1,6 +1,9 @@
-//! R4: TLS and login at a relay, as the generated configuration has it.
+//! R4: TLS and login at a relay, as the generated configuration has it. Who
+//! besides Postfix reaches the milters, and who can write what decides.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 use waxseal_tests::sink::Spec;
 use waxseal_tests::{Rig, RigBuilder, wait_for};
@@ -122,4 +125,83 @@ fn r4_a_password_is_in_no_log_and_on_no_terminal() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// Connects to a socket file as user `nobody`.
+fn nobody_connects(path: &std::path::Path) -> bool {
+    let program = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])";
+    let output = Command::new("python3")
+        .args(["-c", program])
+        .arg(path)
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .expect("python3");
+    let why = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() || why.contains("PermissionError"),
+        "{why}"
+    );
+    output.status.success()
+}
+
+#[test]
+fn m2_postfix_in_its_chroot_reaches_the_sockets_and_other_users_do_not() {
+    let rig = Rig::builder("m2-chroot")
+        .relay("northwind", "")
+        .settings(&acme("relays = [\"northwind\"]"))
+        .split()
+        .chroot()
+        .start();
+    let main = std::fs::read_to_string(rig.path("etc/main.cf")).expect("main.cf");
+    assert!(
+        main.contains("\nsmtpd_milters = unix:waxseal/mx.sock\n"),
+        "{main}"
+    );
+    let message = plain("alice@acme.test", "m2");
+    let both = ["eve@outside.test", "bob@inside.test"];
+    rig.send_as("alice@acme.test", &both, &message);
+    let mut client = rig.submission();
+    rig.send(
+        &mut client,
+        "alice@acme.test",
+        &["eve@outside.test"],
+        &message,
+    );
+    rig.settle();
+    let counts = ["northwind", "inside", "default"].map(|name| rig.sink(name).count());
+    assert_eq!(counts, [2, 1, 0]);
+    for name in ["mx", "users", "back"] {
+        let path = rig.path(&format!("queue/waxseal/{name}.sock"));
+        let mode = std::fs::metadata(&path).expect("the socket").permissions();
+        assert_eq!(mode.mode() & 0o777, 0o660, "{name}");
+        assert!(!nobody_connects(&path), "{name}");
+    }
+}
+
+#[test]
+fn l7_files_that_others_can_write_are_logged_at_the_start_and_at_a_reload() {
+    let mut rig = Rig::builder("l7")
+        .settings(&acme("sign = true"))
+        .config("[dkim]\ngenerate = true")
+        .prepare();
+    let folder = rig.path("");
+    let set = |name: &str, mode: u32| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(folder.join(name), mode).expect("chmod");
+    };
+    set("settings.toml", 0o666);
+    rig.waxseal.start();
+    let warned = |rig: &Rig, text: &str| {
+        let log = rig.waxseal.log();
+        let is = |line: &&str| line.contains("WARN") && line.contains(text);
+        log.lines().filter(is).count()
+    };
+    let text = "settings.toml: every user of this machine can write to this file (mode 0666)";
+    assert_eq!(warned(&rig, text), 1, "{}", rig.waxseal.log());
+    set("settings.toml", 0o644);
+    set("keys", 0o733);
+    rig.waxseal.reload();
+    let text = "keys: every user of this machine can write to this folder (mode 0733)";
+    wait_for("a warning", || (warned(&rig, text) == 1).then_some(()));
 }

@@ -28,6 +28,8 @@ pub struct Wishes {
     pub master: String,
     /// What the submission service is given with `-o`.
     pub submission: Vec<String>,
+    /// Whether its smtpd runs in the chroot.
+    pub chroot: bool,
 }
 
 /// A running Postfix; it is stopped when this is dropped.
@@ -90,6 +92,7 @@ impl Postfix {
         let master = MASTER
             .replace("@MX@", &self.mx.to_string())
             .replace("@SUBMISSION@", &self.submission.to_string())
+            .replace("@CHROOT@", if wishes.chroot { "y" } else { "n" })
             .replace("@OPTIONS@", &submission);
         fs::write(etc.join("master.cf"), format!("{master}{}", wishes.master)).expect("master.cf");
     }
@@ -285,8 +288,8 @@ smtpd_tls_security_level = none
 ";
 
 const MASTER: &str = "\
-@MX@ inet n - n - - smtpd
-@SUBMISSION@ inet n - n - - smtpd
+@MX@ inet n - @CHROOT@ - - smtpd
+@SUBMISSION@ inet n - @CHROOT@ - - smtpd
   -o syslog_name=postfix/submission
 @OPTIONS@pickup     unix n - n 60 1 pickup
 cleanup    unix n - n - 0 cleanup

@@ -6,6 +6,7 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::dkim::Record;
 use crate::guard::Guard;
@@ -14,7 +15,7 @@ use crate::postfix::{Postfix, Wishes};
 use crate::sink::{Delivery, Sink, Sinks, Spec};
 use crate::smtp::{Client, Reply};
 use crate::wait::wait_for;
-use crate::waxseal::{self, Waxseal};
+use crate::waxseal::{self, Listening, Waxseal};
 
 /// A client here is in no list.
 pub const STRANGER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 8));
@@ -26,6 +27,9 @@ const MILTER: u16 = 8891;
 const MILTER_SUBMISSION: u16 = 8893;
 const MILTER_SPLIT: u16 = 8892;
 const SPLIT_SMTPD: u16 = 10025;
+
+/// Folder of the milters' sockets, in Postfix's queue folder.
+const SOCKETS: &str = "queue/waxseal";
 
 /// What a rig is to be made of.
 #[derive(Debug)]
@@ -39,6 +43,9 @@ pub struct RigBuilder {
     inside: String,
     on_error: Option<&'static str>,
     split: bool,
+    tcp: bool,
+    chroot: bool,
+    main: String,
     place: Place,
 }
 
@@ -68,6 +75,9 @@ impl Rig {
             inside: "inside.test".into(),
             on_error: None,
             split: false,
+            tcp: false,
+            chroot: false,
+            main: String::new(),
         }
     }
 }
@@ -128,6 +138,25 @@ impl RigBuilder {
         self
     }
 
+    /// With milters on TCP, in place of sockets in Postfix's queue folder.
+    pub fn tcp(mut self) -> Self {
+        self.tcp = true;
+        self
+    }
+
+    /// With Postfix's smtpd in its chroot, as Debian has it.
+    pub fn chroot(mut self) -> Self {
+        self.chroot = true;
+        self
+    }
+
+    /// A further line for Postfix's `main.cf`.
+    pub fn main_cf(mut self, line: &str) -> Self {
+        self.main.push_str(line);
+        self.main.push('\n');
+        self
+    }
+
     /// Other networks of outgoing mail than the listed one, as TOML strings.
     pub fn networks(mut self, networks: &str) -> Self {
         self.networks = networks.into();
@@ -159,23 +188,24 @@ impl RigBuilder {
         if let Some(settings) = &self.settings {
             fs::write(place.path("settings.toml"), settings).expect("settings");
         }
-        let mut listeners = vec![place.port(MILTER), place.port(MILTER_SUBMISSION)];
-        listeners.extend(self.split.then(|| place.port(MILTER_SPLIT)));
-        let waxseal = Waxseal::new(place.folder(), listeners);
-        let folder = place.path("etc/waxseal");
-        waxseal.output(&["postfix", "--write", &folder.display().to_string()]);
+        let listeners = self
+            .listeners()
+            .map(|(name, _, port)| self.listening(name, port));
+        let waxseal = Waxseal::new(place.folder(), listeners.collect());
+        self.make_socket_folder();
+        let (folder, queue) = (place.path("etc/waxseal"), place.path("queue"));
+        let (shown, queue) = (folder.display().to_string(), queue.display().to_string());
+        waxseal.output(&["postfix", "--write", &shown, "--queue-directory", &queue]);
         let read = |name: &str| {
             fs::read_to_string(folder.join(name)).expect("what `waxseal postfix` wrote")
         };
         let wishes = Wishes {
             default_route: sinks.get("default").nexthop(),
             transports: vec![(self.inside.clone(), sinks.get("inside").nexthop())],
-            main: read("main.cf"),
+            main: read("main.cf") + &self.main,
             master: read("master.cf"),
-            submission: vec![format!(
-                "smtpd_milters=inet:{}",
-                place.port(MILTER_SUBMISSION)
-            )],
+            submission: vec![format!("smtpd_milters={}", self.submission_milter())],
+            chroot: self.chroot,
         };
         Rig {
             postfix: Postfix::start(place, &wishes),
@@ -184,6 +214,46 @@ impl RigBuilder {
             _guard: guard,
             place: self.place,
         }
+    }
+
+    /// Name, mode and port of each listener.
+    fn listeners(&self) -> impl Iterator<Item = (&'static str, &'static str, u16)> + use<> {
+        let split = self.split.then_some(("back", "split", MILTER_SPLIT));
+        let always = [
+            ("mx", "mixed", MILTER),
+            ("users", "submission", MILTER_SUBMISSION),
+        ];
+        always.into_iter().chain(split)
+    }
+
+    fn listening(&self, name: &str, port: u16) -> Listening {
+        match self.tcp {
+            true => Listening::Tcp(self.place.port(port)),
+            false => Listening::Unix(self.place.path(&format!("{SOCKETS}/{name}.sock"))),
+        }
+    }
+
+    /// The submission listener, as Postfix names it within its queue folder.
+    fn submission_milter(&self) -> String {
+        match self.tcp {
+            true => format!("inet:{}", self.place.port(MILTER_SUBMISSION)),
+            false => "unix:waxseal/users.sock".into(),
+        }
+    }
+
+    /// The folder of the sockets, as the documents have it: Postfix's own user
+    /// reaches them, and no other does.
+    fn make_socket_folder(&self) {
+        let folder = self.place.path(SOCKETS);
+        fs::create_dir_all(&folder).expect("the folder of sockets");
+        let status = Command::new("install")
+            .args(["-d", "-g", "postfix", "-m", "2710"])
+            .arg(&folder)
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "install failed (is this root, and Postfix installed?)"
+        );
     }
 
     fn toml(&self, sinks: &Sinks) -> String {
@@ -199,17 +269,17 @@ impl RigBuilder {
         if let Some(action) = self.on_error {
             text.push_str(&format!("on-error = \"{action}\"\n"));
         }
-        let mut listener = |name: &str, mode: &str, port: u16| {
+        for (name, mode, port) in self.listeners() {
+            let address = self.listening(name, port);
             text.push_str(&format!(
-                "[[listener]]\nname = \"{name}\"\nmode = \"{mode}\"\naddress = \"inet:{}\"\n",
-                self.place.port(port)
+                "[[listener]]\nname = \"{name}\"\nmode = \"{mode}\"\naddress = \"{address}\"\n"
             ));
-        };
-        listener("mx", "mixed", MILTER);
-        listener("users", "submission", MILTER_SUBMISSION);
-        if self.split {
-            listener("back", "split", MILTER_SPLIT);
-            text.push_str(&format!("smtpd = \"{}\"\n", self.place.port(SPLIT_SMTPD)));
+            if !self.tcp {
+                text.push_str("socket-group = \"postfix\"\n");
+            }
+            if mode == "split" {
+                text.push_str(&format!("smtpd = \"{}\"\n", self.place.port(SPLIT_SMTPD)));
+            }
         }
         text.push_str(&format!("[outgoing]\nnetworks = [{}]\n", self.networks));
         let mut relays = self.relays.clone();

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
@@ -61,19 +62,47 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
+/// Where a listener of the daemon is.
+#[derive(Clone, Debug)]
+pub enum Listening {
+    /// On a TCP address.
+    Tcp(SocketAddr),
+    /// On a socket file.
+    Unix(PathBuf),
+}
+
+impl Listening {
+    fn answers(&self) -> bool {
+        match self {
+            Self::Tcp(address) => TcpStream::connect(address).is_ok(),
+            Self::Unix(path) => UnixStream::connect(path).is_ok(),
+        }
+    }
+}
+
+/// As `waxseal.toml` and `smtpd_milters` have it.
+impl std::fmt::Display for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "inet:{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// `waxseal` with one configuration.
 #[derive(Debug)]
 pub struct Waxseal {
     config: PathBuf,
     log: PathBuf,
     pid_file: PathBuf,
-    listeners: Vec<SocketAddr>,
+    listeners: Vec<Listening>,
     daemon: Option<Child>,
 }
 
 impl Waxseal {
     /// Nothing is started yet. `listeners` are those that the daemon opens.
-    pub fn new(folder: &Path, listeners: Vec<SocketAddr>) -> Self {
+    pub fn new(folder: &Path, listeners: Vec<Listening>) -> Self {
         Self {
             config: folder.join("waxseal.toml"),
             log: folder.join("waxseal.log"),
@@ -175,7 +204,7 @@ impl Waxseal {
                     let log = fs::read_to_string(&self.log).unwrap_or_default();
                     panic!("waxseal ended at once with {status}:\n{log}");
                 }
-                TcpStream::connect(listener).ok()
+                listener.answers().then_some(())
             });
         }
     }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Status;
 use crate::config::Config;
-use crate::postfix::Setup;
+use crate::postfix::{QUEUE_DIRECTORY, Setup};
 use crate::printable::Text;
 
 /// Where packages have Postfix's configuration; a folder of its own in there.
@@ -23,6 +23,10 @@ pub(super) struct Arguments {
     /// folder instead of printing them.
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
+    /// Queue folder of Postfix (its `queue_directory`): sockets in there are named
+    /// relative to it, for services that run in a chroot.
+    #[arg(long, value_name = "FOLDER", default_value = QUEUE_DIRECTORY)]
+    queue_directory: PathBuf,
 }
 
 pub(super) fn run(
@@ -34,7 +38,13 @@ pub(super) fn run(
     let folder = arguments.write.as_deref().unwrap_or(Path::new(FOLDER));
     let folder = std::path::absolute(folder)
         .with_context(|| format!("cannot tell where {} is", folder.display()))?;
-    let setup = Setup::of(&absolute(config)?, &folder);
+    let queue = std::path::absolute(&arguments.queue_directory).with_context(|| {
+        format!(
+            "cannot tell where {} is",
+            arguments.queue_directory.display()
+        )
+    })?;
+    let setup = Setup::of(&absolute(config)?, &folder, &queue);
     let written = match &arguments.write {
         Some(_) => setup.write()?,
         None => Vec::new(),

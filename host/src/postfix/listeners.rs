@@ -8,10 +8,6 @@ use super::transports;
 use crate::config::{Config, ListenAddress, Listener, Mode};
 use crate::relay::SPLIT_TRANSPORT;
 
-/// Postfix's queue folder as packages set it up. A socket in there is named
-/// relative to it, which is right within the chroot and outside.
-const QUEUE_DIRECTORY: &str = "/var/spool/postfix";
-
 /// How long Postfix waits for Waxseal to accept a connection, to answer a
 /// command, and to decide on a whole message.
 const TIMEOUTS: [(&str, &str); 3] = [
@@ -33,7 +29,10 @@ pub(super) struct Listeners {
 /// The first listener of mode `mixed` is everybody's, in `main.cf`. Others are
 /// for services that the administrator gives them to. Local submission goes
 /// to the listener that decides on it: `mixed` where there is one.
-pub(super) fn of(config: &Config) -> Listeners {
+///
+/// A socket in Postfix's queue folder is named relative to it, which is right
+/// within the chroot and outside.
+pub(super) fn of(config: &Config, queue: &Path) -> Listeners {
     let first = |mode| {
         config
             .listeners
@@ -50,11 +49,11 @@ pub(super) fn of(config: &Config) -> Listeners {
     };
     if let Some(listener) = mixed {
         made.main
-            .push(Setting::new("smtpd_milters", milter(listener)));
+            .push(Setting::new("smtpd_milters", milter(listener, queue)));
     }
     if let Some(listener) = local {
         made.main
-            .push(Setting::new("non_smtpd_milters", milter(listener)));
+            .push(Setting::new("non_smtpd_milters", milter(listener, queue)));
         made.main.extend([
             // A message that Waxseal could not decide on must wait: any other
             // action would let it out half edited, or unsigned.
@@ -65,12 +64,14 @@ pub(super) fn of(config: &Config) -> Listeners {
             .extend(TIMEOUTS.map(|(name, value)| Setting::new(name, value)));
     }
     for listener in &config.listeners {
-        made.notes.extend(note(listener));
+        made.notes.extend(note(listener, queue));
         match (listener.mode, listener.smtpd) {
-            (Mode::Split, Some(smtpd)) => made.services.push(split_smtpd(listener, smtpd)),
+            (Mode::Split, Some(smtpd)) => made.services.push(split_smtpd(listener, smtpd, queue)),
             (Mode::Split, None) => {}
             (Mode::Mixed, _) if mixed.is_some_and(|first| std::ptr::eq(first, listener)) => {}
-            (Mode::Mixed | Mode::Submission, _) => made.attachments.push(attachment(listener)),
+            (Mode::Mixed | Mode::Submission, _) => {
+                made.attachments.push(attachment(listener, queue))
+            }
         }
     }
     if !made.services.is_empty() {
@@ -83,7 +84,7 @@ pub(super) fn of(config: &Config) -> Listeners {
     made
 }
 
-fn attachment(listener: &Listener) -> Attachment {
+fn attachment(listener: &Listener, queue: &Path) -> Attachment {
     let services = match listener.mode {
         Mode::Submission => {
             "submission (587) and submissions (465), which take mail only from senders who may submit"
@@ -93,7 +94,7 @@ fn attachment(listener: &Listener) -> Attachment {
     Attachment {
         listener: listener.name.clone(),
         services: services.into(),
-        settings: vec![Setting::new("smtpd_milters", milter(listener))],
+        settings: vec![Setting::new("smtpd_milters", milter(listener, queue))],
     }
 }
 
@@ -102,12 +103,12 @@ fn attachment(listener: &Listener) -> Attachment {
 /// It is isolated: whatever Postfix does to a message on its way in has been
 /// done once, when the message came. Done again it would add header fields,
 /// rewrite addresses or send copies twice, and break the signature.
-fn split_smtpd(listener: &Listener, smtpd: SocketAddr) -> Service {
+fn split_smtpd(listener: &Listener, smtpd: SocketAddr, queue: &Path) -> Service {
     let networks = match smtpd.ip() {
         IpAddr::V4(_) => "127.0.0.0/8",
         IpAddr::V6(_) => "[::1]/128",
     };
-    let milter = milter(listener);
+    let milter = milter(listener, queue);
     let settings = [
         ("syslog_name", "postfix/waxseal-split"),
         ("smtpd_milters", milter.as_str()),
@@ -151,26 +152,26 @@ fn split_smtpd(listener: &Listener, smtpd: SocketAddr) -> Service {
 }
 
 /// A listener as `smtpd_milters` takes it.
-fn milter(listener: &Listener) -> String {
+fn milter(listener: &Listener, queue: &Path) -> String {
     match &listener.address {
         ListenAddress::Tcp(address) if address.is_ipv6() => {
             format!("inet:[{}]:{}", address.ip(), address.port())
         }
         ListenAddress::Tcp(address) => format!("inet:{}:{}", address.ip(), address.port()),
-        ListenAddress::Unix(path) => format!("unix:{}", within_queue(path).display()),
+        ListenAddress::Unix(path) => {
+            let within = path.strip_prefix(queue).unwrap_or(path);
+            format!("unix:{}", within.display())
+        }
     }
 }
 
-fn within_queue(path: &Path) -> &Path {
-    path.strip_prefix(QUEUE_DIRECTORY).unwrap_or(path)
-}
-
-fn note(listener: &Listener) -> Option<String> {
+fn note(listener: &Listener, queue: &Path) -> Option<String> {
     let name = &listener.name;
     match &listener.address {
-        ListenAddress::Unix(path) if !path.starts_with(QUEUE_DIRECTORY) => Some(format!(
-            "listener \"{name}\": its socket is outside {QUEUE_DIRECTORY}; a Postfix service that \
-             runs in a chroot (`y` in column 5 of master.cf, as Debian has it) cannot reach it there"
+        ListenAddress::Unix(path) if !path.starts_with(queue) => Some(format!(
+            "listener \"{name}\": its socket is outside {}; a Postfix service that runs in a chroot (`y` in column 5 of \
+             master.cf, as Debian has it) cannot reach it there",
+            queue.display()
         )),
         _ if listener.mode == Mode::Split
             && listener

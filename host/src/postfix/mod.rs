@@ -27,7 +27,7 @@ mod write;
 mod tests;
 
 pub use in_view::reinjections;
-pub use setup::{Attachment, PasswordMap, Service, Setting, Setup};
+pub use setup::{Attachment, PasswordMap, QUEUE_DIRECTORY, Service, Setting, Setup};
 pub use write::WriteError;
 
 #[cfg(doc)]

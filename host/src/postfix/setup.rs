@@ -10,6 +10,9 @@ use crate::ROUTE_FIELD;
 use crate::config::Config;
 use crate::relay;
 
+/// Postfix's queue folder as packages set it up.
+pub const QUEUE_DIRECTORY: &str = "/var/spool/postfix";
+
 /// Everything that Postfix has to be told for one `waxseal.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -96,9 +99,10 @@ pub struct PasswordMap {
 impl Setup {
     /// What Postfix has to be told for `config`, with maps in `folder`.
     ///
-    /// `folder` has to be absolute: Postfix has a working directory of its own.
-    pub fn of(config: &Config, folder: &Path) -> Self {
-        let listeners = listeners::of(config);
+    /// Its queue is in `queue` ([`QUEUE_DIRECTORY`] as packages have it). Both
+    /// folders have to be absolute: Postfix has a working directory of its own.
+    pub fn of(config: &Config, folder: &Path, queue: &Path) -> Self {
+        let listeners = listeners::of(config, queue);
         let mut destinations: Vec<String> = config.relays.iter().map(relay::destination).collect();
         destinations.extend(
             config

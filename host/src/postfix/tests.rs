@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::{Setup, WriteError};
+use super::{QUEUE_DIRECTORY, Setup, WriteError};
 use crate::config::{Config, read_text};
 
 const WHOLE: &str = r#"
@@ -52,7 +52,11 @@ fn config(text: &str) -> Config {
 }
 
 fn setup(text: &str) -> Setup {
-    Setup::of(&config(text), Path::new("/etc/postfix/waxseal"))
+    Setup::of(
+        &config(text),
+        Path::new("/etc/postfix/waxseal"),
+        Path::new(QUEUE_DIRECTORY),
+    )
 }
 
 /// Compares with a file beside this one. `WAXSEAL_BLESS=1` writes it anew.
@@ -191,7 +195,11 @@ fn passwords_are_written_for_root_alone_and_shown_nowhere() {
     keep_secret(&folder.path().join("secret"), "p ss:wörd\nsecond line\n");
     let text = "hostname = \"a.test\"\n[policy]\nfile = \"p\"\n[relay.b]\nhost = \"b.test\"\nuser = \"u\"\npassword-file = \"secret\"\n";
     let config = read_text(&folder.path().join("waxseal.toml"), text).expect("config");
-    let setup = Setup::of(&config, &folder.path().join("postfix"));
+    let setup = Setup::of(
+        &config,
+        &folder.path().join("postfix"),
+        Path::new(QUEUE_DIRECTORY),
+    );
     let written = setup.write().expect("written");
     assert_eq!(written.len(), 4, "{written:?}");
     let map = folder.path().join("postfix/b.password");
@@ -215,7 +223,11 @@ fn without_its_password_nothing_is_written() {
     let folder = tempfile::tempdir().expect("folder");
     let text = "hostname = \"a.test\"\n[policy]\nfile = \"p\"\n[relay.b]\nhost = \"b.test\"\nuser = \"u\"\npassword-file = \"secret\"\n";
     let config = read_text(&folder.path().join("waxseal.toml"), text).expect("config");
-    let setup = Setup::of(&config, &folder.path().join("postfix"));
+    let setup = Setup::of(
+        &config,
+        &folder.path().join("postfix"),
+        Path::new(QUEUE_DIRECTORY),
+    );
     assert!(matches!(setup.write(), Err(WriteError::Password { .. })));
     let secret = folder.path().join("secret");
     fs::write(&secret, "p\n").expect("password");
@@ -228,4 +240,26 @@ fn without_its_password_nothing_is_written() {
     keep_secret(&folder.path().join("secret"), "\n");
     assert!(matches!(setup.write(), Err(WriteError::NoPassword { .. })));
     assert!(!folder.path().join("postfix").exists());
+}
+
+#[test]
+fn m2_sockets_in_the_queue_folder_are_named_as_services_in_the_chroot_see_them() {
+    let text = |path: &str| {
+        format!(
+            "hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n[[listener]]\nname = \"mx\"\naddress = \"unix:{path}\"\n"
+        )
+    };
+    let of = |path: &str, queue: &str| {
+        let folder = Path::new("/etc/postfix/waxseal");
+        let setup = Setup::of(&config(&text(path)), folder, Path::new(queue));
+        let milters = setup.main.iter().find(|it| it.name == "smtpd_milters");
+        let milters = milters.map(|it| it.value.clone()).unwrap_or_default();
+        (milters, setup.notes.len())
+    };
+    let usual = "/var/spool/postfix/waxseal/mx.sock";
+    let within = ("unix:waxseal/mx.sock".to_owned(), 0);
+    assert_eq!(of(usual, QUEUE_DIRECTORY), within);
+    let second = "/var/spool/postfix-out/waxseal/mx.sock";
+    assert_eq!(of(second, "/var/spool/postfix-out"), within);
+    assert_eq!(of(second, QUEUE_DIRECTORY), (format!("unix:{second}"), 1));
 }
