@@ -1,9 +1,7 @@
 //! `waxseal replay`: what another version would have decided on recorded mail.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::num::NonZero;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +16,8 @@ use crate::config::Config;
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
 use crate::policy::{Limits, Sandbox};
 use crate::printable::Text;
+use crate::private::{Directory, FileMode};
 use crate::record::{self, Messages, Options, Recorded, Report, tally};
-use crate::store::Secret;
 
 /// Have a version of the policy decide again on recorded messages, and print
 /// what it decides otherwise than was decided then.
@@ -157,7 +155,7 @@ async fn generation(mut config: Config, parallel: usize) -> anyhow::Result<Arc<G
     limits.time = limits.time.saturating_mul(10);
     limits.decisions = u32::try_from(parallel).unwrap_or(1);
     let sandbox = Sandbox::new(limits)?;
-    let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
+    let secrets = Arc::new(Secrets::new(&super::trial_secret(&config)));
     let today = jiff::Zoned::now()
         .with_time_zone(config.time_zone.clone())
         .date();
@@ -197,9 +195,13 @@ fn write_case(
     let path = std::path::absolute(&config.source.path)?;
     let (test, message) = (format!("{name}.toml"), format!("{name}.eml"));
     let text = recorded.entry.test_case(&message, &path);
-    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    new_file(&folder.join(&message), &bytes)?;
-    new_file(&folder.join(&test), text.as_bytes())?;
+    let made = Directory::make(folder, 0o777);
+    let made = made.with_context(|| format!("making {}", folder.display()))?;
+    for (name, bytes) in [(&message, bytes.as_slice()), (&test, text.as_bytes())] {
+        // People's mail, as in the recording.
+        made.create(name.as_ref(), bytes, FileMode::Exactly(0o600))
+            .with_context(|| format!("writing {}", folder.join(name).display()))?;
+    }
     let test = folder.join(test);
     let mut out = Text::new();
     writeln!(out, "{} and {message} beside it", test.display())?;
@@ -213,17 +215,6 @@ fn write_case(
 fn file_name(recorded: &Recorded) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     recorded.entry.queue_id.chars().map(safe).collect()
-}
-
-fn new_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    // People's mail, as in the recording.
-    let made = fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(bytes));
-    made.with_context(|| format!("writing {}", path.display()))
 }
 
 fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {

@@ -18,7 +18,7 @@ use crate::message::{Address, Client, Content, Envelope, Message, Recipient, Rev
 use crate::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
 use crate::printable::Text;
 use crate::quota::{Day, Dry};
-use crate::store::{Secret, SqliteStore};
+use crate::store::SqliteStore;
 
 /// Run one message through the pipeline, with counters and relay states as they
 /// are, changing none.
@@ -59,7 +59,7 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let message = read_message(arguments, &config, now)?;
     let day = Day::of(now, &config.time_zone);
     let ledger = Arc::new(counters(&config, &day)?);
-    let secret = Secret::open(&config.state)?;
+    let secret = super::trial_secret(&config);
     let secrets = Arc::new(Secrets::new(&secret));
     let sandbox = super::trial_sandbox(&config, &secret)?;
     let direction = Direction::of_trial(&config, None, &message.envelope.client);

@@ -9,7 +9,7 @@ use crate::message::{Client, Envelope, Message, Recipient};
 use crate::milter::{
     Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
 };
-use crate::pipeline::{Direction, Generation, Outcome};
+use crate::pipeline::{Direction, Generation, Outcome, Unroutable};
 use crate::quota::Ledger;
 use crate::service::{Service, Version};
 
@@ -163,16 +163,20 @@ fn route(generation: &Generation, message: &Message) -> Answer {
                 ..Answer::accept()
             }
         }
-        Err(forged) => {
-            tracing::warn!(
-                queue_id,
-                listener = message.envelope.listener,
-                "refused: {forged}"
-            );
-            Answer::of(Verdict::Reject(Reply {
-                code: 554,
-                enhanced: "5.7.1".to_owned(),
-                text: "this service takes its own messages only".to_owned(),
+        Err(unroutable) => {
+            let listener = message.envelope.listener.as_str();
+            match &unroutable {
+                Unroutable::UnknownSeal { .. } => {
+                    tracing::error!(queue_id, listener, "deferred: {unroutable}");
+                }
+                Unroutable::NoRelay { .. } => {
+                    tracing::warn!(queue_id, listener, "deferred: {unroutable}");
+                }
+            }
+            Answer::of(Verdict::Defer(Reply {
+                code: 451,
+                enhanced: "4.7.1".to_owned(),
+                text: "this message cannot be routed now; Waxseal's log says why".to_owned(),
             }))
         }
     }

@@ -6,6 +6,7 @@
 
 mod filter;
 mod listeners;
+mod state;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,6 +81,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let sandbox = sandbox(&config, Limits::from(&config.limits), &secret)?;
     let listeners = listeners::settings(&config.listeners)?;
     let limits = listeners::limits(&config.limits);
+    let state = config.state.clone();
     let day = Day::of(Timestamp::now(), &config.time_zone);
     let new_counters = config.limits.new_counters;
     let keeper = Keeper::start(sandbox, secrets, config, Timestamp::now())
@@ -102,6 +104,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
     let mut beside = JoinSet::new();
     beside.spawn(admin.run(control));
     beside.spawn(Arc::clone(&keeper).keep());
+    beside.spawn(state::watch(state));
     beside.spawn(Arc::clone(&recordings).follow());
     server.run(stopped(keeper, path)?).await;
     beside.shutdown().await;

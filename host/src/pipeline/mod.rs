@@ -42,7 +42,7 @@ pub use host::{HostSettings, Secrets};
 pub use inputs::{Inputs, digest_hex};
 pub use outcome::{Cost, Failure, Outcome, PolicyId, Ruling};
 pub use resolve::ResolveError;
-pub use split::{Forged, Returned};
+pub use split::{Returned, Unroutable};
 
 use facts::LiveFacts;
 use resolve::Resolved;

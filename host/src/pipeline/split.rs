@@ -4,8 +4,14 @@
 //! What was decided travels with the message, in a sealed header field, so that
 //! nothing has to be remembered: whatever is restarted or lost on our side, a
 //! message in the MTA's queue still knows where it goes. The field is taken out
-//! here, and what carries none that we sealed is refused: a local process may
+//! here, and what has none that we sealed is never routed: a local process may
 //! reach the listener, but cannot make it route.
+//!
+//! What cannot be routed waits in the MTA's queue (451) and is never returned to
+//! its sender: the message may well be ours, sealed with a secret that was lost
+//! and can be restored, or for a relay that is in the configuration no longer.
+
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -15,6 +21,7 @@ use crate::config::RelayName;
 use crate::edit::{Edits, HeaderEdit, Mark};
 use crate::message::Message;
 use crate::store::seal;
+use crate::store::secret::SECRET_FILE;
 use crate::{SPLIT_FIELD, relay};
 
 /// Seals the relay that the outside copies of a message go by.
@@ -23,10 +30,37 @@ pub(super) fn seal(generation: &Generation, relay: &RelayName, message: &Message
     seal::seal(&generation.secrets().split, &payload)
 }
 
-/// The message did not come from our own first pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the message carries no route that was sealed here")]
-pub struct Forged;
+/// Why a copy cannot be routed now. The text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unroutable {
+    /// It has no seal of ours.
+    #[error(
+        "no route that was sealed with the present secret is in this message. If Waxseal routed it before, the secret          was replaced meanwhile: restore {} from a backup and restart. To give the route up and send it by the default          route, type: postsuper -r {}",
+        .secret.display(),
+        queue_id(.claimed.as_deref())
+    )]
+    UnknownSeal {
+        /// The file of the secret.
+        secret: PathBuf,
+        /// The queue id that the message claims to have waited under. Nothing
+        /// proves it.
+        claimed: Option<String>,
+    },
+    /// The relay was taken out of the configuration meanwhile.
+    #[error(
+        "relay {relay}, by which this copy was to go, is not in waxseal.toml any more, so it waits. Put the relay back; or,          to send it by the default route, type: postsuper -r {first_queue_id}"
+    )]
+    NoRelay {
+        /// Name of the relay.
+        relay: String,
+        /// Queue id of the first pass, under which the message waits.
+        first_queue_id: String,
+    },
+}
+
+fn queue_id(claimed: Option<&str>) -> &str {
+    claimed.unwrap_or("QUEUE_ID, with the id under which `postqueue -p` lists it")
+}
 
 /// What is to be done with a copy.
 #[derive(Debug)]
@@ -47,8 +81,8 @@ impl Generation {
     ///
     /// # Errors
     ///
-    /// When no field of ours is in it.
-    pub fn route_returned(&self, message: &Message) -> Result<Returned, Forged> {
+    /// When no field of ours is in it, or its relay is gone.
+    pub fn route_returned(&self, message: &Message) -> Result<Returned, Unroutable> {
         let fields: Vec<_> = message.content.fields_named(SPLIT_FIELD).collect();
         let opened = fields.iter().find_map(|field| {
             let value = std::str::from_utf8(message.content.value_of(field)).ok()?;
@@ -59,7 +93,14 @@ impl Generation {
             .and_then(|payload| payload.split_once(' '))
         {
             Some((name, queue_id)) => (name.to_owned(), queue_id.to_owned()),
-            None => return Err(Forged),
+            None => {
+                return Err(Unroutable::UnknownSeal {
+                    secret: self.config().state.join(SECRET_FILE),
+                    claimed: fields
+                        .iter()
+                        .find_map(|field| claimed_queue_id(message.content.value_of(field))),
+                });
+            }
         };
         let remove = (0..fields.len()).map(|_| HeaderEdit::Remove {
             name: SPLIT_FIELD.to_owned(),
@@ -70,9 +111,19 @@ impl Generation {
             .recipients
             .iter()
             .any(|recipient| !recipient.inside);
-        // A relay that was taken out of the configuration meanwhile: the copy
-        // takes the default route rather than none.
-        let relay = self.config().relay(&name).filter(|_| outside);
+        let relay = match self.config().relay(&name) {
+            _ if !outside => None,
+            Some(relay) => Some(relay),
+            // The default route would take it out by another address than the
+            // one it was decided for. A message for one side alone waits in
+            // Postfix, too, when its transport is gone.
+            None => {
+                return Err(Unroutable::NoRelay {
+                    relay: name,
+                    first_queue_id,
+                });
+            }
+        };
         Ok(Returned {
             edits: Edits {
                 headers: remove.collect(),
@@ -86,4 +137,14 @@ impl Generation {
             first_queue_id,
         })
     }
+}
+
+/// The queue id that a seal of any secret names, if it can be one: it is shown
+/// to an administrator, and anybody can have written it.
+fn claimed_queue_id(value: &[u8]) -> Option<String> {
+    let payload = seal::claimed(std::str::from_utf8(value).ok()?)?;
+    let (_, queue_id) = payload.split_once(' ')?;
+    let plausible = (5..=20).contains(&queue_id.len())
+        && queue_id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plausible.then(|| queue_id.to_owned())
 }

@@ -54,27 +54,57 @@ pub struct Secret([u8; LENGTH]);
 
 impl Secret {
     /// Reads the secret of a folder of state; makes folder and secret where
-    /// there are none. Several processes may do so at one time: one of their
-    /// secrets becomes that of all.
+    /// there are none, and logs that. Several processes may do so at one time:
+    /// one of their secrets becomes that of all.
     ///
     /// # Errors
     ///
     /// When it cannot be read or made, or when others may read it.
     pub fn open(state: &Path) -> Result<Self, SecretError> {
+        let (secret, origin) = Self::open_or_make(state)?;
+        let path = state.join(SECRET_FILE);
+        let path = path.display();
+        match origin {
+            Origin::Read => {}
+            Origin::First => tracing::warn!(
+                "made a new secret, {path}: back it up. Without it, mail that waits in Postfix for its route stays there, \
+                 and bounces to addresses made so far are not recognized"
+            ),
+            Origin::Lost(beside) => tracing::error!(
+                "{path} was missing beside state of an earlier run ({beside}), and a new secret was made: mail that waits \
+                 in Postfix for its route stays there, and bounces to addresses made so far are not recognized. Stop \
+                 waxseal, restore the file from a backup, and start again"
+            ),
+        }
+        Ok(secret)
+    }
+
+    /// As [`Secret::open`], for a folder of compiled code, which is made anew at
+    /// any time: nothing is logged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Secret::open`].
+    pub fn open_for_cache(folder: &Path) -> Result<Self, SecretError> {
+        Self::open_or_make(folder).map(|(secret, _)| secret)
+    }
+
+    fn open_or_make(state: &Path) -> Result<(Self, Origin), SecretError> {
         private::folder(state)?;
         let path = state.join(SECRET_FILE);
         match private::read(&path) {
             Err(PrivateFileError::Read { error, .. })
                 if error.kind() == io::ErrorKind::NotFound => {}
-            read => return Self::from_file(path, read?),
+            read => return Ok((Self::from_file(path, read?)?, Origin::Read)),
         }
+        let origin = Origin::of_missing(state);
         let mut fresh = [0; LENGTH];
         rand::fill(&mut fresh).map_err(|_| SecretError::Random)?;
         match private::create(&path, &fresh) {
-            Ok(()) => Ok(Self(fresh)),
+            Ok(()) => Ok((Self(fresh), origin)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let bytes = private::read(&path)?;
-                Self::from_file(path, bytes)
+                Ok((Self::from_file(path, bytes)?, Origin::Read))
             }
             Err(error) => Err(SecretError::Write { path, error }),
         }
@@ -124,6 +154,32 @@ impl Secret {
             hmac::HMAC_SHA256,
             hmac::sign(&root, &info).as_ref(),
         ))
+    }
+}
+
+/// Where a secret comes from.
+#[derive(Debug, PartialEq, Eq)]
+enum Origin {
+    /// It was there.
+    Read,
+    /// It was made, and nothing shows an earlier run.
+    First,
+    /// It was made beside what an earlier run has left there, and so was lost.
+    Lost(String),
+}
+
+/// What a run leaves in the folder of state, each for modules above this one:
+/// counters, remembered policies, compiled code.
+const TRACES: [&str; 3] = [super::COUNTERS_FILE, "policies", "code"];
+
+impl Origin {
+    fn of_missing(state: &Path) -> Self {
+        let left = TRACES.iter().filter(|name| state.join(name).exists());
+        let left: Vec<&str> = left.copied().collect();
+        match left.is_empty() {
+            true => Self::First,
+            false => Self::Lost(left.join(", ")),
+        }
     }
 }
 
@@ -186,6 +242,24 @@ mod tests {
             format!("{first:?} {:?}", first.derive("x")),
             "Secret(…) Key(…)"
         );
+    }
+
+    #[test]
+    fn d2_a_secret_made_beside_state_of_an_earlier_run_counts_as_lost() {
+        let root = tempfile::tempdir().expect("folder");
+        let state = root.path().join("state");
+        let origin = || Secret::open_or_make(&state).expect("opened").1;
+        assert_eq!(origin(), Origin::First);
+        assert_eq!(origin(), Origin::Read);
+        fs::write(state.join(super::super::COUNTERS_FILE), "").expect("written");
+        assert_eq!(origin(), Origin::Read);
+        fs::remove_file(state.join(SECRET_FILE)).expect("removed");
+        assert_eq!(origin(), Origin::Lost("counters.sqlite".into()));
+        assert_eq!(origin(), Origin::Read);
+        fs::remove_file(state.join(SECRET_FILE)).expect("removed");
+        fs::remove_file(state.join(super::super::COUNTERS_FILE)).expect("removed");
+        fs::create_dir(state.join("policies")).expect("made");
+        assert_eq!(origin(), Origin::Lost("policies".into()));
     }
 
     #[test]

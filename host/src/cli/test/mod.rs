@@ -76,7 +76,7 @@ fn code_cache() -> Option<CodeCache> {
     };
     let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     let folder = caches.join("waxseal");
-    let secret = Secret::open(&folder).ok()?;
+    let secret = Secret::open_for_cache(&folder).ok()?;
     CodeCache::open(&folder.join(CODE_FOLDER), &secret).ok()
 }
 
