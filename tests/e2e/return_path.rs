@@ -77,3 +77,60 @@ fn r13_a_relay_may_have_a_return_path_of_its_own() {
         "alice@acme.test"
     );
 }
+
+const VERP: &str = "return-path = \"verp\"\nbounce-domain = \"bounce.acme.test\"\n";
+
+#[test]
+fn d1_a_message_to_colleagues_alone_keeps_its_return_path() {
+    for (number, lines) in [VERP, "return-path = \"returns@acme.test\"\n"]
+        .iter()
+        .enumerate()
+    {
+        let settings = format!("{lines}[domain.\"acme.test\"]\nrelays = [\"northwind\"]\n");
+        let rig = Rig::builder(&format!("d1-inside-{number}"))
+            .relay("northwind", "")
+            .settings(&settings)
+            .split()
+            .start();
+        let message = plain("alice@acme.test", "d1");
+        rig.send_as("alice@acme.test", &["bob@inside.test"], &message);
+        assert_eq!(rig.only("inside").sender, "alice@acme.test");
+        // One recipient outside, and the message is another.
+        let both = ["bob@inside.test", "eve@outside.test"];
+        rig.send_as("alice@acme.test", &both, &message);
+        rig.settle();
+        let relayed = rig.sink("northwind").deliveries().remove(0);
+        assert_ne!(relayed.sender, "alice@acme.test");
+        assert_eq!(rig.sink("inside").deliveries()[1].sender, relayed.sender);
+    }
+}
+
+#[test]
+fn d1_a_bounce_domain_alone_changes_no_return_path() {
+    let settings = "bounce-domain = \"bounce.acme.test\"";
+    let delivery = sent("d1-default", settings, "app@hosts.test");
+    assert_eq!(delivery.sender, "app@hosts.test");
+}
+
+#[test]
+fn d1_check_warns_of_verp_at_its_line() {
+    let rig = Rig::builder("d1-check").settings(VERP).prepare();
+    std::fs::write(
+        rig.path("settings.toml"),
+        format!("{VERP}[domain.\"acme.test\"]\n"),
+    )
+    .expect("settings");
+    let checked = rig.waxseal.json(&["check"]);
+    let problems = checked["problems"].as_array().expect("problems");
+    let about = problems.iter().find(|problem| {
+        let message = problem["message"].as_str().unwrap_or_default();
+        message.starts_with(
+            "bounces and automatic replies to bounce.acme.test are not handed to the authors by this version",
+        )
+    });
+    let about = about.unwrap_or_else(|| panic!("no warning in {checked}"));
+    assert_eq!(
+        (&about["severity"], &about["line"]),
+        (&"warning".into(), &1.into())
+    );
+}

@@ -91,7 +91,7 @@ pub(super) async fn resolve<L: Ledger>(
         match ledger.charge(day, &draws(&charges, message)).await {
             Ok(receipt) => {
                 let return_path =
-                    match return_path(generation, message, decision, hop, &mut reasons) {
+                    match return_path(generation, message, decision, sides, hop, &mut reasons) {
                         Ok(path) => path,
                         Err(error) => {
                             ledger.refund(receipt);
@@ -309,13 +309,15 @@ pub(super) fn return_path_by(
     relay: Option<&str>,
 ) -> Result<ReversePath, VerpError> {
     let hop = relay.and_then(|relay| decision.route.iter().find(|hop| hop.relay == relay));
-    return_path(generation, message, decision, hop, &mut Vec::new())
+    let sides = sides(generation, message, &new_copies(message, decision));
+    return_path(generation, message, decision, sides, hop, &mut Vec::new())
 }
 
 fn return_path(
     generation: &Generation,
     message: &Message,
     decision: &Decision,
+    sides: Sides,
     hop: Option<&Hop>,
     reasons: &mut Vec<String>,
 ) -> Result<ReversePath, VerpError> {
@@ -324,7 +326,14 @@ fn return_path(
         return Ok(ReversePath::Null);
     }
     let own = hop.and_then(|hop| hop.return_path.as_ref());
-    let path = match own.unwrap_or(&decision.return_path) {
+    let choice = own.unwrap_or(&decision.return_path);
+    // Nothing that checks an envelope sender is on the way, and the automatic
+    // replies of colleagues belong to the author.
+    if sides == Sides::Inside && *choice != ReturnPathChoice::Keep {
+        reasons.push("all recipients are inside: the return path is kept".to_owned());
+        return Ok(envelope.sender.clone());
+    }
+    let path = match choice {
         ReturnPathChoice::Keep => envelope.sender.clone(),
         ReturnPathChoice::Address(address) => ReversePath::Address(address.clone()),
         ReturnPathChoice::Verp(domain) => {

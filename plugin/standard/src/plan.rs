@@ -65,6 +65,7 @@ impl Plans {
             settings,
             top,
             told: BTreeSet::new(),
+            verp: BTreeMap::new(),
         };
         let mut unique: BTreeMap<Plan, u32> = BTreeMap::new();
         let mut cells = Vec::new();
@@ -80,6 +81,7 @@ impl Plans {
                 notes.refer(ReferenceKind::DkimDomain, &domain.name, domain.span.clone());
             }
         }
+        resolver.warn_of_verp(notes);
         let mut plans: Vec<_> = unique.into_iter().collect();
         plans.sort_by_key(|&(_, number)| number);
         Self {
@@ -97,6 +99,9 @@ struct Resolver<'a> {
     /// Where a problem has been told already: one wrong line in a place that
     /// many domains share is one problem.
     told: BTreeSet<usize>,
+    /// Each "verp" that a plan uses, by its place, and the bounce domains that
+    /// it stands for.
+    verp: BTreeMap<usize, (Range<usize>, BTreeSet<String>)>,
 }
 
 impl Resolver<'_> {
@@ -160,13 +165,28 @@ impl Resolver<'_> {
         entry.return_path.clone().or_else(everywhere)
     }
 
-    /// The nearest choice. Without any it is ours, where we know a domain for
-    /// it (R13).
+    /// The nearest choice. Without any the message keeps its own: an address of
+    /// ours would keep bounces from the author, since nothing hands them on yet.
     fn return_path(&mut self, places: [&Choices; 4], bounce_domain: Option<&str>) -> ReturnPath {
-        match (nearest(places, |it| it.return_path.as_ref()), bounce_domain) {
-            (Some(word), _) => self.return_path_from(word, bounce_domain),
-            (None, Some(domain)) => ReturnPath::Verp(domain.to_owned()),
-            (None, None) => ReturnPath::Keep,
+        match nearest(places, |it| it.return_path.as_ref()) {
+            Some(word) => self.return_path_from(word, bounce_domain),
+            None => ReturnPath::Keep,
+        }
+    }
+
+    fn warn_of_verp(&self, notes: &Notes) {
+        for (span, domains) in self.verp.values() {
+            let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
+            let message = format!(
+                "bounces and automatic replies to {} are not handed to the authors by this version: route that domain \
+                 to a mailbox that somebody reads",
+                domains.join(", ")
+            );
+            notes.warn(
+                span.clone(),
+                message,
+                "\"keep\", unless there is such a mailbox",
+            );
         }
     }
 
@@ -179,7 +199,12 @@ impl Resolver<'_> {
             (ReturnPathWord::Keep, _) => ReturnPath::Keep,
             (ReturnPathWord::Author, _) => ReturnPath::Author,
             (ReturnPathWord::Address(address), _) => ReturnPath::Address(address.clone()),
-            (ReturnPathWord::Verp, Some(domain)) => ReturnPath::Verp(domain.to_owned()),
+            (ReturnPathWord::Verp, Some(domain)) => {
+                let used = self.verp.entry(word.span.start);
+                let (_, domains) = used.or_insert_with(|| (word.span.clone(), BTreeSet::new()));
+                domains.insert(domain.to_owned());
+                ReturnPath::Verp(domain.to_owned())
+            }
             (ReturnPathWord::Verp, None) => {
                 let message = "`return-path` is \"verp\", and there is no bounce domain";
                 let expected =

@@ -38,10 +38,7 @@ fn the_example_settings_do_what_their_comments_say() {
         from("news@shop.acme.test").header("X-Mail-Type", "bulk"),
     );
     assert_eq!(relays(&bulk), ["bluebird", "quarry"]);
-    assert_eq!(
-        bulk.return_path,
-        ReturnPath::Verp("bounce.acme.test".into())
-    );
+    assert_eq!(bulk.return_path, ReturnPath::Keep);
     assert_eq!(bulk.sign, ["acme.test"]);
     assert!(bulk.copies.is_empty() && bulk.disclaimers.is_empty());
 

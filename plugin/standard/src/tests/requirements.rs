@@ -2,6 +2,7 @@
 
 use waxseal_policy::{HeaderChange, Message, ReturnPath, Unit, WhenFull};
 
+use super::settings::warned;
 use super::{configure, decide, from, label, relays};
 
 const TYPES: &str = r#"
@@ -223,12 +224,12 @@ fn r11_every_maximum_is_a_counter_of_its_own() {
 }
 
 #[test]
-fn r13_the_return_path_is_the_nearest_choice_and_ours_by_default() {
+fn r13_the_return_path_is_the_nearest_choice() {
     let path = |settings: &str| decide(settings, from("a@acme.test")).return_path;
     let domain = "[domain.\"acme.test\"]\n";
     assert_eq!(path(domain), ReturnPath::Keep);
     let ours = ReturnPath::Verp("bounce.acme.test".into());
-    let bounce = "bounce-domain = \"Bounce.acme.test\"\n";
+    let bounce = "bounce-domain = \"Bounce.acme.test\"\nreturn-path = \"verp\"\n";
     assert_eq!(path(&format!("{bounce}{domain}")), ours);
     assert_eq!(path(&format!("{domain}{bounce}")), ours);
     assert_eq!(
@@ -241,9 +242,38 @@ fn r13_the_return_path_is_the_nearest_choice_and_ours_by_default() {
     );
     let fixed = "[domain.\"acme.test\".type.mail]\nreturn-path = \"b@acme.test\"\n[type.mail]\n";
     assert_eq!(
-        path(&format!("{bounce}return-path = \"author\"\n{fixed}")),
+        path(&format!("return-path = \"author\"\n{fixed}")),
         ReturnPath::Address("b@acme.test".into())
     );
+}
+
+#[test]
+fn d1_a_bounce_domain_alone_changes_no_return_path() {
+    for settings in [
+        "bounce-domain = \"bounce.acme.test\"\n[domain.\"acme.test\"]\nrelays = \"a\"\n",
+        "[domain.\"acme.test\"]\nbounce-domain = \"bounce.acme.test\"\n",
+    ] {
+        let decision = decide(settings, from("a@acme.test"));
+        assert_eq!(decision.return_path, ReturnPath::Keep, "{settings}");
+        assert_eq!(warned(settings), [], "{settings}");
+    }
+}
+
+#[test]
+fn d1_each_verp_is_warned_of_with_its_bounce_domains() {
+    let settings = "return-path = \"verp\"\nbounce-domain = \"b.test\"\n[domain.\"acme.test\"]\n\
+        relays = [{ relay = \"a\", return-path = \"verp\" }]\n[domain.\"globex.test\"]\n\
+        bounce-domain = \"c.test\"\n[domain.\"initech.test\"]\nreturn-path = \"keep\"\n";
+    let warned = warned(settings);
+    let messages: Vec<_> = warned.iter().map(|(message, _)| message.as_str()).collect();
+    let about = |domains: &str| {
+        format!(
+            "bounces and automatic replies to {domains} are not handed to the authors by this version: route that \
+             domain to a mailbox that somebody reads"
+        )
+    };
+    assert_eq!(messages, [about("b.test, c.test"), about("b.test")]);
+    assert!(warned.iter().all(|(_, at)| *at == "\"verp\""), "{warned:?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn told(settings: &str) -> Vec<(String, &str)> {
         .collect()
 }
 
-fn warned(settings: &str) -> Vec<(String, &str)> {
+pub(super) fn warned(settings: &str) -> Vec<(String, &str)> {
     let (_, configured) = configure(settings);
     let warnings = configured.warnings.into_iter();
     warnings
