@@ -95,3 +95,30 @@ fn h4_twenty_failing_messages_of_one_login_bring_no_network_back() {
             .contains("which the version before decides")
     );
 }
+
+#[test]
+fn m9_d9_d19_the_status_warns_of_failures_and_shows_settings_and_time_zone() {
+    let rig = Rig::builder("status")
+        .policy("waxseal_misbehaving")
+        .settings("first")
+        .start();
+    let alice = "alice@acme.test";
+    rig.send_as(alice, &RECIPIENTS, &plain(alice, "well"));
+    let first = serving(&rig)["inputs"]["settings"].take();
+    fs::write(rig.path("settings.toml"), "trap on poison").expect("written");
+    wait_for("version 2", || (serving(&rig)["number"] == 2).then_some(()));
+    fail(&rig, alice, "poison", 5);
+    wait_for_own_errors(&rig, 5);
+    let text = rig.waxseal.output(&["policy", "status"]);
+    let digest = first.as_str().expect("a digest");
+    for expected in [
+        "! Version 2 failed on 5 of the last 5 messages, which the version before decides.",
+        " UTC (",
+        "  settings  ",
+        &digest[..12],
+        "`waxseal policy rollback` goes to version 1",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(rig.waxseal.log().contains("failed on 5 of the last 5"));
+}

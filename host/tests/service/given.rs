@@ -10,7 +10,7 @@ use waxseal::config::{self, Config};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::pipeline::{Built, Generation, Outcome, Pipeline, Secrets};
 use waxseal::policy::{Limits, Sandbox};
-use waxseal::quota::Dry;
+use waxseal::quota::{Dry, Ledger};
 use waxseal::service::{Keeper, Service, Version, Versions};
 use waxseal::store::Secret;
 
@@ -151,8 +151,8 @@ pub(crate) async fn process(service: &Service<Dry>, subject: &str, text: &str) -
 
 /// The same for a message of a login, and waits until the version before has
 /// been asked about it, if it failed.
-pub(crate) async fn process_of(
-    service: &Service<Dry>,
+pub(crate) async fn process_of<L: Ledger>(
+    service: &Service<L>,
     login: &str,
     subject: &str,
     text: &str,

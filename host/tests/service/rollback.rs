@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use waxseal::quota::Dry;
-use waxseal::service::{Because, Keeper, RollbackError, Service, SkipReason, Why};
+use waxseal::pipeline::Pipeline;
+use waxseal::quota::{ChargeError, Day, Draw, Dry, Ledger, Receipt};
+use waxseal::service::{Because, Keeper, RollbackError, Service, SkipReason, Versions, Why};
 use waxseal::sign::{Algorithm, generate};
 
 use crate::given::{Place, now, process, process_of, service, settings, start};
@@ -89,6 +90,45 @@ async fn h4_what_a_sender_can_make_any_version_fail_on_causes_no_rollback() {
     fail(&service, "poison", 15, |message| 2 + message % 3).await;
     assert_eq!(number(&keeper), 3);
     assert_eq!(serving(&keeper).await, "first");
+}
+
+/// A ledger that has no room for another counter today.
+struct Exhausted;
+
+impl Ledger for Exhausted {
+    async fn charge(&self, _: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
+        match draws.iter().find(|draw| draw.counter == "all") {
+            Some(draw) => Err(ChargeError::TooManyCounters {
+                counter: draw.counter.clone(),
+                limit: 1,
+            }),
+            None => Ok(Receipt::default()),
+        }
+    }
+
+    fn refund(&self, _: Receipt) {}
+
+    fn used(&self, _: &Day, _: &str) -> u64 {
+        0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback() {
+    let place = Place::new("");
+    let versions = Arc::new(Versions::new(place.generation().await, now()));
+    let service = Service::new(Pipeline::new(Arc::new(Exhausted)), Arc::clone(&versions));
+    process_of(&service, "ann", "well", "0").await;
+    let second = place.with_settings("second").await;
+    versions.put_in_service(second, Why::Command, now());
+    for message in 0..40 {
+        let text = message.to_string();
+        let outcome = process_of(&service, &text, "charge", &text).await;
+        let failure = outcome.failure.expect("a failure");
+        assert_eq!(failure.kind(), "too-many-counters");
+    }
+    let version = versions.in_service();
+    assert_eq!((version.number(), version.numbers().own_errors), (2, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

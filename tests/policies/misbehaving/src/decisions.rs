@@ -1,6 +1,6 @@
 //! Decisions that cannot be carried out.
 
-use waxseal_policy::{Decision, ReturnPath};
+use waxseal_policy::{Charge, Decision, ReturnPath};
 
 /// The decision that the subject names; none where it names nothing of this
 /// module.
@@ -17,6 +17,7 @@ pub(crate) fn commit(subject: &str) -> Option<Result<Decision, String>> {
         "no domain" => accept.return_path(ReturnPath::Verp("a b.test".into())),
         "no signing domain" => accept.sign("a b.test"),
         "sign" => accept.sign("acme.test"),
+        "charge" => accept.charge(Charge::messages("all")),
         "forged field" => accept.add_header("Authentication-Results", "all good"),
         "route field" => accept.add_header("X-Waxseal-Route", "relay"),
         "field with lines" => accept.add_header("X-Note", "a\r\nBcc: b@c.test"),
