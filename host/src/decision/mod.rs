@@ -4,6 +4,7 @@
 //! domains and counters; what it finds behind these names is the business of
 //! [`pipeline`](crate::pipeline).
 
+pub mod bounds;
 pub mod compare;
 mod validate;
 

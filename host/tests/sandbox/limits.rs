@@ -184,10 +184,28 @@ async fn r28_a_decision_that_makes_no_sense_is_refused() {
         "field with lines",
         "no field",
         "too many",
+        "host counter",
+        "counter with lines",
+        "long counter",
+        "long value",
     ] {
         let refused = error(policy, subject).await;
         assert_eq!(refused.kind(), "invalid-decision", "{subject}: {refused:?}");
     }
+}
+
+/// Half a megabyte of reasons would be one line of the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn m8_a_flood_of_reasons_and_labels_is_cut_and_the_decision_stands() {
+    let decided = decide(misbehaving().await, "reason flood").await;
+    let decision = decided.decision.expect("a decision");
+    assert_eq!((decision.reasons.len(), decision.labels.len()), (32, 32));
+    let last = decision.reasons.last().expect("one");
+    assert_eq!(last, "… and 69 more reasons");
+    let texts = decision.reasons.iter().map(String::len);
+    let labels = decision.labels.iter();
+    let labels = labels.map(|label| label.name.len() + label.value.len());
+    assert!(texts.chain(labels).all(|bytes| bytes <= 500));
 }
 
 #[tokio::test(flavor = "multi_thread")]

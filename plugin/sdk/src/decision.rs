@@ -188,6 +188,37 @@ impl Charge {
     }
 }
 
+/// Bytes that a counter's name may have (`charge.counter` of the contract).
+const COUNTER: usize = 200;
+
+/// A name for a counter out of any text, such as `user/` and a login: what is not
+/// printable ASCII, blanks and `%` itself are written as `%` and two hexadecimal
+/// digits for each byte. A text that is too long for a name is cut, and a hash of
+/// all of it put behind.
+pub fn counter_name(text: &str) -> String {
+    let mut name = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'%' => name.push_str("%25"),
+            byte if byte.is_ascii_graphic() => name.push(char::from(byte)),
+            byte => name.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    if name.len() > COUNTER {
+        let hash = format!("~{:016x}", fnv(text.as_bytes()));
+        name.truncate(COUNTER - hash.len());
+        name.push_str(&hash);
+    }
+    name
+}
+
+/// FNV-1a of 64 bits: the same on every host and in every version.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 impl HeaderField {
     /// A name and a value.
     pub fn new(name: &str, value: &str) -> Self {
@@ -283,6 +314,17 @@ mod tests {
         assert_eq!(relays, ["one", "two"]);
         assert_eq!(decision.charges[0].maximum, Some(10));
         assert_eq!(decision.labels, [HeaderField::new("type", "bulk")]);
+    }
+
+    #[test]
+    fn m6_any_text_makes_a_name_of_a_counter() {
+        assert_eq!(counter_name("user/ann@acme.test"), "user/ann@acme.test");
+        assert_eq!(counter_name("user/Ann Müller"), "user/Ann%20M%c3%bcller");
+        assert_ne!(counter_name("a%20b"), counter_name("a b"));
+        let long = |end: &str| counter_name(&format!("user/{}{end}", "ü".repeat(300)));
+        assert_eq!(long("a").len(), 200);
+        assert_ne!(long("a"), long("b"));
+        assert!(long("a").bytes().all(|byte| byte.is_ascii_graphic()));
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub use bindings::waxseal::policy::types::{
     AuthorRewrite, Charge, Decision, Disclaimer, HeaderChange, HeaderField, Hop, Placement, Reply,
     ReturnPath, Unit, Verdict, WhenFull,
 };
+pub use decision::counter_name;
 pub use message::{Facts, Message};
 #[cfg(not(target_family = "wasm"))]
 pub use native::{FactsBuilder, MessageBuilder};

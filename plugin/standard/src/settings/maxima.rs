@@ -3,7 +3,7 @@
 //! A maximum at one place does not replace one at another: each is a counter of
 //! its own, and a message has to fit into all of them.
 
-use waxseal_policy::{Charge, ReferenceKind, Unit, WhenFull};
+use waxseal_policy::{Charge, ReferenceKind, Unit, WhenFull, counter_name};
 use waxseal_settings::Table;
 
 use super::Notes;
@@ -32,8 +32,8 @@ impl Maximum {
 
 fn counter(scope: &str, unit: Unit) -> String {
     match unit {
-        Unit::Message => scope.to_owned(),
-        Unit::Recipient => [scope, "/recipients"].concat(),
+        Unit::Message => counter_name(scope),
+        Unit::Recipient => counter_name(&[scope, "/recipients"].concat()),
     }
 }
 

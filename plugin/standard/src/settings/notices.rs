@@ -54,6 +54,13 @@ pub(super) fn read(top: &Table<'_>) -> Vec<Notice> {
             ("above-quote", Placement::AboveQuote),
             ("bottom", Placement::Bottom),
         ];
+        fits(
+            table,
+            &entry.name.value,
+            entry.name.span.clone(),
+            "name",
+            100,
+        );
         Notice {
             id: entry.name.value.clone(),
             placement: table
@@ -91,14 +98,27 @@ fn read_variants(table: &Table<'_>) -> Vec<Variant> {
 
 fn read_variant(language: &str, table: &Table<'_>) -> Variant {
     table.require("text", "the notice in plain text");
-    let text = |key| table.string(key).map(|text| text.value.trim().to_owned());
+    let text = |key, limit| {
+        let text = table.string(key)?;
+        fits(table, &text.value, text.span, key, limit);
+        Some(text.value.trim().to_owned())
+    };
     if let Some(given) = table.string("text").filter(|it| it.value.trim().is_empty()) {
         let expected = "the notice in plain text".to_owned();
         table.problem(given.span, "the notice is empty", Some(expected));
     }
     Variant {
         language: language.to_owned(),
-        text: text("text").unwrap_or_default(),
-        html: text("html"),
+        text: text("text", 16 << 10).unwrap_or_default(),
+        html: text("html", 64 << 10),
+    }
+}
+
+/// Reports what the host would refuse in every decision (`disclaimer` of the
+/// contract).
+fn fits(table: &Table<'_>, value: &str, span: Range<usize>, what: &str, limit: usize) {
+    if value.len() > limit {
+        let message = format!("the {what} of the notice has {} bytes", value.len());
+        table.problem(span, message, Some(format!("at most {limit} bytes")));
     }
 }

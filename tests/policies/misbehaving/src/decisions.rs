@@ -22,6 +22,15 @@ pub(crate) fn commit(subject: &str) -> Option<Result<Decision, String>> {
         "route field" => accept.add_header("X-Waxseal-Route", "relay"),
         "field with lines" => accept.add_header("X-Note", "a\r\nBcc: b@c.test"),
         "no field" => accept.add_header("X Note:", "a"),
+        "host counter" => accept.charge(Charge::messages("relay/northwind")),
+        "counter with lines" => accept.charge(Charge::messages("user/a\nb")),
+        "long counter" => accept.charge(Charge::messages(&"n".repeat(10_000))),
+        "long value" => accept.add_header("X-Note", &"v".repeat(10_000)),
+        "reason flood" => (0..100).fold(accept, |decision, _| {
+            decision
+                .reason(&"word ".repeat(1000))
+                .label(&"n".repeat(500), &"v".repeat(500))
+        }),
         "too many" => (0..1000).fold(accept, |decision, number| {
             decision.relay(&format!("relay{number}"))
         }),

@@ -5,13 +5,12 @@ use super::bindings::exports::waxseal::policy::setup;
 use super::bindings::waxseal::policy::types as wit;
 use crate::decision::{
     AuthorRewrite, Charge, Decision, Disclaimer, HeaderChange, HeaderField, Hop, Mailbox,
-    Placement, Reply, ReturnPathChoice, Unit, Verdict, WhenFull, validate,
+    Placement, Reply, ReturnPathChoice, Unit, Verdict, WhenFull, bounds, validate,
 };
 use crate::message::Address;
 use crate::policy::describe::{Configured, Description, Reference, ReferenceKind, span};
 use crate::policy::error::{PolicyError, SettingsProblem};
 use crate::policy::run;
-use crate::policy::state::one_line;
 
 /// Converts a decision and checks it.
 ///
@@ -20,7 +19,7 @@ use crate::policy::state::one_line;
 /// What of it cannot be carried out.
 pub(super) fn decision(given: wit::Decision) -> Result<Decision, PolicyError> {
     let route = given.route.into_iter().map(hop).collect::<Result<_, _>>()?;
-    let decision = Decision {
+    let mut decision = Decision {
         verdict: verdict(given.verdict),
         route,
         charges: given.charges.into_iter().map(charge).collect(),
@@ -38,12 +37,13 @@ pub(super) fn decision(given: wit::Decision) -> Result<Decision, PolicyError> {
         labels: given.labels.into_iter().map(field).collect(),
         reasons: given.reasons,
     };
+    bounds::shorten(&mut decision);
     validate(&decision)?;
     Ok(decision)
 }
 
 fn address(text: String) -> Result<Address, PolicyError> {
-    Address::parse(&text).map_err(|error| PolicyError::InvalidAddress(text, error))
+    Address::parse(&text).map_err(|error| PolicyError::InvalidAddress(run::brief(&text), error))
 }
 
 fn hop(given: wit::Hop) -> Result<Hop, PolicyError> {
@@ -153,8 +153,8 @@ pub(super) fn configured(given: setup::Configured, settings: &str) -> Configured
 pub(super) fn problems(given: Vec<setup::Problem>, settings: &str) -> Vec<SettingsProblem> {
     let problem = |given: setup::Problem| SettingsProblem {
         span: span(settings, given.offset, given.length),
-        message: one_line(&given.message),
-        expected: given.expected.as_deref().map(one_line),
+        message: run::brief(&given.message),
+        expected: given.expected.as_deref().map(run::brief),
     };
     given.into_iter().map(problem).collect()
 }
@@ -167,7 +167,7 @@ fn reference(given: setup::Reference, settings: &str) -> Reference {
             setup::ReferenceKind::Table => ReferenceKind::Table,
             setup::ReferenceKind::Counter => ReferenceKind::Counter,
         },
-        name: one_line(&given.name),
+        name: run::brief(&given.name),
         span: span(settings, given.offset, given.length),
     }
 }
