@@ -55,6 +55,11 @@ impl Kind {
     pub(crate) const fn new(what: &'static str, limit: u64) -> Self {
         Self { what, limit }
     }
+
+    /// Bytes that such a file may have.
+    pub(crate) const fn limit(self) -> u64 {
+        self.limit
+    }
 }
 
 /// Why a file is refused.

@@ -34,6 +34,9 @@ const MOST: u64 = 64 * 1024;
 /// The same for whoever opens it: a FIFO or a device is refused at once.
 const PRIVATE: Kind = Kind::new("private file", MOST);
 
+/// A password. Tokens that are used as one have one or two thousand.
+const PASSWORD: Kind = Kind::new("password", 4096);
+
 /// Mode of private files.
 const FILE: FileMode = FileMode::Exactly(0o600);
 
@@ -52,8 +55,13 @@ pub enum PrivateFileError {
         error: io::Error,
     },
     /// It is no file, or one far too large.
-    #[error("{} is not a file of at most {MOST} bytes", .0.display())]
-    NotAFile(PathBuf),
+    #[error("{} is not a regular file of at most {limit} bytes", .path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes that such a file may have.
+        limit: u64,
+    },
     /// Others may read or change it.
     #[error("others may read or change {} (mode {mode:04o}); type: chmod go= '{}'", .path.display(), .path.display())]
     Open {
@@ -98,21 +106,39 @@ pub enum PrivateFileError {
 ///
 /// When it cannot be read, or when others may read or change it.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
+    read_kind(path, PRIVATE)
+}
+
+/// Reads a file with a password on its first line.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(crate) fn read_password(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
+    read_kind(path, PASSWORD)
+}
+
+fn read_kind(path: &Path, kind: Kind) -> Result<Vec<u8>, PrivateFileError> {
     let failed = |error| PrivateFileError::Read {
         path: path.to_owned(),
         error,
     };
     // What is checked is what was opened, so that nobody can swap it between.
-    let file = input_file::open(path, PRIVATE).map_err(|error| match error.kind() {
+    let file = input_file::open(path, kind).map_err(|error| match error.kind() {
         io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => {
-            PrivateFileError::NotAFile(path.to_owned())
+            PrivateFileError::NotAFile {
+                path: path.to_owned(),
+                limit: kind.limit(),
+            }
         }
         _ => failed(error),
     })?;
     let metadata = file.metadata().map_err(failed)?;
     check(path, &metadata)?;
     let mut bytes = Vec::with_capacity(metadata.len() as usize);
-    file.take(MOST).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(kind.limit())
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     Ok(bytes)
 }
 
@@ -152,7 +178,8 @@ pub(crate) fn open_own(path: &Path, most: u64) -> Result<File, PrivateFileError>
         .map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(PrivateFileError::NotAFile(path.to_owned()));
+        let path = path.to_owned();
+        return Err(PrivateFileError::NotAFile { path, limit: most });
     }
     if metadata.len() > most {
         return Err(PrivateFileError::TooLarge {
@@ -301,12 +328,38 @@ mod tests {
         ));
     }
 
+    /// Opening a FIFO would wait for whoever writes to it.
+    #[test]
+    fn h4_a_fifo_or_a_device_is_no_private_file_and_a_password_is_short() {
+        let root = tempfile::tempdir().expect("folder");
+        let fifo = root.path().join("fifo");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0)
+            .expect("a FIFO");
+        let long = root.path().join("password");
+        create(&long, &[b'x'; 4097]).expect("created");
+        assert!(read(&long).is_ok(), "it could be a key");
+        for refused in [
+            read(&fifo),
+            read(Path::new("/dev/zero")),
+            read_password(&fifo),
+            read_password(&long),
+        ] {
+            let error = refused.expect_err("refused");
+            assert!(
+                matches!(error, PrivateFileError::NotAFile { .. }),
+                "{error}"
+            );
+        }
+        assert!(open_own(&fifo, 100).is_err());
+    }
+
     #[test]
     fn a_folder_is_no_private_file() {
         let root = tempfile::tempdir().expect("folder");
         assert!(matches!(
             read(root.path()),
-            Err(PrivateFileError::NotAFile(_))
+            Err(PrivateFileError::NotAFile { .. })
         ));
     }
 }

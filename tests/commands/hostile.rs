@@ -143,7 +143,7 @@ fn h4_commands_refuse_what_is_not_a_regular_file_and_what_is_too_large() {
         }
         let case = format!(
             "policy = \"policy.wasm\"\nsettings = \"settings.toml\"\n[relay.bulk]\n\
-             [table.may-send-anything]\nfile = \"table\"\n[case.one]\nmessage = \"{file}\"\nverdict = \"hold\"\n"
+             [table.may-send-anything]\nfile = \"table\"\n[[case]]\nname = \"one\"\nmessage = \"{file}\"\nexpect = {{ verdict = \"hold\" }}\n"
         );
         fs::write(place.path("test.toml"), case).expect("a test");
         place.refused(&["test", "test.toml"], reason);

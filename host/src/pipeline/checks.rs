@@ -109,7 +109,7 @@ fn relays(config: &Config, problems: &mut Vec<Problem>) {
         let Some(login) = &relay.login else {
             continue;
         };
-        if let Err(error) = private::read(&login.password_file) {
+        if let Err(error) = private::read_password(&login.password_file) {
             let message = format!("relay \"{}\": {error}", relay.name);
             problems.push(config.source.problem(
                 Severity::Error,

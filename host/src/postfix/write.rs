@@ -82,10 +82,11 @@ impl Setup {
 
 impl PasswordMap {
     fn content(&self) -> Result<String, WriteError> {
-        let bytes = private::read(&self.password_file).map_err(|error| WriteError::Password {
-            relay: self.relay.clone(),
-            error,
-        })?;
+        let bytes =
+            private::read_password(&self.password_file).map_err(|error| WriteError::Password {
+                relay: self.relay.clone(),
+                error,
+            })?;
         let text = String::from_utf8_lossy(&bytes);
         match text.lines().next().map(str::trim) {
             Some(password) if !password.is_empty() => {

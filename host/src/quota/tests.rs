@@ -514,6 +514,13 @@ fn m6_the_counters_of_a_day_are_not_read_each_second() {
     let read = store.read.load(Ordering::SeqCst);
     assert_eq!(read, 60, "the relay's, once each time");
     assert_eq!(clerk::lock(&book).used(today().date(), "relay/north"), 1);
+    // Each day that begins frees those before the one that has just ended.
+    let mut day = today();
+    for _ in 0..5 {
+        day = Day::of(day.starts_afresh(), &TimeZone::UTC);
+        let _ = clerk.charge(&day, &made_up(7)).expect("charged");
+        assert!(clerk::lock(&book).dates().len() <= 2);
+    }
 }
 
 /// 40 messages wait for a store that is locked: one of them tries it, and the
