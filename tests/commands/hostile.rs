@@ -206,3 +206,68 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
     daemon.kill().expect("killed");
     daemon.wait().expect("its end");
 }
+
+/// A field of a process's status.
+fn status(process: &Path, field: &str) -> String {
+    let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(field));
+    let value = line.and_then(|line| line.split_whitespace().nth(1));
+    value.unwrap_or_default().to_owned()
+}
+
+/// The process of `waxseal compile` that another one has started.
+fn compiling(parent: u32) -> Option<PathBuf> {
+    let processes = fs::read_dir("/proc").expect("listed").flatten();
+    processes.map(|entry| entry.path()).find(|process| {
+        let command = fs::read(process.join("cmdline")).unwrap_or_default();
+        command == b"waxseal\0compile\0" && status(process, "PPid:") == parent.to_string()
+    })
+}
+
+/// `configure` never ends: whoever runs it is looked at meanwhile.
+#[test]
+fn l11_commands_compile_in_a_confined_process_of_their_own() {
+    let place = Place::new();
+    fs::copy(policy("waxseal_misbehaving"), place.path("policy.wasm")).expect("the component");
+    fs::write(place.path("settings.toml"), "loop").expect("settings");
+    fs::create_dir(place.path("recording")).expect("made");
+    fs::write(place.path("recording/decisions.jsonl"), "").expect("a recording");
+    let case = "policy = \"policy.wasm\"\nsettings = \"settings.toml\"\n[[case]]\nname = \"one\"\n\
+                message = \"message.eml\"\nexpect = { verdict = \"hold\" }\n";
+    fs::write(place.path("test.toml"), case).expect("a test");
+    for arguments in [
+        &["check"][..],
+        &["try", "message.eml"],
+        &["test", "test.toml"],
+        &["inspect", "policy.wasm", "--settings", "settings.toml"],
+        &["replay", "recording"],
+    ] {
+        let mut command = command();
+        let mut running = command
+            .current_dir(place.folder.path())
+            .args(arguments)
+            .env("XDG_CACHE_HOME", place.path("cache"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("waxseal");
+        let confined = waxseal_tests::wait_for(&format!("{arguments:?} to compile"), || {
+            let ended = running.try_wait().expect("its state");
+            assert!(ended.is_none(), "{arguments:?} ended: {ended:?}");
+            // It reads its order first.
+            let process = compiling(running.id())?;
+            (status(&process, "Seccomp:") == "2").then_some(process)
+        });
+        assert_eq!(status(&confined, "NoNewPrivs:"), "1", "{arguments:?}");
+        let limits = fs::read_to_string(confined.join("limits")).expect("its limits");
+        for limit in [
+            "Max core file size        0 ",
+            "Max cpu time              120 ",
+        ] {
+            assert!(limits.contains(limit), "{arguments:?}: {limits}");
+        }
+        running.kill().expect("killed");
+        running.wait().expect("its end");
+    }
+}

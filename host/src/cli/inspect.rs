@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Status, runtime, terminal};
 use crate::config::{self, Problem, Severity, Source};
 use crate::input_file;
-use crate::policy::{Baking, CONTRACT_VERSIONS, Import, Inspection, Standing, inspect};
+use crate::policy::{Baking, CONTRACT_VERSIONS, Compiler, Import, Inspection, Standing};
 use crate::printable::Text;
 
 /// Tell what a component is: imports, exports, versions, settings, and what
@@ -44,7 +44,8 @@ pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::
             Some(text.with_context(|| format!("reading {}", path.display()))?)
         }
     };
-    let inspected = inspect(&bytes, settings.as_deref(), MEMORY);
+    let compiler = Compiler::this_program();
+    let inspected = compiler.inspect(&bytes, settings.as_deref(), MEMORY);
     let inspection = runtime()?.block_on(inspected);
     if arguments.schema {
         return schema(&inspection, out);

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use crate::config::{self, Config, ConfigError, Problem};
 use crate::log::{Format, Lines};
-use crate::policy::{CODE_FOLDER, CodeCache, Limits, LoadError, Sandbox};
+use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::printable::Text;
 use crate::store::Secret;
 use clap::{Parser, Subcommand};
@@ -170,6 +170,7 @@ fn trial_sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError>
     let cache = CodeCache::read_only(&config.state.join(CODE_FOLDER), secret);
     Sandbox::builder(Limits::from(&config.limits))
         .for_trials()
+        .compiler(Compiler::this_program())
         .cache(cache)
         .build()
 }

@@ -14,7 +14,7 @@ use jiff::tz::TimeZone;
 use super::{Status, runtime, show_problems, terminal};
 use crate::config::Config;
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
-use crate::policy::{Limits, Sandbox};
+use crate::policy::{Compiler, Limits, Sandbox};
 use crate::printable::Text;
 use crate::private::{Directory, FileMode};
 use crate::record::{self, Messages, Options, Recorded, Report, tally};
@@ -154,7 +154,9 @@ async fn generation(mut config: Config, parallel: usize) -> anyhow::Result<Arc<G
     // Instructions are what repeats.
     limits.time = limits.time.saturating_mul(10);
     limits.decisions = u32::try_from(parallel).unwrap_or(1);
-    let sandbox = Sandbox::new(limits)?;
+    let sandbox = Sandbox::builder(limits)
+        .compiler(Compiler::this_program())
+        .build()?;
     let secrets = Arc::new(Secrets::new(&super::trial_secret(&config)));
     let today = jiff::Zoned::now()
         .with_time_zone(config.time_zone.clone())

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
 use super::bake::Instrumented;
@@ -19,7 +20,7 @@ use super::run::{self, Setup};
 use super::state::Moment;
 
 /// What a component is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     /// Bytes of the file.
     pub size: usize,
@@ -42,6 +43,29 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    /// Nothing more than the file itself is known.
+    fn of_file(bytes: &[u8]) -> Self {
+        Self {
+            size: bytes.len(),
+            sha256: HEXLOWER.encode(digest(&SHA256, bytes).as_ref()),
+            imports: Vec::new(),
+            exports: Vec::new(),
+            contract: Vec::new(),
+            description: None,
+            baking: None,
+            settings: Vec::new(),
+            problem: None,
+        }
+    }
+
+    /// A component that could not be looked at, and why.
+    pub(super) fn failed(bytes: &[u8], problem: String) -> Self {
+        Self {
+            problem: Some(problem),
+            ..Self::of_file(bytes)
+        }
+    }
+
     /// Whether it can be put in service, with the settings that it was tried
     /// with.
     pub fn is_fit(&self) -> bool {
@@ -50,7 +74,7 @@ impl Inspection {
 }
 
 /// Something that a component imports.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     /// Its name, such as `wasi:clocks/wall-clock@0.2.6`.
     pub name: String,
@@ -59,7 +83,8 @@ pub struct Import {
 }
 
 /// What a policy finds behind an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// The contract: the message, the facts, the log.
     Contract,
@@ -72,7 +97,8 @@ pub enum Standing {
 }
 
 /// Whether settings can be baked into a component.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Baking {
     /// They were, when it was tried.
     Baked,
@@ -88,17 +114,7 @@ pub enum Baking {
 ///
 /// `memory` is the most linear memory that it may have, in bytes.
 pub async fn inspect(bytes: &[u8], settings: Option<&str>, memory: usize) -> Inspection {
-    let mut inspection = Inspection {
-        size: bytes.len(),
-        sha256: HEXLOWER.encode(digest(&SHA256, bytes).as_ref()),
-        imports: Vec::new(),
-        exports: Vec::new(),
-        contract: Vec::new(),
-        description: None,
-        baking: None,
-        settings: Vec::new(),
-        problem: None,
-    };
+    let mut inspection = Inspection::of_file(bytes);
     if let Err(error) = look(&mut inspection, bytes, settings, memory).await {
         match error {
             LoadError::Settings(problems) if settings.is_some() => inspection.settings = problems,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::stamp::{Stamps, stamps};
 use crate::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
 use crate::pipeline::{Built, Generation, Secrets};
-use crate::policy::{CodeCache, Limits, Sandbox};
+use crate::policy::{CodeCache, Compiler, Limits, Sandbox};
 use crate::store::Secret;
 
 /// What a test file says that its cases are run with.
@@ -108,6 +108,7 @@ impl Setup {
 pub struct Workshop {
     default_config: PathBuf,
     code: Option<CodeCache>,
+    compiler: Option<Compiler>,
     sandboxes: Vec<(Limits, Sandbox)>,
     kept: Vec<Kept>,
 }
@@ -125,6 +126,7 @@ impl Workshop {
         Self {
             default_config,
             code: None,
+            compiler: None,
             sandboxes: Vec::new(),
             kept: Vec::new(),
         }
@@ -135,6 +137,14 @@ impl Workshop {
     #[must_use]
     pub fn keeping_code(mut self, cache: CodeCache) -> Self {
         self.code = Some(cache);
+        self
+    }
+
+    /// Policies are compiled by another process, within limits and in a sandbox
+    /// of its own.
+    #[must_use]
+    pub fn compiling_with(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
         self
     }
 
@@ -207,6 +217,10 @@ impl Workshop {
         let builder = Sandbox::builder(limits).for_trials();
         let builder = match &self.code {
             Some(cache) => builder.cache(cache.clone()),
+            None => builder,
+        };
+        let builder = match &self.compiler {
+            Some(compiler) => builder.compiler(compiler.clone()),
             None => builder,
         };
         let sandbox = builder.build().map_err(|error| {

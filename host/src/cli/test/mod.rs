@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Status, runtime, show_problems, terminal};
 use crate::config::{self, Problem};
-use crate::policy::{CODE_FOLDER, CodeCache};
+use crate::policy::{CODE_FOLDER, CodeCache, Compiler};
 use crate::printable::{Text, one_line};
 use crate::store::Secret;
 use crate::testing::{Blessed, Options, Progress, Report, Suite, Workshop};
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, config: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
-    let workshop = Workshop::new(config.to_owned());
+    let workshop = Workshop::new(config.to_owned()).compiling_with(Compiler::this_program());
     let mut tests = Tests {
         arguments,
         json,

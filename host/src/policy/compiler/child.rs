@@ -1,8 +1,8 @@
 //! The process that compiles: it takes one order, and gives one answer.
 //!
-//! It begins by making itself small: low priority, and limits on memory and
-//! processor time that hold whatever the component is. When it reaches one it
-//! is dead, and that is an answer, too.
+//! It begins by making itself small: low priority, limits on memory and
+//! processor time that hold whatever the component is, and a [sandbox](confine).
+//! When it reaches a limit it is dead, and that is an answer, too.
 
 use std::io::{self, Read, Write};
 
@@ -10,10 +10,10 @@ use bytes::Bytes;
 use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 use thiserror::Error;
 
-use super::{Answer, Order};
+use super::confine::confine;
+use super::{Answer, Order, Reply, Task};
 use crate::policy::compile::{self, Job};
-use crate::policy::engine;
-use crate::policy::{limits, parcel};
+use crate::policy::{engine, inspect, limits, parcel};
 
 /// Why there is no answer to an order.
 #[derive(Debug, Error)]
@@ -47,32 +47,51 @@ pub fn compile_order(input: impl Read, mut output: impl Write) -> Result<(), Ord
     input.take(limits::COMPILED).read_to_end(&mut order)?;
     let (order, given) = parcel::unpack::<Order>(&order.into()).ok_or(OrderError::NoOrder)?;
     limit(order.memory)?;
-    let answer = match compiled(&order, &given)? {
-        Answer::Compiled(compiled) => {
-            let code = compiled.code.clone();
-            parcel::pack(&Answer::Compiled(compiled), &code)
-        }
-        other => parcel::pack(&other, &[]),
+    let unconfined = confine().iter().map(ToString::to_string).collect();
+    let answer = match order.task {
+        Task::Compile => compiled(&order, &given)?,
+        Task::Inspect { with_settings } => inspected(&order, &given, with_settings)?,
     };
+    let code = match &answer {
+        Answer::Compiled(compiled) => compiled.code.clone(),
+        _ => Bytes::new(),
+    };
+    let answer = parcel::pack(&Reply { answer, unconfined }, &code);
     output.write_all(&answer?)?;
     Ok(output.flush()?)
 }
 
-fn compiled(order: &Order, given: &Bytes) -> Result<Answer, OrderError> {
+/// The component and the settings that stand behind an order.
+fn parts<'a>(order: &Order, given: &'a Bytes) -> Result<(&'a [u8], &'a str), OrderError> {
     let (component, settings) = given
         .split_at_checked(order.component)
         .ok_or(OrderError::NoOrder)?;
+    let settings = str::from_utf8(settings).map_err(|_| OrderError::NoOrder)?;
+    Ok((component, settings))
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+}
+
+fn inspected(order: &Order, given: &Bytes, with_settings: bool) -> Result<Answer, OrderError> {
+    let (component, settings) = parts(order, given)?;
+    let settings = with_settings.then_some(settings);
+    let inspected = inspect::inspect(component, settings, order.memory);
+    Ok(Answer::Inspected(runtime()?.block_on(inspected)))
+}
+
+fn compiled(order: &Order, given: &Bytes) -> Result<Answer, OrderError> {
+    let (component, settings) = parts(order, given)?;
     let job = Job {
         component: component.into(),
-        settings: str::from_utf8(settings)
-            .map_err(|_| OrderError::NoOrder)?
-            .into(),
+        settings: settings.into(),
         seed: order.seed,
         memory: order.memory,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
+    let runtime = runtime()?;
     let compiled = engine::compiler(order.code).and_then(|engine| {
         if engine::fingerprint(&engine) != order.fingerprint {
             return Ok(None);
@@ -149,9 +168,14 @@ mod tests {
         ];
         for error in errors {
             let told = format!("{error:?}");
-            let parcel = parcel::pack(&Answer::Refused(error), &[]).expect("packed");
-            match parcel::unpack(&parcel.into()) {
-                Some((Answer::Refused(error), _)) => assert_eq!(format!("{error:?}"), told),
+            let reply = Reply {
+                answer: Answer::Refused(error),
+                unconfined: Vec::new(),
+            };
+            let parcel = parcel::pack(&reply, &[]).expect("packed");
+            let unpacked = parcel::unpack::<Reply>(&parcel.into());
+            match unpacked.map(|(reply, _)| reply.answer) {
+                Some(Answer::Refused(error)) => assert_eq!(format!("{error:?}"), told),
                 _ => panic!("{told} came to something else"),
             }
         }

@@ -4,18 +4,20 @@
 //! for a policy in Python), mail has the processor first, and a component that
 //! brings the compiler down brings nothing else down. The process is given its
 //! order on stdin, answers on stdout, and knows nothing else: no configuration,
-//! no environment. It is one at a time, and is killed when nobody waits for its
-//! answer any more.
+//! no environment, and no files, sockets or programs ([`confine`]). It is one at a
+//! time, and is killed when nobody waits for its answer any more.
 //!
-//! All compiling of the daemon is done there, however small the component: a
+//! All compiling of the daemon and of the commands is done there, however small the component: a
 //! process costs some ten milliseconds of half a second, and a rule without
 //! exceptions needs no guess of what a component will take.
 
 mod child;
+mod confine;
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -27,10 +29,14 @@ use tokio::time::timeout;
 use super::compile::{Compiled, Job};
 use super::engine::{Code, Fingerprint};
 use super::error::LoadError;
+use super::inspect::Inspection;
 use super::state::Seed;
 use super::{limits, parcel, run};
 
 pub use child::{OrderError, compile_order};
+
+/// That the kernel lacks a part of the sandbox has been logged, once for all.
+static UNCONFINED: AtomicBool = AtomicBool::new(false);
 
 /// A program that compiles: `PROGRAM compile`, which is the `waxseal` command,
 /// or any that calls [`compile_order`]. It gets to say what code this process
@@ -51,14 +57,37 @@ struct Order {
     memory: usize,
     /// Bytes of the component. The rest are the settings.
     component: usize,
+    task: Task,
 }
 
-/// What came of it; code stands behind it.
+/// What is to be done with it.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Task {
+    /// Compile it for service.
+    Compile,
+    /// Tell what it is.
+    Inspect {
+        /// Settings were given; none are not the same as an empty file of them.
+        with_settings: bool,
+    },
+}
+
+/// What that process replies; code stands behind it.
+#[derive(Serialize, Deserialize)]
+struct Reply {
+    answer: Answer,
+    /// What of its sandbox the kernel does not have.
+    unconfined: Vec<String>,
+}
+
+/// What came of it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Answer {
     Compiled(Compiled),
     Refused(LoadError),
+    Inspected(Inspection),
     /// Code of that program would not run here: it is another version.
     OtherEngine,
 }
@@ -99,10 +128,59 @@ impl Compiler {
             seed: job.seed,
             memory: job.memory,
             component: job.component.len(),
+            task: Task::Compile,
         };
+        match self.ask(&order, &job.component, &job.settings).await? {
+            (Answer::Compiled(compiled), code) => Ok(Compiled { code, ..compiled }),
+            (Answer::Refused(error), _) => Err(Failed::Refused(error)),
+            (Answer::OtherEngine, _) => Err(Failed::NotStarted(format!(
+                "{} is another version of this program",
+                self.program.display()
+            ))),
+            (Answer::Inspected(_), _) => Err(Failed::Refused(LoadError::Compiler(
+                "it answered another question".to_owned(),
+            ))),
+        }
+    }
+
+    /// Tells what a component is, as [`inspect`](super::inspect()) does, in that
+    /// process: within its limits, and in its sandbox.
+    pub async fn inspect(
+        &self,
+        component: &[u8],
+        settings: Option<&str>,
+        memory: usize,
+    ) -> Inspection {
+        let order = Order {
+            fingerprint: Fingerprint::default(),
+            code: Code::Quick,
+            seed: Seed::default(),
+            memory,
+            component: component.len(),
+            task: Task::Inspect {
+                with_settings: settings.is_some(),
+            },
+        };
+        let asked = self.ask(&order, component, settings.unwrap_or_default());
+        let failed = match asked.await {
+            Ok((Answer::Inspected(inspection), _)) => return inspection,
+            Ok(_) => "the process that inspects it answered another question".to_owned(),
+            Err(Failed::NotStarted(why)) => why,
+            Err(Failed::Refused(error)) => error.to_string(),
+        };
+        Inspection::failed(component, failed)
+    }
+
+    /// Has an order carried out by a process of its own.
+    async fn ask(
+        &self,
+        order: &Order,
+        component: &[u8],
+        settings: &str,
+    ) -> Result<(Answer, Bytes), Failed> {
         let told = |what: String| Failed::Refused(LoadError::Compiler(what));
-        let given = [&job.component[..], job.settings.as_bytes()].concat();
-        let order = parcel::pack(&order, &given).map_err(|error| told(error.to_string()))?;
+        let given = [component, settings.as_bytes()].concat();
+        let order = parcel::pack(order, &given).map_err(|error| told(error.to_string()))?;
         drop(given);
         // The semaphore is never closed.
         let _one = self.one.acquire().await;
@@ -117,15 +195,16 @@ impl Compiler {
                 return Err(told(format!("it took longer than {limit:?}")));
             }
         };
-        match parcel::unpack(&ended.answer) {
-            Some((Answer::Compiled(compiled), code)) => Ok(Compiled { code, ..compiled }),
-            Some((Answer::Refused(error), _)) => Err(Failed::Refused(error)),
-            Some((Answer::OtherEngine, _)) => Err(Failed::NotStarted(format!(
-                "{} is another version of this program",
-                self.program.display()
-            ))),
-            None => Err(told(ended.told())),
+        let Some((reply, code)) = parcel::unpack::<Reply>(&ended.answer) else {
+            return Err(told(ended.told()));
+        };
+        if !reply.unconfined.is_empty() && !UNCONFINED.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the process that compiles policies is less confined than it could be: {}",
+                reply.unconfined.join("; ")
+            );
         }
+        Ok((reply.answer, code))
     }
 
     fn start(&self) -> std::io::Result<Child> {
