@@ -160,7 +160,7 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
     let log = fs::File::create(place.path("log")).expect("a log");
     let mut daemon = daemon
         .current_dir(place.folder.path())
-        .args(["run", "--config", "waxseal.toml"])
+        .args(["run", "--allow-root", "--config", "waxseal.toml"])
         .stdin(Stdio::null())
         .stderr(log)
         .spawn()
@@ -205,6 +205,23 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
     assert!(kib < 250 << 10, "it never held one of these: {peak}");
     daemon.kill().expect("killed");
     daemon.wait().expect("its end");
+}
+
+/// Whoever runs the tests: root is refused, everybody else is not.
+#[test]
+fn l10_the_daemon_does_not_run_as_root_unless_it_is_told_to() {
+    let place = Place::new();
+    fs::remove_file(place.path("policy.wasm")).expect("removed");
+    let output = place.run(&["run"]);
+    assert_eq!(output.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    let root = rustix::process::geteuid().is_root();
+    assert_eq!(words.contains("does not run as root"), root, "{words}");
+    assert_eq!(words.contains("User=waxseal"), root, "{words}");
+    // With the flag it comes as far as reading the policy, which is not there.
+    let output = place.run(&["run", "--allow-root"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(words.contains("policy.wasm"), "{words}");
 }
 
 /// A field of a process's status.

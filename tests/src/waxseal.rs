@@ -188,8 +188,8 @@ impl Waxseal {
             .open(&self.log)
             .expect("log");
         let child = Command::new(binary())
-            .arg("run")
-            .arg("--config")
+            // Postfix is started by root, and so is what stands beside it.
+            .args(["run", "--allow-root", "--config"])
             .arg(&self.config)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))

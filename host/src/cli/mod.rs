@@ -50,7 +50,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the daemon: the milter that decides on mail.
-    Run,
+    Run(run::Arguments),
     /// Check configuration, settings, keys and policy; tell all problems at once.
     Check(check::Arguments),
     /// Run one message through the pipeline, changing no counter: print what
@@ -107,7 +107,10 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
     let json = arguments.json;
     let read = || config::read(&arguments.config);
     match &arguments.command {
-        Command::Run => run::run(read()?),
+        Command::Run(arguments) => {
+            run::refuse_root(arguments)?;
+            run::run(read()?)
+        }
         Command::Check(check) => check::run(check, &arguments.config, json),
         Command::Try(trial) => trial::run(trial, read()?, json),
         Command::Test(test) => test::run(test, &arguments.config, json),

@@ -2,12 +2,35 @@
 
 use std::io;
 
+use clap::Args;
+
 use crate::config::Config;
 use crate::daemon::{self, DaemonError};
 use crate::log::{Format, Lines};
 use tracing_subscriber::EnvFilter;
 
 use super::{Status, runtime, show_problems};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Run as root all the same: for tests, and for containers with one user.
+    #[arg(long)]
+    allow_root: bool,
+}
+
+/// Refuses to run as root: what a policy or a message makes of a defect would
+/// be done with all rights.
+pub(super) fn refuse_root(arguments: &Arguments) -> anyhow::Result<()> {
+    if rustix::process::geteuid().is_root() && !arguments.allow_root {
+        anyhow::bail!(
+            "the daemon does not run as root. Make a user for it (useradd --system waxseal) that owns the state \
+             folder and the keys, and start it as that user: with `User=waxseal` in its systemd unit \
+             (examples/systemd/waxseal.service), or `setpriv --reuid waxseal --regid waxseal --init-groups \
+             waxseal run`. Where there is no other user, give --allow-root"
+        );
+    }
+    Ok(())
+}
 
 pub(super) fn run(config: Config) -> anyhow::Result<Status> {
     start_log(&config);

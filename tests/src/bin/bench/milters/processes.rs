@@ -246,6 +246,6 @@ fn waxseal(place: &Place) -> anyhow::Result<Milter> {
     fs::write(&file, config)?;
     fs::write(place.path("settings.toml"), settings(DOMAINS))?;
     let mut command = Command::new(binary());
-    command.arg("run").arg("--config").arg(file);
+    command.args(["run", "--allow-root", "--config"]).arg(file);
     Milter::started(place, "waxseal", 8893, vec![command])
 }
