@@ -51,12 +51,13 @@ pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> Vec<u8> {
     for (index, mailbox) in mailboxes.iter().enumerate() {
         work::spend(1 + mailbox.address.len());
         let comma = if index + 1 < mailboxes.len() { "," } else { "" };
+        let address = one_line(&mailbox.address);
         match mailbox.name.as_deref().map(one_line) {
             Some(name) if !name.is_empty() => {
                 line.phrase(&name);
-                line.word(&format!("<{}>{comma}", mailbox.address));
+                line.word(&format!("<{address}>{comma}"));
             }
-            _ => line.word(&format!("{}{comma}", mailbox.address)),
+            _ => line.word(&format!("{address}{comma}")),
         }
     }
     line.finish()
@@ -207,6 +208,17 @@ mod tests {
 
     fn read_back(name: &str, value: &[u8]) -> Content {
         Content::new([name.as_bytes(), b":", value, b"\r\n\r\n"].concat())
+    }
+
+    #[test]
+    fn l15_an_address_has_no_control_characters_either() {
+        let mailbox = |name: Option<&str>| Mailbox {
+            name: name.map(str::to_owned),
+            address: "a\0b\r\n\u{85}@other.test".to_owned(),
+        };
+        let value = mailboxes("Reply-To", &[mailbox(None), mailbox(Some("A"))]);
+        let text = String::from_utf8(value).expect("UTF-8");
+        assert_eq!(text, " a b   @other.test, A <a b   @other.test>");
     }
 
     #[test]

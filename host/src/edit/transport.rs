@@ -90,18 +90,46 @@ pub fn prepare(content: &Content, transport: Transport) -> Prepared {
     } else {
         0
     };
-    if lone == 0 {
-        return encode_parts(content, transport);
+    let mut prepared = if lone == 0 {
+        encode_parts(content, transport)
+    } else {
+        let body = normalise_line_ends(content.body());
+        let header = content.bytes()[..content.body_offset()].to_vec();
+        let normal = Content::new([header, body.clone()].concat());
+        let mut prepared = encode_parts(&normal, transport);
+        prepared.body.get_or_insert(body);
+        prepared
+    };
+    if prepared.warnings.is_empty() {
+        warn_about_the_rest(content, transport, &mut prepared);
     }
-    let body = normalise_line_ends(content.body());
-    let header = content.bytes()[..content.body_offset()].to_vec();
-    let normal = Content::new([header, body.clone()].concat());
-    let mut prepared = encode_parts(&normal, transport);
-    prepared.body.get_or_insert(body);
+    if lone > 0 {
+        let line_ends = Warning::LineEnds { count: lone };
+        prepared.warnings.insert(0, line_ends);
+    }
     prepared
-        .warnings
-        .insert(0, Warning::LineEnds { count: lone });
-    prepared
+}
+
+/// Preambles, epilogues and headers of parts are not edited. What is not safe in
+/// them is warned about as the message's own.
+fn warn_about_the_rest(content: &Content, transport: Transport, prepared: &mut Prepared) {
+    let body = prepared.body.as_deref().unwrap_or(content.body());
+    if is_safe(body, transport) {
+        return;
+    }
+    let media_type = content.structure().root().media().essence();
+    if has_long_line(body) {
+        prepared.warnings.push(Warning::LongLines {
+            part: 0,
+            media_type: media_type.to_owned(),
+        });
+    }
+    if transport.seven_bit && !body.is_ascii() {
+        prepared.warnings.push(Warning::EightBit {
+            part: 0,
+            media_type: media_type.to_owned(),
+        });
+    }
 }
 
 fn has_long_line(body: &[u8]) -> bool {
@@ -398,6 +426,43 @@ mod tests {
                 media_type: "text/plain".into()
             }]
         );
+    }
+
+    #[test]
+    fn l15_what_stands_between_parts_and_is_not_safe_is_warned_about() {
+        let long = "x".repeat(1200);
+        for (message, eight_bit) in [
+            (
+                "Content-Type: multipart/mixed; boundary=b\n\né\n--b\n\nx\n--b--\n".to_owned(),
+                true,
+            ),
+            (
+                format!("Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n{long}\n"),
+                false,
+            ),
+            (
+                format!(
+                    "Content-Type: multipart/mixed; boundary=b\n\n--b\nA: {long}\n\nx\n--b--\n"
+                ),
+                false,
+            ),
+        ] {
+            let (after, warnings) = prepared(&message, SEVEN_BIT);
+            assert_eq!(after, message);
+            let media_type = "multipart/mixed".to_owned();
+            let expected = if eight_bit {
+                Warning::EightBit {
+                    part: 0,
+                    media_type,
+                }
+            } else {
+                Warning::LongLines {
+                    part: 0,
+                    media_type,
+                }
+            };
+            assert_eq!(warnings, [expected]);
+        }
     }
 
     #[test]
