@@ -9,8 +9,7 @@ use crate::input::Input;
 
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
-    let text = input.text();
-    let text = String::from_utf8_lossy(&text);
+    let text = input.document();
     let read = || read_text(Path::new("/etc/waxseal/waxseal.toml"), &text);
     if let Err(ConfigError::Problems(problems)) =
         Cost::DOCUMENT.hold("reading the configuration", text.len(), read)

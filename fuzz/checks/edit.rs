@@ -118,8 +118,7 @@ fn transport(content: &Content) {
         };
         let after = Content::new(edits.apply(content));
         let left = |warning: &Warning| !matches!(warning, Warning::LineEnds { .. });
-        // Preambles and epilogues of multiparts stay as they are.
-        if !prepared.warnings.iter().any(left) && !after.structure().root().is_multipart() {
+        if !prepared.warnings.iter().any(left) {
             assert!(
                 is_safe(after.body(), transport),
                 "not safe and not warned about"

@@ -15,7 +15,7 @@ const NUMBER: u8 = 3;
 const MOST: u8 = 14;
 /// Most bytes that repetitions may come to: enough to tell n² from n log n, and
 /// little enough to try some hundred in a second.
-pub(crate) const LARGEST: usize = 1 << 16;
+const LARGEST: usize = 1 << 15;
 
 /// The options and the text.
 pub(crate) struct Input<'a> {
@@ -49,7 +49,14 @@ impl<'a> Input<'a> {
 
     /// The text, its repetitions written out.
     pub(crate) fn text(&self) -> Vec<u8> {
-        expand(self.text)
+        expand(self.text, LARGEST)
+    }
+
+    /// The same of a text that costs more to read: settings, of which each entry
+    /// is a value of its own.
+    pub(crate) fn document(&self) -> String {
+        let text = expand(self.text, LARGEST / 4);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// The text, cut at its first empty line: what is before it, and what is
@@ -57,13 +64,16 @@ impl<'a> Input<'a> {
     pub(crate) fn halves(&self) -> (Vec<u8>, Vec<u8>) {
         let cut = self.text.windows(2).position(|pair| pair == b"\n\n");
         cut.map_or((Vec::new(), self.text()), |at| {
-            (expand(&self.text[..at]), expand(&self.text[at + 2..]))
+            (
+                expand(&self.text[..at], LARGEST),
+                expand(&self.text[at + 2..], LARGEST),
+            )
         })
     }
 }
 
 /// Writes repetitions out.
-pub(crate) fn expand(text: &[u8]) -> Vec<u8> {
+fn expand(text: &[u8], most: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.iter().position(|&byte| byte == REPEAT) {
@@ -74,16 +84,16 @@ pub(crate) fn expand(text: &[u8]) -> Vec<u8> {
         let end = piece.iter().position(|&byte| byte == END);
         let end = end.unwrap_or(piece.len());
         let times = 1_usize << (power.wrapping_sub(b'0') % (MOST + 1));
-        repeat(&mut out, &piece[..end], times);
+        repeat(&mut out, &piece[..end], times, most);
         rest = piece.get(end + 1..).unwrap_or_default();
     }
     out.extend_from_slice(rest);
     out
 }
 
-fn repeat(out: &mut Vec<u8>, piece: &[u8], times: usize) {
+fn repeat(out: &mut Vec<u8>, piece: &[u8], times: usize, most: usize) {
     for number in 0..times {
-        if out.len() + piece.len() > LARGEST {
+        if out.len() + piece.len() > most {
             return;
         }
         for &byte in piece {
@@ -113,14 +123,14 @@ mod tests {
 
     #[test]
     fn marked_pieces_are_repeated_and_numbered() {
-        assert_eq!(expand(b"a\x012x\x03\x02b"), b"ax0x1x2x3b");
-        assert_eq!(expand(b"\x011ab"), b"abab");
-        assert_eq!(expand(b"a\x01"), b"a");
+        assert_eq!(expand(b"a\x012x\x03\x02b", LARGEST), b"ax0x1x2x3b");
+        assert_eq!(expand(b"\x011ab", LARGEST), b"abab");
+        assert_eq!(expand(b"a\x01", LARGEST), b"a");
     }
 
     #[test]
     fn repetitions_are_bounded() {
         let long = [&b"\x01>"[..], &[b'x'; 1000], b"\x02\x01>yy\x02"].concat();
-        assert!(expand(&long).len() <= LARGEST + 1000);
+        assert!(expand(&long, LARGEST).len() <= LARGEST + 1000);
     }
 }

@@ -10,8 +10,7 @@ use crate::input::Input;
 
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
-    let text = input.text();
-    let text = String::from_utf8_lossy(&text);
+    let text = input.document();
     // Files that a test names are read: those of this machine are left alone.
     if text.contains("/dev")
         || text.contains("/proc")

@@ -9,8 +9,7 @@ use crate::input::Input;
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let user = input.flag();
-    let text = input.text();
-    let text = String::from_utf8_lossy(&text);
+    let text = input.document();
     let read = Cost::DOCUMENT.hold("reading settings", text.len(), || {
         StandardPolicy::configure(&text)
     });

@@ -8,8 +8,7 @@ use crate::input::Input;
 
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
-    let text = input.text();
-    let text = String::from_utf8_lossy(&text);
+    let text = input.document();
     let read = || read_table(&text);
     let (entries, problems) = Cost::DOCUMENT.hold("reading a table", text.len(), read);
     let lines = text.split('\n').filter(|line| {
