@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::decision::{AuthorRewrite, Decision, HeaderChange, HeaderField};
-use crate::message::{Content, Mailbox, NameCounts, parse_mailboxes};
+use crate::message::{Address, Content, Mailbox, NameCounts, parse_mailboxes};
 use crate::work;
 
 use super::HeaderEdit;
@@ -77,11 +77,18 @@ fn encode(field: &HeaderField) -> Vec<u8> {
         parse_mailboxes(text.as_bytes(), &mut parsed);
         // A value that is no list, or of which something would be lost, stands
         // as the policy wrote it.
-        if !parsed.is_empty() && parsed.iter().all(|mailbox| mailbox.address.is_ascii()) {
+        let written = |mailbox: &Mailbox| mailbox.address.is_ascii() && has_address(mailbox);
+        if !parsed.is_empty() && parsed.iter().all(written) {
             return mailboxes(&field.name, &parsed);
         }
     }
     unstructured(&field.name, &text)
+}
+
+/// Whether SMTP could take the mailbox's address. Others are nobody's, and an
+/// address cannot be folded: one of thousands of bytes makes a line as long.
+fn has_address(mailbox: &Mailbox) -> bool {
+    Address::parse(&mailbox.address).is_ok()
 }
 
 /// Another author, and the old one kept readable (R19).
@@ -101,8 +108,9 @@ fn rewrite_author(content: &Content, rewrite: &AuthorRewrite, plan: &mut HeaderP
         new.name = Some(names.join(", ") + &through);
     }
     plan.set("From", mailboxes("From", &[new]));
-    if rewrite.reply_to && !old.is_empty() && plan.count("Reply-To") == 0 {
-        plan.append("Reply-To", mailboxes("Reply-To", &old));
+    let answered: Vec<Mailbox> = old.into_iter().filter(has_address).collect();
+    if rewrite.reply_to && !answered.is_empty() && plan.count("Reply-To") == 0 {
+        plan.append("Reply-To", mailboxes("Reply-To", &answered));
     }
 }
 
@@ -293,6 +301,28 @@ mod tests {
             made,
             format!("{DATED}A: new\nC: 1\nC: =?utf-8?B?56S+?=\n\n")
         );
+    }
+
+    #[test]
+    fn l15_an_address_that_smtp_cannot_take_makes_no_long_line() {
+        let long = format!("{}@other.test", "a".repeat(3000));
+        let rewrite = AuthorRewrite {
+            mailbox: crate::decision::Mailbox {
+                name: Some("Acme".to_owned()),
+                address: Address::parse("relay@acme.test").expect("address"),
+            },
+            keep_in_name: true,
+            reply_to: true,
+        };
+        let made = edited(
+            &format!("{DATED}From: {long}, b@other.test\n\n"),
+            |decision| {
+                decision.author = Some(rewrite);
+                decision.headers = vec![HeaderChange::Add(field("Cc", &long))];
+            },
+        );
+        assert!(made.contains("\nReply-To: b@other.test\n"), "{made}");
+        assert!(made.lines().all(|line| line.len() <= 998), "{made}");
     }
 
     #[test]
