@@ -2,7 +2,7 @@
 # rustup, and installs the rest itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
+.PHONY: help demo test bench fuzz deny policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -22,6 +22,7 @@ help:
 	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
 	@echo 'make bench     measure speed and memory beside OpenDKIM and a no-op milter'
 	@echo 'make fuzz      run every fuzz target for MINUTES (10), two side by side'
+	@echo 'make deny      check dependencies against deny.toml and the advisories of RustSec'
 	@echo 'make policies  build the policies into target/policies'
 	@echo 'make policies-languages'
 	@echo '               build those in JavaScript and Python, too (tools from npm and PyPI)'
@@ -43,6 +44,11 @@ MINUTES := 10
 
 fuzz: tools-fuzz policies
 	@CARGO='$(CARGO)' scripts/fuzz.sh $(MINUTES)
+
+# The offline half of this is a part of `make test`.
+deny: tools
+	$(SAY) 'Dependencies: licenses, sources, duplicates, advisories'
+	@CARGO='$(CARGO)' scripts/deny.sh
 
 test: tools
 	$(SAY) 'Style'
