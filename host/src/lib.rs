@@ -43,6 +43,7 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`work`] | metered work: bounds on steps and time |
+//! | [`pool`] | worker threads for what is done with messages |
 //! | [`message`] | a message as bytes plus a map of them |
 //! | [`decision`] | what a policy can decide |
 //! | [`config`] | `waxseal.toml` |
@@ -75,6 +76,7 @@ pub mod message;
 pub mod milter;
 pub mod pipeline;
 pub mod policy;
+pub mod pool;
 pub mod postfix;
 mod printable;
 mod private;

@@ -144,6 +144,11 @@ pub struct SettingsProblem {
 #[error("{0} is denied")]
 pub(super) struct Denied(pub(super) String);
 
+/// The decision's time was over while the host worked on the message for it.
+#[derive(Debug, Error)]
+#[error("the time is over")]
+pub(super) struct Overtime;
+
 /// A guest asked for more than it is given.
 #[derive(Debug, Error)]
 #[error("{0}")]

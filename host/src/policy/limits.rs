@@ -7,13 +7,9 @@ use wasmtime::ResourceLimiter;
 
 /// Instructions (fuel) after which a guest gives its thread back to others: a
 /// tenth of a millisecond or two. A decision that has not ended by then goes on
-/// in the slow lane. Fifty times what the standard policy takes; one in
+/// on low-priority threads. Fifty times what the standard policy takes; one in
 /// JavaScript or Python takes more.
 pub(super) const SLICE: u64 = 1_000_000;
-
-/// How far behind others the slow lane stands (`nice`): where mail takes all
-/// processors, a long decision gets a tenth of one.
-pub(super) const SLOW_LANE_NICE: i32 = 10;
 
 /// How often the epoch moves. A guest gives its thread back at the second tick,
 /// and at each after that, whatever it has executed: some instructions (filling
@@ -29,6 +25,11 @@ pub(super) const BYTES_FROM_GUEST: usize = 1 << 20;
 /// values, looked-up values. More than the largest sensible text, less than
 /// what would make the copying itself a load.
 pub(super) const BYTES_TO_GUEST: usize = 16 << 20;
+
+/// Steps of work on the message that one decision may have the host do on the
+/// thread of whoever asks: a millisecond or two. A decision that asks for more is
+/// begun again on low-priority threads.
+pub(super) const HOST_STEPS: u64 = 2 << 20;
 
 /// Handles that a guest can hold at one time. WASI's own streams and pollables
 /// are all it has a use for.

@@ -19,8 +19,9 @@
 //!   the same number of instructions, unless the wall clock stops it.
 //! - **It costs nobody else a decision**. A guest that computes gives its thread
 //!   back after a million instructions, and is finished on threads that stand
-//!   behind all others; what it calls of the host does not, the longest of which
-//!   is to look for the text in a large message.
+//!   behind all others; one that has the host work on the message for more than a
+//!   millisecond or two is decided again there. The host's work counts as the
+//!   decision's time.
 //!
 //! | limit | set by | error |
 //! | --- | --- | --- |
@@ -50,7 +51,6 @@ mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inspect;
-mod lane;
 mod limits;
 mod link;
 mod load;
@@ -62,18 +62,21 @@ mod trim;
 mod wasi;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
 use crate::decision::Decision;
 use crate::message::Message;
+use crate::pool::{self, LowPriorityExecutor};
+use crate::work;
 
 use compile::World;
 use engine::{Code, Machine};
-use lane::SlowLane;
 use load::Sources;
-use state::Subject;
+use state::{HostWork, Subject};
 
 pub use answers::{Answers, Question, Recorder, Repeated};
 pub use cache::{CODE_FOLDER, CodeCache};
@@ -99,7 +102,7 @@ struct Inner {
     sources: Sources,
     /// An exhausted pool is an error and not a wait, so decisions wait here.
     turns: Semaphore,
-    slow_lane: SlowLane,
+    low_priority: LowPriorityExecutor,
 }
 
 /// A sandbox in the making: [`Sandbox::builder`].
@@ -167,7 +170,7 @@ impl Builder {
                 fingerprint,
             },
             turns: Semaphore::new(self.limits.decisions as usize),
-            slow_lane: SlowLane::default(),
+            low_priority: LowPriorityExecutor::default(),
             limits: self.limits,
         };
         Ok(Sandbox {
@@ -292,8 +295,10 @@ impl Policy {
     ) -> Decided {
         let turn = Turn::wait(&self.loaded).await;
         let subject = Subject { message, facts };
-        let lane = &self.loaded.sandbox.inner.slow_lane;
-        lane.run(Box::pin(turn.decide(subject, seed))).await
+        let canceled = pool::bounds().canceled;
+        let low_priority = &self.loaded.sandbox.inner.low_priority;
+        let decided = turn.decide(subject, seed, canceled);
+        low_priority.run(Box::pin(decided)).await
     }
 
     /// As [`Policy::decide`], for a decision that no client waits for: all of it
@@ -306,8 +311,9 @@ impl Policy {
     ) -> Decided {
         let turn = Turn::wait(&self.loaded).await;
         let subject = Subject { message, facts };
-        let lane = &self.loaded.sandbox.inner.slow_lane;
-        lane.run_behind(Box::pin(turn.decide(subject, seed))).await
+        let low_priority = &self.loaded.sandbox.inner.low_priority;
+        let decided = turn.decide(subject, seed, None);
+        low_priority.run_behind(Box::pin(decided)).await
     }
 }
 
@@ -324,7 +330,34 @@ impl Turn {
         Self(Arc::clone(loaded))
     }
 
-    async fn decide(self, subject: Subject, seed: Seed) -> Decided {
+    /// Decides, a second time where the first had the host do too much work on
+    /// the thread of whoever asked: a decision is pure.
+    async fn decide(
+        self,
+        subject: Subject,
+        seed: Seed,
+        canceled: Option<Arc<AtomicBool>>,
+    ) -> Decided {
+        let deadline = Instant::now() + self.0.sandbox.inner.limits.time;
+        let bounds = work::Bounds {
+            steps: None,
+            deadline: Some(deadline),
+            canceled,
+        };
+        let short = HostWork::short(bounds.clone());
+        let (decided, too_long) = self.attempt(subject.clone(), seed, short).await;
+        if !too_long {
+            return decided;
+        }
+        // From here on it is done by the low-priority threads.
+        yield_now().await;
+        let whole = HostWork::whole(bounds);
+        self.attempt(subject, seed, whole).await.0
+    }
+
+    /// Decides once, and tells whether that has to be begun again where the
+    /// host's work may take longer.
+    async fn attempt(&self, subject: Subject, seed: Seed, host: HostWork) -> (Decided, bool) {
         let inner = &*self.0.sandbox.inner;
         let limits = &inner.limits;
         let bounds = run::Bounds {
@@ -337,16 +370,19 @@ impl Turn {
             seed,
         };
         let mut store = run::store(&inner.serving.engine, Some(subject), moment, &bounds);
+        store.data_mut().host = host;
         let outcome = run::within(bounds.time, self.0.call(&mut store)).await;
         let decision = run::classify(outcome, &store, &bounds).flatten();
+        let too_long = store.data().host.is_too_long();
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
-        Decided {
+        let decided = Decided {
             decision,
             instructions: bounds.instructions.saturating_sub(left),
             memory: state.memory.in_use(),
             log: state.into_log(),
-        }
+        };
+        (decided, too_long)
     }
 }
 

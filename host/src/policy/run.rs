@@ -10,7 +10,7 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
-use super::error::{Denied, OverBudget, PolicyError};
+use super::error::{Denied, OverBudget, Overtime, PolicyError};
 use super::limits;
 use super::state::{Moment, State, Subject, one_line};
 
@@ -112,6 +112,9 @@ pub(super) fn classify<T>(
     };
     if let Some(denied) = error.downcast_ref::<Denied>() {
         return Err(PolicyError::ImportDenied(denied.0.clone()));
+    }
+    if error.is::<Overtime>() {
+        return Err(PolicyError::TimedOut(bounds.time));
     }
     if let Some(over) = over_budget(&error) {
         return Err(PolicyError::TooMuchData(over));

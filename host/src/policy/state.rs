@@ -7,10 +7,13 @@ use std::time::Duration;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::error::Overtime;
 use super::facts::Facts;
 use super::limits::{self, MemoryLimit};
 use super::wasi::{self, Stderr};
 use crate::message::Message;
+use crate::pool::on_low_priority_thread;
+use crate::work::{self, Bounds, Cause};
 
 /// Seed of an instance's random source.
 pub type Seed = [u8; 32];
@@ -44,6 +47,8 @@ pub(super) struct State {
     pub(super) log: Log,
     /// Bytes that may still be copied into the guest.
     pub(super) to_guest: usize,
+    /// Work on the message that the host may do for it.
+    pub(super) host: HostWork,
     table: ResourceTable,
     wasi: Option<Box<Wasi>>,
     moment: Moment,
@@ -56,9 +61,71 @@ struct Wasi {
 }
 
 /// What is decided on.
+#[derive(Clone)]
 pub(super) struct Subject {
     pub(super) message: Arc<Message>,
     pub(super) facts: Arc<dyn Facts>,
+}
+
+/// What the host may still do with the message for one decision, at the guest's
+/// request. The guest cannot interrupt it, so it is bounded by itself.
+#[derive(Default)]
+pub(super) struct HostWork {
+    bounds: Bounds,
+    /// Steps left on the thread of whoever asked for the decision; none where
+    /// they are not limited.
+    short: Option<u64>,
+    too_long: bool,
+}
+
+impl HostWork {
+    /// Work within these bounds, as long as it is short where it is not done by
+    /// a low-priority thread.
+    pub(super) fn short(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            short: Some(limits::HOST_STEPS),
+            too_long: false,
+        }
+    }
+
+    /// Work within these bounds.
+    pub(super) fn whole(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the decision has to be begun again where work may take longer.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.too_long
+    }
+
+    /// Does some work on the message.
+    ///
+    /// # Errors
+    ///
+    /// When the time of the decision is over, or it has to be begun again.
+    pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> Result<T, Overtime> {
+        let short = self.short.filter(|_| !on_low_priority_thread());
+        let bounds = Bounds {
+            steps: short,
+            ..self.bounds.clone()
+        };
+        match work::run(&bounds, || work::count(work)) {
+            Ok((done, steps)) => {
+                if let Some(left) = &mut self.short {
+                    *left = left.saturating_sub(steps);
+                }
+                Ok(done)
+            }
+            Err(exhausted) => {
+                self.too_long = exhausted.cause == Cause::Steps;
+                Err(Overtime)
+            }
+        }
+    }
 }
 
 /// All that a guest can learn of time and chance: the same moment and seed give
@@ -78,6 +145,7 @@ impl State {
             memory: MemoryLimit::new(memory),
             log: Log::default(),
             to_guest: limits::BYTES_TO_GUEST,
+            host: HostWork::default(),
             table,
             wasi: None,
             moment,

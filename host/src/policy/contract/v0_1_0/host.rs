@@ -3,11 +3,13 @@
 //! Message and facts are one each per decision, so their handles are constants
 //! and the store's data holds what is behind them: no table, no copy.
 
+use std::sync::Arc;
+
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::bindings::waxseal::policy::{facts, log, mail, types};
-use crate::message::Message;
+use crate::message::{Content, Message};
 use crate::policy::error::OverBudget;
 use crate::policy::limits;
 use crate::policy::state::{LogLevel, State, Subject};
@@ -31,6 +33,13 @@ impl State {
 
     fn message(&self) -> Result<&Message> {
         Ok(&self.subject()?.message)
+    }
+
+    /// Reads something out of the message: work that counts as the decision's
+    /// time.
+    fn read<T>(&mut self, read: impl FnOnce(&Content) -> T) -> Result<T> {
+        let message = Arc::clone(&self.subject()?.message);
+        Ok(self.host.run(|| read(&message.content))?)
     }
 
     /// Pays for bytes that go into the guest.
@@ -124,7 +133,7 @@ impl mail::HostMessage for State {
     }
 
     fn author(&mut self, _: Resource<MessageHandle>) -> Result<Vec<mail::Mailbox>> {
-        let authors = self.message()?.content.author();
+        let authors = self.read(Content::author)?;
         let list: Vec<_> = authors
             .into_iter()
             .map(|author| mail::Mailbox {
@@ -140,7 +149,7 @@ impl mail::HostMessage for State {
     }
 
     fn header(&mut self, _: Resource<MessageHandle>, name: String) -> Result<Vec<String>> {
-        let values = self.message()?.content.header(&name);
+        let values = self.read(|content| content.header(&name))?;
         self.pay(values.iter().map(|value| value.len() + 8).sum())?;
         Ok(values)
     }
@@ -150,18 +159,18 @@ impl mail::HostMessage for State {
     }
 
     fn has_trait(&mut self, _: Resource<MessageHandle>, name: String) -> Result<bool> {
-        Ok(self.message()?.content.has_trait(&name))
+        self.read(|content| content.has_trait(&name))
     }
 
     fn text(&mut self, _: Resource<MessageHandle>, limit: u32) -> Result<Option<String>> {
         // What would not be paid for need not be decoded either.
         let limit = (limit as usize).min(self.to_guest.saturating_add(1));
-        let text = self.message()?.content.text(limit);
+        let text = self.read(|content| content.text(limit))?;
         self.give_some(text)
     }
 
     fn attachments(&mut self, _: Resource<MessageHandle>) -> Result<Vec<mail::Attachment>> {
-        let attachments = self.message()?.content.attachments();
+        let attachments = self.read(Content::attachments)?;
         let list: Vec<_> = attachments
             .into_iter()
             .map(|attachment| mail::Attachment {
