@@ -292,7 +292,7 @@ impl Session {
             Some(transaction) => Arc::clone(&transaction.version),
             None => self.host.begin(),
         };
-        version.generation().config().limits.message_size
+        version.generation().config().limits.message.size
     }
 
     fn malformed(&mut self, malformed: &Malformed) {

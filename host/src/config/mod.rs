@@ -20,7 +20,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZone;
 
 use crate::decision::WhenFull;
-use crate::message::Address;
+use crate::message::{self, Address};
 
 pub use parse::{ConfigError, examine, read, read_text};
 pub(crate) use parse::{DEFAULT_SOCKET, read_within};
@@ -117,12 +117,19 @@ pub struct Limits {
     /// Linear memory of one instance, all its memories together, in bytes
     /// (`memory`).
     pub memory: usize,
-    /// Largest message, in bytes (`message-size`).
-    pub message_size: usize,
-    /// Bytes of messages held at one time by all connections (`held`).
+    /// From the complete message to its answer (`processing-time`).
+    pub processing_time: Duration,
+    /// Most of everything that a message may have (`message-size`, `header-size`,
+    /// `header-fields`, `recipients`, `addresses`, `parts`).
+    pub message: message::Limits,
+    /// Bytes of memory for messages at one time, all connections together
+    /// (`held`).
     pub held: usize,
     /// Connections of the milter server at one time (`connections`).
     pub connections: usize,
+    /// How long a new connection may take for its first commands
+    /// (`first-command-time`).
+    pub first_command_time: Duration,
     /// Decisions at one time (`decisions`).
     pub decisions: u32,
     /// Counters that policies may make in a day (`new-counters`).
@@ -146,6 +153,9 @@ pub struct Listener {
     pub socket_mode: u32,
     /// Group of a Unix socket (`socket-group`).
     pub socket_group: Option<String>,
+    /// Connections at one time (`connections`); by default an equal share of
+    /// those of all listeners.
+    pub connections: Option<usize>,
     /// In mode `split`: where Postfix's own smtpd for it listens (`smtpd`).
     pub smtpd: Option<SocketAddr>,
 }

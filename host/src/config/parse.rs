@@ -304,6 +304,7 @@ impl Reader {
         table.require("address", EXPECTED_ADDRESS);
         let name = table.string("name");
         let socket_mode = table.parsed::<Octal>("socket-mode", "octal mode bits, like \"0660\"");
+        let connections = table.integer("connections", 1..=100_000);
         let socket_group = table.string("socket-group").map(|group| group.value);
         let smtpd =
             table.parsed::<SocketAddr>("smtpd", "where Postfix listens, like \"127.0.0.1:10025\"");
@@ -326,6 +327,7 @@ impl Reader {
             mode,
             socket_mode: socket_mode.map_or(0o660, |mode| mode.value.0),
             socket_group,
+            connections: connections.map(|number| number.value as usize),
             smtpd: smtpd.map(|address| address.value),
         })
     }

@@ -9,6 +9,7 @@ use waxseal_settings::Table as Toml;
 
 use super::{ByteSize, DefaultRoute, Editing, Limits, Log, Outgoing, Share};
 use crate::decision::WhenFull;
+use crate::message;
 
 pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
     let bytes = |key: &str, default: usize| {
@@ -26,6 +27,7 @@ pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
             .and_then(|table| duration(table, key))
             .unwrap_or(default)
     };
+    let most = message::Limits::default();
     Limits {
         // A decision takes microseconds, and instructions bound what it
         // computes; this is for one that sleeps. Far longer than a busy machine
@@ -36,9 +38,23 @@ pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
         instructions: number("instructions", 1..=u64::MAX, 200_000_000),
         // Python needs about 40 MiB.
         memory: bytes("memory", 64 << 20),
-        message_size: bytes("message-size", 50 << 20),
+        // A message takes milliseconds, a large one tenths of a second. Longer
+        // than the store may be busy, shorter than Postfix's patience with a
+        // milter (300 s).
+        processing_time: time("processing-time", Duration::from_secs(30)),
+        message: message::Limits {
+            size: bytes("message-size", most.size),
+            header_size: bytes("header-size", most.header_size),
+            header_fields: number("header-fields", 1..=1_000_000, most.header_fields as u64)
+                as usize,
+            recipients: number("recipients", 1..=1_000_000, most.recipients as u64) as usize,
+            addresses: number("addresses", 1..=1_000_000, most.addresses as u64) as usize,
+            // More are not told apart: `message` has the limit.
+            parts: number("parts", 1..=50_000, most.parts as u64) as usize,
+        },
         held: bytes("held", 512 << 20),
         connections: number("connections", 1..=100_000, 1_000) as usize,
+        first_command_time: time("first-command-time", Duration::from_secs(10)),
         decisions: number("decisions", 1..=1_000, 64) as u32,
         // One for each of 50,000 users, and as many again. Each takes some 400
         // bytes in memory and 300 on disk: 40 MB at the most for a day.

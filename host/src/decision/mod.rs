@@ -12,7 +12,7 @@ pub use validate::{InvalidDecision, validate};
 
 use serde::{Deserialize, Serialize};
 
-use crate::message::Address;
+use crate::message::{Address, Excess};
 
 /// Name of the host's own counter of messages that the default route takes.
 pub const DEFAULT_ROUTE_COUNTER: &str = "default-route";
@@ -70,6 +70,17 @@ pub enum Verdict {
     Discard,
     /// Kept in the MTA's hold queue; the text says why.
     Hold(String),
+}
+
+impl From<Excess> for Verdict {
+    fn from(excess: Excess) -> Self {
+        let Excess { measure, limit, .. } = excess;
+        Self::Reject(Reply {
+            code: 552,
+            enhanced: measure.status().to_owned(),
+            text: format!("the message has more than {limit} {}", measure.what()),
+        })
+    }
 }
 
 /// An SMTP reply (RFC 5321, section 4.2) with its enhanced status code

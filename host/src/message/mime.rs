@@ -22,7 +22,7 @@ pub(super) const MAXIMUM_DEPTH: usize = 64;
 
 /// Most parts that are told apart. A mail with more of them is an attack; the
 /// map of this many takes some 20 MB.
-pub(super) const MAXIMUM_PARTS: usize = 50_000;
+pub(crate) const MAXIMUM_PARTS: usize = 50_000;
 
 /// Longest boundary (RFC 2046, section 5.1.1). Readers take longer ones too, so
 /// that they are followed, but none need.

@@ -10,6 +10,7 @@ mod charset;
 mod content;
 mod entity;
 mod envelope;
+mod limits;
 mod mime;
 mod names;
 mod reading;
@@ -21,11 +22,14 @@ pub use charset::{Charset, Narrow, View};
 pub use content::{Content, Field};
 pub use entity::{Disposition, MediaType, TransferEncoding};
 pub use envelope::{Client, Envelope, Recipient};
+pub use limits::{Excess, Limits, Measure};
+pub(crate) use mime::MAXIMUM_PARTS;
 pub use mime::{Guess, Part, Structure};
 pub use reading::{Attachment, Mailbox};
 
 pub(crate) use charset::escape_in_force;
 pub(crate) use content::map_fields;
+pub(crate) use limits::addresses;
 pub(crate) use names::{FieldName, NameCounts};
 pub(crate) use reading::{
     has_pgp_armour, is_calendar, is_encrypted, is_signed, is_tnef, parse_mailboxes,
