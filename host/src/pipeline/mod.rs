@@ -3,7 +3,8 @@
 //! Every front (the milter, `waxseal try`, embedding) calls
 //! [`Pipeline::process`], so that a trial shows what production does. Deciding
 //! and editing do no I/O; resolving asks the ledger, whose live form may wait
-//! for its store.
+//! for its store. Within a job of a [`Pool`](crate::pool::Pool) each of them has
+//! the job's deadline.
 //!
 //! A message is processed with one [`Generation`] from beginning to end,
 //! whatever is swapped meanwhile.
@@ -28,11 +29,13 @@ use std::time::Instant;
 
 use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
-use crate::message::{Message, ReversePath};
+use crate::message::{Excess, Message, ReversePath};
 use crate::policy::{Facts, LogLevel, LogLine, PolicyError, Seed};
-use crate::quota::{ChargeError, Day, Ledger};
+use crate::pool::{self, Late};
+use crate::quota::{ChargeError, Day, Ledger, Receipt};
 use crate::store::Key;
 use crate::store::verp::VerpError;
+use crate::work::Exhausted;
 
 pub use access::{Reinjection, reinjected};
 pub use carry::CarryError;
@@ -45,7 +48,7 @@ pub use resolve::ResolveError;
 pub use split::{Returned, Unroutable};
 
 use facts::LiveFacts;
-use resolve::Resolved;
+use resolve::{Plan, Resolved};
 
 /// Processes messages with a ledger of its own: live for the daemon, dry for
 /// trials.
@@ -97,7 +100,16 @@ impl<L: Ledger> Pipeline<L> {
         message: Arc<Message>,
         facts: Arc<dyn Facts>,
     ) -> Outcome {
-        let ruling = decide(generation, &message, Arc::clone(&facts)).await;
+        match measure(generation, &message).await {
+            Ok(Ok(())) => {}
+            Ok(Err(excess)) => return too_much(generation, &message, excess),
+            Err(stopped) => return failed(generation, &message, stopped.into()),
+        }
+        let deciding = decide(generation, &message, Arc::clone(&facts));
+        let ruling = match pool::in_time("deciding", deciding).await {
+            Ok(ruling) => ruling,
+            Err(stopped) => return failed(generation, &message, stopped.into()),
+        };
         tell(&ruling, &message, generation);
         let mut outcome = self
             .carry_out(generation, &message, &*facts, &ruling.decision)
@@ -109,7 +121,7 @@ impl<L: Ledger> Pipeline<L> {
     async fn carry_out(
         &self,
         generation: &Arc<Generation>,
-        message: &Message,
+        message: &Arc<Message>,
         facts: &dyn Facts,
         decision: &Result<Decision, PolicyError>,
     ) -> Outcome {
@@ -127,9 +139,10 @@ impl<L: Ledger> Pipeline<L> {
             decision: &decision,
             facts,
         };
-        let resolved = match resolve::resolve(&asked, &day, &*self.ledger).await {
-            Ok(Resolved::Room(plan)) => plan,
-            Ok(Resolved::Full { verdict, reason }) => {
+        let resolving = resolve::resolve(&asked, &day, &*self.ledger);
+        let mut plan = match pool::in_time("charging", resolving).await {
+            Ok(Ok(Resolved::Room(plan))) => plan,
+            Ok(Ok(Resolved::Full { verdict, reason })) => {
                 let mut decision = Decision {
                     verdict,
                     ..decision
@@ -137,23 +150,70 @@ impl<L: Ledger> Pipeline<L> {
                 decision.reasons.push(reason);
                 return Outcome::refused(generation, message, decision);
             }
-            Err(ResolveError::Ledger(ChargeError::TooManyCounters { counter, limit })) => {
+            Ok(Err(ResolveError::Ledger(ChargeError::TooManyCounters { counter, limit }))) => {
                 let error = PolicyError::TooManyCounters { counter, limit };
                 return failed(generation, message, Failure::Policy(error));
             }
-            Err(error) => return failed(generation, message, Failure::Resolve(error)),
+            Ok(Err(error)) => return failed(generation, message, Failure::Resolve(error)),
+            Err(stopped) => return failed(generation, message, stopped.into()),
         };
-        let carry = || carry::carry(generation, message, &decision, &resolved);
-        match unhindered(message.content.bytes().len(), carry) {
-            Ok(carried) => Outcome::done(generation, decision, resolved, carried),
-            Err(error) => {
-                if let Some(receipt) = resolved.receipt {
-                    self.ledger.refund(receipt);
-                }
-                failed(generation, message, Failure::Carry(error))
+        let mut charged = Charged {
+            ledger: &*self.ledger,
+            receipt: plan.receipt.take(),
+        };
+        let input = (Arc::clone(generation), Arc::clone(message), decision, plan);
+        let edit = |(generation, message, decision, plan): &Input| {
+            carry::carry(generation, message, decision, plan)
+        };
+        let ((_, _, decision, mut plan), done) =
+            pool::compute("editing and signing", input, edit).await;
+        match done {
+            Ok(Ok(carried)) => {
+                plan.receipt = charged.receipt.take();
+                Outcome::done(generation, decision, plan, carried)
             }
+            Ok(Err(error)) => failed(generation, message, Failure::Carry(error)),
+            Err(stopped) => failed(generation, message, stopped.into()),
         }
     }
+}
+
+/// What a message is edited and signed with.
+type Input = (Arc<Generation>, Arc<Message>, Decision, Plan);
+
+/// What a message was charged. Given back when the message is not let through,
+/// also when it is given up half way.
+struct Charged<'a, L: Ledger> {
+    ledger: &'a L,
+    receipt: Option<Receipt>,
+}
+
+impl<L: Ledger> Drop for Charged<'_, L> {
+    fn drop(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            self.ledger.refund(receipt);
+        }
+    }
+}
+
+/// Whether the message has more of anything than `[limits]` allows.
+async fn measure(
+    generation: &Arc<Generation>,
+    message: &Arc<Message>,
+) -> Result<Result<(), Excess>, Exhausted> {
+    let limits = generation.config().limits.message;
+    let check = move |message: &Arc<Message>| {
+        limits.check(&message.content, message.envelope.recipients.len())
+    };
+    let (_, measured) = pool::compute("mapping the message", Arc::clone(message), check).await;
+    measured
+}
+
+fn too_much(generation: &Arc<Generation>, message: &Message, excess: Excess) -> Outcome {
+    let queue_id = message.envelope.queue_id.as_str();
+    let listener = message.envelope.listener.as_str();
+    tracing::warn!(queue_id, listener, "refused: {excess}");
+    Outcome::not_processed(generation, message, excess)
 }
 
 /// Asks the policy alone: nothing is charged, nothing is changed. The same
@@ -212,23 +272,6 @@ fn day(generation: &Generation, message: &Message) -> Day {
     Day::of(message.arrival, &generation.config().time_zone)
 }
 
-/// Bytes above which editing and signing a message takes long enough (a
-/// millisecond and more) that others on the same thread would wait for it.
-const HEAVY: usize = 256 << 10;
-
-/// Does the work for a message of that size without holding up other tasks,
-/// where the runtime has other threads to hand them to.
-fn unhindered<T>(bytes: usize, work: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    let threads = Handle::try_current()
-        .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if bytes > HEAVY && threads {
-        tokio::task::block_in_place(work)
-    } else {
-        work()
-    }
-}
-
 /// The message's random seed: from a secret, so that no sender can choose hash
 /// collisions; and from the message alone, so that a decision can be repeated.
 fn seed(secret: &Key, message: &Message) -> Seed {
@@ -254,6 +297,11 @@ fn tell(ruling: &Ruling, message: &Message, generation: &Generation) {
             LogLevel::Error => tracing::error!(queue_id, policy, "{text}"),
         }
     }
+}
+
+/// What becomes of a message that was given up at the deadline of its job.
+pub(crate) fn late(generation: &Arc<Generation>, message: &Message, late: Late) -> Outcome {
+    failed(generation, message, late.into())
 }
 
 /// What becomes of a message that could not be processed.
@@ -289,11 +337,14 @@ fn failed(generation: &Arc<Generation>, message: &Message, failure: Failure) -> 
         }),
     };
     let kind = failure.kind();
-    tracing::error!(
-        queue_id,
-        listener,
-        kind,
-        "no decision could be carried out: {failure}"
-    );
+    // Whoever gave the message up has said so.
+    if !matches!(failure, Failure::Canceled(_)) {
+        tracing::error!(
+            queue_id,
+            listener,
+            kind,
+            "no decision could be carried out: {failure}"
+        );
+    }
     Outcome::failed(generation, message, verdict, failure)
 }

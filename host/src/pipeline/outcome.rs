@@ -13,10 +13,12 @@ use super::resolve::{Plan, ResolveError};
 use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::edit::{Edits, Mark, Notice};
-use crate::message::{Address, Message, ReversePath};
+use crate::message::{Address, Excess, Message, ReversePath};
 use crate::policy::{LogLine, PolicyError, Seed};
+use crate::pool::Late;
 use crate::quota::Receipt;
 use crate::sign::Signed;
+use crate::work::{Cause, Exhausted};
 
 /// Which policy decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +75,24 @@ pub enum Failure {
     /// The edits could not be made.
     #[error(transparent)]
     Carry(#[from] CarryError),
+    /// Time ran out.
+    #[error("not done in time (limits.processing-time): {0}")]
+    Stopped(Exhausted),
+    /// Nobody waited for it any more.
+    #[error("given up by the MTA: {0}")]
+    Canceled(Exhausted),
+    /// The same, where the processing did not stop by itself.
+    #[error("not done in time (limits.processing-time): {0}")]
+    Late(#[from] Late),
+}
+
+impl From<Exhausted> for Failure {
+    fn from(stopped: Exhausted) -> Self {
+        match stopped.cause {
+            Cause::Canceled => Self::Canceled(stopped),
+            Cause::Deadline | Cause::Steps => Self::Stopped(stopped),
+        }
+    }
 }
 
 impl Failure {
@@ -82,6 +102,8 @@ impl Failure {
             Self::Policy(error) => error.kind(),
             Self::Resolve(_) => "ledger",
             Self::Carry(error) => error.kind(),
+            Self::Canceled(_) => "canceled",
+            Self::Stopped(_) | Self::Late(_) => "processing-time",
         }
     }
 
@@ -126,8 +148,7 @@ pub struct Outcome {
     pub receipt: Option<Receipt>,
     /// Why there is no decision.
     pub failure: Option<Failure>,
-    /// What the policy alone said. Always there once the message has been
-    /// processed.
+    /// What the policy alone said; none for a message that no policy decided on.
     pub ruling: Option<Ruling>,
 }
 
@@ -165,6 +186,18 @@ impl Outcome {
             reasons: vec![failure.to_string()],
             failure: Some(failure),
             ..Self::bare(generation, verdict, message.envelope.sender.clone())
+        }
+    }
+
+    /// The message is not taken, whatever a policy would say.
+    pub(super) fn not_processed(
+        generation: &Arc<Generation>,
+        message: &Message,
+        excess: Excess,
+    ) -> Self {
+        Self {
+            reasons: vec![excess.to_string()],
+            ..Self::bare(generation, excess.into(), message.envelope.sender.clone())
         }
     }
 

@@ -44,12 +44,14 @@ mod versions;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
 use crate::message::Message;
-use crate::pipeline::{Outcome, Pipeline};
+use crate::pipeline::{self, Outcome, Pipeline};
 use crate::policy::{Facts, Recorder};
+use crate::pool::{Order, Pool};
 use crate::quota::Ledger;
 
 pub use history::{KEPT, RollbackError, SkipReason, Skipped};
@@ -69,6 +71,11 @@ use recheck::Rechecks;
 /// Processes messages with the version that was in service when they began, and
 /// counts what came of it.
 pub struct Service<L> {
+    inner: Arc<Inner<L>>,
+    pool: Arc<Pool>,
+}
+
+struct Inner<L> {
     pipeline: Pipeline<L>,
     versions: Arc<Versions>,
     observers: ArcSwap<Vec<Arc<dyn Observer>>>,
@@ -79,17 +86,20 @@ impl<L: Ledger> Service<L> {
     /// A service of these versions.
     pub fn new(pipeline: Pipeline<L>, versions: Arc<Versions>) -> Self {
         Self {
-            pipeline,
-            versions,
-            observers: ArcSwap::default(),
-            rechecks: Rechecks::new(),
+            inner: Arc::new(Inner {
+                pipeline,
+                versions,
+                observers: ArcSwap::default(),
+                rechecks: Rechecks::new(),
+            }),
+            pool: Pool::new(),
         }
     }
 
     /// The version that a message which begins now is decided with. To be taken
     /// once for each message, at its MAIL command.
     pub fn begin(&self) -> Arc<Version> {
-        self.versions.in_service()
+        self.inner.versions.in_service()
     }
 
     /// Decides on an outgoing message and works out what has to be done for
@@ -97,7 +107,80 @@ impl<L: Ledger> Service<L> {
     /// of it. A message that the policy failed on is decided again by the version
     /// before, after this returns; when that decides too many of them, the host
     /// goes back to it (`policy.roll-back-after`, `policy.roll-back-share`).
+    ///
+    /// The work is done by the threads of the [pool](Self::pool), and has
+    /// `limits.processing-time`, unless this is called within a job that has a
+    /// deadline of its own. Takes a tokio runtime with time enabled. When the
+    /// future is dropped, the work is canceled.
     pub async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
+        let generation = version.generation();
+        let order = Order {
+            size: message.content.bytes().len(),
+            deadline: Instant::now() + generation.config().limits.processing_time,
+        };
+        let inner = Arc::clone(&self.inner);
+        let work = {
+            let (version, message) = (Arc::clone(version), Arc::clone(&message));
+            async move { inner.process(&version, message).await }
+        };
+        match self.pool.run(order, work).await {
+            Ok(outcome) => outcome,
+            Err(late) => {
+                let outcome = pipeline::late(generation, &message, late);
+                // Not the policy's doing: there is no doubt about the version.
+                let _ = self
+                    .inner
+                    .versions
+                    .decided(version, &message, &outcome, false);
+                outcome
+            }
+        }
+    }
+
+    /// The threads that messages are processed by.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Waits until the version before has decided on all messages so far that it
+    /// is asked about.
+    pub async fn rechecked(&self) {
+        self.inner.rechecks.done().await;
+    }
+
+    /// Shows what is decided from now on to somebody else as well: a recording,
+    /// a candidate in shadow.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.inner.observers.rcu(|observers| {
+            let mut observers = Vec::clone(observers);
+            observers.push(Arc::clone(&observer));
+            observers
+        });
+    }
+
+    /// Stops showing it to that observer.
+    pub fn forget(&self, observer: &Arc<dyn Observer>) {
+        self.inner.observers.rcu(|observers| {
+            let others = observers
+                .iter()
+                .filter(|other| !Arc::ptr_eq(other, observer));
+            others.cloned().collect::<Vec<_>>()
+        });
+    }
+
+    /// The versions.
+    pub fn versions(&self) -> &Arc<Versions> {
+        &self.inner.versions
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&self) -> &Pipeline<L> {
+        &self.inner.pipeline
+    }
+}
+
+impl<L: Ledger> Inner<L> {
+    async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
         let generation = version.generation();
         let facts = Arc::new(Recorder::new(self.pipeline.facts(generation, &message)));
         let given = Arc::clone(&facts) as Arc<dyn Facts>;
@@ -126,41 +209,5 @@ impl<L: Ledger> Service<L> {
                 .offer(suspect, self.pipeline.ledger(), &self.versions);
         }
         outcome
-    }
-
-    /// Waits until the version before has decided on all messages so far that it
-    /// is asked about.
-    pub async fn rechecked(&self) {
-        self.rechecks.done().await;
-    }
-
-    /// Shows what is decided from now on to somebody else as well: a recording,
-    /// a candidate in shadow.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.observers.rcu(|observers| {
-            let mut observers = Vec::clone(observers);
-            observers.push(Arc::clone(&observer));
-            observers
-        });
-    }
-
-    /// Stops showing it to that observer.
-    pub fn forget(&self, observer: &Arc<dyn Observer>) {
-        self.observers.rcu(|observers| {
-            let others = observers
-                .iter()
-                .filter(|other| !Arc::ptr_eq(other, observer));
-            others.cloned().collect::<Vec<_>>()
-        });
-    }
-
-    /// The versions.
-    pub fn versions(&self) -> &Arc<Versions> {
-        &self.versions
-    }
-
-    /// The pipeline.
-    pub fn pipeline(&self) -> &Pipeline<L> {
-        &self.pipeline
     }
 }
