@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use waxseal::decision::Verdict;
+use waxseal::message::Limits;
 use waxseal::milter::codec::Decoder;
 use waxseal::milter::session::{Session, Step};
-use waxseal::milter::{Answer, Early, Filter, Interest, LetGo, Listener, SizeLimit, Submission};
+use waxseal::milter::{Answer, Early, Filter, Interest, LetGo, Listener, Submission};
 
 use crate::cost::Cost;
 
@@ -58,10 +58,10 @@ fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
             name: "fuzz".into(),
             let_go: LetGo::AtEnd,
         }),
-        Arc::new(SizeLimit {
-            bytes: LIMIT,
-            verdict: Verdict::Discard,
-        }),
+        Limits {
+            size: LIMIT,
+            ..Limits::default()
+        },
         || Timestamp::UNIX_EPOCH,
     );
     let mut decoder = Decoder::default();
@@ -73,10 +73,11 @@ fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
                 Ok(Some(frame)) => match session.step(frame, &mut replies) {
                     Ok(Step::Close) | Err(_) => return (replies, complete),
                     Ok(Step::Decide(message)) => {
-                        assert!(message.submission.content.bytes().len() <= LIMIT);
+                        assert!(message.collected.size() <= LIMIT);
                         complete += 1;
                     }
-                    Ok(Step::Continue) => assert!(session.held() <= LIMIT),
+                    // The names of the fields are held beside them.
+                    Ok(Step::Continue) => assert!(session.held() <= 2 * LIMIT),
                 },
                 Ok(None) => break,
                 Err(_) => return (replies, complete),

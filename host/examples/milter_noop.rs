@@ -12,6 +12,7 @@ use waxseal::milter::{
     Answer, Early, Endpoint, Filter, Interest, LetGo, Limits, Listener, ListenerSettings, Server,
     Submission, UnixSocket,
 };
+use waxseal::pool::Pool;
 
 struct Noop {
     interest: Interest,
@@ -68,6 +69,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: "noop".into(),
         endpoint: endpoint(arguments.first().ok_or("no endpoint is given")?)?,
         let_go: LetGo::AtEnd,
+        connections: None,
     };
     let interest = if has("--pass") {
         Interest::Pass
@@ -78,7 +80,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         interest,
         edit: has("--edit"),
     });
-    let server = Server::bind(&[listener], Limits::default(), filter)?;
+    let server = Server::bind(&[listener], Limits::default(), Pool::new(), filter)?;
     server
         .run(async {
             // Without a signal to wait for it runs until it is killed.

@@ -16,6 +16,7 @@ use waxseal::milter::{
     Answer, BindError, Early, Endpoint, Filter, Handed, Interest, LetGo, Limits, Listener,
     ListenerSettings, Receipt, Server, Submission, UnixSocket,
 };
+use waxseal::pool::Pool;
 use waxseal_tests::milter::{Client, Mail, Manners, Reply};
 
 /// Does what the message's body asks for.
@@ -117,7 +118,8 @@ impl Running {
                 .build()
                 .expect("a runtime");
             runtime.block_on(async {
-                let server = Server::bind(&listeners, limits, shared).expect("free endpoints");
+                let server =
+                    Server::bind(&listeners, limits, Pool::new(), shared).expect("free endpoints");
                 endpoints_tx
                     .send(server.endpoints().cloned().collect())
                     .expect("a test");
@@ -179,6 +181,7 @@ fn listener(name: &str, endpoint: Endpoint) -> ListenerSettings {
         name: name.into(),
         endpoint,
         let_go: LetGo::AtEnd,
+        connections: None,
     }
 }
 
@@ -343,7 +346,7 @@ fn frames_that_make_no_sense_close_their_connection_and_harm_no_other() {
 #[test]
 fn a_message_over_the_limit_is_refused_and_the_next_one_is_not() {
     let mut limits = Limits::default();
-    limits.message.bytes = 100_000;
+    limits.message.size = 100_000;
     let server = Running::start(limits);
     for manners in [Manners::postfix(), Manners::version(2)] {
         let mut client = server.tcp(manners);
@@ -361,12 +364,14 @@ fn a_message_over_the_limit_is_refused_and_the_next_one_is_not() {
 #[test]
 fn a_message_for_which_there_is_no_room_fails_temporarily() {
     let limits = Limits {
-        held: 200_000,
+        // A message of the large kind takes five times its bytes while it is
+        // processed.
+        held: 8_000_000,
         held_wait: Duration::from_millis(1),
         ..Limits::default()
     };
     let server = Running::start(limits);
-    let big = Mail::with_body([b"wait".as_slice(), &[b'x'; 150_000]].concat());
+    let big = Mail::with_body([b"wait".as_slice(), &[b'x'; 1_000_000]].concat());
     // One holds most of the room, one overdraws it; a third finds none.
     let mut holding: Vec<Client> = (0..2).map(|_| server.tcp(Manners::postfix())).collect();
     for client in &mut holding {
@@ -377,16 +382,19 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
     }
     let mut third = server.tcp(Manners::postfix());
     let replies = third
-        .send(&Mail::with_body(vec![b'x'; 150_000]))
+        .send(&Mail::with_body(vec![b'x'; 1_000_000]))
         .expect("answered");
     assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
+    // Small messages have room of their own.
+    let small = third.send(&Mail::with_body("x")).expect("answered");
+    assert_eq!(small, accepted());
     server.filter.go_on.notify_waiters();
     for client in &mut holding {
         assert_eq!(client.reply().expect("answered"), Reply::bare(b'a'));
     }
     // What was held is given back.
     let after = third
-        .send(&Mail::with_body(vec![b'x'; 150_000]))
+        .send(&Mail::with_body(vec![b'x'; 1_000_000]))
         .expect("answered");
     assert_eq!(after, accepted());
 }
@@ -414,7 +422,7 @@ fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
 #[test]
 fn a_decision_that_takes_too_long_fails_the_message() {
     let server = Running::start(Limits {
-        answer: Duration::from_millis(5),
+        processing: Duration::from_millis(5),
         ..Limits::default()
     });
     let replies = server
@@ -460,15 +468,62 @@ fn idle_connections_are_closed() {
 }
 
 #[test]
+fn m2_a_connection_that_says_nothing_is_closed_soon() {
+    let server = Running::start(Limits {
+        first_command: Duration::from_millis(5),
+        ..Limits::default()
+    });
+    let Endpoint::Tcp(address) = server.endpoints[0] else {
+        panic!("TCP comes first")
+    };
+    let mut silent = std::net::TcpStream::connect(address).expect("a connection");
+    silent.set_read_timeout(Some(PATIENCE)).expect("set");
+    let closed = std::io::Read::read(&mut silent, &mut [0]).expect("closed in order");
+    assert_eq!(closed, 0);
+}
+
+#[test]
+fn h1_a_message_that_the_mta_gives_up_is_canceled_and_others_go_on() {
+    let server = Running::start(Limits::default());
+    let mut client = server.unix(Manners::postfix());
+    let mail = Mail::with_body("wait");
+    client.envelope(&mail).expect("sent");
+    client.content(&mail).expect("sent");
+    client.command_without_reply(b'E').expect("sent");
+    server.at_work.recv_timeout(PATIENCE).expect("at work");
+    client.put(b'A', b"");
+    client.flush().expect("sent");
+    // The connection is served again before the filter is done with the message.
+    let next = client.send(&Mail::with_body("x"));
+    assert_eq!(next.expect("answered"), accepted());
+    assert_eq!(server.receipt(), Handed::Over);
+    server.filter.go_on.notify_waiters();
+    assert_eq!(server.receipt(), Handed::Not);
+}
+
+#[test]
 fn a_connection_too_many_waits_for_its_turn() {
     let server = Running::start(Limits {
         connections: 2,
         ..Limits::default()
     });
-    // Each listener holds one place while it waits for a connection.
-    let first = server.unix(Manners::postfix());
+    // Each of the two listeners has one place.
+    let mut first = server.unix(Manners::postfix());
+    let (sender, second) = mpsc::channel();
+    let socket = server.socket.clone();
+    std::thread::spawn(move || {
+        let client = Client::unix(&socket, Manners::postfix());
+        let _ = sender.send(client);
+    });
+    assert_eq!(
+        first.send(&Mail::with_body("x")).expect("answered"),
+        accepted()
+    );
+    assert!(second.try_recv().is_err(), "the place is taken");
     drop(first);
-    let mut second = server.unix(Manners::postfix());
+    let second = second.recv_timeout(PATIENCE).expect("its turn");
+    let mut second = second.expect("negotiated");
+    second.greet().expect("greeted");
     assert_eq!(
         second.send(&Mail::with_body("x")).expect("answered"),
         accepted()
@@ -531,7 +586,13 @@ fn socket_files_have_their_mode_and_stale_ones_are_replaced() {
     let _guard = runtime.as_ref().expect("a runtime").enter();
     let bind = |path: &Path| {
         let filter = Arc::clone(&server.filter);
-        Server::bind(&[listener("again", unix(path))], Limits::default(), filter).map(drop)
+        Server::bind(
+            &[listener("again", unix(path))],
+            Limits::default(),
+            Pool::new(),
+            filter,
+        )
+        .map(drop)
     };
     assert!(matches!(bind(&server.socket), Err(BindError::InUse { .. })));
     let other = server.socket.with_extension("other");

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::negotiation::LetGo;
 use crate::decision::Verdict;
 use crate::edit::{Edits, Mark};
-use crate::message::{Address, AddressError, Client, Content, ReversePath};
+use crate::message::{self, Address, AddressError, Client, Content, ReversePath};
 
 /// A listener, as far as messages are concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub struct Listener {
 
 /// What the server calls for each message.
 ///
-/// [`begin`](Self::begin) and [`wants`](Self::wants) run on the connection's
-/// own task and must not block. A panic in any of them, or in the future, costs
+/// [`begin`](Self::begin), [`wants`](Self::wants) and [`limits`](Self::limits)
+/// run on the connection's own task and must not block. A panic in any of them, or in the future, costs
 /// that message a temporary failure or that connection its life, and nothing
 /// else.
 pub trait Filter: Send + Sync + 'static {
@@ -37,11 +38,19 @@ pub trait Filter: Send + Sync + 'static {
     /// envelope is complete; what is not wanted is never held in memory.
     fn wants(&self, transaction: &Self::Transaction, early: &Early<'_>) -> Interest;
 
-    /// Decides on a message. Not called for messages that pass.
+    /// Most of everything that a message may have, and how long it may be
+    /// processed; none leaves both to [`Limits`](super::Limits). Asked once, when
+    /// a message begins.
+    fn limits(&self, transaction: &Self::Transaction) -> Option<(message::Limits, Duration)> {
+        let _ = transaction;
+        None
+    }
+
+    /// Decides on a message, on a thread of the server's
+    /// [`Pool`](crate::pool::Pool). Not called for messages that pass.
     ///
-    /// The future is dropped before it is done only when it outlasts
-    /// [`Limits::answer`](super::Limits::answer) or the daemon's time for
-    /// stopping runs out; the message then fails temporarily.
+    /// The future is dropped before it is done only when it outlasts the time
+    /// that the message may be processed; the message then fails temporarily.
     fn filter(
         &self,
         transaction: Self::Transaction,

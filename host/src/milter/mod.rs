@@ -33,4 +33,3 @@ pub use filter::{
 pub use negotiation::LetGo;
 pub use server::{BindError, Endpoint, Limits, ListenerSettings, Server, UnixSocket};
 pub(crate) use server::{SocketFile, bind_unix};
-pub use session::SizeLimit;

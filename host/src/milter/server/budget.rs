@@ -1,12 +1,16 @@
-//! How many bytes of messages may be held in all.
+//! How much memory messages may take in all.
 //!
 //! A message takes its share as it grows, never ahead of its bytes: idle
-//! connections hold nothing, and many short messages fit. When the budget is
-//! used up, connections stop reading, and the MTA waits. So that messages that
-//! each hold a part and wait for more do not wait for each other for ever, one
-//! of them at a time may overdraw the budget: it always comes to its end, and
-//! gives back what it holds. What is held is therefore at most the budget, one
-//! message, and one read of each connection.
+//! connections hold nothing, and many short messages fit. When it is complete it
+//! takes what its processing costs at most. When the budget is used up,
+//! connections stop reading, and the MTA waits.
+//!
+//! Small and large messages have budgets of their own, so that large ones that
+//! take their time do not hold up the others. So that messages that each hold a
+//! part and wait for more do not wait for each other for ever, one of each kind at
+//! a time may overdraw its budget: it always comes to its end, and gives back
+//! what it holds. What is taken is therefore at most the budget, two messages, and
+//! one read of each connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,47 +21,48 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// steps, and a semaphore's largest count suffices for any memory.
 const UNIT: usize = 4096;
 
+/// Most units of a share of the small kind: a message of
+/// [`LARGE`](crate::pool::LARGE) bytes, with its processing.
+const SMALL: usize = (2 << 20) / UNIT;
+
+/// Part of the budget that only small messages have.
+const SMALL_PART: usize = 4;
+
 /// Memory for messages, shared by all connections.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
-    units: Arc<Semaphore>,
-    overdraft: Arc<Semaphore>,
-    wait: Duration,
+    small: Units,
+    large: Units,
 }
 
-/// What one connection has taken of it. Given back when dropped.
+#[derive(Clone, Debug)]
+struct Units {
+    units: Arc<Semaphore>,
+    overdraft: Arc<Semaphore>,
+}
+
+/// What one message has taken of it. Given back when dropped.
 #[derive(Debug, Default)]
 pub(super) struct Share {
     permit: Option<OwnedSemaphorePermit>,
     overdraft: Option<OwnedSemaphorePermit>,
+    large: bool,
 }
 
 /// There was no room within the time that a message may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
-impl Budget {
-    /// A budget of that many bytes; who finds it used up waits that long.
-    pub(super) fn new(bytes: usize, wait: Duration) -> Self {
+impl Units {
+    fn new(units: usize) -> Self {
         Self {
-            units: Arc::new(Semaphore::new(
-                (bytes / UNIT).clamp(1, Semaphore::MAX_PERMITS),
-            )),
+            units: Arc::new(Semaphore::new(units.clamp(1, Semaphore::MAX_PERMITS))),
             overdraft: Arc::new(Semaphore::new(1)),
-            wait,
         }
     }
 
-    /// Lets a share grow to `bytes`.
-    ///
-    /// # Errors
-    ///
-    /// There was no room in time. The share is as it was.
-    pub(super) async fn grow(&self, share: &mut Share, bytes: usize) -> Result<(), NoRoom> {
-        let missing = bytes.div_ceil(UNIT).saturating_sub(share.units());
-        if missing == 0 || share.overdraft.is_some() {
-            return Ok(());
-        }
+    /// Adds units to a share, or lets it overdraw.
+    async fn add(&self, share: &mut Share, missing: usize, wait: Duration) -> Result<(), NoRoom> {
         let missing = u32::try_from(missing).map_err(|_| NoRoom)?;
         if let Ok(more) = Arc::clone(&self.units).try_acquire_many_owned(missing) {
             share.add(more);
@@ -71,22 +76,67 @@ impl Budget {
             overdraft = Arc::clone(&self.overdraft).acquire_owned() => {
                 share.overdraft = Some(overdraft.map_err(|_| NoRoom)?);
             }
-            () = tokio::time::sleep(self.wait) => return Err(NoRoom),
+            () = tokio::time::sleep(wait) => return Err(NoRoom),
         }
         Ok(())
     }
+}
 
-    /// Units that nobody holds.
+impl Budget {
+    /// A budget of that many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        let units = bytes / UNIT;
+        let small = units / SMALL_PART;
+        Self {
+            small: Units::new(small),
+            large: Units::new(units - small),
+        }
+    }
+
+    /// Lets a share grow to `bytes`; who finds the budget used up waits that
+    /// long.
+    ///
+    /// # Errors
+    ///
+    /// There was no room in time. The share is as it was.
+    pub(super) async fn grow(
+        &self,
+        share: &mut Share,
+        bytes: usize,
+        wait: Duration,
+    ) -> Result<(), NoRoom> {
+        let wanted = bytes.div_ceil(UNIT);
+        let missing = wanted.saturating_sub(share.units());
+        if missing == 0 || (share.overdraft.is_some() && (share.large || wanted <= SMALL)) {
+            return Ok(());
+        }
+        if share.large {
+            return self.large.add(share, missing, wait).await;
+        }
+        if wanted <= SMALL {
+            return self.small.add(share, missing, wait).await;
+        }
+        let mut grown = Share {
+            large: true,
+            ..Share::default()
+        };
+        self.large.add(&mut grown, wanted, wait).await?;
+        *share = grown;
+        Ok(())
+    }
+
+    /// Units of either kind that are free.
     #[cfg(test)]
-    pub(super) fn free(&self) -> usize {
-        self.units.available_permits()
+    fn free(&self) -> (usize, usize) {
+        let free = |units: &Units| units.units.available_permits();
+        (free(&self.small), free(&self.large))
     }
 }
 
 impl Share {
     /// Gives everything back.
     pub(super) fn release(&mut self) {
-        (self.permit, self.overdraft) = (None, None);
+        *self = Self::default();
     }
 
     fn units(&self) -> usize {
@@ -108,51 +158,69 @@ mod tests {
     use super::*;
 
     const AT_ONCE: Duration = Duration::from_millis(1);
+    const LONG: Duration = Duration::from_secs(3600);
 
     #[tokio::test]
     async fn a_share_grows_by_what_is_missing_and_is_given_back() {
-        let budget = Budget::new(10 * UNIT, AT_ONCE);
+        let budget = Budget::new(40 * UNIT);
         let mut share = Share::default();
         for (bytes, free) in [(1, 9), (UNIT, 9), (UNIT + 1, 8), (10 * UNIT, 0)] {
-            assert_eq!(budget.grow(&mut share, bytes).await, Ok(()));
-            assert_eq!(budget.free(), free);
+            assert_eq!(budget.grow(&mut share, bytes, AT_ONCE).await, Ok(()));
+            assert_eq!(budget.free(), (free, 30));
         }
         share.release();
-        assert_eq!(budget.free(), 10);
-        assert_eq!(budget.grow(&mut share, UNIT).await, Ok(()));
+        assert_eq!(budget.free(), (10, 30));
+        assert_eq!(budget.grow(&mut share, UNIT, AT_ONCE).await, Ok(()));
         drop(share);
-        assert_eq!(budget.free(), 10);
+        assert_eq!(budget.free(), (10, 30));
     }
 
     #[tokio::test]
     async fn one_message_at_a_time_may_overdraw_and_so_all_come_to_their_end() {
-        let budget = Budget::new(2 * UNIT, AT_ONCE);
+        let budget = Budget::new(8 * UNIT);
         let [mut one, mut two] = [Share::default(), Share::default()];
-        assert_eq!(budget.grow(&mut one, UNIT).await, Ok(()));
-        assert_eq!(budget.grow(&mut two, UNIT).await, Ok(()));
-        assert_eq!(budget.grow(&mut one, 50 * UNIT).await, Ok(()));
-        assert_eq!(budget.grow(&mut two, 2 * UNIT).await, Err(NoRoom));
+        assert_eq!(budget.grow(&mut one, UNIT, AT_ONCE).await, Ok(()));
+        assert_eq!(budget.grow(&mut two, UNIT, AT_ONCE).await, Ok(()));
+        assert_eq!(budget.grow(&mut one, 50 * UNIT, AT_ONCE).await, Ok(()));
+        assert_eq!(budget.grow(&mut two, 2 * UNIT, AT_ONCE).await, Err(NoRoom));
         one.release();
-        assert_eq!(budget.grow(&mut two, 2 * UNIT).await, Ok(()));
+        assert_eq!(budget.grow(&mut two, 2 * UNIT, AT_ONCE).await, Ok(()));
     }
 
     #[tokio::test]
     async fn who_waits_gets_what_another_gives_back() {
-        let budget = Budget::new(UNIT, Duration::from_secs(3600));
+        let budget = Budget::new(4 * UNIT);
         let mut others: Vec<Share> = (0..2).map(|_| Share::default()).collect();
         for share in &mut others {
-            assert_eq!(budget.grow(share, UNIT).await, Ok(()));
+            assert_eq!(budget.grow(share, UNIT, LONG).await, Ok(()));
         }
         let waiting = tokio::spawn({
             let budget = budget.clone();
             async move {
                 let mut share = Share::default();
-                budget.grow(&mut share, UNIT).await
+                budget.grow(&mut share, UNIT, LONG).await
             }
         });
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
         drop(others);
         assert_eq!(waiting.await.expect("no panic"), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn h1_large_messages_leave_small_ones_their_part() {
+        let budget = Budget::new(8 * SMALL * UNIT);
+        let mut large: Vec<Share> = (0..2).map(|_| Share::default()).collect();
+        for share in &mut large {
+            // As it comes in, and then with its processing.
+            for units in [SMALL, 6 * SMALL] {
+                assert_eq!(budget.grow(share, units * UNIT, AT_ONCE).await, Ok(()));
+            }
+        }
+        assert_eq!(budget.free(), (2 * SMALL, 0), "one of the two overdraws");
+        let mut third = Share::default();
+        let grown = budget.grow(&mut third, 2 * SMALL * UNIT, AT_ONCE).await;
+        assert_eq!(grown, Err(NoRoom));
+        assert_eq!(budget.grow(&mut third, SMALL * UNIT, AT_ONCE).await, Ok(()));
     }
 }

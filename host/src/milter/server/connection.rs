@@ -5,22 +5,24 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Budget, Share};
+use super::Shared;
+use super::budget::Share;
 use super::guard::unwound;
+use super::job::{self, Done};
+use super::places::Place;
 use super::socket::Transport;
-use super::{Limits, Shared};
-use crate::decision::Verdict;
-use crate::milter::answer::{self, Seen};
+use crate::milter::answer;
 use crate::milter::codec::{Decoder, Reply};
-use crate::milter::filter::{Answer, Filter, Handed, Receipt};
-use crate::milter::session::{Complete, ProtocolError, Session, Step};
+use crate::milter::filter::Filter;
+use crate::milter::session::{Complete, ProtocolError, Session, State, Step};
+use crate::pool::{Late, Order};
 
 /// Bytes read at once. Postfix writes 128 KiB at most, and a short message
 /// comes in two writes. The room belongs to the thread, not to the connection,
@@ -30,8 +32,8 @@ const READ: usize = 128 << 10;
 /// What a connection keeps allocated for replies between two messages.
 const KEPT_REPLIES: usize = 4096;
 
-/// Decisions that take no longer leave the MTA no time to turn away: asking the
-/// system about it would cost more than it could find out.
+/// Answers that take no longer need not be waited for beside the MTA turning away:
+/// that is looked at before they are written.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 thread_local! {
@@ -49,6 +51,18 @@ pub(super) enum Broken {
     Idle(Duration),
     #[error("the MTA takes no reply; the connection is closed")]
     Stuck,
+    #[error("nothing was said on it, and others need its place; the connection is closed")]
+    Silent,
+}
+
+/// What waiting for a message's answer came to.
+enum Waited {
+    /// The answer, or why there is none.
+    Answer(Result<Result<Done, Late>, String>),
+    /// The MTA gave the message up.
+    GivenUp,
+    /// The daemon stops, and the message takes too long.
+    Stopped,
 }
 
 /// What waiting for the next bytes came to.
@@ -67,6 +81,9 @@ pub(super) struct Connection<F: Filter, T> {
     backlog: Vec<u8>,
     share: Share,
     stop: CancellationToken,
+    place: Place,
+    /// The first commands have come.
+    spoken: bool,
 }
 
 impl<F: Filter, T: Transport> Connection<F, T> {
@@ -75,6 +92,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
         shared: Arc<Shared<F>>,
         session: Session<F>,
         stop: CancellationToken,
+        place: Place,
     ) -> Self {
         Self {
             stream,
@@ -85,6 +103,8 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             backlog: Vec::new(),
             share: Share::default(),
             stop,
+            place,
+            spoken: false,
         }
     }
 
@@ -99,7 +119,10 @@ impl<F: Filter, T: Transport> Connection<F, T> {
         let mut stopped = pin!(stop.cancelled());
         let mut stopping = false;
         let shared = Arc::clone(&self.shared);
-        let mut idle = pin!(tokio::time::sleep(shared.limits.idle));
+        let closed = self.place.closed().clone();
+        let mut closed = pin!(closed.cancelled());
+        let first = shared.limits.first_command.min(shared.limits.idle);
+        let mut idle = pin!(tokio::time::sleep(first));
         loop {
             let waiting_since = Instant::now();
             let arrived = poll_fn(|context| {
@@ -112,14 +135,22 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 if stopping && !self.session.state().in_message() {
                     return Poll::Ready(Ok(Arrived::End));
                 }
+                if !self.spoken && closed.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Err(Broken::Silent));
+                }
+                let longest = if self.spoken {
+                    shared.limits.idle
+                } else {
+                    first
+                };
                 // One timer a connection, looked at when it fires: setting it
                 // for each read would cost more than the read.
                 while idle.as_mut().poll(context).is_ready() {
                     let waited = waiting_since.elapsed();
-                    if waited >= shared.limits.idle {
-                        return Poll::Ready(Err(Broken::Idle(shared.limits.idle)));
+                    if waited >= longest {
+                        return Poll::Ready(Err(Broken::Idle(longest)));
                     }
-                    let again = tokio::time::Instant::now() + (shared.limits.idle - waited);
+                    let again = tokio::time::Instant::now() + (longest - waited);
                     idle.as_mut().reset(again);
                 }
                 Poll::Pending
@@ -129,19 +160,14 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 Arrived::End | Arrived::Step(Step::Close) => return Ok(()),
                 Arrived::Step(Step::Continue) => {
                     self.flush().await?;
-                    if !self.room_for(self.session.held()).await {
+                    let wait = shared.limits.held_wait;
+                    if !self.room_for(self.session.held(), wait).await {
                         self.session.lose(self.shared.limits.failure());
                         self.share.release();
                     }
                 }
                 Arrived::Step(Step::Decide(complete)) => {
-                    let held = complete.submission.content.bytes().len();
-                    if self.room_for(held).await {
-                        self.decide(*complete).await?;
-                    } else {
-                        answer::write_lost(&self.shared.limits.failure(), &mut self.replies);
-                        self.flush().await?;
-                    }
+                    self.decide(*complete).await?;
                     self.share.release();
                 }
             }
@@ -149,10 +175,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
     }
 
     /// Feeds the session with what is there.
-    fn poll_step(
-        &mut self,
-        context: &mut std::task::Context<'_>,
-    ) -> Poll<Result<Arrived<F>, Broken>> {
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<Arrived<F>, Broken>> {
         if !self.backlog.is_empty() {
             let backlog = std::mem::take(&mut self.backlog);
             return Poll::Ready(self.consume(&backlog));
@@ -182,21 +205,26 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 }
             }
         }
+        if !self.spoken && !matches!(self.session.state(), State::Start | State::Agreed) {
+            self.spoken = true;
+            self.place.spoken();
+        }
         Ok(Arrived::Step(Step::Continue))
     }
 
     /// Takes room for what has come in; false when there is none.
-    async fn room_for(&mut self, held: usize) -> bool {
+    async fn room_for(&mut self, held: usize, wait: Duration) -> bool {
         if held == 0 {
             self.share.release();
             return true;
         }
-        let room = self.shared.budget.grow(&mut self.share, held).await.is_ok();
+        let budget = &self.shared.budget;
+        let room = budget.grow(&mut self.share, held, wait).await.is_ok();
         if !room {
             tracing::warn!(
                 queue_id = self.session.queue_id(),
                 held,
-                "no room for the message: {} bytes may be held at a time (limits.held); it fails temporarily",
+                "no room for the message: {} bytes of memory may be used for messages at a time (limits.held); it fails temporarily",
                 self.shared.limits.held,
             );
         }
@@ -217,23 +245,56 @@ impl<F: Filter, T: Transport> Connection<F, T> {
         Ok(())
     }
 
-    /// Decides on a message and answers it.
+    /// Has a message processed, and answers it.
     async fn decide(&mut self, complete: Complete<F>) -> Result<(), Broken> {
-        let Complete {
-            transaction,
-            submission,
-            names,
-            agreement,
-        } = complete;
-        let seen = Seen {
-            names: &names,
-            fields: submission.content.fields().len(),
-            body: submission.body_collected,
-        };
         let shared = Arc::clone(&self.shared);
-        let future = shared.filter.filter(transaction, submission);
-        let (answer, waited) = self.wait_for(future, &shared.limits).await;
-        if waited && self.given_up() {
+        let time = complete.time.unwrap_or(shared.limits.processing);
+        let deadline = Instant::now() + time;
+        let cost = complete.collected.cost();
+        if !self.room_for(cost, shared.limits.held_wait.min(time)).await {
+            return self.fail().await;
+        }
+        let order = Order {
+            size: complete.collected.size(),
+            deadline,
+        };
+        let share = std::mem::take(&mut self.share);
+        let work = job::process(Arc::clone(&shared), complete, share);
+        let trouble = match self.wait_for(shared.pool.run(order, work)).await? {
+            Waited::Answer(Ok(Ok(done))) => return self.reply(done).await,
+            Waited::Answer(Ok(Err(late))) => {
+                format!("no answer within {time:?} (limits.processing-time): {late}")
+            }
+            Waited::Answer(Err(panic)) => format!("deciding on it panicked: {panic}"),
+            Waited::Stopped => "waxseal is stopping".to_owned(),
+            Waited::GivenUp => {
+                tracing::warn!(
+                    queue_id = self.session.queue_id(),
+                    "the MTA gave the message up before it was answered; its processing is canceled"
+                );
+                return Ok(());
+            }
+        };
+        let queue_id = self.session.queue_id();
+        tracing::error!(queue_id, "the message fails temporarily: {trouble}");
+        self.fail().await
+    }
+
+    /// Answers a message that fails for a reason of ours.
+    async fn fail(&mut self) -> Result<(), Broken> {
+        answer::write_lost(&self.shared.limits.failure(), &mut self.replies);
+        self.flush().await
+    }
+
+    /// Writes the answer. The share is given back with the bytes of it.
+    async fn reply(&mut self, done: Done) -> Result<(), Broken> {
+        let Done {
+            replies,
+            receipt,
+            handed,
+            share,
+        } = done;
+        if self.given_up() {
             // The receipt tells that the answer came too late.
             tracing::warn!(
                 queue_id = self.session.queue_id(),
@@ -241,90 +302,69 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             );
             return Ok(());
         }
-        let mut handed = Handed::Over;
-        if let Err(error) = answer::write(&answer, &agreement, seen, &mut self.replies) {
-            tracing::error!(
-                queue_id = self.session.queue_id(),
-                "the message fails temporarily: {error}"
-            );
-            answer::write_lost(&shared.limits.failure(), &mut self.replies);
-            handed = Handed::Not;
-        }
-        let receipt: Receipt = answer.receipt;
+        self.share = share;
+        self.replies = replies;
         self.flush().await?;
         receipt.tell(handed);
         Ok(())
     }
 
-    /// Waits for the filter, and keeps the MTA waiting. Also tells whether that
-    /// took long enough for the MTA to lose its patience.
+    /// Waits for a message's answer, with a sign of life for the MTA now and
+    /// then, for as long as the MTA waits as well.
     async fn wait_for(
         &mut self,
-        future: impl Future<Output = Answer>,
-        limits: &Limits,
-    ) -> (Answer, bool) {
-        let mut future = pin!(unwound(future));
-        let started = Instant::now();
-        let at_once = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
-        let (decided, waited) = match at_once {
-            Poll::Ready(decided) => (Some(decided), started.elapsed() > AT_ONCE),
-            Poll::Pending => (self.keep_waiting(future, started, limits).await, true),
+        answer: impl Future<Output = Result<Done, Late>>,
+    ) -> Result<Waited, Broken> {
+        let shared = Arc::clone(&self.shared);
+        let limits = &shared.limits;
+        let stop = self.stop.clone();
+        let stopped = async {
+            stop.cancelled().await;
+            tokio::time::sleep(limits.stop_processing).await;
         };
-        let trouble = match decided {
-            Some(Ok(answer)) => return (answer, waited),
-            Some(Err(panic)) => format!("deciding on it panicked: {panic}"),
-            None => format!("no decision within {:?} (limits.answer)", limits.answer),
-        };
-        let queue_id = self.session.queue_id();
-        tracing::error!(queue_id, "the message fails temporarily: {trouble}");
-        (Answer::of(limits.failure()), waited)
-    }
-
-    /// Waits on, with a sign of life now and then; none when time is up.
-    async fn keep_waiting<O>(
-        &mut self,
-        mut future: Pin<&mut impl Future<Output = O>>,
-        started: Instant,
-        limits: &Limits,
-    ) -> Option<O> {
-        let mut peer_there = true;
+        let (mut answer, mut stopped) = (pin!(unwound(answer)), pin!(stopped));
+        let mut pause = AT_ONCE.min(limits.progress);
+        let mut at_once = true;
         loop {
-            let left = limits.answer.saturating_sub(started.elapsed());
             tokio::select! {
                 biased;
-                decided = &mut future => return Some(decided),
-                () = tokio::time::sleep(limits.progress.min(left)) => {}
+                done = &mut answer => return Ok(Waited::Answer(done)),
+                () = self.spoke(), if !at_once => return Ok(Waited::GivenUp),
+                () = &mut stopped => return Ok(Waited::Stopped),
+                () = tokio::time::sleep(pause) => {}
             }
-            if started.elapsed() >= limits.answer {
-                return None;
+            if std::mem::take(&mut at_once) && pause < limits.progress {
+                pause = limits.progress;
+                continue;
             }
             // The edits are written after the filter is done, so this never
             // comes between two chunks of a body.
             answer::write_step(&Reply::Progress, &mut self.replies);
-            if peer_there && self.flush().await.is_err() {
-                // What was begun is finished, so that it can be undone in order.
-                peer_there = false;
-            }
-            self.replies.clear();
+            self.flush().await?;
         }
     }
 
-    /// Whether the MTA turned away while the filter was at work: it says
-    /// nothing before it has its answer, unless it gives the message up.
+    /// Waits until the MTA says something or is gone. It says nothing before it
+    /// has its answer, unless it gives the message up.
+    async fn spoke(&mut self) {
+        if !self.backlog.is_empty() {
+            return;
+        }
+        poll_fn(|context| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
+                self.backlog.extend_from_slice(buffer.filled());
+                // What is wrong with it shows at the next read.
+                read.map(|_| ())
+            })
+        })
+        .await;
+    }
+
+    /// The same, asked once. The system is asked: what the runtime knows may be
+    /// a moment old.
     fn given_up(&self) -> bool {
         !self.backlog.is_empty() || self.stream.has_spoken()
-    }
-}
-
-impl Limits {
-    /// What a message gets that fails for a reason of ours.
-    pub(super) fn failure(&self) -> Verdict {
-        Verdict::Defer(self.failure.clone())
-    }
-}
-
-impl<F: Filter> Shared<F> {
-    pub(super) fn budget_of(limits: &Limits) -> Budget {
-        Budget::new(limits.held, limits.held_wait)
     }
 }

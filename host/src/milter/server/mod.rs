@@ -7,6 +7,8 @@
 mod budget;
 mod connection;
 mod guard;
+mod job;
+mod places;
 mod socket;
 
 use std::future::Future;
@@ -14,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -25,11 +26,14 @@ pub(crate) use socket::{SocketFile, bind_unix};
 use self::budget::Budget;
 use self::connection::{Broken, Connection};
 use self::guard::unwound;
+use self::places::{Place, Places};
 use self::socket::{Accepted, Open, Transport};
 use super::filter::{Filter, Listener};
 use super::negotiation::LetGo;
-use super::session::{Session, SizeLimit};
+use super::session::Session;
 use crate::decision::{Reply, Verdict};
+use crate::message;
+use crate::pool::Pool;
 
 /// How long to wait after the system refused to accept a connection (no file
 /// descriptors, say): trying again at once would only burn time.
@@ -44,6 +48,8 @@ pub struct ListenerSettings {
     pub endpoint: Endpoint,
     /// When messages that the filter does not want are let go.
     pub let_go: LetGo,
+    /// Connections at a time; none is an equal share of those of all listeners.
+    pub connections: Option<usize>,
 }
 
 /// What the server holds itself to.
@@ -51,9 +57,15 @@ pub struct ListenerSettings {
 pub struct Limits {
     /// Connections at a time, all listeners together. More wait to be accepted.
     pub connections: usize,
-    /// Most bytes of one message, and what becomes of larger ones.
-    pub message: SizeLimit,
-    /// Most bytes of messages held at a time.
+    /// How long a new connection may take for option negotiation and CONNECT,
+    /// which MTAs send at once. Until then it makes room for others.
+    pub first_command: Duration,
+    /// Most of everything that a message may have, unless the filter says
+    /// otherwise.
+    pub message: message::Limits,
+    /// From a complete message to its answer, unless the filter says otherwise.
+    pub processing: Duration,
+    /// Bytes of memory for messages at a time.
     pub held: usize,
     /// How long a message waits for room among the bytes held. Shorter than the
     /// MTA's patience (Postfix: `milter_content_timeout`, 300 s).
@@ -67,10 +79,10 @@ pub struct Limits {
     /// How often the MTA is told that a decision is still being worked on.
     /// Shorter than the MTA's patience for a command (Postfix: 30 s).
     pub progress: Duration,
-    /// Longest time for a decision.
-    pub answer: Duration,
     /// How long an orderly stop waits for messages in flight.
     pub stop: Duration,
+    /// How long it waits for those that are complete and being processed.
+    pub stop_processing: Duration,
     /// What a message gets that fails for a reason of ours; a 4yz reply.
     pub failure: Reply,
 }
@@ -79,21 +91,16 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1000,
-            message: SizeLimit {
-                bytes: 50_000_000,
-                verdict: Verdict::Reject(Reply {
-                    code: 552,
-                    enhanced: "5.3.4".into(),
-                    text: "Message is too large".into(),
-                }),
-            },
+            first_command: Duration::from_secs(10),
+            message: message::Limits::default(),
+            processing: Duration::from_secs(30),
             held: 512 << 20,
             held_wait: Duration::from_secs(20),
             idle: Duration::from_secs(7210),
             write: Duration::from_secs(60),
             progress: Duration::from_secs(10),
-            answer: Duration::from_secs(240),
             stop: Duration::from_secs(30),
+            stop_processing: Duration::from_secs(2),
             failure: Reply {
                 code: 451,
                 enhanced: "4.7.1".into(),
@@ -107,9 +114,9 @@ impl Default for Limits {
 struct Shared<F> {
     filter: Arc<F>,
     limits: Limits,
-    size: Arc<SizeLimit>,
+    pool: Arc<Pool>,
     budget: Budget,
-    connections: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 /// Listeners that are open and wait to be served.
@@ -118,8 +125,15 @@ pub struct Server<F> {
     open: Vec<(Arc<Listener>, Endpoint, Open)>,
 }
 
+impl Limits {
+    /// What a message gets that fails for a reason of ours.
+    fn failure(&self) -> Verdict {
+        Verdict::Defer(self.failure.clone())
+    }
+}
+
 impl<F: Filter> Server<F> {
-    /// Opens all listeners.
+    /// Opens all listeners. Messages are processed by the threads of `pool`.
     ///
     /// # Errors
     ///
@@ -127,6 +141,7 @@ impl<F: Filter> Server<F> {
     pub fn bind(
         listeners: &[ListenerSettings],
         limits: Limits,
+        pool: Arc<Pool>,
         filter: Arc<F>,
     ) -> Result<Self, BindError> {
         let open = listeners
@@ -140,11 +155,15 @@ impl<F: Filter> Server<F> {
                 Ok((Arc::new(listener), open.endpoint(&settings.endpoint), open))
             })
             .collect::<Result<_, BindError>>()?;
+        let share = (limits.connections / listeners.len().max(1)).max(1);
+        let places = listeners
+            .iter()
+            .map(|listener| listener.connections.unwrap_or(share));
         let shared = Shared {
             filter,
-            size: Arc::new(limits.message.clone()),
-            budget: Shared::<F>::budget_of(&limits),
-            connections: Arc::new(Semaphore::new(limits.connections)),
+            pool,
+            budget: Budget::new(limits.held),
+            places: Places::new(limits.connections, places),
             limits,
         };
         Ok(Self {
@@ -167,8 +186,9 @@ impl<F: Filter> Server<F> {
         let Self { shared, open } = self;
         let token = CancellationToken::new();
         let mut accepting = JoinSet::new();
-        for (listener, _, open) in open {
-            accepting.spawn(accept(Arc::clone(&shared), listener, open, token.clone()));
+        for (number, (listener, _, open)) in open.into_iter().enumerate() {
+            let shared = Arc::clone(&shared);
+            accepting.spawn(accept(shared, number, listener, open, token.clone()));
         }
         stop.await;
         token.cancel();
@@ -189,13 +209,24 @@ impl<F: Filter> Server<F> {
 /// socket is closed at the stop itself. Dropping this drops the connections.
 async fn accept<F: Filter>(
     shared: Arc<Shared<F>>,
+    number: usize,
     listener: Arc<Listener>,
     open: Open,
     stop: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
-    while let Some(accepted) = next(&shared, &listener, &open, &mut connections, &stop).await {
-        let (stream, permit) = accepted;
+    while let Some(stream) = next(&listener, &open, &mut connections, &stop).await {
+        let full = || {
+            tracing::warn!(
+                listener = &*listener.name,
+                "no place for a new connection (`connections` of the listener, limits.connections): it has to wait"
+            );
+        };
+        let place = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            place = shared.places.wait(number, full) => place,
+        };
         let (shared, listener, stop) = (
             Arc::clone(&shared),
             Arc::clone(&listener),
@@ -203,10 +234,10 @@ async fn accept<F: Filter>(
         );
         match stream {
             Accepted::Tcp(stream, peer) => {
-                connections.spawn(serve(shared, listener, stream, peer, stop, permit));
+                connections.spawn(serve(shared, listener, stream, peer, stop, place));
             }
             Accepted::Unix(stream, peer) => {
-                connections.spawn(serve(shared, listener, stream, peer, stop, permit));
+                connections.spawn(serve(shared, listener, stream, peer, stop, place));
             }
         }
     }
@@ -214,35 +245,20 @@ async fn accept<F: Filter>(
     while connections.join_next().await.is_some() {}
 }
 
-/// The next connection, once there is room for one; none at the stop.
-async fn next<F: Filter>(
-    shared: &Shared<F>,
+/// The next connection; none at the stop.
+async fn next(
     listener: &Listener,
     open: &Open,
     connections: &mut JoinSet<()>,
     stop: &CancellationToken,
-) -> Option<(Accepted, OwnedSemaphorePermit)> {
-    let permit = match Arc::clone(&shared.connections).try_acquire_owned() {
-        Ok(permit) => permit,
-        Err(_) => {
-            tracing::warn!(
-                listener = &*listener.name,
-                "{} connections are open (limits.connections): more have to wait",
-                shared.limits.connections
-            );
-            tokio::select! {
-                permit = Arc::clone(&shared.connections).acquire_owned() => permit.ok()?,
-                () = stop.cancelled() => return None,
-            }
-        }
-    };
+) -> Option<Accepted> {
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return None,
             Some(_) = connections.join_next() => {}
             accepted = open.accept() => match accepted {
-                Ok(accepted) => return Some((accepted, permit)),
+                Ok(accepted) => return Some(accepted),
                 Err(error) => {
                     tracing::error!(
                         listener = &*listener.name,
@@ -262,22 +278,22 @@ async fn serve<F: Filter, T: Transport>(
     stream: T,
     peer: String,
     stop: CancellationToken,
-    permit: OwnedSemaphorePermit,
+    place: Place,
 ) {
     let span = tracing::info_span!("milter", listener = &*listener.name, peer);
     async {
         let session = Session::new(
             Arc::clone(&shared.filter),
             listener,
-            Arc::clone(&shared.size),
+            shared.limits.message,
             Timestamp::now,
         );
-        let mut connection = Connection::new(stream, shared, session, stop);
+        let mut connection = Connection::new(stream, shared, session, stop, place);
         let ended = unwound(connection.serve()).await;
         let queue_id = connection.queue_id();
         match ended {
             Ok(Ok(())) => {}
-            Ok(Err(broken @ (Broken::Io(_) | Broken::Idle(_)))) => {
+            Ok(Err(broken @ (Broken::Io(_) | Broken::Idle(_) | Broken::Silent))) => {
                 tracing::info!(queue_id, "{broken}");
             }
             Ok(Err(broken)) => tracing::warn!(queue_id, "{broken}"),
@@ -288,5 +304,4 @@ async fn serve<F: Filter, T: Transport>(
     }
     .instrument(span)
     .await;
-    drop(permit);
 }

@@ -3,13 +3,19 @@
 use jiff::Timestamp;
 
 use crate::decision::Verdict;
-use crate::message::{Address, AddressError, Client, ReversePath};
+use crate::message::{
+    Address, AddressError, Client, Excess, Limits, Measure, ReversePath, addresses,
+};
 use crate::milter::codec::Arguments;
 use crate::milter::filter::{Recipient, Unreadable};
 
 /// Room for header and body of a short message, so that it is gathered without
 /// growing again and again.
 const FIRST_CAPACITY: usize = 4096;
+
+/// Bytes of memory for a recipient beside its address, which is there twice while
+/// the message is decided on. With what the allocator adds.
+const RECIPIENT: usize = size_of::<Recipient>() + 64;
 
 /// What is kept of a message.
 #[derive(Debug)]
@@ -38,7 +44,19 @@ pub(super) struct Incoming<T> {
     /// Header, empty line and body so far.
     pub(super) bytes: Vec<u8>,
     pub(super) names: FieldNames,
-    /// Rough size of sender and recipients.
+    pub(super) limits: Limits,
+    /// Recipients given, those past the limit included: they are counted, and
+    /// not kept.
+    recipients_given: usize,
+    /// Bytes for all of these.
+    envelope_given: usize,
+    /// Addresses in the header so far.
+    addresses: usize,
+    /// The message says of itself what it is, so that it may have parts.
+    pub(super) typed: bool,
+    /// The header is complete.
+    in_body: bool,
+    /// Bytes of memory for sender and recipients.
     envelope: usize,
     /// What to make room for, as far as that is known.
     expected: usize,
@@ -50,7 +68,7 @@ impl<T> Incoming<T> {
         arrival: Timestamp,
         client: Client,
         mail: &Arguments<'_>,
-        most: usize,
+        limits: Limits,
     ) -> Self {
         let sender = mail.address;
         Self {
@@ -62,15 +80,28 @@ impl<T> Incoming<T> {
             keep: Keep::Undecided,
             bytes: Vec::new(),
             names: FieldNames::default(),
+            limits,
+            recipients_given: 0,
+            envelope_given: sender.len(),
+            addresses: 0,
+            typed: false,
+            in_body: false,
             envelope: sender.len(),
             expected: announced_size(mail)
                 .unwrap_or_default()
-                .clamp(FIRST_CAPACITY, most.max(FIRST_CAPACITY)),
+                .clamp(FIRST_CAPACITY, limits.size.max(FIRST_CAPACITY)),
         }
     }
 
     pub(super) fn recipient(&mut self, address: &[u8], mailer: Option<String>) {
-        self.envelope += size_of::<Recipient>() + address.len();
+        self.recipients_given += 1;
+        let cost = RECIPIENT + 2 * address.len();
+        self.envelope_given += cost;
+        if self.recipients_given > self.limits.recipients || self.envelope_given > self.limits.size
+        {
+            return;
+        }
+        self.envelope += cost;
         self.recipients.push(Recipient {
             address: Address::parse_bytes(address).map_err(|error| unreadable(address, error)),
             mailer,
@@ -84,6 +115,8 @@ impl<T> Incoming<T> {
             return;
         }
         self.names.push(name);
+        self.addresses += addresses(name, value);
+        self.typed |= name.eq_ignore_ascii_case(b"Content-Type");
         if self.bytes.capacity() == 0 {
             self.bytes.reserve(self.expected);
         }
@@ -105,6 +138,7 @@ impl<T> Incoming<T> {
     }
 
     pub(super) fn end_of_header(&mut self) {
+        self.in_body = true;
         if matches!(self.keep, Keep::All | Keep::Header) {
             self.bytes.extend_from_slice(b"\r\n");
         }
@@ -131,7 +165,23 @@ impl<T> Incoming<T> {
         self.envelope = 0;
     }
 
-    /// Bytes held in memory for this message.
+    /// What the message has too much of, as far as it has come in. Nothing where
+    /// it passes, or was given up.
+    pub(super) fn excess(&self) -> Option<Excess> {
+        let header = if self.in_body { 0 } else { self.bytes.len() };
+        let measured = [
+            (Measure::Size, self.bytes.len() + self.envelope_given),
+            (Measure::HeaderSize, header),
+            (Measure::HeaderFields, self.names.len()),
+            (Measure::Recipients, self.recipients_given),
+            (Measure::Addresses, self.addresses),
+        ];
+        let wanted = matches!(self.keep, Keep::All | Keep::Header);
+        let mut found = measured.iter().filter(|_| wanted);
+        found.find_map(|&(measure, found)| self.limits.within(measure, found).err())
+    }
+
+    /// Bytes of memory that the message takes while it comes in.
     pub(super) fn held(&self) -> usize {
         self.envelope + self.bytes.len() + self.names.bytes.len()
     }

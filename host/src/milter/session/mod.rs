@@ -13,6 +13,7 @@ mod state;
 pub(in crate::milter) mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -25,10 +26,26 @@ use known::{KnownClient, KnownMessage};
 
 use super::answer;
 use super::codec::{Arguments, Command, Frame, FrameError, Kind, Malformed, Offer, Reply};
-use super::filter::{Early, Filter, Interest, Listener, Submission};
+use super::filter::{Early, Filter, Interest, Listener, Recipient, Submission, Unreadable};
 use super::negotiation::{Agreement, UnsupportedVersion};
 use crate::decision::Verdict;
-use crate::message::Content;
+use crate::message::{Client, Content, Limits, MAXIMUM_PARTS, ReversePath};
+
+/// Copies of a message beside the collected one while it is processed: the edited
+/// body, the message that is signed, the reply with the new body, and one for
+/// what encodings add.
+const COPIES: usize = 4;
+
+/// Bytes of memory for a header field while the message is processed: its place
+/// in each map of the header, and in the signed one.
+const FIELD: usize = 400;
+
+/// Bytes of memory for a MIME part.
+const PART: usize = 450;
+
+/// Bytes that a MIME part takes in a message at the least, with its delimiter.
+/// There are fewer parts in honest mail; what they take is charged beforehand.
+const LEAST_PART: usize = 8;
 
 /// What the peer sent is no milter conversation: this connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -52,17 +69,6 @@ pub enum ProtocolError {
     Version(#[from] UnsupportedVersion),
 }
 
-/// How large a message may be, and what is said of one that is larger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SizeLimit {
-    /// Most bytes of header and body that are held for one message. Messages
-    /// that pass are not held and have no limit.
-    pub bytes: usize,
-    /// What becomes of a larger one. It cannot be put on hold: that fails
-    /// temporarily.
-    pub verdict: Verdict,
-}
-
 /// What is to be done after a step.
 pub enum Step<F: Filter> {
     /// Nothing; feed the next frame.
@@ -78,24 +84,79 @@ pub struct Complete<F: Filter> {
     /// What it is decided with.
     pub transaction: F::Transaction,
     /// The message.
-    pub submission: Submission,
+    pub collected: Collected,
+    /// How long it may be processed; none leaves that to the server.
+    pub time: Option<Duration>,
     /// How the MTA counts its header fields.
     pub names: FieldNames,
     /// What was agreed with the MTA.
     pub agreement: Agreement,
 }
 
+/// A message that has come in whole. Nothing has been done with its content yet.
+#[derive(Debug)]
+pub struct Collected {
+    listener: Arc<Listener>,
+    queue_id: String,
+    mta: Option<Arc<str>>,
+    local: bool,
+    client: Client,
+    sender: Result<ReversePath, Unreadable>,
+    recipients: Vec<Recipient>,
+    arrival: Timestamp,
+    bytes: Vec<u8>,
+    body_collected: bool,
+    header_fields: usize,
+    typed: bool,
+    /// Bytes of memory for what is collected.
+    held: usize,
+}
+
+impl Collected {
+    /// Bytes of the message.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes of memory that the message takes at most while it is processed.
+    pub fn cost(&self) -> usize {
+        let parts = match self.typed {
+            true => (self.bytes.len() / LEAST_PART).min(MAXIMUM_PARTS),
+            false => 0,
+        };
+        self.held + COPIES * self.bytes.len() + FIELD * self.header_fields + PART * parts
+    }
+
+    /// The message as the filter gets it. Maps its header.
+    pub fn submission(self) -> Submission {
+        Submission {
+            listener: self.listener,
+            queue_id: self.queue_id,
+            mta: self.mta,
+            client: self.client,
+            local: self.local,
+            sender: self.sender,
+            recipients: self.recipients,
+            arrival: self.arrival,
+            content: Content::new(self.bytes),
+            body_collected: self.body_collected,
+        }
+    }
+}
+
 /// One connection of an MTA.
 pub struct Session<F: Filter> {
     filter: Arc<F>,
     listener: Arc<Listener>,
-    limit: Arc<SizeLimit>,
+    limits: Limits,
     now: fn() -> Timestamp,
     state: State,
     agreement: Option<Agreement>,
     client: KnownClient,
     known: KnownMessage,
     message: Option<Incoming<F::Transaction>>,
+    /// How long that message may be processed, as the filter says.
+    time: Option<Duration>,
 }
 
 impl<F: Filter> Session<F> {
@@ -103,19 +164,20 @@ impl<F: Filter> Session<F> {
     pub fn new(
         filter: Arc<F>,
         listener: Arc<Listener>,
-        limit: Arc<SizeLimit>,
+        limits: Limits,
         now: fn() -> Timestamp,
     ) -> Self {
         Self {
             filter,
             listener,
-            limit,
+            limits,
             now,
             state: State::Start,
             agreement: None,
             client: KnownClient::default(),
             known: KnownMessage::default(),
             message: None,
+            time: None,
         }
     }
 
@@ -158,7 +220,7 @@ impl<F: Filter> Session<F> {
                 if let Some(message) = &mut self.message {
                     message.body(data);
                 }
-                self.check_size();
+                self.check_limits();
                 if last {
                     self.reply_to_step(Kind::Body, replies);
                 }
@@ -230,12 +292,18 @@ impl<F: Filter> Session<F> {
 
     fn mail(&mut self, arguments: &Arguments<'_>) {
         self.known.begin();
+        let transaction = self.filter.begin(&self.listener);
+        let (limits, time) = match self.filter.limits(&transaction) {
+            Some((limits, time)) => (limits, Some(time)),
+            None => (self.limits, None),
+        };
+        self.time = time;
         self.message = Some(Incoming::new(
-            self.filter.begin(&self.listener),
+            transaction,
             (self.now)(),
             self.client.client(&self.known),
             arguments,
-            self.limit.bytes,
+            limits,
         ));
     }
 
@@ -246,7 +314,6 @@ impl<F: Filter> Session<F> {
         {
             message.recipient(arguments.address, mailer);
         }
-        self.check_size();
     }
 
     fn field(&mut self, name: &[u8], value: &[u8]) {
@@ -256,7 +323,7 @@ impl<F: Filter> Session<F> {
         if let Some(message) = &mut self.message {
             message.field(name, value, leading_space);
         }
-        self.check_size();
+        self.check_limits();
     }
 
     /// The envelope is complete: asks how much of the message is wanted, once.
@@ -283,13 +350,17 @@ impl<F: Filter> Session<F> {
             Interest::Header => Keep::Header,
             Interest::Pass => Keep::Nothing,
         };
+        self.check_limits();
     }
 
-    fn check_size(&mut self) {
+    /// Lets go of a message that has too much of anything.
+    fn check_limits(&mut self) {
         if let Some(message) = &mut self.message
-            && message.held() > self.limit.bytes
+            && let Some(excess) = message.excess()
         {
-            message.lose(self.limit.verdict.clone());
+            let queue_id = self.known.queue_id.as_deref().unwrap_or_default();
+            tracing::warn!(queue_id, "refused: {excess}");
+            message.lose(excess.into());
         }
     }
 
@@ -331,7 +402,7 @@ impl<F: Filter> Session<F> {
         if let Some(message) = &mut self.message {
             message.body(data);
         }
-        self.check_size();
+        self.check_limits();
         let (Some(mut message), Some(agreement)) = (self.message.take(), self.agreement) else {
             answer::write_step(&Reply::TemporaryFailure, replies);
             return Step::Continue;
@@ -344,7 +415,8 @@ impl<F: Filter> Session<F> {
             Keep::Lost(verdict) => answer::write_lost(&verdict, replies),
             Keep::All | Keep::Header => {
                 self.known.complete(&mut message.client);
-                let submission = Submission {
+                let held = message.held();
+                let collected = Collected {
                     listener: Arc::clone(&self.listener),
                     queue_id: self.queue_id().to_owned(),
                     mta: self.client.mta(),
@@ -353,14 +425,18 @@ impl<F: Filter> Session<F> {
                     sender: message.sender,
                     recipients: message.recipients,
                     arrival: message.arrival,
-                    content: Content::new(message.bytes),
+                    bytes: message.bytes,
                     body_collected,
+                    header_fields: message.names.len(),
+                    typed: message.typed,
+                    held,
                 };
                 // What is known of the message stays until the next one: log
                 // lines about its answer name the queue id.
                 return Step::Decide(Box::new(Complete {
                     transaction: message.transaction,
-                    submission,
+                    collected,
+                    time: self.time,
                     names: message.names,
                     agreement,
                 }));

@@ -1,7 +1,6 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::decision::Reply as SmtpReply;
 use crate::milter::codec::Decoder;
 use crate::milter::filter::Answer;
 use crate::milter::negotiation::LetGo;
@@ -48,21 +47,16 @@ impl Talk {
             interest,
             asked: Mutex::default(),
         });
-        let verdict = Verdict::Reject(SmtpReply {
-            code: 552,
-            enhanced: "5.3.4".into(),
-            text: "too large".into(),
-        });
         let session = Session::new(
             Arc::clone(&filter),
             Arc::new(Listener {
                 name: "out".into(),
                 let_go,
             }),
-            Arc::new(SizeLimit {
-                bytes: 1000,
-                verdict,
-            }),
+            Limits {
+                size: 1000,
+                ..Limits::default()
+            },
             || Timestamp::UNIX_EPOCH,
         );
         Self {
@@ -91,7 +85,7 @@ impl Talk {
         let mut decoder = Decoder::default();
         while let Some(frame) = decoder.next(&mut input)? {
             if let Step::Decide(complete) = self.session.step(frame, &mut self.replies)? {
-                self.decided.push(complete.submission);
+                self.decided.push(complete.collected.submission());
             }
         }
         Ok(())
@@ -290,7 +284,10 @@ fn a_message_over_the_limit_is_let_go_and_refused_at_its_end() {
     talk.say(b'B', &[b'x'; 1001]);
     talk.say(b'E', b"");
     let text = String::from_utf8_lossy(&talk.replies).into_owned();
-    assert!(text.contains("552 5.3.4 too large"), "{text}");
+    assert!(
+        text.contains("552 5.3.4 the message has more than 1000 bytes"),
+        "{text}"
+    );
     assert_eq!(talk.decided.len(), 0);
     // The next one is as good as any.
     talk.heard();
@@ -417,4 +414,101 @@ pub(in crate::milter) fn replay(stream: &[u8]) {
             assert!(talk.session.held() <= 1000 + 64 * 1024);
         }
     }
+}
+
+/// A step that is said: its byte and its data.
+type Said<'a> = (u8, &'a [u8]);
+
+/// What is answered at the end of a message whose steps these are.
+fn answered_at_the_end(interest: Interest, limits: Limits, steps: &[Said]) -> String {
+    let mut talk = Talk::agreed(interest, POSTFIX);
+    talk.session.limits = limits;
+    talk.say(b'M', b"<a@b.test>\0");
+    for (name, data) in steps {
+        talk.say(*name, data);
+    }
+    talk.say(b'E', b"");
+    String::from_utf8_lossy(&talk.replies).into_owned()
+}
+
+#[test]
+fn m1_a_message_with_too_much_of_anything_is_refused_with_the_number() {
+    let limits = Limits {
+        size: 1000,
+        header_size: 200,
+        header_fields: 3,
+        recipients: 2,
+        addresses: 3,
+        ..Limits::default()
+    };
+    let (rcpt, field, body) = (b'R', b'L', b'B');
+    let to: Said = (rcpt, b"<c@d.test>\0");
+    let long = [b"A\0 ".as_slice(), &[b'x'; 300], b"\0"].concat();
+    let end: Said = (b'N', b"");
+    let a: Said = (field, b"A\0 b\0");
+    let cases: [(&[Said], &str); 5] = [
+        (
+            &[to, to, to, end],
+            "552 5.5.3 the message has more than 2 recipients",
+        ),
+        (
+            &[to, a, a, a, a, end],
+            "552 5.3.4 the message has more than 3 header fields",
+        ),
+        (
+            &[to, (field, &long), end],
+            "552 5.3.4 the message has more than 200 bytes of header",
+        ),
+        (
+            &[
+                to,
+                (field, b"To\0 a@b, c@d\0"),
+                (field, b"Cc\0 e@f, g@h\0"),
+                end,
+            ],
+            "552 5.3.4 the message has more than 3 addresses in its header",
+        ),
+        (
+            &[to, end, (body, &[b'x'; 1001])],
+            "552 5.3.4 the message has more than 1000 bytes",
+        ),
+    ];
+    for (steps, reply) in cases {
+        let answered = answered_at_the_end(Interest::Decide, limits, steps);
+        assert!(answered.contains(reply), "{reply}: {answered}");
+        // What passes untouched is not measured.
+        let passed = answered_at_the_end(Interest::Pass, limits, steps);
+        assert!(!passed.contains("552"), "{reply}: {passed}");
+    }
+    let just: [Said; 6] = [to, to, a, a, a, end];
+    let answered = answered_at_the_end(Interest::Decide, limits, &just);
+    assert!(!answered.contains("552"), "{answered}");
+}
+
+#[test]
+fn m1_the_cost_of_processing_grows_with_fields_and_possible_parts() {
+    let cost = |fields: &[&[u8]], body: usize| {
+        let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+        talk.session.limits = Limits::default();
+        talk.envelope();
+        fields.iter().for_each(|field| talk.say(b'L', field));
+        talk.say(b'N', b"");
+        talk.say(b'B', &vec![b'x'; body]);
+        let mut stream = 1_u32.to_be_bytes().to_vec();
+        stream.push(b'E');
+        let mut input = &stream[..];
+        let mut decoder = Decoder::default();
+        let frame = decoder.next(&mut input).expect("a frame");
+        let step = talk.session.step(frame.expect("whole"), &mut talk.replies);
+        match step.expect("in order") {
+            Step::Decide(complete) => complete.collected.cost(),
+            _ => panic!("a message is to be decided on"),
+        }
+    };
+    let plain = cost(&[b"A\0 b\0"], 10_000);
+    assert!((50_000..60_000).contains(&plain), "{plain}");
+    let fields = cost(&[b"A\0 b\0"; 1000].map(|field| &field[..]), 10_000);
+    assert!(fields > plain + 1000 * 400, "{fields}");
+    let parts = cost(&[b"Content-Type\0 multipart/mixed\0"], 10_000);
+    assert!(parts > plain + 1000 * 450, "{parts}");
 }
