@@ -2,10 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::Mode;
 use crate::decision::{Reply, Verdict};
-use crate::message::{Client, Envelope, Message, Recipient};
+use crate::message::{self, Client, Envelope, Message, Recipient};
 use crate::milter::{
     Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
 };
@@ -56,11 +57,16 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
         }
     }
 
+    fn limits(&self, transaction: &Transaction) -> Option<(message::Limits, Duration)> {
+        let limits = &transaction.version.generation().config().limits;
+        Some((limits.message, limits.processing_time))
+    }
+
     async fn filter(&self, transaction: Transaction, submission: Submission) -> Answer {
         let direction = direction(&transaction, &submission.client, submission.local);
         let version = transaction.version;
         let generation = version.generation();
-        let message = match message(generation, submission) {
+        let message = match collected(generation, submission) {
             Ok(message) => message,
             Err((queue_id, unreadable, reply)) => {
                 tracing::warn!(queue_id, "refused: {unreadable}");
@@ -185,7 +191,7 @@ fn route(generation: &Generation, message: &Message) -> Answer {
 type Refused = (String, Unreadable, Reply);
 
 /// What the milter collected, as a message to decide on.
-fn message(generation: &Generation, submission: Submission) -> Result<Message, Refused> {
+fn collected(generation: &Generation, submission: Submission) -> Result<Message, Refused> {
     let queue_id = submission.queue_id;
     let refused = |queue_id: &str, unreadable: Unreadable, enhanced: &str, what: &str| {
         let text = format!("the {what} address is not valid: {}", unreadable.error);

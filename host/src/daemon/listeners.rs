@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::config::{self, ListenAddress};
 use crate::input_file;
-use crate::milter::{self, Endpoint, LetGo, ListenerSettings, SizeLimit, UnixSocket};
+use crate::milter::{self, Endpoint, LetGo, ListenerSettings, UnixSocket};
 
 /// `socket-group` names a group that this machine does not have.
 #[derive(Debug, Error)]
@@ -40,6 +40,7 @@ fn setting(listener: &config::Listener) -> Result<ListenerSettings, UnknownGroup
         endpoint,
         // The other way costs every message a round trip more.
         let_go: LetGo::AtEnd,
+        connections: listener.connections,
     })
 }
 
@@ -68,23 +69,11 @@ pub(super) fn limits(limits: &config::Limits) -> milter::Limits {
     let defaults = milter::Limits::default();
     milter::Limits {
         connections: limits.connections,
-        message: SizeLimit {
-            bytes: limits.message_size,
-            ..defaults.message
-        },
+        first_command: limits.first_command_time,
+        message: limits.message,
+        processing: limits.processing_time,
         held: limits.held,
         stop: limits.stop_time,
         ..defaults
     }
-}
-
-/// Whether sockets have to be opened or closed for the change.
-pub(super) fn differ(old: &[config::Listener], new: &[config::Listener]) -> bool {
-    let addresses = |listeners: &[config::Listener]| -> Vec<(String, ListenAddress)> {
-        listeners
-            .iter()
-            .map(|listener| (listener.name.clone(), listener.address.clone()))
-            .collect()
-    };
-    addresses(old) != addresses(new)
 }

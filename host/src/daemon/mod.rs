@@ -6,15 +6,16 @@
 
 mod filter;
 mod listeners;
+mod restart;
+mod signals;
 mod state;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::admin;
 use crate::config::{self, Config, ConfigError, Problem};
@@ -27,6 +28,7 @@ use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
+use signals::{Asked, Signals};
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -60,61 +62,110 @@ pub enum DaemonError {
     Signals(std::io::Error),
 }
 
-/// Runs until SIGTERM or SIGINT, then lets messages in flight finish. SIGHUP
-/// reads configuration, policy and settings again.
+/// Runs until SIGTERM or SIGINT, then lets messages in flight finish. SIGHUP and
+/// SIGUSR1 read configuration, policy and settings again.
 ///
 /// # Errors
 ///
 /// When it cannot start. Once it runs, what goes wrong is logged, and costs a
 /// message at most.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
-    let path = config.source.path.clone();
-    if config.listeners.is_empty() {
-        return Err(DaemonError::NoListener(path));
-    }
-    let secret = Secret::open(&config.state)?;
-    let secrets = Arc::new(Secrets::new(&secret));
-    // Before anything of the state is touched: it tells whether another daemon
-    // is using it.
-    let admin = admin::Server::bind(&config.admin.socket)?;
-    let store = Arc::new(SqliteStore::open(&config.state)?);
-    let sandbox = sandbox(&config, Limits::from(&config.limits), &secret)?;
-    let listeners = listeners::settings(&config.listeners)?;
-    let limits = listeners::limits(&config.limits);
-    let state = config.state.clone();
-    let day = Day::of(Timestamp::now(), &config.time_zone);
-    let new_counters = config.limits.new_counters;
-    let keeper = Keeper::start(sandbox, secrets, config, Timestamp::now())
-        .await
-        .map_err(DaemonError::Problems)?;
-    let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day, new_counters)?);
-    let pipeline = Pipeline::new(Arc::clone(&ledger));
-    let service = Arc::new(Service::new(pipeline, Arc::clone(keeper.versions())));
-    let recordings = Recordings::begin(Arc::clone(&service)).await;
-    let shadows = shadows(&keeper, &service, secret);
-    let server = Server::bind(&listeners, limits, Arc::new(PolicyFilter::new(service)))?;
-    for endpoint in server.endpoints() {
-        tracing::info!(%endpoint, "listening");
-    }
-    let control = admin::Control {
-        keeper: Arc::clone(&keeper),
-        shadows,
-        recordings: Arc::clone(&recordings),
+    let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
+    let started_with = config.clone();
+    let mut reload_asked = false;
+    let mut starting = Box::pin(Daemon::start(config));
+    let daemon = loop {
+        tokio::select! {
+            daemon = &mut starting => break daemon?,
+            asked = signals.next() => match asked {
+                Asked::Stop => {
+                    tracing::info!("stopped before the start was complete");
+                    return Ok(());
+                }
+                Asked::Reload | Asked::Nothing(_) => reload_asked = true,
+            },
+        }
     };
-    let mut beside = JoinSet::new();
-    beside.spawn(admin.run(control));
-    beside.spawn(Arc::clone(&keeper).keep());
-    beside.spawn(state::watch(state));
-    beside.spawn(Arc::clone(&recordings).follow());
-    server.run(stopped(keeper, path)?).await;
-    beside.shutdown().await;
-    recordings.end().await;
-    if let Err(error) = ledger.close().await {
-        // Leases that are not given back are lost until tomorrow, no more.
-        tracing::error!("giving back what was not used of today's maxima: {error}");
-    }
-    tracing::info!("stopped");
+    let reloads = Reloads {
+        keeper: Arc::clone(&daemon.keeper),
+        started_with,
+        running: None,
+        again: reload_asked,
+    };
+    daemon.serve(reloads.until_stopped(signals)).await;
     Ok(())
+}
+
+/// Everything that runs.
+struct Daemon {
+    keeper: Arc<Keeper>,
+    ledger: Arc<Live>,
+    recordings: Arc<Recordings>,
+    server: Server<PolicyFilter<Live>>,
+    beside: JoinSet<()>,
+}
+
+impl Daemon {
+    async fn start(config: Config) -> Result<Self, DaemonError> {
+        if config.listeners.is_empty() {
+            return Err(DaemonError::NoListener(config.source.path));
+        }
+        let secret = Secret::open(&config.state)?;
+        let secrets = Arc::new(Secrets::new(&secret));
+        // Before anything of the state is touched: it tells whether another daemon
+        // is using it.
+        let admin = admin::Server::bind(&config.admin.socket)?;
+        let store = Arc::new(SqliteStore::open(&config.state)?);
+        let sandbox = sandbox(&config, Limits::from(&config.limits), &secret)?;
+        let listeners = listeners::settings(&config.listeners)?;
+        let limits = listeners::limits(&config.limits);
+        let state = config.state.clone();
+        let day = Day::of(Timestamp::now(), &config.time_zone);
+        let new_counters = config.limits.new_counters;
+        let keeper = Keeper::start(sandbox, secrets, config, Timestamp::now())
+            .await
+            .map_err(DaemonError::Problems)?;
+        let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day, new_counters)?);
+        let pipeline = Pipeline::new(Arc::clone(&ledger));
+        let service = Arc::new(Service::new(pipeline, Arc::clone(keeper.versions())));
+        let recordings = Recordings::begin(Arc::clone(&service)).await;
+        let shadows = shadows(&keeper, &service, secret);
+        let pool = Arc::clone(service.pool());
+        let filter = Arc::new(PolicyFilter::new(service));
+        let server = Server::bind(&listeners, limits, pool, filter)?;
+        for endpoint in server.endpoints() {
+            tracing::info!(%endpoint, "listening");
+        }
+        let control = admin::Control {
+            keeper: Arc::clone(&keeper),
+            shadows,
+            recordings: Arc::clone(&recordings),
+        };
+        let mut beside = JoinSet::new();
+        beside.spawn(admin.run(control));
+        beside.spawn(Arc::clone(&keeper).keep());
+        beside.spawn(state::watch(state));
+        beside.spawn(Arc::clone(&recordings).follow());
+        Ok(Self {
+            keeper,
+            ledger,
+            recordings,
+            server,
+            beside,
+        })
+    }
+
+    /// Serves until `stopped` is done, and then ends in order.
+    async fn serve(mut self, stopped: impl Future<Output = ()>) {
+        self.server.run(stopped).await;
+        self.beside.shutdown().await;
+        self.recordings.end().await;
+        if let Err(error) = self.ledger.close().await {
+            // Leases that are not given back are lost until tomorrow, no more.
+            tracing::error!("giving back what was not used of today's maxima: {error}");
+        }
+        tracing::info!("stopped");
+    }
 }
 
 /// Candidates are compiled as versions in service are, and kept where those
@@ -151,35 +202,62 @@ fn sandbox(config: &Config, limits: Limits, secret: &Secret) -> Result<Sandbox, 
     }
 }
 
-/// Is done when the daemon is asked to stop; reloads when asked to.
-fn stopped(keeper: Arc<Keeper>, path: PathBuf) -> Result<impl Future<Output = ()>, DaemonError> {
-    let listen = |kind| signal(kind).map_err(DaemonError::Signals);
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    Ok(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                () = received(&mut hangup) => reload(&keeper, &path).await,
-            }
-        }
-        tracing::info!("stopping: messages in flight finish first");
-    })
+/// Reloads, one at a time, in a task of their own: what is asked for meanwhile is
+/// heard at once.
+struct Reloads {
+    keeper: Arc<Keeper>,
+    started_with: Config,
+    running: Option<JoinHandle<()>>,
+    /// Another one was asked for.
+    again: bool,
 }
 
-/// Waits for a signal; for ever where none can come any more.
-async fn received(signal: &mut Signal) {
-    if signal.recv().await.is_none() {
-        std::future::pending::<()>().await;
+impl Reloads {
+    /// Is done when the daemon is asked to stop; reloads when asked to.
+    async fn until_stopped(mut self, mut signals: Signals) {
+        loop {
+            if self.running.is_none() && std::mem::take(&mut self.again) {
+                let (keeper, started_with) = (Arc::clone(&self.keeper), self.started_with.clone());
+                self.running = Some(tokio::spawn(reload(keeper, started_with)));
+            }
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop => break,
+                    Asked::Reload | Asked::Nothing(_) => {
+                        if self.running.is_some() {
+                            tracing::info!("a reload is under way: another one follows it");
+                        }
+                        self.again = true;
+                    }
+                },
+                ended = ended(&mut self.running) => {
+                    if let Err(error) = ended {
+                        tracing::error!("not reloaded: {error}; what is in service stays");
+                    }
+                    self.running = None;
+                }
+            }
+        }
+        if let Some(running) = self.running {
+            running.abort();
+            tracing::info!("the reload that was under way is given up");
+        }
+        tracing::info!("stopping: messages in flight finish first");
+    }
+}
+
+/// Waits for a task to end; for ever where there is none.
+async fn ended(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
     }
 }
 
 /// Puts what the configuration says now in service, or keeps the old one and
 /// tells why.
-async fn reload(keeper: &Arc<Keeper>, path: &Path) {
-    let config = match config::read(path) {
+async fn reload(keeper: Arc<Keeper>, started_with: Config) {
+    let config = match config::read(&started_with.source.path) {
         Ok(config) => config,
         Err(error) => {
             if let ConfigError::Problems(problems) = &error {
@@ -191,9 +269,12 @@ async fn reload(keeper: &Arc<Keeper>, path: &Path) {
             return;
         }
     };
-    let old = keeper.versions().in_service();
-    if listeners::differ(&old.generation().config().listeners, &config.listeners) {
-        tracing::warn!("changed listeners take effect at the next start");
+    let restart = restart::needed_for(&started_with, &config);
+    if !restart.is_empty() {
+        tracing::warn!(
+            "these settings differ from those that waxseal runs with, and take effect at its next start: {}",
+            restart.join(", ")
+        );
     }
     match keeper.reload(config, Timestamp::now()).await {
         Ok(_) => tracing::info!("reloaded: messages in flight finish as they began"),
