@@ -9,6 +9,8 @@ mod crash;
 mod direction;
 mod embed;
 mod harness;
+mod hostile;
+mod limits;
 mod local;
 mod mail;
 mod policies;

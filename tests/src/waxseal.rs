@@ -238,10 +238,29 @@ impl Waxseal {
         self.signal(rustix::process::Signal::HUP);
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let daemon = self.daemon.as_ref().expect("a running waxseal");
         let pid = rustix::process::Pid::from_child(daemon);
         rustix::process::kill_process(pid, signal).expect("a signal sent");
+    }
+
+    /// Most bytes of memory that it has had at one time (`VmHWM`).
+    ///
+    /// # Panics
+    ///
+    /// When it does not run.
+    pub fn peak_memory(&self) -> usize {
+        let daemon = self.daemon.as_ref().expect("a running waxseal");
+        let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kilobytes: usize = kilobytes.and_then(|text| text.parse().ok()).expect("kB");
+        kilobytes << 10
     }
 
     /// Its log so far.

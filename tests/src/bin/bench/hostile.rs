@@ -1,5 +1,6 @@
-//! What a hostile policy costs a good one: in shadow beside it, and in service
-//! with messages that make it loop.
+//! What hostile policies and hostile messages cost others: a policy in shadow
+//! beside a good one, one in service with messages that make it loop, and messages
+//! that take long to map, edit and sign.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use waxseal::policy::{Limits, Sandbox};
 use waxseal::quota::Dry;
 use waxseal::service::{Observer, Service, Shadow, Versions};
 use waxseal::store::Secret;
+use waxseal_tests::hostile::{self, Generator};
 
 use crate::table::Table;
 use crate::units::{micros, quantile};
@@ -67,28 +69,101 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
             format!("{:.2} ms", tail(&times)),
         );
         let ended = Arc::new(AtomicBool::new(false));
-        let hostile: Vec<_> = (0..HOSTILE)
+        let looping: Vec<_> = (0..HOSTILE)
             .map(|_| tokio::spawn(endless(Arc::clone(&both), Arc::clone(&ended))))
             .collect();
         let times = decisions(&both, "well").await?;
         ended.store(true, Ordering::Relaxed);
-        for task in hostile {
+        for task in looping {
             task.await?;
         }
         let what = format!("beside {HOSTILE} messages at a time that make the policy loop");
         table.below(&what, tail(&times), TARGET, " ms");
-        Ok(())
+        beside_messages(table).await
     })
 }
+
+/// Hostile messages that are measured, and their bytes: those below 256 KiB
+/// begin on the quick threads, those above on the slow ones.
+const MESSAGES: [(&str, Generator, usize); 8] = [
+    ("runs of blanks", hostile::quoted_printable_blanks, 250_000),
+    ("empty base64 lines", hostile::base64_short_lines, 250_000),
+    ("copies of our own field", hostile::route_fields, 40_000),
+    ("small multiparts", hostile::small_multiparts, 60_000),
+    ("HTML nested deeply", hostile::html_nesting, 250_000),
+    ("escapes of charsets", hostile::charset_escapes, 250_000),
+    ("HTML nested deeply, 5 MB", hostile::html_nesting, 5_000_000),
+    ("attachments, 5 MB", hostile::attachments, 5_000_000),
+];
+
+/// How much longer than alone ninety-nine of a hundred honest messages may take,
+/// in milliseconds.
+const ADDED: f64 = 50.0;
+
+/// Measures honest messages that get a notice beside hostile ones that get it,
+/// too.
+async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
+    table.section(
+        "Honest messages beside hostile ones: 99 of 100 honest ones (one hostile one alone)",
+    );
+    let folder = tempfile::tempdir()?;
+    let settings = folder.path().join("settings.toml");
+    std::fs::write(&settings, NOTICE)?;
+    let line = format!("settings = \"{}\"\n", settings.display());
+    let service = service_with("waxseal_standard", &line).await?;
+    let times = decisions(&service, "well").await?;
+    let median = micros(quantile(&times, 0.5));
+    let alone = tail(&times);
+    table.figure(
+        format!("alone (median {median:.1} µs)"),
+        format!("{alone:.2} ms"),
+    );
+    for (name, generator, size) in MESSAGES {
+        let bytes = generator(size);
+        let started = Instant::now();
+        let version = service.begin();
+        service.process(&version, of_bytes(bytes.clone())).await;
+        let one = started.elapsed().as_secs_f64() * 1e3;
+        let ended = Arc::new(AtomicBool::new(false));
+        let hostile: Vec<_> = (0..HOSTILE)
+            .map(|_| {
+                let again = (Arc::clone(&service), bytes.clone(), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    let (service, bytes, ended) = again;
+                    while !ended.load(Ordering::Relaxed) {
+                        let version = service.begin();
+                        service.process(&version, of_bytes(bytes.clone())).await;
+                    }
+                })
+            })
+            .collect();
+        let times = decisions(&service, "well").await?;
+        ended.store(true, Ordering::Relaxed);
+        for task in hostile {
+            task.await?;
+        }
+        let what = format!("beside {HOSTILE} at a time: {name} ({one:.1} ms)");
+        table.below(&what, tail(&times), alone + ADDED, " ms");
+    }
+    Ok(())
+}
+
+/// Settings of the standard policy: every message gets a notice.
+const NOTICE: &str = "return-path = \"keep\"\n[domain.\"acme.test\"]\nnotices = [\"legal\"]\nrelays = []\n\
+                      [notice.legal]\ntext = \"Acme Ltd\"\nhtml = \"<p>Acme Ltd</p>\"\n";
 
 fn tail(times: &[Duration]) -> f64 {
     micros(quantile(times, 0.99)) / 1e3
 }
 
-async fn generation(policy: &str, decisions: Option<u32>) -> anyhow::Result<Arc<Generation>> {
+async fn generation(
+    policy: &str,
+    lines: &str,
+    decisions: Option<u32>,
+) -> anyhow::Result<Arc<Generation>> {
     let file = waxseal_tests::waxseal::policy(policy);
     let text = format!(
-        "hostname = \"bench.test\"\n[policy]\nfile = \"{}\"\n",
+        "hostname = \"bench.test\"\n[policy]\nfile = \"{}\"\n{lines}",
         file.display()
     );
     let config = read_text(Path::new("waxseal.toml"), &text)?;
@@ -106,13 +181,18 @@ async fn generation(policy: &str, decisions: Option<u32>) -> anyhow::Result<Arc<
 }
 
 async fn service(policy: &str) -> anyhow::Result<Arc<Service<Dry>>> {
-    let versions = Versions::new(generation(policy, None).await?, Timestamp::now());
+    service_with(policy, "").await
+}
+
+async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<Service<Dry>>> {
+    let generation = generation(policy, lines, None).await?;
+    let versions = Versions::new(generation, Timestamp::now());
     let pipeline = Pipeline::new(Arc::new(Dry::default()));
     Ok(Arc::new(Service::new(pipeline, Arc::new(versions))))
 }
 
 async fn shadow(service: &Service<Dry>) -> anyhow::Result<Arc<Shadow>> {
-    let candidate = generation("waxseal_misbehaving", Some(1)).await?;
+    let candidate = generation("waxseal_misbehaving", "", Some(1)).await?;
     let ledger = service.pipeline().ledger();
     let shadow = Shadow::start(candidate, Share::ALL, ledger, Timestamp::now())?;
     let shadow = Arc::new(shadow);
@@ -150,6 +230,10 @@ async fn endless(service: Arc<Service<Dry>>, ended: Arc<AtomicBool>) {
 
 fn message(subject: &str) -> Arc<Message> {
     let content = format!("From: a@acme.test\r\nSubject: {subject}\r\n\r\nHello\r\n");
+    of_bytes(content.into_bytes())
+}
+
+fn of_bytes(content: Vec<u8>) -> Arc<Message> {
     Arc::new(Message {
         envelope: Envelope {
             queue_id: "4F00D".to_owned(),
@@ -159,6 +243,6 @@ fn message(subject: &str) -> Arc<Message> {
             recipients: Vec::new(),
         },
         arrival: Timestamp::now(),
-        content: Content::new(content.into_bytes()),
+        content: Content::new(content),
     })
 }
