@@ -350,12 +350,9 @@ impl Config {
     pub fn is_inside(&self, address: &Address) -> bool {
         match address.domain() {
             None => true,
-            Some(domain) => {
-                let domain = domain.trim_end_matches('.');
-                self.inside
-                    .iter()
-                    .any(|inside| inside.as_str().eq_ignore_ascii_case(domain))
-            }
+            Some(domain) => domain
+                .parse()
+                .is_ok_and(|domain: Domain| self.inside.contains(&domain)),
         }
     }
 

@@ -416,9 +416,15 @@ impl Reader {
 
     fn relay_host(&self, table: &Toml<'_>) -> Option<String> {
         let host = table.string("host")?;
-        let is_address = host.value.parse::<std::net::IpAddr>().is_ok();
-        if is_address || host.value.parse::<Domain>().is_ok() {
+        if host.value.parse::<std::net::IpAddr>().is_ok() {
             return Some(host.value);
+        }
+        if let Ok(name) = host.value.parse::<Domain>() {
+            // As it is written where that is ASCII: it stands in Postfix's log.
+            return Some(match host.value.is_ascii() {
+                true => host.value,
+                false => name.to_string(),
+            });
         }
         let message = format!("`host` is \"{}\"", host.value);
         table.problem(

@@ -118,13 +118,33 @@ impl Domain {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether this is `above` or a domain below it.
+    pub fn is_within(&self, above: &Self) -> bool {
+        match self.0.strip_suffix(&*above.0) {
+            Some(rest) => rest.is_empty() || rest.ends_with('.'),
+            None => false,
+        }
+    }
+
+    /// The domain that this one is directly below; none for a top-level domain.
+    pub fn parent(&self) -> Option<Self> {
+        let (_, parent) = self.0.split_once('.')?;
+        Some(Self(parent.into()))
+    }
 }
 
 impl FromStr for Domain {
     type Err = DomainError;
 
+    /// Reads a name in either form: letters of other scripts give A-labels (RFC
+    /// 5890).
     fn from_str(text: &str) -> Result<Self, DomainError> {
-        let text = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+        let text = text.strip_suffix('.').unwrap_or(text);
+        let text = match text.is_ascii() {
+            true => text.to_ascii_lowercase(),
+            false => idna::domain_to_ascii(text).map_err(|_| DomainError)?,
+        };
         let is_label = |label: &str| {
             (1..=63).contains(&label.len())
                 && label
@@ -238,6 +258,28 @@ mod tests {
         for text in ["", "North", "a b", "2a", "relay:x"] {
             assert!(text.parse::<RelayName>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn l12_domains_in_other_scripts_are_read_as_a_labels() {
+        for text in ["bücher.example", "BÜCHER.Example.", "xn--BCHER-kva.example"] {
+            let domain: Domain = text.parse().expect("a domain");
+            assert_eq!(domain.as_str(), "xn--bcher-kva.example", "{text}");
+        }
+        for text in ["b ü.example", "ü..example", "ü@example", "\u{ad}.example"] {
+            assert!(text.parse::<Domain>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_domain_is_within_those_above_it() {
+        let domain = |text: &str| text.parse::<Domain>().expect("a domain");
+        assert!(domain("a.b.test").is_within(&domain("b.test")));
+        assert!(domain("b.test").is_within(&domain("b.test")));
+        assert!(!domain("ab.test").is_within(&domain("b.test")));
+        assert!(!domain("b.test").is_within(&domain("a.b.test")));
+        assert_eq!(domain("a.b.test").parent(), Some(domain("b.test")));
+        assert_eq!(domain("test").parent(), None);
     }
 
     #[test]

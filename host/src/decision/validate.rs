@@ -123,7 +123,15 @@ pub fn validate(decision: &Decision) -> Result<(), InvalidDecision> {
     decision
         .sign
         .iter()
-        .try_for_each(|domain| validate_domain(domain))
+        .try_for_each(|domain| validate_signing_domain(domain))
+}
+
+/// A domain to sign for, in either form: keys are found by its A-labels.
+fn validate_signing_domain(domain: &str) -> Result<(), InvalidDecision> {
+    match idna::domain_to_ascii(domain) {
+        Ok(ascii) if !domain.is_ascii() => validate_domain(&ascii),
+        _ => validate_domain(domain),
+    }
 }
 
 fn validate_reply(

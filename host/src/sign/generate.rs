@@ -90,7 +90,9 @@ pub fn generate(
 ) -> Result<Generated, GenerateError> {
     refuse_second(dkim, domain, algorithm)?;
     let selector = match selector {
-        Some(selector) if selector.parse::<Domain>().is_ok() => selector.to_ascii_lowercase(),
+        Some(selector) if selector.is_ascii() && selector.parse::<Domain>().is_ok() => {
+            selector.to_ascii_lowercase()
+        }
         Some(selector) => return Err(GenerateError::Selector(selector.to_owned())),
         None => default_selector(algorithm, today),
     };

@@ -190,15 +190,13 @@ impl Keys {
         Self { by_domain }
     }
 
-    /// The keys to sign with for a domain: RSA first, then Ed25519. A key of a
-    /// domain is none of its subdomains'.
+    /// The keys to sign with for a domain, in any of its forms: RSA first, then
+    /// Ed25519. A key of a domain is none of its subdomains'.
     pub fn for_domain(&self, domain: &str) -> &[Arc<Key>] {
-        let domain = domain.trim_end_matches('.');
-        let found = if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            self.by_domain.get(&domain.to_ascii_lowercase())
-        } else {
-            self.by_domain.get(domain)
-        };
+        let found = self.by_domain.get(domain).or_else(|| {
+            let domain: Domain = domain.parse().ok()?;
+            self.by_domain.get(domain.as_str())
+        });
         found.map_or(&[], Vec::as_slice)
     }
 
@@ -326,8 +324,10 @@ fn found(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(Domain, String, Pat
                 continue;
             }
             match selector.parse::<Domain>() {
-                Ok(_) => files.push((domain.clone(), selector.to_owned(), file)),
-                Err(_) => {
+                Ok(_) if selector.is_ascii() => {
+                    files.push((domain.clone(), selector.to_owned(), file))
+                }
+                _ => {
                     let message = format!("\"{selector}\" is no selector");
                     problems.push(warning(
                         &file,
