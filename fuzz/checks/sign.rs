@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 use waxseal::edit::{Edits, HeaderEdit, Transport, prepare};
 use waxseal::message::Content;
-use waxseal::sign::{Key, Keys, SignError, sign};
+use waxseal::sign::{Key, Keys, SignError, aligned, author_domains, sign};
 
 use crate::cost::Cost;
 use crate::input::Input;
@@ -27,12 +27,29 @@ pub(crate) fn check(data: &[u8]) {
         ""
     };
     let message = [header.as_bytes(), &input.text()].concat();
-    let signed = signed(&safe(&Content::new(message)));
+    let content = safe(&Content::new(message));
+    authors(&content);
+    let signed = signed(&content);
     if let Some(once) = signed {
         assert!(
             self::signed(&once).is_some(),
             "what was signed cannot be signed again"
         );
+    }
+}
+
+/// Whom a signature would vouch for: read as the pipeline does before it signs.
+fn authors(message: &[u8]) {
+    let content = Content::new(message.to_vec());
+    let domains = ["acme.test".parse().expect("a domain")];
+    let read = || {
+        let authors = author_domains(&content)?;
+        Ok(aligned(&authors, &domains, &KEYS, &[]).is_ok())
+    };
+    let read = Cost::MANY_PASSES.hold("reading the authors", message.len(), read);
+    if let Err(error) = read {
+        let error: SignError = error;
+        assert!(error.is_of_message(), "{error}");
     }
 }
 
@@ -54,7 +71,7 @@ fn safe(content: &Content) -> Vec<u8> {
 fn signed(message: &[u8]) -> Option<Vec<u8>> {
     let keys: &[Arc<Key>] = KEYS.for_domain("acme.test");
     let at = Timestamp::constant(1_800_000_000, 0);
-    let made = Cost::MANY_PASSES.hold("signing", message.len(), || sign(message, keys, at));
+    let made = Cost::MANY_PASSES.hold("signing", message.len(), || sign(message, keys, at, None));
     let signatures = match made {
         Ok(signatures) => signatures,
         Err(error @ SignError::Verify { .. }) => panic!("{error}"),

@@ -149,3 +149,103 @@ fn r15_keys_are_made_when_they_are_first_needed() {
         "{signatures:?}"
     );
 }
+
+#[test]
+fn l9_a_replay_adds_no_field_that_a_mail_program_acts_on() {
+    let rig = rig("l9", &acme("relays = [\"northwind\"]\nsign = true"));
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "l9"),
+    );
+    let delivery = rig.only("northwind");
+    assert_both_valid(&judged(&rig, &delivery));
+    for field in [
+        "Sender: ceo@evil.test",
+        "List-Unsubscribe: <https://evil.test/u>",
+        "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+        "References: <1@evil.test>",
+        "In-Reply-To: <1@evil.test>",
+    ] {
+        let replayed = [field.as_bytes(), b"\r\n", &delivery.bytes].concat();
+        let signatures = verify(&replayed, &rig.records("acme.test"));
+        assert!(
+            signatures.len() == 2 && signatures.iter().all(|one| !one.valid),
+            "{field}: {signatures:?}"
+        );
+    }
+    // What a mailing list rightly adds does no harm.
+    let listed = [b"List-Id: <l.test>\r\n", &delivery.bytes[..]].concat();
+    assert_both_valid(&verify(&listed, &rig.records("acme.test")));
+}
+
+#[test]
+fn l9_a_signature_that_expires_is_valid_until_then() {
+    let rig = Rig::builder("l9-expire")
+        .relay("northwind", "")
+        .settings(&acme("relays = [\"northwind\"]\nsign = true"))
+        .config("[dkim]\ngenerate = true\nexpire = \"7d\"")
+        .start();
+    rig.send_as(
+        "alice@acme.test",
+        &["bob@outside.test"],
+        &plain("alice@acme.test", "l9"),
+    );
+    let delivery = rig.only("northwind");
+    let signatures = judged(&rig, &delivery);
+    assert!(
+        signatures.len() == 1 && signatures[0].valid,
+        "{signatures:?}"
+    );
+    let field = delivery.header("DKIM-Signature").concat();
+    let number = |tag: &str| -> u64 {
+        let value = field.split(';').find_map(|it| it.trim().strip_prefix(tag));
+        value.expect(tag).parse().expect("a number")
+    };
+    assert_eq!(number("x=") - number("t="), 7 * 24 * 60 * 60, "{field}");
+}
+
+#[test]
+fn l5_a_new_key_signs_nothing_before_the_next_reload() {
+    let lines = acme("relays = [\"northwind\"]\nsign = true");
+    let rig = Rig::builder("l5")
+        .relay("northwind", "")
+        .settings(&lines)
+        .config("[dkim]\ngenerate = true")
+        .start();
+    let send = |subject: &str| {
+        let before = rig.sink("northwind").count();
+        rig.send_as(
+            "alice@acme.test",
+            &["bob@outside.test"],
+            &plain("alice@acme.test", subject),
+        );
+        let delivery = rig.arrived("northwind").remove(before);
+        let signatures = judged(&rig, &delivery);
+        assert!(signatures.iter().all(|one| one.valid), "{signatures:?}");
+        signatures.len()
+    };
+    let version = || rig.waxseal.json(&["policy", "status"])["versions"][0]["number"].clone();
+    assert_eq!(send("before"), 1);
+    let made = ["dkim", "new", "acme.test", "--algorithm", "ed25519"];
+    let told = rig.waxseal.output(&made);
+    assert!(
+        told.contains("Nothing is signed with the key before waxseal is reloaded"),
+        "{told}"
+    );
+    let first = version();
+    std::fs::write(rig.path("settings.toml"), format!("{lines}# a comment\n")).expect("written");
+    waxseal_tests::wait_for("the changed settings to be in service", || {
+        (version() != first).then_some(())
+    });
+    assert_eq!(
+        send("other settings"),
+        1,
+        "the new key is not published yet"
+    );
+    rig.waxseal.reload();
+    waxseal_tests::wait_for("the reload", || {
+        rig.waxseal.log().contains("reloaded:").then_some(())
+    });
+    assert_eq!(send("reloaded"), 2);
+}

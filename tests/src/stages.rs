@@ -56,6 +56,8 @@ impl Kit {
         let settings = Dkim {
             keys: folder.path().join("keys"),
             generate: false,
+            expire: None,
+            allow_unaligned: Vec::new(),
             files: Vec::new(),
         };
         let domain = hostile::DOMAIN.parse().map_err(anyhow::Error::msg)?;
@@ -154,7 +156,7 @@ impl Kit {
     fn sign(&self, message: &[u8]) {
         let keys = self.keys.for_domain(hostile::DOMAIN);
         // Whether it can be signed is not the question here.
-        let _ = sign(message, keys, arrival());
+        let _ = sign(message, keys, arrival(), None);
     }
 
     fn answer(&self, message: &[u8]) {

@@ -266,8 +266,25 @@ pub struct Dkim {
     pub keys: PathBuf,
     /// Make a key for each domain that the policy signs for and that has none.
     pub generate: bool,
+    /// How long a signature is valid (`expire`); none is without end.
+    pub expire: Option<Duration>,
+    /// Signing domains that need not be aligned with the author
+    /// (`allow-unaligned`).
+    pub allow_unaligned: Vec<UnalignedPair>,
     /// `[[dkim.key]]`: key files elsewhere.
     pub files: Vec<KeyFile>,
+}
+
+/// An author's domain and a signing domain that is not aligned with it (RFC
+/// 9989), which the administrator allows together.
+#[derive(Clone, Debug)]
+pub struct UnalignedPair {
+    /// The author's domain, its subdomains included; none is any (`"*"`).
+    pub author: Option<Domain>,
+    /// Signing domain (`d=`).
+    pub sign: Domain,
+    /// Where its table stands in `waxseal.toml`.
+    pub span: std::ops::Range<usize>,
 }
 
 /// A key file outside the folder of keys.

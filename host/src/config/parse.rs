@@ -482,11 +482,14 @@ impl Reader {
             let keys = table.tables("key");
             keys.iter().filter_map(|key| self.key_file(key)).collect()
         });
+        let (expire, allow_unaligned) = sections::signing(table);
         Dkim {
             keys: keys.unwrap_or_else(|| self.folder.join("keys")),
             generate: table
                 .and_then(|table| table.boolean("generate"))
                 .unwrap_or(false),
+            expire,
+            allow_unaligned,
             files,
         }
     }

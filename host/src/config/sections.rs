@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use waxseal_settings::Table as Toml;
 
-use super::{ByteSize, DefaultRoute, Editing, Limits, Log, Outgoing, Share};
+use super::{ByteSize, DefaultRoute, Domain, Editing, Limits, Log, Outgoing, Share, UnalignedPair};
 use crate::decision::WhenFull;
 use crate::message;
 
@@ -110,6 +110,61 @@ impl std::str::FromStr for Network {
             Err(_) => text.parse::<IpNet>().map(|network| Self(network.trunc())),
         }
     }
+}
+
+/// Least time that a signature is valid: a message may wait for a next hop that
+/// long and more, and one that arrives with an expired signature is treated as
+/// unsigned.
+const LEAST_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most time: ten years, far from any overflow.
+const MOST_EXPIRY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// `expire` and `allow-unaligned` of `[dkim]`.
+pub(super) fn signing(table: Option<&Toml<'_>>) -> (Option<Duration>, Vec<UnalignedPair>) {
+    let Some(table) = table else {
+        return (None, Vec::new());
+    };
+    let pairs = table.tables("allow-unaligned");
+    let pairs = pairs.iter().filter_map(unaligned_pair).collect();
+    (expiry(table), pairs)
+}
+
+fn expiry(table: &Toml<'_>) -> Option<Duration> {
+    let expected = "a time from \"1d\" to \"3650d\", like \"7d\"";
+    let span = table.parsed::<jiff::Span>("expire", expected)?;
+    let seconds = span.value.total((
+        jiff::Unit::Second,
+        jiff::SpanRelativeTo::days_are_24_hours(),
+    ));
+    // Months and years have no fixed length, and are no error of the text.
+    let expiry = seconds
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|expiry| (LEAST_EXPIRY..=MOST_EXPIRY).contains(expiry));
+    if expiry.is_none() {
+        let message = "`expire` is not from one day to ten years".to_owned();
+        table.problem(span.span, message, Some(expected.to_owned()));
+    }
+    expiry
+}
+
+fn unaligned_pair(table: &Toml<'_>) -> Option<UnalignedPair> {
+    table.require("author", "the author's domain, or \"*\" for any");
+    table.require("sign", "the signing domain");
+    let author = match table.string("author") {
+        Some(any) if any.value == "*" => None,
+        _ => Some(table.parsed::<Domain>("author", "a domain name, or \"*\" for any")),
+    };
+    let sign = table.parsed::<Domain>("sign", "a domain name");
+    Some(UnalignedPair {
+        author: match author {
+            None => None,
+            Some(author) => Some(author?.value),
+        },
+        sign: sign?.value,
+        span: table.span(),
+    })
 }
 
 pub(super) fn default_route(table: Option<&Toml<'_>>) -> DefaultRoute {

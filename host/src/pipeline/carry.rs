@@ -15,7 +15,7 @@ use crate::edit::{
     self, Closed, Context, Edits, HeaderEdit, Mark, Notice, Settings, Stamp, Transport,
 };
 use crate::message::{Content, Message, ReversePath};
-use crate::sign::{self, SignError, Signed};
+use crate::sign::{self, AlignmentError, SignError, Signed, Unaligned};
 use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
 
 /// Why a decision could not be carried out.
@@ -29,6 +29,18 @@ pub enum CarryError {
     /// Signing failed.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// The policy wants a signature that does not go with the author.
+    #[error(transparent)]
+    Unaligned(#[from] Unaligned),
+}
+
+impl From<AlignmentError> for CarryError {
+    fn from(error: AlignmentError) -> Self {
+        match error {
+            AlignmentError::Unaligned(error) => Self::Unaligned(error),
+            AlignmentError::Message(error) => Self::Sign(error),
+        }
+    }
 }
 
 impl CarryError {
@@ -37,15 +49,13 @@ impl CarryError {
         match self {
             Self::NoKey(_) => "no-key",
             Self::Sign(_) => "signing",
+            Self::Unaligned(_) => "unaligned",
         }
     }
 
     /// Whether it lies in the message, so that no later try can succeed.
     pub fn is_of_message(&self) -> bool {
-        matches!(
-            self,
-            Self::Sign(SignError::NoAuthor | SignError::SpaceBeforeColon(_))
-        )
+        matches!(self, Self::Sign(error) if error.is_of_message())
     }
 }
 
@@ -83,13 +93,13 @@ pub(super) fn carry(
         &mut edits,
         &mut reasons,
     );
-    let edited = edits.applied(&message.content);
-    let signatures = sign(generation, message, decision, &edited)?;
-    let author = match edited {
-        Cow::Borrowed(_) => message.content.header("From"),
-        Cow::Owned(edited) => Content::new(edited).header("From"),
+    let edited = match edits.applied(&message.content) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(edited) => Some(Content::new(edited)),
     };
-    let author = author.into_iter().next();
+    let edited = edited.as_ref().unwrap_or(&message.content);
+    let signatures = sign(generation, message, decision, edited)?;
+    let author = edited.header("From").into_iter().next();
     // Prepending reverses: the first signature shall stand first.
     for signature in signatures.iter().rev() {
         let value = signature.value.clone();
@@ -180,20 +190,31 @@ fn make_safe(
     reasons.extend(prepared.warnings.iter().map(ToString::to_string));
 }
 
+/// Signs the message as it will be sent.
 fn sign(
     generation: &Generation,
     message: &Message,
     decision: &Decision,
-    edited: &[u8],
+    edited: &Content,
 ) -> Result<Vec<Signed>, CarryError> {
+    if decision.sign.is_empty() {
+        return Ok(Vec::new());
+    }
+    let dkim = &generation.config().dkim;
+    let mut domains = Vec::new();
     let mut keys = Vec::new();
     for domain in &decision.sign {
+        let no_key = || CarryError::NoKey(domain.clone());
         match generation.keys().for_domain(domain) {
-            [] => return Err(CarryError::NoKey(domain.clone())),
+            [] => return Err(no_key()),
             of_domain => keys.extend_from_slice(of_domain),
         }
+        domains.push(domain.parse().map_err(|_| no_key())?);
     }
-    Ok(sign::sign(edited, &keys, message.arrival)?)
+    let authors = sign::author_domains(edited)?;
+    sign::aligned(&authors, &domains, generation.keys(), &dkim.allow_unaligned)?;
+    let signed = sign::sign(edited.bytes(), &keys, message.arrival, dkim.expire)?;
+    Ok(signed)
 }
 
 /// Tells the MTA the route: straight to the relay, or by the split listener

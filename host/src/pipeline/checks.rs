@@ -8,7 +8,7 @@ use super::tables::Tables;
 use crate::config::{Config, Domain, Mode, Problem, Security, Severity, Source};
 use crate::policy::{Reference, ReferenceKind};
 use crate::private;
-use crate::sign::Keys;
+use crate::sign::{self, Keys};
 
 pub(super) fn references(
     config: &Config,
@@ -91,6 +91,29 @@ pub(super) fn keys(
             problem.missing_key = true;
             problems.push(problem);
         }
+    }
+}
+
+/// Pairs of `dkim.allow-unaligned` that change nothing.
+pub(super) fn unaligned_pairs(config: &Config, keys: &Keys, problems: &mut Vec<Problem>) {
+    for pair in &config.dkim.allow_unaligned {
+        let sign = &pair.sign;
+        let needless = |author: &Domain| sign::are_aligned(author, sign, keys);
+        let message = match &pair.author {
+            _ if keys.for_domain(sign.as_str()).is_empty() => {
+                format!("there is no DKIM key for {sign}, so that nothing is signed for it")
+            }
+            Some(author) if needless(author) => {
+                format!("{sign} is aligned with {author} as it is")
+            }
+            _ => continue,
+        };
+        let expected = "authors and signing domains of different organizations".to_owned();
+        let span = pair.span.clone();
+        let warning = config
+            .source
+            .problem(Severity::Warning, span, message, Some(expected));
+        problems.push(warning);
     }
 }
 

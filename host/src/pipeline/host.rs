@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use super::checks;
 use crate::config::{Config, Domain, Problem};
 use crate::policy::{Reference, ReferenceKind};
 use crate::sign::{self, Algorithm, Key, Keys};
@@ -107,6 +108,7 @@ pub(super) fn service_keys(
     }
     let (keys, of_keys) = Keys::load(&config.dkim);
     problems.extend(of_keys);
+    checks::unaligned_pairs(config, &keys, problems);
     keys
 }
 

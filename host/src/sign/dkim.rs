@@ -12,7 +12,7 @@ use std::hash::Hash;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use mail_auth::crypto::{Algorithm as LibraryAlgorithm, Sha256, SigningKey};
@@ -29,11 +29,16 @@ use thiserror::Error;
 use super::keys::Key;
 use super::others::without_signatures;
 use super::pair::Algorithm;
+use crate::config::Domain;
 use crate::work;
 
 /// Signed, and named once more than they are there, so that nobody can add one
 /// without breaking the signature (RFC 6376, section 8.15).
-const OVERSIGNED: [&str; 10] = [
+///
+/// Beside what a reader sees, these are the fields that make a replayed message
+/// another one: who submitted it, what it answers, and where a mail program sends
+/// a click on "unsubscribe" (RFC 8058).
+const OVERSIGNED: [&str; 15] = [
     "From",
     "To",
     "Cc",
@@ -44,19 +49,19 @@ const OVERSIGNED: [&str; 10] = [
     "MIME-Version",
     "Content-Type",
     "Content-Transfer-Encoding",
-];
-
-/// Signed where they are there (RFC 6376, section 5.4.1; RFC 8058, section 4 asks
-/// for the two that unsubscribe). The names of the `List-` family are spelled
-/// out: a sender's own invention could hold a `;` and break the tag list.
-const SIGNED_WHEN_PRESENT: [&str; 12] = [
     "Sender",
     "In-Reply-To",
     "References",
-    "List-Id",
-    "List-Help",
     "List-Unsubscribe",
     "List-Unsubscribe-Post",
+];
+
+/// Signed where they are there (RFC 6376, section 5.4.1): a mailing list may
+/// rightly add them later. The names of the `List-` family are spelled out: a
+/// sender's own invention could hold a `;` and break the tag list.
+const SIGNED_WHEN_PRESENT: [&str; 7] = [
+    "List-Id",
+    "List-Help",
     "List-Subscribe",
     "List-Post",
     "List-Owner",
@@ -84,6 +89,17 @@ pub enum SignError {
     /// There is no author to sign for (RFC 6376, section 5.4).
     #[error("the message has no From field, so that there is nothing to sign for")]
     NoAuthor,
+    /// Readers do not agree which of them counts (RFC 5322, section 3.6).
+    #[error("the message has {0} From fields where one is allowed, so that it cannot be signed")]
+    SeveralFrom(usize),
+    /// There is nobody whom a signature could vouch for.
+    #[error("the From field names no author with a domain, so that it cannot be signed")]
+    NoAuthorDomain,
+    /// Readers do not agree who the author is.
+    #[error(
+        "the From field can be read as from {0} as well as from its author, so that it cannot be signed"
+    )]
+    AmbiguousAuthor(Domain),
     /// Verifiers disagree on such a field, so that no signature holds for all.
     #[error(
         "the message's {0} field has white space before its colon, which verifiers read in different ways"
@@ -113,25 +129,52 @@ pub enum SignError {
     },
 }
 
+impl SignError {
+    /// Whether it lies in the message, so that no later try can succeed.
+    pub fn is_of_message(&self) -> bool {
+        match self {
+            Self::NoAuthor
+            | Self::SeveralFrom(_)
+            | Self::NoAuthorDomain
+            | Self::AmbiguousAuthor(_)
+            | Self::SpaceBeforeColon(_) => true,
+            Self::Key { .. } | Self::Verify { .. } => false,
+        }
+    }
+}
+
 /// Signs a message with each of the keys: relaxed/relaxed, the whole body, at
-/// the instant `at` (`t=`). The message must be as it will be sent, with `Date`
-/// and `Message-ID`: what is missing is signed as missing.
+/// the instant `at` (`t=`), valid for the time `expire` (`x=`) or without end. The
+/// message must be as it will be sent, with `Date` and `Message-ID`: what is
+/// missing is signed as missing.
 ///
 /// # Errors
 ///
 /// When the message cannot be signed, or when a signature does not verify. Then
 /// none is given back.
-pub fn sign(message: &[u8], keys: &[Arc<Key>], at: Timestamp) -> Result<Vec<Signed>, SignError> {
+pub fn sign(
+    message: &[u8],
+    keys: &[Arc<Key>],
+    at: Timestamp,
+    expire: Option<Duration>,
+) -> Result<Vec<Signed>, SignError> {
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let _stage = work::stage("signing");
     let canonical = Canonical::of(message)?;
-    let signatures = keys
-        .iter()
-        .map(|key| canonical.sign(key, at))
-        .collect::<Result<Vec<_>, _>>()?;
-    verify(message, keys, &signatures)?;
+    let sign = |expiry: Option<u64>| {
+        let signatures = keys.iter().map(|key| canonical.sign(key, at, expiry));
+        signatures.collect::<Result<Vec<_>, _>>()
+    };
+    let expiry = expire.map(|expire| seconds(at).saturating_add(expire.as_secs()));
+    let signatures = sign(expiry)?;
+    match expiry {
+        // A message of the past (a trial, a recording): the verifier goes by the
+        // clock, so it is shown what differs in nothing but the expiry.
+        Some(expiry) if expiry <= seconds(Timestamp::now()) => verify(message, keys, &sign(None)?)?,
+        _ => verify(message, keys, &signatures)?,
+    }
     let signed = keys.iter().zip(&signatures).map(|(key, signature)| Signed {
         domain: key.domain().to_owned(),
         selector: key.selector().to_owned(),
@@ -139,6 +182,10 @@ pub fn sign(message: &[u8], keys: &[Arc<Key>], at: Timestamp) -> Result<Vec<Sign
         value: field_value(signature),
     });
     Ok(signed.collect())
+}
+
+fn seconds(at: Timestamp) -> u64 {
+    u64::try_from(at.as_second()).unwrap_or(0)
 }
 
 /// What all signatures of a message have in common.
@@ -171,12 +218,14 @@ impl Canonical {
         Ok(Self { header, template })
     }
 
-    fn sign(&self, key: &Key, at: Timestamp) -> Result<Signature, SignError> {
+    fn sign(&self, key: &Key, at: Timestamp, expiry: Option<u64>) -> Result<Signature, SignError> {
         let mut signature = Signature {
             a: key.algorithm().of_library(),
             d: key.domain().to_owned(),
             s: key.selector().to_owned(),
-            t: u64::try_from(at.as_second()).unwrap_or(0),
+            t: seconds(at),
+            // 0 leaves the tag out.
+            x: expiry.unwrap_or(0),
             ..self.template.clone()
         };
         work::spend(self.header.len());
@@ -218,8 +267,10 @@ fn names_to_sign(message: &[u8]) -> Result<Vec<&'static str>, SignError> {
     for name in field_names(message) {
         present.note(name)?;
     }
-    if !present.oversigned[0] {
-        return Err(SignError::NoAuthor);
+    match present.from {
+        0 => return Err(SignError::NoAuthor),
+        1 => {}
+        several => return Err(SignError::SeveralFrom(several)),
     }
     let mut names = Vec::with_capacity(2 * OVERSIGNED.len() + SIGNED_WHEN_PRESENT.len());
     names.extend(OVERSIGNED);
@@ -241,6 +292,7 @@ fn marked<'a>(
 
 #[derive(Default)]
 struct Present {
+    from: usize,
     oversigned: [bool; OVERSIGNED.len()],
     when_present: [bool; SIGNED_WHEN_PRESENT.len()],
 }
@@ -266,6 +318,7 @@ impl Present {
             ));
         }
         *mark = true;
+        self.from += usize::from(bare.eq_ignore_ascii_case(b"From"));
         Ok(())
     }
 }

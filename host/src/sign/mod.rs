@@ -4,6 +4,7 @@
 //! can sign and show their public half, and nothing else. [`sign`] checks each
 //! signature that it made before it hands it back.
 
+mod alignment;
 mod dkim;
 mod generate;
 mod keys;
@@ -14,6 +15,8 @@ mod record;
 mod tests;
 
 pub use crate::private::PrivateFileError;
+pub(crate) use alignment::are_aligned;
+pub use alignment::{AlignmentError, AuthorDomains, Unaligned, aligned, author_domains};
 pub use dkim::{SignError, Signed, sign};
 pub use generate::{GenerateError, Generated, generate};
 pub use keys::{Key, KeyError, Keys};
