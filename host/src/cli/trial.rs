@@ -24,7 +24,7 @@ use crate::store::SqliteStore;
 /// are, changing none.
 ///
 /// Without --user and --client-ip the message is taken as submitted by its
-/// author. The envelope defaults to the addresses of its header.
+/// author, logged in with the address in From. The envelope defaults to the addresses of its header.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The message (RFC 5322).
@@ -167,6 +167,11 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
         inside: config.is_inside(&address),
         address,
     };
+    // Submitted by its author, unless something else is said.
+    let submitter = || match arguments.client_ip {
+        None if config.outgoing.logins => Some(content.author().into_iter().next()?.address),
+        _ => None,
+    };
     let listener = config
         .listeners
         .iter()
@@ -177,7 +182,7 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
             listener: listener.map_or_else(|| "try".to_owned(), |listener| listener.name.clone()),
             client: Client {
                 address: arguments.client_ip,
-                user: arguments.user.clone(),
+                user: arguments.user.clone().or_else(submitter),
                 ..Client::default()
             },
             sender,

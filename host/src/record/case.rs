@@ -65,6 +65,10 @@ impl Entry {
                 pair(text, key, &quoted(value));
             }
         }
+        if client.user.is_none() && client.address.is_none() {
+            // A program on the host itself. Left out, it would be the author.
+            pair(text, "user", "\"\"");
+        }
     }
 
     fn facts(&self, text: &mut String) {

@@ -297,6 +297,13 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
         address,
     };
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let user = match (&given.user, given.client_ip) {
+        // Nothing is said: it is submitted by its author.
+        (None, None) if config.outgoing.logins => {
+            author(&content).map(|author| author.as_str().to_owned())
+        }
+        (user, _) => text(user),
+    };
     Ok(Message {
         envelope: Envelope {
             queue_id: QUEUE_ID.to_owned(),
@@ -305,7 +312,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
                 address: given.client_ip.flatten(),
                 name: text(&given.client_name),
                 helo: text(&given.helo),
-                user: text(&given.user),
+                user,
                 tls: text(&given.tls),
             },
             sender,
