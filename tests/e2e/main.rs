@@ -19,6 +19,7 @@ mod return_path;
 mod rollback;
 mod routing;
 mod security;
+mod senders;
 mod signing;
 mod split;
 mod swap;

@@ -7,6 +7,7 @@ use crate::mail::{acme, plain, with_fields};
 const TYPES: &str = r#"
 return-path = "keep"
 default-type = "individual"
+users = "*"
 
 [type.bulk]
 when = [{ header = "X-Mail-Type", is = ["bulk"] }]

@@ -21,7 +21,7 @@ pub mod stages;
 pub mod wait;
 pub mod waxseal;
 
-pub use rig::{Rig, RigBuilder};
+pub use rig::{LISTED, Rig, RigBuilder};
 pub use sink::{Delivery, Sink};
 pub use smtp::{Client, Reply};
 pub use wait::wait_for;

@@ -13,11 +13,19 @@ pub(crate) struct Sending {
     pub(crate) source: &'static str,
 }
 
+/// The domains of the authors, in their normal form. Mailboxes without one do not
+/// count: they are parts of a display name that should be quoted (`Acme, Inc.
+/// <info@acme.test>`).
+pub(crate) fn domains(authors: &[Mailbox]) -> Vec<String> {
+    let domains = authors.iter().filter_map(Mailbox::domain);
+    domains.map(normal).collect()
+}
+
 /// The domain of the author in `From`; of several authors, that of `Sender`;
 /// where none can be read, that of the envelope sender.
-pub(crate) fn sending_domain(message: &Message, authors: &[Mailbox]) -> Sending {
+pub(crate) fn sending_domain(message: &Message, authors: &[String]) -> Sending {
     let told = match authors {
-        [author] => author.domain().map(|domain| (normal(domain), "author")),
+        [author] => Some((author.clone(), "author")),
         [] => None,
         _ => {
             let sender = message.first_header("Sender");
@@ -33,7 +41,8 @@ pub(crate) fn sending_domain(message: &Message, authors: &[Mailbox]) -> Sending 
     Sending { domain, source }
 }
 
-fn normal(domain: &str) -> String {
+/// A domain in its normal form.
+pub(crate) fn normal(domain: &str) -> String {
     normal_domain(domain.trim()).into_owned()
 }
 

@@ -5,7 +5,8 @@
 //! *sending domain* (`author`) and a *mail type* (`recognise`); the settings say
 //! what the two get, and that is worked out beforehand (`plan`). To decide is
 //! then two searches and a copy. A message of a domain that is not listed goes
-//! as it is, unless there is a default entry.
+//! as it is, unless there is a default entry. A message that names a domain which
+//! its client may not send for is refused (`permission`).
 //!
 //! A decision puts its texts together without `format!`: that calls through
 //! pointers, each of which a fresh instance has to look up when it is first
@@ -18,6 +19,7 @@ mod author;
 mod domains;
 mod language;
 mod names;
+mod permission;
 mod plan;
 mod recognise;
 mod settings;
@@ -32,6 +34,7 @@ use waxseal_policy::{
 
 use crate::author::Sending;
 use crate::domains::DomainTable;
+use crate::permission::{Permissions, Violation};
 use crate::plan::{Plan, Plans, SignPlan};
 use crate::recognise::View;
 use crate::settings::{MailType, Notes, Notice, Settings, UserMaxima};
@@ -48,6 +51,7 @@ pub struct StandardPolicy {
     /// is one.
     names: Vec<String>,
     has_rest: bool,
+    permissions: Permissions,
     plans: Plans,
     types: Vec<MailType>,
     default_type: usize,
@@ -75,8 +79,8 @@ impl Policy for StandardPolicy {
         let notes = Notes::default();
         let (policy, problems) = waxseal_settings::read(text, |top| {
             let settings = settings::read(top, &notes);
-            warnings::warn(&settings, &notes);
             let plans = Plans::new(&settings, top, &notes);
+            warnings::warn(&settings, &plans, &notes);
             Self::new(settings, plans)
         });
         if !problems.is_empty() {
@@ -92,7 +96,8 @@ impl Policy for StandardPolicy {
 
     fn decide(&self, message: &Message, _: &Facts) -> Result<Decision, String> {
         let authors = message.author();
-        let sending = author::sending_domain(message, &authors);
+        let domains = author::domains(&authors);
+        let sending = author::sending_domain(message, &domains);
         let mut view = View::new(message, &authors, &self.headers);
         let (type_index, type_reason) = match view.recognise(&self.types) {
             Some((index, rule)) => (index, &rule.reason),
@@ -113,8 +118,19 @@ impl Policy for StandardPolicy {
             domain_reason(&sending, entry.map(|_| domain)),
             type_reason.clone(),
         ];
-        if let Some(plan) = entry.and_then(|index| self.plans.get(index, type_index)) {
+        let violation = self
+            .permissions
+            .violation(message, &sending, &domains, &self.table);
+        if let Some(violation) = violation {
+            self.restrict(&violation, message, &mut decision);
+            return Ok(decision);
+        }
+        let Some(index) = entry else {
+            return Ok(decision);
+        };
+        if let Some(plan) = self.plans.get(index, type_index) {
             self.carry_out(plan, domain, type_name, message, &mut decision);
+            self.sign(plan, index, &domains, &mut decision);
         }
         Ok(decision)
     }
@@ -122,6 +138,7 @@ impl Policy for StandardPolicy {
 
 impl StandardPolicy {
     fn new(settings: Settings, plans: Plans) -> Self {
+        let permissions = Permissions::new(&settings, &plans.active());
         let listed = settings.domains.iter();
         let listed: Vec<_> = listed.map(|it| (it.name.clone(), it.subdomains)).collect();
         let names = settings.domains.into_iter().chain(settings.rest);
@@ -142,6 +159,7 @@ impl StandardPolicy {
             charges: charges.collect(),
             table: DomainTable::new(&listed),
             has_rest: names.len() > listed.len(),
+            permissions,
             names,
             plans,
             default_type: settings.default_type,
@@ -155,8 +173,35 @@ impl StandardPolicy {
 
     /// Number of the domain's entry, or of the default entry.
     fn entry(&self, sending: &Sending) -> Option<usize> {
+        self.entry_of(&sending.domain)
+    }
+
+    /// The same for a domain in its normal form.
+    fn entry_of(&self, domain: &str) -> Option<usize> {
         let rest = || self.has_rest.then(|| self.names.len() - 1);
-        self.table.find(&sending.domain).or_else(rest)
+        self.table.find(domain).or_else(rest)
+    }
+
+    /// What becomes of a message that names a domain which its client may not
+    /// send for: it is refused, or accepted as mail of a domain that is not
+    /// listed.
+    fn restrict(&self, violation: &Violation, message: &Message, decision: &mut Decision) {
+        decision.verdict = self.permissions.verdict(violation, message);
+        let user = message.user();
+        let who = match &user {
+            Some(user) => ["user ", user].concat(),
+            None => match message.client_address().as_str() {
+                "" => "a program on this host, without a login,".to_owned(),
+                address => ["client ", address, ", without a login,"].concat(),
+            },
+        };
+        let Violation { domain, place, .. } = violation;
+        let what = match decision.verdict {
+            Verdict::Accept => ": neither signed nor relayed",
+            _ => "",
+        };
+        let reason = [&who, " may not send as ", domain, " (", place, ")", what].concat();
+        decision.reasons.push(reason);
     }
 
     fn charge_user(&self, message: &Message, decision: &mut Decision) {
@@ -180,10 +225,6 @@ impl StandardPolicy {
         decision.route.clone_from(&plan.route);
         decision.return_path = plan.return_path.clone();
         keep_null_sender(message, decision);
-        decision.sign = match &plan.sign {
-            SignPlan::Own => vec![domain.to_owned()],
-            SignPlan::Domains(domains) => domains.clone(),
-        };
         decision.copies.clone_from(&plan.copies);
         if !plan.domain.is_empty() {
             let scope = ["domain/", domain].concat();
@@ -199,6 +240,25 @@ impl StandardPolicy {
         for &index in &plan.notices {
             self.add_notice(&self.notices[index], plan, message, decision);
         }
+    }
+
+    /// A signature vouches for the authors: nobody signs where there are none, or
+    /// where they belong to several entries.
+    fn sign(&self, plan: &Plan, entry: usize, authors: &[String], decision: &mut Decision) {
+        let of_entry = |domain: &String| self.entry_of(domain) == Some(entry);
+        let domains = match &plan.sign {
+            SignPlan::Own => vec![self.names[entry].clone()],
+            SignPlan::Domains(domains) => domains.clone(),
+        };
+        if domains.is_empty() {
+            return;
+        }
+        if authors.is_empty() || !authors.iter().all(of_entry) {
+            let reason = "not signed: the authors in From are not of this domain alone";
+            decision.reasons.push(reason.to_owned());
+            return;
+        }
+        decision.sign = domains;
     }
 
     fn add_notice(&self, notice: &Notice, plan: &Plan, message: &Message, decision: &mut Decision) {

@@ -84,6 +84,39 @@ pub(crate) fn domain_of(text: &str) -> Option<&str> {
     (!domain.is_empty()).then_some(domain)
 }
 
+/// What stands behind each `@` of a text, as far as it could be a domain name:
+/// all domains that some reader may find in it.
+pub(crate) fn mentioned_domains(text: &str) -> impl Iterator<Item = &str> {
+    let is_domain = |c: char| c.is_alphanumeric() || !c.is_ascii() || matches!(c, '-' | '_' | '.');
+    let behind = text.split('@').skip(1).map(str::trim_start);
+    let domains = behind.map(move |rest| {
+        let end = rest.find(|c| !is_domain(c)).unwrap_or(rest.len());
+        &rest[..end]
+    });
+    domains.filter(|domain| !domain.is_empty())
+}
+
+/// A login in the form that is compared: its domain, if it has one, as
+/// [`normal_domain`] gives it.
+pub(crate) fn normal_login(login: &str) -> Cow<'_, str> {
+    let Some((local, domain)) = login.rsplit_once('@') else {
+        return Cow::Borrowed(login);
+    };
+    match normal_domain(domain) {
+        Cow::Borrowed(same) if same.len() == domain.len() => Cow::Borrowed(login),
+        domain => Cow::Owned([local, "@", &domain].concat()),
+    }
+}
+
+/// Whether a domain is `above` or one below it. Both in their normal form.
+pub(crate) fn is_within(domain: &str, above: &str) -> bool {
+    match domain.strip_suffix(above) {
+        Some("") => true,
+        Some(rest) => rest.ends_with('.') && !above.is_empty(),
+        None => false,
+    }
+}
+
 /// A text in which `*` stands for anything, compared without regard to (ASCII)
 /// case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +200,34 @@ mod tests {
         assert_eq!(domain_of("alice@acme.test "), Some("acme.test"));
         assert_eq!(domain_of("nobody"), None);
         assert_eq!(domain_of("x <y@>"), None);
+    }
+
+    #[test]
+    fn every_domain_that_a_text_mentions_is_found() {
+        let mentioned = |text| mentioned_domains(text).collect::<Vec<_>>();
+        assert_eq!(mentioned("Zoe <z@globex.test>"), ["globex.test"]);
+        assert_eq!(
+            mentioned("\"a@b.test\" <c@ d.test>, e@ü.test (x@)"),
+            ["b.test", "d.test", "ü.test"]
+        );
+        assert!(mentioned("nobody").is_empty());
+    }
+
+    #[test]
+    fn logins_are_compared_by_the_a_labels_of_their_domains() {
+        assert_eq!(normal_login("ann@Bücher.test"), "ann@xn--bcher-kva.test");
+        assert_eq!(normal_login("*@*.BÜCHER.test."), "*@*.xn--bcher-kva.test");
+        assert_eq!(normal_login("Ann@acme.test."), "Ann@acme.test");
+        assert_eq!(normal_login("crm"), "crm");
+    }
+
+    #[test]
+    fn a_domain_is_within_itself_and_those_above() {
+        assert!(is_within("acme.test", "acme.test"));
+        assert!(is_within("eu.acme.test", "acme.test"));
+        assert!(!is_within("notacme.test", "acme.test"));
+        assert!(!is_within("acme.test", "eu.acme.test"));
+        assert!(!is_within("acme.test.", ""));
     }
 
     #[test]

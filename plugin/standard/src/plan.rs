@@ -33,6 +33,15 @@ pub(crate) struct Plan {
     pub(crate) reason: String,
 }
 
+impl Plan {
+    fn signs(&self) -> bool {
+        match &self.sign {
+            SignPlan::Own => true,
+            SignPlan::Domains(domains) => !domains.is_empty(),
+        }
+    }
+}
+
 /// Which domains sign.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SignPlan {
@@ -57,6 +66,17 @@ impl Plans {
     pub(crate) fn get(&self, domain: usize, mail_type: usize) -> Option<&Plan> {
         let cell = self.cells.get(domain * self.types + mail_type)?;
         self.plans.get(*cell as usize)
+    }
+
+    /// Which domains sign or are relayed, by number: for any type of mail.
+    pub(crate) fn active(&self) -> Vec<bool> {
+        let acts = |plan: &Plan| !plan.route.is_empty() || plan.signs();
+        let rows = self.cells.chunks(self.types.max(1));
+        let plans = |row: &[u32]| {
+            let mut plans = row.iter().filter_map(|&cell| self.plans.get(cell as usize));
+            plans.any(acts)
+        };
+        rows.map(plans).collect()
     }
 
     /// Works out every plan. Tells `top` of choices that cannot go together.

@@ -2,6 +2,7 @@
 
 mod documents;
 mod requirements;
+mod senders;
 mod settings;
 
 use waxseal_policy::{Configured, Decision, Facts, Message, MessageBuilder, Policy, Problem};

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use waxseal_settings::{Entry, Spanned, Table};
 
-use super::{Choices, MailType, Maximum, Sign, choices, maxima};
+use super::{Choices, MailType, Maximum, Senders, Sign, choices, maxima, senders};
 use crate::names::Domain;
 
 /// Name of the entry for domains that are not listed.
@@ -17,6 +17,7 @@ pub(crate) struct DomainEntry {
     /// In its normal form, or `default`.
     pub(crate) name: String,
     pub(crate) subdomains: bool,
+    pub(crate) senders: Senders,
     pub(crate) choices: Choices,
     pub(crate) maxima: Vec<Maximum>,
     /// One for each mail type, in the order of the types.
@@ -72,6 +73,7 @@ fn read_entry(
     DomainEntry {
         name: name.to_owned(),
         subdomains: table.boolean("subdomains").unwrap_or(false),
+        senders: senders::read(table),
         choices: choices.read(table),
         maxima: maxima::read(table, "maximum", &scope, choices.notes),
         types: read_types(table, name, choices, types),

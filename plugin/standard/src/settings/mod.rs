@@ -11,6 +11,7 @@ mod choices;
 mod domains;
 mod maxima;
 mod notices;
+mod senders;
 mod types;
 
 use std::cell::RefCell;
@@ -23,12 +24,15 @@ pub(crate) use choices::{Choices, RelayEntry, ReturnPathWord, Sign};
 pub(crate) use domains::DomainEntry;
 pub(crate) use maxima::{Maximum, UserMaxima};
 pub(crate) use notices::Notice;
+pub(crate) use senders::{Senders, Unauthorized};
 pub(crate) use types::{Condition, HeaderTest, MailType, Rule};
 
 /// Everything that the settings say.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) top: Choices,
+    /// Who may send for domains that do not say it themselves.
+    pub(crate) senders: Senders,
     /// Notices in the order of the file.
     pub(crate) notices: Vec<Notice>,
     /// Mail types in the order in which they are tried.
@@ -106,6 +110,7 @@ pub(crate) fn read(top: &Table<'_>, notes: &Notes) -> Settings {
     let (domains, rest) = domains::read(top, &choices, &types);
     Settings {
         top: top_choices,
+        senders: senders::read(top),
         organisation: maxima::read(top, "maximum", "organisation", notes),
         users: maxima::read_users(top, notes),
         default_route_signs: top.boolean("default-route-signs").unwrap_or(false),

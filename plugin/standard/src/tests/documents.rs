@@ -1,7 +1,7 @@
 //! What the documents show is true.
 
 use serde_json::Value;
-use waxseal_policy::{Policy, ReturnPath};
+use waxseal_policy::{Policy, ReturnPath, Verdict};
 
 use super::{decide, from, relays};
 use crate::StandardPolicy;
@@ -35,7 +35,9 @@ fn the_example_settings_do_what_their_comments_say() {
     assert_eq!(configured.warnings, []);
     let bulk = decide(
         EXAMPLE,
-        from("news@shop.acme.test").header("X-Mail-Type", "bulk"),
+        from("news@shop.acme.test")
+            .user("alice@acme.test")
+            .header("X-Mail-Type", "bulk"),
     );
     assert_eq!(relays(&bulk), ["bluebird", "quarry"]);
     assert_eq!(bulk.return_path, ReturnPath::Keep);
@@ -44,16 +46,25 @@ fn the_example_settings_do_what_their_comments_say() {
 
     let person = decide(
         EXAMPLE,
-        from("alice@acme.test").text("ご確認をお願いします。"),
+        from("alice@acme.test")
+            .user("alice@acme.test")
+            .text("ご確認をお願いします。"),
     );
     assert_eq!(relays(&person), ["northwind", "bluebird"]);
     assert_eq!(person.copies, ["archive@acme.test"]);
     assert!(person.disclaimers[0].text.starts_with("このメール"));
 
-    let globex = decide(EXAMPLE, from("hank@globex.test"));
+    let globex = decide(EXAMPLE, from("hank@globex.test").user("hank@globex.test"));
     assert!(globex.route.is_empty());
     assert_eq!(globex.sign, ["globex.test"]);
     assert_eq!(globex.disclaimers.len(), 2);
+
+    let pretended = decide(EXAMPLE, from("hank@globex.test").user("alice@acme.test"));
+    assert!(matches!(pretended.verdict, Verdict::Reject(_)));
+    let server = || from("crm@acme.test").client("192.0.2.7", None, "crm");
+    assert_eq!(decide(EXAMPLE, server()).sign, ["acme.test"]);
+    let other = decide(EXAMPLE, server().sender("crm@globex.test"));
+    assert!(matches!(other.verdict, Verdict::Reject(_)));
 
     let stranger = decide(EXAMPLE, from("eve@initech.test"));
     assert!(stranger.route.is_empty() && stranger.sign.is_empty());

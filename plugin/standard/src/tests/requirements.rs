@@ -34,8 +34,7 @@ fn r1_a_message_takes_the_relay_of_its_domain() {
 
 #[test]
 fn r2_the_sending_domain_is_that_of_the_author() {
-    let settings =
-        "[domain.\"acme.test\"]\nrelays = \"a\"\n[domain.\"globex.test\"]\nrelays = \"g\"\n";
+    let settings = "networks = \"127.0.0.1\"\n[domain.\"acme.test\"]\nrelays = \"a\"\n[domain.\"globex.test\"]\nrelays = \"g\"\n";
     let route = |message| relays(&decide(settings, message)).join(",");
     // The author, not who handed it in.
     assert_eq!(
@@ -70,7 +69,7 @@ fn r2_the_sending_domain_is_that_of_the_author() {
 
 #[test]
 fn r2_a_default_entry_takes_what_is_not_listed() {
-    let listed = "[domain.\"acme.test\"]\nrelays = \"a\"\nsubdomains = true\n[domain.\"b.test\"]\nrelays = \"b\"\n";
+    let listed = "networks = \"127.0.0.1\"\n[domain.\"acme.test\"]\nrelays = \"a\"\nsubdomains = true\n[domain.\"b.test\"]\nrelays = \"b\"\n";
     let with_default = format!("{listed}[domain.default]\nrelays = \"rest\"\n");
     let unlisted = decide(listed, from("x@initech.test"));
     assert!(unlisted.route.is_empty());
@@ -413,7 +412,7 @@ fn r23_copies_go_to_the_archive_of_domain_and_type() {
 
 #[test]
 fn two_thousand_domains_are_told_apart() {
-    let mut settings = "sign = true\n".to_owned();
+    let mut settings = "sign = true\nnetworks = [\"127.0.0.1\"]\n".to_owned();
     for number in 0..2000 {
         settings += &format!(
             "[domain.\"d{number}.test\"]\nrelays = [\"r{}\"]\n",

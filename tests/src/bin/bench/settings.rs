@@ -12,6 +12,8 @@ language = "en"
 maximum = { recipients = 4_000_000_000, full = "defer" }
 user-maximum = { recipients = 4_000_000_000, full = "reject" }
 default-type = "individual"
+users = "*"
+networks = ["0.0.0.0/0", "::/0"]
 
 [type.workflow]
 when = [ { header = "X-Mail-Type", is = "workflow" } ]
