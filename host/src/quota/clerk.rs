@@ -5,6 +5,7 @@
 //! that counter are on their way here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,14 +49,6 @@ pub(super) enum Order {
     },
 }
 
-/// Why a clerk does not go on with the next order.
-enum Ended {
-    /// The store does not serve.
-    Failed(Arc<StoreError>),
-    /// The ledger was closed.
-    Closed,
-}
-
 pub(super) struct Clerk {
     store: Arc<dyn Store>,
     book: Arc<Mutex<Book>>,
@@ -88,78 +81,74 @@ impl Clerk {
     pub(super) fn serve(mut self, orders: &Receiver<Order>) {
         loop {
             let wait = TELL_EVERY.saturating_sub(self.told.elapsed());
-            let order = match orders.recv_timeout(wait) {
-                Ok(order) => Some(order),
-                Err(RecvTimeoutError::Timeout) => None,
+            let done = match orders.recv_timeout(wait) {
+                Ok(order) => self.carry_out(order, orders),
+                Err(RecvTimeoutError::Timeout) => ControlFlow::Continue(()),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let done = order.map_or(Ok(()), |order| self.carry_out(order));
-            let done = done.and_then(|()| {
-                if self.told.elapsed() < TELL_EVERY {
-                    return Ok(());
-                }
-                self.tell_and_look().map_err(|error| {
-                    tracing::warn!(%error, "the counters could not be written; this is tried again every second");
-                    Ended::Failed(Arc::new(error))
-                })
-            });
-            match done {
-                Ok(()) => {}
-                Err(Ended::Closed) => return,
-                Err(Ended::Failed(error)) => {
-                    if self.fail_waiting(orders, &error).is_err() {
-                        return;
-                    }
-                }
+            if done.is_break() || self.tell_in_time(orders).is_break() {
+                return;
             }
         }
     }
 
-    /// Carries out an order. An error says why the next one had better not be
-    /// tried.
-    fn carry_out(&mut self, order: Order) -> Result<(), Ended> {
+    /// Tells the store and looks, when it is time to.
+    fn tell_in_time(&mut self, orders: &Receiver<Order>) -> ControlFlow<()> {
+        if self.told.elapsed() < TELL_EVERY {
+            return ControlFlow::Continue(());
+        }
+        let Err(error) = self.tell_and_look() else {
+            return ControlFlow::Continue(());
+        };
+        tracing::warn!(%error, "the counters could not be written; this is tried again every second");
+        self.fail(waiting(orders), &Arc::new(error))
+    }
+
+    /// Carries out an order. Breaks when the ledger is closed.
+    fn carry_out(&mut self, order: Order, orders: &Receiver<Order>) -> ControlFlow<()> {
         match order {
             Order::Charge { day, draws, reply } => {
                 // Whoever asked is gone: the message is not let through.
                 if reply.is_closed() {
-                    return Ok(());
+                    return ControlFlow::Continue(());
                 }
                 let charged = self.charge(&day, &draws);
-                let failed = match &charged {
-                    Err(ChargeError::Store(error)) => Err(Ended::Failed(Arc::clone(error))),
-                    _ => Ok(()),
+                let Err(ChargeError::Store(error)) = &charged else {
+                    self.answer(charged, reply);
+                    return ControlFlow::Continue(());
                 };
+                let error = Arc::clone(error);
+                // Before anybody hears of it: who asks from then on may be luckier.
+                let waiting = waiting(orders);
                 self.answer(charged, reply);
-                failed
+                self.fail(waiting, &error)
             }
-            Order::Close { reply } => {
-                lock(&self.book).close();
-                // Nobody listens if the process is about to end anyway.
-                let _ = reply.send(self.tell().map_err(Arc::new));
-                Err(Ended::Closed)
-            }
+            Order::Close { reply } => self.close(reply),
         }
     }
 
-    /// Answers all that wait by now, once the store has failed: each of them
-    /// trying it again would let the last wait for the patience of all. What can
-    /// be charged from memory is charged.
-    fn fail_waiting(
-        &mut self,
-        orders: &Receiver<Order>,
-        error: &Arc<StoreError>,
-    ) -> Result<(), Ended> {
-        while let Ok(order) = orders.try_recv() {
+    /// Answers all that wait, once the store has failed: each of them trying it
+    /// again would let the last wait for the patience of all. What can be charged
+    /// from memory is charged.
+    fn fail(&mut self, waiting: Vec<Order>, error: &Arc<StoreError>) -> ControlFlow<()> {
+        for order in waiting {
             match order {
                 Order::Charge { day, draws, reply } => {
                     let charged = lock(&self.book).charge(day.date(), &draws);
                     let failed = |_| ChargeError::Store(Arc::clone(error));
                     self.answer(charged.map_err(failed), reply);
                 }
-                close @ Order::Close { .. } => return self.carry_out(close),
+                Order::Close { reply } => return self.close(reply),
             }
         }
-        Ok(())
+        ControlFlow::Continue(())
+    }
+
+    fn close(&mut self, reply: oneshot::Sender<Result<(), Arc<StoreError>>>) -> ControlFlow<()> {
+        lock(&self.book).close();
+        // Nobody listens if the process is about to end anyway.
+        let _ = reply.send(self.tell().map_err(Arc::new));
+        ControlFlow::Break(())
     }
 
     fn answer(
@@ -320,4 +309,9 @@ impl Clerk {
 
 fn stored(error: StoreError) -> ChargeError {
     ChargeError::Store(Arc::new(error))
+}
+
+/// The orders that have come by now.
+fn waiting(orders: &Receiver<Order>) -> Vec<Order> {
+    orders.try_iter().collect()
 }
