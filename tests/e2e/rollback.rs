@@ -53,11 +53,10 @@ fn h4_twenty_failing_messages_of_one_login_bring_no_network_back() {
         .policy("waxseal_misbehaving")
         .settings("first")
         .start();
-    rig.send_as(
-        "alice@acme.test",
-        &RECIPIENTS,
-        &plain("alice@acme.test", "well"),
-    );
+    for user in ["alice", "user1", "user2", "user3"] {
+        let user = format!("{user}@acme.test");
+        rig.send_as(&user, &RECIPIENTS, &plain(&user, "well"));
+    }
     assert!(is_outgoing(&rig));
     // Another version of the policy, and the network is taken out.
     fs::write(rig.path("settings.toml"), "trap on poison").expect("written");

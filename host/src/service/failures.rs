@@ -2,11 +2,17 @@
 //! decides, and when there are too many of them.
 //!
 //! A pure state machine. A failure that the version before shares is the
-//! message's fault and never gets here. No sender (a login, or a client without
-//! one) counts for more than a quarter of the failures that a rollback takes:
-//! one alone cannot cause it.
+//! message's fault and never gets here. Where mail comes from four senders (logins,
+//! or clients without one) or more, none of them counts for more than a quarter of
+//! the failures that a rollback takes: one alone cannot cause it. Where it comes
+//! from fewer, each counts for its part, so that a host that serves one program
+//! has automatic rollbacks, too.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Messages that the share of failures is taken of: the last ones.
 pub(super) const RECENT: usize = 200;
@@ -15,7 +21,7 @@ pub(super) const RECENT: usize = 200;
 pub(super) const LEAST: u64 = 20;
 
 /// Senders that it takes at least for a rollback, where it takes as many
-/// failures.
+/// failures and as many are known.
 const SENDERS: u64 = 4;
 
 /// Most failures in a row that are told apart: bounds memory, and is what
@@ -48,6 +54,39 @@ pub(super) struct Bounds {
     /// Share of recent messages (`policy.roll-back-share`), in parts of one;
     /// none is any share.
     pub(super) share: Option<f64>,
+    /// Senders of messages that were decided on ([`Senders::known`]).
+    pub(super) senders: u64,
+}
+
+/// Senders of messages that were decided on since the start, by whatever version:
+/// the first few, which is all that matters.
+#[derive(Debug, Default)]
+pub(super) struct Senders {
+    hasher: RandomState,
+    first: Mutex<HashSet<u64>>,
+    complete: AtomicBool,
+}
+
+impl Senders {
+    /// A message of this sender was decided on.
+    pub(super) fn decided(&self, sender: impl Hash) {
+        if self.complete.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut first = self.first();
+        first.insert(self.hasher.hash_one(sender));
+        self.complete
+            .store(first.len() as u64 >= SENDERS, Ordering::Relaxed);
+    }
+
+    /// How many there are, as far as that matters.
+    pub(super) fn known(&self) -> u64 {
+        self.first().len() as u64
+    }
+
+    fn first(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// That a version has failed too often.
@@ -146,7 +185,7 @@ impl Failures {
 
     fn exceeded(&self, bounds: &Bounds) -> Option<Exceeded> {
         if bounds.in_a_row > 0 {
-            let count = counted(self.row.values().copied(), bounds.in_a_row);
+            let count = counted(self.row.values().copied(), bounds.in_a_row, bounds);
             if count >= bounds.in_a_row {
                 return Some(Exceeded::InARow(count));
             }
@@ -154,7 +193,7 @@ impl Failures {
         let share = bounds.share?;
         let (all, of) = self.recent();
         let senders = self.recent.iter().flatten().map(|failed| failed.sender);
-        let failures = counted(senders, LEAST);
+        let failures = counted(senders, LEAST, bounds);
         // What does not count is no part of either number.
         let of = of - (all - failures);
         let reached = failures >= LEAST && failures as f64 >= share * of as f64;
@@ -175,8 +214,8 @@ impl Failures {
 }
 
 /// How many failures count of those of these senders, where it takes `most`.
-fn counted(senders: impl Iterator<Item = u64>, most: u64) -> u64 {
-    let each = most.div_ceil(SENDERS);
+fn counted(senders: impl Iterator<Item = u64>, most: u64, bounds: &Bounds) -> u64 {
+    let each = most.div_ceil(bounds.senders.clamp(1, SENDERS));
     let mut by_sender: HashMap<u64, u64> = HashMap::new();
     for sender in senders {
         *by_sender.entry(sender).or_default() += 1;
@@ -214,6 +253,7 @@ mod tests {
     const BOUNDS: Bounds = Bounds {
         in_a_row: 20,
         share: Some(0.5),
+        senders: SENDERS,
     };
 
     /// A failure on a message of its own of that sender.
@@ -244,6 +284,36 @@ mod tests {
         }
         let last = fail(&mut failures, 19, 3);
         assert_eq!(last.exceeded, Some(Exceeded::InARow(20)));
+    }
+
+    #[test]
+    fn a_sender_counts_for_its_part_where_fewer_than_four_are_known() {
+        for (known, senders, exceeds) in [(0, 1, true), (1, 1, true), (2, 1, false), (2, 2, true)] {
+            let bounds = Bounds {
+                senders: known,
+                share: None,
+                ..BOUNDS
+            };
+            let mut failures = Failures::default();
+            let verdicts = (0..20).map(|content| {
+                let failed = failed(&failures, content, content % senders);
+                failures.failed(failed, &bounds).exceeded.is_some()
+            });
+            let verdicts: Vec<bool> = verdicts.collect();
+            assert_eq!(verdicts[19], exceeds, "{known} known, {senders} failing");
+            assert!(!verdicts[..19].contains(&true));
+        }
+    }
+
+    #[test]
+    fn senders_are_counted_up_to_as_many_as_matter() {
+        let senders = Senders::default();
+        let mut known = Vec::new();
+        for name in ["a", "b", "a", "c", "d", "e", "f"] {
+            senders.decided(name);
+            known.push(senders.known());
+        }
+        assert_eq!(known, [1, 2, 2, 3, 4, 4, 4]);
     }
 
     #[test]
@@ -318,6 +388,7 @@ mod tests {
         let never = Bounds {
             in_a_row: 0,
             share: None,
+            senders: SENDERS,
         };
         let mut failures = Failures::default();
         for content in 0..500 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -195,13 +195,8 @@ impl Statistics {
         self.hasher.hash_one((bytes.len(), begin, end))
     }
 
-    /// The login, or the client's address where there is none.
-    pub(super) fn sender(&self, message: &Message) -> u64 {
-        let client = &message.envelope.client;
-        match &client.user {
-            Some(user) => self.hasher.hash_one(user.to_lowercase()),
-            None => self.hasher.hash_one(client.address),
-        }
+    fn sender(&self, message: &Message) -> u64 {
+        self.hasher.hash_one(sender(message))
     }
 
     pub(super) fn numbers(&self) -> Numbers {
@@ -223,6 +218,15 @@ impl Statistics {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who sent a message: the login, or the client's address where there is none.
+pub(super) fn sender(message: &Message) -> impl Hash + use<> {
+    let client = &message.envelope.client;
+    match &client.user {
+        Some(user) => (Some(user.to_lowercase()), None),
+        None => (None, client.address),
     }
 }
 

@@ -7,10 +7,10 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::failures::{Bounds, Exceeded};
+use super::failures::{Bounds, Exceeded, Senders};
 use super::history::{Entry, History, RollbackError, Skipped, Target};
 use super::recheck::Suspect;
-use super::statistics::{Failing, Statistics};
+use super::statistics::{Failing, Statistics, sender};
 use super::version::{Record, Share, Version, Why};
 use crate::message::Message;
 use crate::pipeline::{Generation, Outcome};
@@ -22,6 +22,7 @@ pub const RECORDS: usize = 32;
 pub struct Versions {
     in_service: ArcSwap<Version>,
     past: Mutex<Past>,
+    senders: Senders,
     changed: watch::Sender<u64>,
 }
 
@@ -75,6 +76,7 @@ impl Versions {
         Self {
             in_service: ArcSwap::from(Arc::new(first)),
             past: Mutex::default(),
+            senders: Senders::default(),
             changed: watch::Sender::new(1),
         }
     }
@@ -175,6 +177,9 @@ impl Versions {
         outcome: &Outcome,
         sampled: bool,
     ) -> Option<Doubt> {
+        if outcome.failure.is_none() {
+            self.senders.decided(sender(message));
+        }
         let failing = version.statistics.count(message, outcome, sampled)?;
         let serving = self.in_service();
         if serving.number != version.number {
@@ -212,6 +217,7 @@ impl Versions {
         let bounds = Bounds {
             in_a_row: policy.roll_back_after,
             share: policy.roll_back_share.map(|share| share.fraction()),
+            senders: self.senders.known(),
         };
         let verdict = version.statistics.own_failure(suspect.failed, &bounds);
         if let Some((failures, of)) = verdict.report {

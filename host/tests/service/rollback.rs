@@ -72,7 +72,9 @@ async fn h4_what_a_sender_can_make_any_version_fail_on_causes_no_rollback() {
     let place = Place::new("");
     let keeper = start(&place).await;
     let service = of(&keeper);
-    process(&service, "well", "0").await;
+    for login in 1..=4 {
+        process_of(&service, &format!("login {login}"), "well", "0").await;
+    }
     change(&keeper, &place, FAILING).await;
     // Whatever the settings: a trap, and more asked of the host than one
     // decision may take.
