@@ -156,7 +156,10 @@ pub(super) fn problems(given: Vec<setup::Problem>, settings: &str) -> Vec<Settin
         message: run::brief(&given.message),
         expected: given.expected.as_deref().map(run::brief),
     };
-    given.into_iter().map(problem).collect()
+    // Each is shown with its line, for which the settings are read up to it. The
+    // last of `waxseal_settings` says how many more there are.
+    let shown = given.into_iter().take(waxseal_settings::MOST_PROBLEMS + 1);
+    shown.map(problem).collect()
 }
 
 fn reference(given: setup::Reference, settings: &str) -> Reference {
@@ -169,5 +172,22 @@ fn reference(given: setup::Reference, settings: &str) -> Reference {
         },
         name: run::brief(&given.name),
         span: span(settings, given.offset, given.length),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l15_a_policy_reports_a_bounded_number_of_problems() {
+        let problem = setup::Problem {
+            offset: 0,
+            length: 0,
+            message: "wrong".to_owned(),
+            expected: None,
+        };
+        let reported = problems(vec![problem; 40_000], "");
+        assert_eq!(reported.len(), waxseal_settings::MOST_PROBLEMS + 1);
     }
 }
