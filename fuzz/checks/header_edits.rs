@@ -19,7 +19,8 @@ const STAMP: Stamp<'_> = Stamp {
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
     let (changes, message) = input.halves();
-    let decision = decision(&String::from_utf8_lossy(&changes));
+    let changes = String::from_utf8_lossy(&changes);
+    let decision = decision(&changes);
     if validate(&decision).is_err() {
         return;
     }

@@ -24,7 +24,8 @@ pub(crate) fn check(data: &[u8]) {
     let body = input.flag();
     let (edits, message) = input.halves();
     let content = Content::new(message);
-    let answer = answer(&String::from_utf8_lossy(&edits));
+    let edits = String::from_utf8_lossy(&edits);
+    let answer = answer(&edits);
     let offer = Offer {
         version,
         actions,
