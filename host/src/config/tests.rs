@@ -124,3 +124,75 @@ fn the_reference_shows_what_can_be_read() {
         (2, 1, 1)
     );
 }
+
+/// A configuration with these lines in `[dkim]`.
+fn dkim(lines: &str) -> String {
+    format!("hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n[dkim]\n{lines}\n")
+}
+
+#[test]
+fn l9_a_signature_expires_after_a_day_at_the_earliest() {
+    let expire = |value: &str| {
+        let config = read_text(Path::new("w.toml"), &dkim(&format!("expire = \"{value}\"")));
+        config.ok().map(|config| config.dkim.expire)
+    };
+    let days = |days: u64| Some(Some(Duration::from_secs(days * 86_400)));
+    assert_eq!(expire("7d"), days(7));
+    assert_eq!(expire("2w"), days(14));
+    assert_eq!(expire("24h"), days(1));
+    assert_eq!(expire("3650 days"), days(3650));
+    for wrong in ["23h 59m", "0s", "-7d", "3651d", "1mo", "1y", "week", ""] {
+        assert_eq!(expire(wrong), None, "{wrong}");
+    }
+    let none = read_text(Path::new("w.toml"), &dkim("")).expect("a configuration");
+    assert_eq!(none.dkim.expire, None);
+}
+
+#[test]
+fn h3_pairs_that_need_not_be_aligned_name_both_domains() {
+    let lines = "allow-unaligned = [{ author = \"Bücher.test\", sign = \"mailer.test\" }, \
+                 { author = \"*\", sign = \"m.test\" }]";
+    let config = read_text(Path::new("w.toml"), &dkim(lines)).expect("a configuration");
+    let pairs = config.dkim.allow_unaligned.iter();
+    let pairs: Vec<_> = pairs
+        .map(|pair| (pair.author.as_ref().map(Domain::as_str), pair.sign.as_str()))
+        .collect();
+    assert_eq!(
+        pairs,
+        [
+            (Some("xn--bcher-kva.test"), "mailer.test"),
+            (None, "m.test")
+        ]
+    );
+    for wrong in [
+        "{ author = \"a.test\" }",
+        "{ sign = \"a.test\" }",
+        "{ author = \"a b\", sign = \"a.test\" }",
+        "{ author = \"a.test\", sign = \"*\" }",
+        "{ author = \"a.test\", sign = \"b.test\", more = 1 }",
+        "\"a.test\"",
+    ] {
+        let text = dkim(&format!("allow-unaligned = [{wrong}]"));
+        assert_eq!(problems(&text).len(), 1, "{wrong}: {:?}", problems(&text));
+    }
+}
+
+#[test]
+fn l12_domains_that_stay_inside_are_the_same_in_both_forms() {
+    let text = "hostname = \"h.test\"\ninside = [\"bücher.test\", \"xn--mller-kva.test\"]\n\
+                [policy]\nfile = \"p.wasm\"\n";
+    let config = read_text(Path::new("w.toml"), text).expect("a configuration");
+    let inside = |text: &str| config.is_inside(&Address::parse(text).expect("an address"));
+    for address in [
+        "x@bücher.test",
+        "x@BÜCHER.test.",
+        "x@xn--bcher-kva.test",
+        "ü@müller.test",
+        "x@XN--mller-kva.test",
+    ] {
+        assert!(inside(address), "{address}");
+    }
+    for address in ["x@buecher.test", "x@sub.bücher.test", "x@[192.0.2.1]"] {
+        assert!(!inside(address), "{address}");
+    }
+}

@@ -202,3 +202,41 @@ pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h3_pairs_that_change_nothing_are_warned_about() {
+        let text = "hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n[dkim]\nallow-unaligned = [\n\
+            { author = \"globex.test\", sign = \"mailer.test\" },\n\
+            { author = \"*\", sign = \"mailer.test\" },\n\
+            { author = \"news.mailer.test\", sign = \"mailer.test\" },\n\
+            { author = \"globex.test\", sign = \"keyless.test\" },\n]\n";
+        let config = crate::config::read_text(Path::new("w.toml"), text).expect("a configuration");
+        let mailer = "mailer.test".parse().expect("a domain");
+        let keys = Keys::for_tests([&mailer]).expect("a key");
+        let mut problems = Vec::new();
+        unaligned_pairs(&config, &keys, &mut problems);
+        let told: Vec<_> = problems
+            .iter()
+            .map(|it| (it.severity, it.line, it.message.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    Severity::Warning,
+                    Some(8),
+                    "mailer.test is aligned with news.mailer.test as it is"
+                ),
+                (
+                    Severity::Warning,
+                    Some(9),
+                    "there is no DKIM key for keyless.test, so that nothing is signed for it"
+                ),
+            ]
+        );
+    }
+}

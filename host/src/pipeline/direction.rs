@@ -51,9 +51,9 @@ impl Direction {
 
 impl Direction {
     /// The direction of a message that no MTA hands in: a trial, or a test. With
-    /// neither a user nor an address it is taken as submitted by a program on this
-    /// host, which may submit; else as the MTA would give it, through the listener that is named, or
-    /// the one that fits.
+    /// neither a user nor an address it comes from a program on this host, and is
+    /// outgoing; else it is as the MTA would give it, through the listener that is
+    /// named, or the one that fits.
     pub fn of_trial(config: &Config, listener: Option<&Listener>, client: &Client) -> Self {
         if client.user.is_none() && client.address.is_none() {
             return Self::Outgoing;
