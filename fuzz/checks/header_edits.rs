@@ -27,7 +27,7 @@ pub(crate) fn check(data: &[u8]) {
     let content = Content::new(message);
     let size = content.bytes().len() + changes.len();
     let edits = Edits {
-        headers: Cost::PASSES.hold("header edits", size, || {
+        headers: Cost::MANY_PASSES.hold("header edits", size, || {
             header_edits(&content, &decision, &STAMP)
         }),
         ..Edits::default()
