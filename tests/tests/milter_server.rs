@@ -366,12 +366,12 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
     let limits = Limits {
         // A message of the large kind takes five times its bytes while it is
         // processed.
-        held: 8_000_000,
+        held: 16_000_000,
         held_wait: Duration::from_millis(1),
         ..Limits::default()
     };
     let server = Running::start(limits);
-    let big = Mail::with_body([b"wait".as_slice(), &[b'x'; 1_000_000]].concat());
+    let big = Mail::with_body([b"wait".as_slice(), &[b'x'; 2_000_000]].concat());
     // One holds most of the room, one overdraws it; a third finds none.
     let mut holding: Vec<Client> = (0..2).map(|_| server.tcp(Manners::postfix())).collect();
     for client in &mut holding {
@@ -382,7 +382,7 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
     }
     let mut third = server.tcp(Manners::postfix());
     let replies = third
-        .send(&Mail::with_body(vec![b'x'; 1_000_000]))
+        .send(&Mail::with_body(vec![b'x'; 2_000_000]))
         .expect("answered");
     assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
     // Small messages have room of their own.
@@ -394,7 +394,7 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
     }
     // What was held is given back.
     let after = third
-        .send(&Mail::with_body(vec![b'x'; 1_000_000]))
+        .send(&Mail::with_body(vec![b'x'; 2_000_000]))
         .expect("answered");
     assert_eq!(after, accepted());
 }

@@ -29,7 +29,7 @@ pub(super) const BYTES_TO_GUEST: usize = 16 << 20;
 /// Steps of work on the message that one decision may have the host do on the
 /// thread of whoever asks: a millisecond or two. A decision that asks for more is
 /// begun again on low-priority threads.
-pub(super) const HOST_STEPS: u64 = 2 << 20;
+pub(super) const HOST_STEPS: u64 = 1 << 18;
 
 /// Handles that a guest can hold at one time. WASI's own streams and pollables
 /// are all it has a use for.

@@ -21,9 +21,13 @@ use tokio_util::task::AbortOnDropHandle;
 /// processors, they get a tenth of one.
 const NICE: i32 = 10;
 
-/// Threads. Work beyond that many long messages at one time waits; each thread
-/// costs some kilobytes while it is idle.
-const THREADS: usize = 16;
+/// Threads for each processor. Work beyond that many long messages at one time
+/// waits; what a thread has allocated once, and the slot of its last decision, cost
+/// some megabytes.
+const THREADS: usize = 4;
+
+/// Most threads.
+const MOST_THREADS: usize = 64;
 
 thread_local! {
     static LOW_PRIORITY: Cell<bool> = const { Cell::new(false) };
@@ -116,7 +120,7 @@ impl Drop for LowPriorityExecutor {
 fn threads() -> Option<Runtime> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let runtime = Builder::new_multi_thread()
-        .worker_threads(processors.max(THREADS))
+        .worker_threads((THREADS * processors).min(MOST_THREADS))
         .thread_name("waxseal-slow")
         .on_thread_start(step_back)
         .enable_time()

@@ -37,12 +37,14 @@ use low_priority::joined;
 pub(crate) use low_priority::{LowPriorityExecutor, on_low_priority_thread};
 
 /// Messages of more bytes are processed on the slow threads from the beginning:
-/// no honest work on a smaller one takes more than some milliseconds.
-pub const LARGE: usize = 256 << 10;
+/// editing and signing them takes milliseconds, and what is begun twice is paid
+/// for twice.
+pub const LARGE: usize = 32 << 10;
 
-/// Steps that one piece of work may take on the quick threads: some milliseconds.
-/// Ten passes over the largest message that begins there.
-pub const QUICK_STEPS: u64 = 4 << 20;
+/// Steps that one piece of work may take on the quick threads: about two
+/// milliseconds, which is the most that each hostile message ahead of an honest
+/// one costs it. Few honest messages that begin there take more.
+pub const QUICK_STEPS: u64 = 1 << 18;
 
 /// How long after its deadline a job that does not stop by itself is given up.
 /// Its own account of where it stopped is more exact than ours.
@@ -81,6 +83,9 @@ struct Job {
     deadline: Instant,
     canceled: Arc<AtomicBool>,
     cancellation: CancellationToken,
+    /// Some of its work was too long for the quick threads: no more of it is
+    /// begun there.
+    is_long: AtomicBool,
     step: Mutex<&'static str>,
 }
 
@@ -160,6 +165,7 @@ impl Pool {
             deadline: order.deadline,
             canceled: Arc::default(),
             cancellation: CancellationToken::new(),
+            is_long: AtomicBool::new(false),
             step: Mutex::new(WAITING),
         });
         let _waiting = Waiting(Arc::clone(&job));
@@ -303,24 +309,24 @@ where
         let done = work::run(&bounds, || staged(&input));
         return (input, done);
     };
-    let quick = Bounds {
-        steps: Some(QUICK_STEPS),
-        ..bounds.clone()
-    };
-    match work::run(&quick, || staged(&input)) {
-        Err(Exhausted {
-            cause: Cause::Steps,
-            ..
-        }) => {
-            let span = tracing::Span::current();
-            let again = async move {
-                let done = work::run(&bounds, || staged(&input));
-                (input, done)
-            };
-            joined(slow.spawn(again.instrument(span))).await
+    if !job.is_long.load(Ordering::Relaxed) {
+        let quick = Bounds {
+            steps: Some(QUICK_STEPS),
+            ..bounds.clone()
+        };
+        match work::run(&quick, || staged(&input)) {
+            Err(stopped) if stopped.cause == Cause::Steps => {
+                job.is_long.store(true, Ordering::Relaxed);
+            }
+            done => return (input, done),
         }
-        done => (input, done),
     }
+    let span = tracing::Span::current();
+    let again = async move {
+        let done = work::run(&bounds, || staged(&input));
+        (input, done)
+    };
+    joined(slow.spawn(again.instrument(span))).await
 }
 
 #[cfg(test)]

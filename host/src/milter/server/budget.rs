@@ -21,9 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// steps, and a semaphore's largest count suffices for any memory.
 const UNIT: usize = 4096;
 
-/// Most units of a share of the small kind: a message of
-/// [`LARGE`](crate::pool::LARGE) bytes, with its processing.
-const SMALL: usize = (2 << 20) / UNIT;
+/// Most units of a share of the small kind: a message of a megabyte with its
+/// processing, or one of a hundred kilobytes that may have many parts.
+const SMALL: usize = (8 << 20) / UNIT;
 
 /// Part of the budget that only small messages have.
 const SMALL_PART: usize = 4;
