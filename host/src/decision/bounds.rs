@@ -2,7 +2,7 @@
 //!
 //! Everything that a policy returns is logged, stored, counted or sent: each item costs something for each
 //! message. What is for people to read is cut ([`shorten`]); what does something is refused where it is too
-//! long or too much ([`check`]), since half of it would do something else. All numbers stand in
+//! long or too much (`check`), since half of it would do something else. All numbers stand in
 //! `wit/policy.wit`, beside the item that they are about.
 
 use super::validate::InvalidDecision;

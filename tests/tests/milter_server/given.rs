@@ -1,0 +1,201 @@
+//! A filter that does what a message asks for, and a server around it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use waxseal::decision::Verdict;
+use waxseal::edit::{Edits, HeaderEdit};
+use waxseal::message::ReversePath;
+use waxseal::milter::{
+    Answer, Early, Endpoint, Filter, Handed, Interest, LetGo, Limits, Listener, ListenerSettings,
+    Receipt, Server, Submission, UnixSocket,
+};
+use waxseal::pool::Pool;
+use waxseal_tests::milter::{Client, Manners, Reply};
+
+/// Does what the message's body asks for.
+pub(crate) struct Obedient {
+    pub(crate) seen: Mutex<Vec<Submission>>,
+    pub(crate) at_work: mpsc::Sender<()>,
+    pub(crate) go_on: Arc<Notify>,
+    pub(crate) receipts: mpsc::Sender<Handed>,
+}
+
+impl Filter for Obedient {
+    type Transaction = ();
+
+    fn begin(&self, _: &Listener) {}
+
+    fn wants(&self, (): &(), early: &Early<'_>) -> Interest {
+        match early.sender.as_ref().map(ReversePath::as_str) {
+            Ok("pass@example.org") => Interest::Pass,
+            Ok("panic@example.org") => panic!("asked to panic early"),
+            _ => Interest::Decide,
+        }
+    }
+
+    async fn filter(&self, (): (), submission: Submission) -> Answer {
+        let body = submission.content.body();
+        let told = self.receipts.clone();
+        let mut answer = Answer {
+            receipt: Receipt::new(move |handed| {
+                let _ = told.send(handed);
+            }),
+            ..Answer::accept()
+        };
+        if body.starts_with(b"panic") {
+            panic!("asked to panic");
+        } else if body.starts_with(b"wait") {
+            // From here on a call to go on is not missed.
+            let go_on = self.go_on.notified();
+            let _ = self.at_work.send(());
+            go_on.await;
+            // However soon it was told: this decision took its time.
+            tokio::task::yield_now().await;
+        } else if body.starts_with(b"null sender") {
+            answer.edits.sender = Some(ReversePath::Null);
+        } else if body.starts_with(b"edit") {
+            answer.edits = Edits {
+                headers: vec![HeaderEdit::Prepend {
+                    name: "X".into(),
+                    value: b" y".to_vec(),
+                }],
+                body: Some(vec![b'n'; 100_000]),
+                ..Edits::default()
+            };
+        } else if body.starts_with(b"discard") {
+            answer.verdict = Verdict::Discard;
+        }
+        self.seen.lock().expect("lock").push(submission);
+        answer
+    }
+}
+
+/// A server on threads of its own; stops when dropped.
+pub(crate) struct Running {
+    pub(crate) endpoints: Vec<Endpoint>,
+    pub(crate) filter: Arc<Obedient>,
+    pub(crate) at_work: mpsc::Receiver<()>,
+    pub(crate) receipts: mpsc::Receiver<Handed>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) stopped: mpsc::Receiver<()>,
+    pub(crate) socket: PathBuf,
+    pub(crate) _folder: tempfile::TempDir,
+}
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Running {
+    pub(crate) fn start(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("milter.sock");
+        let (at_work_tx, at_work) = mpsc::channel();
+        let (receipts_tx, receipts) = mpsc::channel();
+        let filter = Arc::new(Obedient {
+            seen: Mutex::default(),
+            at_work: at_work_tx,
+            go_on: Arc::new(Notify::new()),
+            receipts: receipts_tx,
+        });
+        let (stop, stopping) = oneshot::channel();
+        let (stopped_tx, stopped) = mpsc::channel();
+        let (endpoints_tx, endpoints) = mpsc::channel();
+        let listeners = [
+            listener("tcp", Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))),
+            listener("unix", unix(&socket)),
+        ];
+        let shared = Arc::clone(&filter);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let server =
+                    Server::bind(&listeners, limits, Pool::new(), shared).expect("free endpoints");
+                endpoints_tx
+                    .send(server.endpoints().cloned().collect())
+                    .expect("a test");
+                server.run(async { drop(stopping.await) }).await;
+            });
+            let _ = stopped_tx.send(());
+        });
+        Self {
+            endpoints: endpoints.recv().expect("the server is up"),
+            filter,
+            at_work,
+            receipts,
+            stop: Some(stop),
+            stopped,
+            socket,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn tcp(&self, manners: Manners) -> Client {
+        let Endpoint::Tcp(address) = self.endpoints[0] else {
+            panic!("TCP comes first")
+        };
+        let mut client = Client::tcp(address, manners).expect("negotiated");
+        client.greet().expect("greeted");
+        client
+    }
+
+    pub(crate) fn unix(&self, manners: Manners) -> Client {
+        let mut client = Client::unix(&self.socket, manners).expect("negotiated");
+        client.greet().expect("greeted");
+        client
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Submission> {
+        std::mem::take(&mut *self.filter.seen.lock().expect("lock"))
+    }
+
+    pub(crate) fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    pub(crate) fn receipt(&self) -> Handed {
+        self.receipts.recv_timeout(PATIENCE).expect("a receipt")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop();
+        self.filter.go_on.notify_waiters();
+    }
+}
+
+pub(crate) fn listener(name: &str, endpoint: Endpoint) -> ListenerSettings {
+    ListenerSettings {
+        name: name.into(),
+        endpoint,
+        let_go: LetGo::AtEnd,
+        connections: None,
+    }
+}
+
+pub(crate) fn unix(path: &Path) -> Endpoint {
+    Endpoint::Unix(UnixSocket {
+        path: path.into(),
+        mode: 0o640,
+        owner: None,
+        group: None,
+    })
+}
+
+pub(crate) fn accepted() -> Vec<Reply> {
+    vec![Reply::bare(b'a')]
+}
+
+pub(crate) fn text_of(replies: &[Reply]) -> String {
+    replies.last().expect("a reply").text()
+}
