@@ -123,6 +123,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
         let mut closed = pin!(closed.cancelled());
         let first = shared.limits.first_command.min(shared.limits.idle);
         let mut idle = pin!(tokio::time::sleep(first));
+        let begun = Instant::now();
         loop {
             let waiting_since = Instant::now();
             let arrived = poll_fn(|context| {
@@ -138,15 +139,16 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 if !self.spoken && closed.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Err(Broken::Silent));
                 }
-                let longest = if self.spoken {
-                    shared.limits.idle
+                // Bytes that come one by one are not a command.
+                let (longest, since) = if self.spoken {
+                    (shared.limits.idle, waiting_since)
                 } else {
-                    first
+                    (first, begun)
                 };
                 // One timer a connection, looked at when it fires: setting it
                 // for each read would cost more than the read.
                 while idle.as_mut().poll(context).is_ready() {
-                    let waited = waiting_since.elapsed();
+                    let waited = since.elapsed();
                     if waited >= longest {
                         return Poll::Ready(Err(Broken::Idle(longest)));
                     }

@@ -52,8 +52,8 @@ pub(super) struct Incoming<T> {
     envelope_given: usize,
     /// Addresses in the header so far.
     addresses: usize,
-    /// The message says of itself what it is, so that it may have parts.
-    pub(super) typed: bool,
+    /// Places in the body where the delimiter of a MIME part may stand, at most.
+    pub(super) delimiters: usize,
     /// The header is complete.
     in_body: bool,
     /// Bytes of memory for sender and recipients.
@@ -84,7 +84,7 @@ impl<T> Incoming<T> {
             recipients_given: 0,
             envelope_given: sender.len(),
             addresses: 0,
-            typed: false,
+            delimiters: 0,
             in_body: false,
             envelope: sender.len(),
             expected: announced_size(mail)
@@ -116,7 +116,6 @@ impl<T> Incoming<T> {
         }
         self.names.push(name);
         self.addresses += addresses(name, value);
-        self.typed |= name.eq_ignore_ascii_case(b"Content-Type");
         if self.bytes.capacity() == 0 {
             self.bytes.reserve(self.expected);
         }
@@ -153,6 +152,7 @@ impl<T> Incoming<T> {
                     .reserve(data.len().max(3 * self.bytes.capacity()));
             }
             self.bytes.extend_from_slice(data);
+            self.delimiters += delimiters(data);
         }
     }
 
@@ -176,9 +176,15 @@ impl<T> Incoming<T> {
             (Measure::Recipients, self.recipients_given),
             (Measure::Addresses, self.addresses),
         ];
-        let wanted = matches!(self.keep, Keep::All | Keep::Header);
-        let mut found = measured.iter().filter(|_| wanted);
-        found.find_map(|&(measure, found)| self.limits.within(measure, found).err())
+        // A message that comes back for its route alone has been let through
+        // before, and has more of a header since.
+        let measured = match self.keep {
+            Keep::All => &measured[..],
+            Keep::Header => &measured[..1],
+            _ => &[],
+        };
+        let mut measured = measured.iter();
+        measured.find_map(|&(measure, found)| self.limits.within(measure, found).err())
     }
 
     /// Bytes of memory that the message takes while it comes in.
@@ -195,6 +201,12 @@ fn announced_size(mail: &Arguments<'_>) -> Option<usize> {
         name.eq_ignore_ascii_case(b"SIZE=").then_some(value)
     })?;
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Most lines that begin as the delimiter of a MIME part (RFC 2046, section 5.1.1),
+/// in one chunk of a body. One more may lie across its border.
+fn delimiters(chunk: &[u8]) -> usize {
+    memchr::memmem::find_iter(chunk, b"\n--").count() + 1
 }
 
 fn unreadable(raw: &[u8], error: AddressError) -> Unreadable {

@@ -28,7 +28,7 @@ use super::answer;
 use super::codec::{Arguments, Command, Frame, FrameError, Kind, Malformed, Offer, Reply};
 use super::filter::{Early, Filter, Interest, Listener, Recipient, Submission, Unreadable};
 use super::negotiation::{Agreement, UnsupportedVersion};
-use crate::decision::Verdict;
+use crate::decision::{self, Verdict};
 use crate::message::{Client, Content, Limits, MAXIMUM_PARTS, ReversePath};
 
 /// Copies of a message beside the collected one while it is processed: the edited
@@ -42,10 +42,6 @@ const FIELD: usize = 400;
 
 /// Bytes of memory for a MIME part.
 const PART: usize = 450;
-
-/// Bytes that a MIME part takes in a message at the least, with its delimiter.
-/// There are fewer parts in honest mail; what they take is charged beforehand.
-const LEAST_PART: usize = 8;
 
 /// What the peer sent is no milter conversation: this connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -107,7 +103,7 @@ pub struct Collected {
     bytes: Vec<u8>,
     body_collected: bool,
     header_fields: usize,
-    typed: bool,
+    delimiters: usize,
     /// Bytes of memory for what is collected.
     held: usize,
 }
@@ -120,10 +116,7 @@ impl Collected {
 
     /// Bytes of memory that the message takes at most while it is processed.
     pub fn cost(&self) -> usize {
-        let parts = match self.typed {
-            true => (self.bytes.len() / LEAST_PART).min(MAXIMUM_PARTS),
-            false => 0,
-        };
+        let parts = self.delimiters.min(MAXIMUM_PARTS);
         self.held + COPIES * self.bytes.len() + FIELD * self.header_fields + PART * parts
     }
 
@@ -360,7 +353,16 @@ impl<F: Filter> Session<F> {
         {
             let queue_id = self.known.queue_id.as_deref().unwrap_or_default();
             tracing::warn!(queue_id, "refused: {excess}");
-            message.lose(excess.into());
+            // What comes back for its route has been accepted: it is not returned.
+            let verdict = match (Verdict::from(excess), &message.keep) {
+                (Verdict::Reject(reply), Keep::Header) => Verdict::Defer(decision::Reply {
+                    code: 451,
+                    enhanced: "4.3.4".to_owned(),
+                    ..reply
+                }),
+                (verdict, _) => verdict,
+            };
+            message.lose(verdict);
         }
     }
 
@@ -428,7 +430,7 @@ impl<F: Filter> Session<F> {
                     bytes: message.bytes,
                     body_collected,
                     header_fields: message.names.len(),
-                    typed: message.typed,
+                    delimiters: message.delimiters,
                     held,
                 };
                 // What is known of the message stays until the next one: log

@@ -487,13 +487,13 @@ fn m1_a_message_with_too_much_of_anything_is_refused_with_the_number() {
 
 #[test]
 fn m1_the_cost_of_processing_grows_with_fields_and_possible_parts() {
-    let cost = |fields: &[&[u8]], body: usize| {
+    let cost = |fields: &[&[u8]], body: &[u8]| {
         let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
         talk.session.limits = Limits::default();
         talk.envelope();
         fields.iter().for_each(|field| talk.say(b'L', field));
         talk.say(b'N', b"");
-        talk.say(b'B', &vec![b'x'; body]);
+        body.chunks(65_535).for_each(|chunk| talk.say(b'B', chunk));
         let mut stream = 1_u32.to_be_bytes().to_vec();
         stream.push(b'E');
         let mut input = &stream[..];
@@ -505,10 +505,32 @@ fn m1_the_cost_of_processing_grows_with_fields_and_possible_parts() {
             _ => panic!("a message is to be decided on"),
         }
     };
-    let plain = cost(&[b"A\0 b\0"], 10_000);
+    let text = vec![b'x'; 10_000];
+    let plain = cost(&[b"A\0 b\0"], &text);
     assert!((50_000..60_000).contains(&plain), "{plain}");
-    let fields = cost(&[b"A\0 b\0"; 1000].map(|field| &field[..]), 10_000);
+    let fields = cost(&[b"A\0 b\0"; 1000].map(|field| &field[..]), &text);
     assert!(fields > plain + 1000 * 400, "{fields}");
-    let parts = cost(&[b"Content-Type\0 multipart/mixed\0"], 10_000);
+    let parts = cost(
+        &[b"Content-Type\0 multipart/mixed\0"],
+        &b"\n--bound--".repeat(1000),
+    );
     assert!(parts > plain + 1000 * 450, "{parts}");
+    // An honest message of a megabyte has the budget of small ones, whatever its type.
+    let honest = b"A line of text in an honest message, and some more of it.\r\n".repeat(1 << 14);
+    let honest = cost(&[b"Content-Type\0 multipart/mixed\0"], &honest);
+    assert!(honest < 8 << 20, "{honest}");
+}
+
+#[test]
+fn d2_a_header_that_grew_since_the_message_was_accepted_is_not_refused() {
+    let limits = Limits {
+        header_fields: 3,
+        ..Limits::default()
+    };
+    let mut talk = Talk::agreed(Interest::Header, POSTFIX);
+    talk.session.limits = limits;
+    talk.envelope();
+    (0..5).for_each(|_| talk.say(b'L', b"A\0 b\0"));
+    talk.say(b'N', b"");
+    assert!(talk.session.held() > 0, "it is there still");
 }
