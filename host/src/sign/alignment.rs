@@ -176,6 +176,9 @@ fn mentioned(value: &[u8]) -> Result<Vec<Domain>, SignError> {
             b'@' => {
                 scan.rest = after;
                 let name = String::from_utf8(scan.domain()).ok();
+                // "Ann @ Acme" is a name: nobody has an address at one label.
+                let name =
+                    name.filter(|name| name.contains(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']));
                 domains.extend(name.and_then(|name| name.parse::<Domain>().ok()));
             }
             _ => scan.rest = after,

@@ -153,6 +153,10 @@ fn h3_obsolete_and_odd_forms_are_read_as_receivers_may_read_them() {
         "Ann\r\n\t<ann@acme.test>",
         "ann@bücher.acme.test",
         "J\u{f6}rg <ann@acme.test>",
+        "Ann @ Acme <ann@acme.test>",
+        "Anna@Acme <ann@acme.test>",
+        "Ann | @annacme <ann@acme.test>",
+        "=?utf-8?Q?Ann @ Acme?= <ann@acme.test>",
     ] {
         assert_eq!(verdict(aligned), "aligned", "{aligned}");
     }
