@@ -13,7 +13,8 @@
 //!   and keys stay as they were last read, whatever the policy is.
 //! - **Going back by itself has a cause in the policy**: a failure counts against
 //!   a version only where the version before decides the same message
-//!   ([`Service::rechecked`]), and no sender alone causes it.
+//!   ([`Service::rechecked`]), and no sender alone causes it where
+//!   there are others.
 //! - **Nothing goes to and fro**: a version that was gone back from is not gone
 //!   back to. It comes again when somebody puts it in service.
 //! - **The good version is not lost, and memory is bounded**: [`KEPT`] versions

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -221,12 +222,22 @@ impl Statistics {
     }
 }
 
-/// Who sent a message: the login, or the client's address where there is none.
+/// Who sent a message: the login, or the client's address where there is none. Of
+/// IPv6 the first 64 bits: a single machine has all addresses of such a network.
 pub(super) fn sender(message: &Message) -> impl Hash + use<> {
     let client = &message.envelope.client;
     match &client.user {
         Some(user) => (Some(user.to_lowercase()), None),
-        None => (None, client.address),
+        None => (None, client.address.map(network)),
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(
+            address.to_bits() & !u128::from(u64::MAX),
+        )),
+        address => address,
     }
 }
 
