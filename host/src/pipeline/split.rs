@@ -35,7 +35,9 @@ pub(super) fn seal(generation: &Generation, relay: &RelayName, message: &Message
 pub enum Unroutable {
     /// It has no seal of ours.
     #[error(
-        "no route that was sealed with the present secret is in this message. If Waxseal routed it before, the secret          was replaced meanwhile: restore {} from a backup and restart. To give the route up and send it by the default          route, type: postsuper -r {}",
+        "no route that was sealed with the present secret is in this message. If Waxseal routed it before, the secret \
+         was replaced meanwhile: restore {} from a backup and restart. To give the route up and send it by the default \
+         route, type: postsuper -r {}",
         .secret.display(),
         queue_id(.claimed.as_deref())
     )]
@@ -48,7 +50,8 @@ pub enum Unroutable {
     },
     /// The relay was taken out of the configuration meanwhile.
     #[error(
-        "relay {relay}, by which this copy was to go, is not in waxseal.toml any more, so it waits. Put the relay back; or,          to send it by the default route, type: postsuper -r {first_queue_id}"
+        "relay {relay}, by which this copy was to go, is not in waxseal.toml any more, so it waits. Put the relay back; or, \
+         to send it by the default route, type: postsuper -r {first_queue_id}"
     )]
     NoRelay {
         /// Name of the relay.
