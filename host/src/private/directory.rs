@@ -391,13 +391,16 @@ fn make_one(
     between(Step::FolderMade);
     let made = rustix::fs::openat(&around, name, READ, Mode::empty())?;
     let stat = rustix::fs::fstat(&made)?;
+    let around = rustix::fs::fstat(&around)?;
     // What was just made is ours and empty. Anything else has been put in its
-    // place, and is not given away.
-    if stat.st_uid != rustix::process::geteuid().as_raw() || !is_empty(&made)? {
+    // place, and is not given away. Where nothing is, another process of ours may
+    // have begun to fill it.
+    let ours = stat.st_uid == rustix::process::geteuid().as_raw();
+    if !ours || (heir(&around).is_some() && !is_empty(&made)?) {
         return Err(replaced(name));
     }
     between(Step::FolderOpen);
-    inherit_owner(&made, &rustix::fs::fstat(&around)?)?;
+    inherit_owner(&made, &around)?;
     Ok(made)
 }
 
@@ -410,13 +413,18 @@ fn is_empty(directory: &OwnedFd) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What root makes belongs to the owner of the directory around it: a key made
-/// with `sudo` would be out of the daemon's reach otherwise.
+/// Whom something is given to that is made in a directory: what root makes belongs
+/// to the owner of the directory around it. A key made with `sudo` would be out of
+/// the daemon's reach otherwise.
+fn heir(around: &Stat) -> Option<(Uid, Gid)> {
+    let given = rustix::process::geteuid().is_root() && around.st_uid != 0;
+    given.then(|| (Uid::from_raw(around.st_uid), Gid::from_raw(around.st_gid)))
+}
+
 fn inherit_owner(made: impl AsFd, around: &Stat) -> io::Result<()> {
-    if !rustix::process::geteuid().is_root() || around.st_uid == 0 {
+    let Some((owner, group)) = heir(around) else {
         return Ok(());
-    }
-    let (owner, group) = (Uid::from_raw(around.st_uid), Gid::from_raw(around.st_gid));
+    };
     Ok(rustix::fs::fchown(made, Some(owner), Some(group))?)
 }
 
