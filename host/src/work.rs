@@ -14,7 +14,8 @@
 //! - Steps are the same for the same input, on every machine: tests measure
 //!   growth by them ([`count`]).
 //! - The clock is read once in [`CHECK_INTERVAL`] steps.
-//! - A nested `run` is bounded by the outer ones as well.
+//! - A nested `run` is bounded by the outer ones as well; it is canceled by its
+//!   own flag where it has one, and by theirs otherwise.
 //!
 //! In a program that is built with `panic = "abort"` work cannot be stopped:
 //! there, steps are counted and bounds are not enforced.
