@@ -45,7 +45,7 @@ pub(crate) fn check(data: &[u8]) {
     assert_eq!(decision, decide(), "the same message is decided otherwise");
 }
 
-/// What the host is told stands in the text.
+/// Every reference and problem that is reported points into the text.
 fn is_in(text: &str, offset: u32, length: u32) {
     let (offset, length) = (offset as usize, length as usize);
     assert!(

@@ -89,7 +89,7 @@ impl Color {
 }
 
 /// Lines for people. What is written into it in one call (`writeln!`) is one line: line ends in between,
-/// which come from what is told, are escaped as everything else that is not safe to print.
+/// which come from the values printed, are escaped as everything else that is not safe to print.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
     text: String,

@@ -299,7 +299,7 @@ fn tell(ruling: &Ruling, message: &Message, generation: &Generation) {
     }
 }
 
-/// What becomes of a message that was given up at the deadline of its job.
+/// The result for a message that was given up at the deadline of its job.
 pub(crate) fn late(generation: &Arc<Generation>, message: &Message, late: Late) -> Outcome {
     failed(generation, message, late.into())
 }

@@ -24,8 +24,8 @@ pub(super) struct Book {
 #[derive(Debug, Default)]
 struct Counters {
     by_name: HashMap<Arc<str>, Counter>,
-    /// Those that the store has yet to be told about: what is told each second
-    /// is what has changed, however many there are.
+    /// Those with changes that are not in the store yet: only these are written
+    /// each second, however many there are.
     changed: Vec<Arc<str>>,
 }
 

@@ -499,8 +499,8 @@ impl Store for Watched {
     }
 }
 
-/// 10,000 counters of today are in the store; what is looked at each second is
-/// the host's own, and what is told is what has changed.
+/// 10,000 counters of today are in the store; only the host's own are read each
+/// second, and only what has changed is written.
 #[test]
 fn m6_the_counters_of_a_day_are_not_read_each_second() {
     let store = Arc::new(Watched::default());

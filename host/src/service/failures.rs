@@ -24,7 +24,7 @@ pub(super) const LEAST: u64 = 20;
 /// failures and as many are known.
 const SENDERS: u64 = 4;
 
-/// Most failures in a row that are told apart: bounds memory, and is what
+/// Most failures in a row that are distinguished: bounds memory, and is what
 /// `policy.roll-back-after` can be at most.
 const MOST: usize = 10_000;
 

@@ -1,4 +1,4 @@
-//! What becomes of messages that could not be processed (`policy.on-error`).
+//! How messages that could not be processed are answered (`policy.on-error`).
 
 use std::sync::Arc;
 

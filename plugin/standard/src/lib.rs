@@ -182,7 +182,7 @@ impl StandardPolicy {
         self.table.find(domain).or_else(rest)
     }
 
-    /// What becomes of a message that names a domain which its client may not
+    /// The decision on a message that names a domain which its client may not
     /// send for: it is refused, or accepted as mail of a domain that is not
     /// listed.
     fn restrict(&self, violation: &Violation, message: &Message, decision: &mut Decision) {

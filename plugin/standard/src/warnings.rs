@@ -70,7 +70,7 @@ fn senders_not_said(settings: &Settings, plans: &Plans, notes: &Notes) {
 }
 
 /// Signing domains that cannot be aligned with the domain of their entry
-/// (RFC 9989): the host does not sign for them unless it is told to.
+/// (RFC 9989): the host does not sign for them unless its configuration allows it.
 fn signatures_not_aligned(settings: &Settings, notes: &Notes) {
     for entry in &settings.domains {
         let of_types = entry.types.iter().map(|(choices, _)| choices);
