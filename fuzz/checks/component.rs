@@ -1,6 +1,6 @@
 //! Components of whoever writes policies.
 
-use waxseal::policy::inspect;
+use waxseal::runtime::inspect;
 
 /// Largest component that is tried: compiling takes milliseconds for each ten
 /// kilobytes.

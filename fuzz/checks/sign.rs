@@ -3,9 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
+use waxseal::dkim::{Key, Keys, SignError, aligned, author_domains, sign};
 use waxseal::edit::{Edits, HeaderEdit, Transport, prepare};
 use waxseal::message::Content;
-use waxseal::sign::{Key, Keys, SignError, aligned, author_domains, sign};
 
 use crate::cost::Cost;
 use crate::input::Input;

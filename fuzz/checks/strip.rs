@@ -1,7 +1,7 @@
 //! Leaving setup functions out of a component.
 
 use wasmparser::{Validator, WasmFeatures};
-use waxseal::policy::fuzzing::strip_setup;
+use waxseal::runtime::fuzzing::strip_setup;
 
 use crate::cost::Cost;
 

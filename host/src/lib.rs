@@ -14,9 +14,9 @@
 //!
 //! use waxseal::message::Message;
 //! use waxseal::pipeline::{Generation, Outcome, Pipeline, Secrets};
-//! use waxseal::policy::{Limits, Sandbox};
+//! use waxseal::runtime::{Limits, Sandbox};
 //! use waxseal::quota::{Day, Live};
-//! use waxseal::service::{Service, Versions};
+//! use waxseal::rollout::{Service, Versions};
 //! use waxseal::store::{Secret, SqliteStore};
 //!
 //! async fn decide(message: Message) -> Result<Outcome, Box<dyn std::error::Error>> {
@@ -48,15 +48,15 @@
 //! | [`decision`] | what a policy can decide |
 //! | [`config`] | `waxseal.toml` |
 //! | [`edit`] | message and decision to edits, edits to bytes |
-//! | [`sign`] | keys and DKIM |
+//! | [`dkim`] | keys and DKIM |
 //! | [`store`] | what outlives the process: the secret, counters |
 //! | [`relay`] | relays as the MTA knows them |
 //! | [`quota`] | daily maxima over the store |
-//! | [`policy`] | Wasm: loading, limits, sandbox |
+//! | [`runtime`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
 //! | [`testing`] | policy test files and their runner |
 //! | [`record`] | decisions written down, and decided again |
-//! | [`service`] | the version in service, and going back |
+//! | [`rollout`] | the version in service, and going back |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
 //! | [`admin`] | the control channel of the daemon |
@@ -68,6 +68,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod decision;
+pub mod dkim;
 pub mod edit;
 mod figures;
 mod input_file;
@@ -75,16 +76,15 @@ mod log;
 pub mod message;
 pub mod milter;
 pub mod pipeline;
-pub mod policy;
 pub mod pool;
 pub mod postfix;
 mod printable;
-mod private;
 pub mod quota;
 pub mod record;
 pub mod relay;
-pub mod service;
-pub mod sign;
+pub mod rollout;
+pub mod runtime;
+mod secure_fs;
 pub mod store;
 pub mod testing;
 pub mod work;

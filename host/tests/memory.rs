@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
-use waxseal::policy::{CodeCache, Facts, Limits, RecordedFacts, Sandbox};
+use waxseal::runtime::{CodeCache, Facts, Limits, RecordedFacts, Sandbox};
 use waxseal::store::Secret;
 
 const LIMITS: Limits = Limits {

@@ -8,6 +8,7 @@ use waxseal::config::Dkim;
 use waxseal::decision::{
     AuthorRewrite, Decision, Disclaimer, HeaderChange, HeaderField, Mailbox, Placement,
 };
+use waxseal::dkim::{Algorithm, Keys, generate, sign};
 use waxseal::edit::{
     Closed, Context, Edits, Settings, Stamp, Transport, header_edits, insert, prepare,
 };
@@ -17,7 +18,6 @@ use waxseal::milter::answer::{self, Seen};
 use waxseal::milter::codec::Offer;
 use waxseal::milter::negotiation::{Agreement, LetGo};
 use waxseal::milter::session::FieldNames;
-use waxseal::sign::{Algorithm, Keys, generate, sign};
 
 use crate::hostile;
 

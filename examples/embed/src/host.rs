@@ -14,9 +14,9 @@ use tokio::sync::Mutex;
 use waxseal::config::{self, Config, Mode, Problem, Security, Severity};
 use waxseal::message::{Client, Message};
 use waxseal::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
-use waxseal::policy::{Limits, Sandbox};
 use waxseal::quota::{Day, Ledger as _, Live};
-use waxseal::service::{Service, Version, Versions, Why};
+use waxseal::rollout::{Service, Version, Versions, Why};
+use waxseal::runtime::{Limits, Sandbox};
 use waxseal::store::{Secret, SqliteStore};
 
 /// Name of our only listener, as policies see it.

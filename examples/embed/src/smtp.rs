@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use waxseal::decision::Verdict;
 use waxseal::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::service::Version;
+use waxseal::rollout::Version;
 
 use crate::deliver::{Outgoing, deliver};
 use crate::host::{Host, LISTENER};

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 
 use super::wire::{self, InService, No, Promote, Rollback, Standing, Swap};
-use crate::service::Comparison;
+use crate::rollout::Comparison;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]

@@ -9,9 +9,9 @@
 //! | `GET /policy` | [`Standing`](wire::Standing) |
 //! | `POST /policy/swap` with [`wire::Swap`] | [`wire::InService`] |
 //! | `POST /policy/rollback` with [`wire::Rollback`] | [`wire::InService`] |
-//! | `POST /policy/shadow` with [`wire::Shadow`] | [`Comparison`](crate::service::Comparison) |
-//! | `POST /policy/shadow/stop` | [`Comparison`](crate::service::Comparison) |
-//! | `GET /policy/diff` | [`Comparison`](crate::service::Comparison) |
+//! | `POST /policy/shadow` with [`wire::Shadow`] | [`Comparison`](crate::rollout::Comparison) |
+//! | `POST /policy/shadow/stop` | [`Comparison`](crate::rollout::Comparison) |
+//! | `GET /policy/diff` | [`Comparison`](crate::rollout::Comparison) |
 //! | `POST /policy/promote` with [`wire::Promote`] | [`wire::InService`] |
 //!
 //! What is refused is answered with status 409 and [`wire::No`]. A request that

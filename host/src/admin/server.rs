@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 use super::shadow;
 use super::wire::{self, InService, No, Standing, Swap};
 use crate::milter::{BindError, SocketFile, UnixSocket, bind_unix};
-use crate::service::{Keeper, Recordings, Refusal, Shadows};
+use crate::rollout::{Keeper, Recordings, Refusal, Shadows};
 
 /// Nobody but the daemon's user, and root, may connect.
 const MODE: u32 = 0o600;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::server::{Answer, Control, broken, no, notes, refused};
 use super::wire::{self, InService, No};
 use crate::config::Share;
-use crate::service::{Comparison, ShadowError};
+use crate::rollout::{Comparison, ShadowError};
 
 pub(super) fn routes() -> Router<Control> {
     Router::new()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::service::{Comparison, InRecording, Record, Status};
+use crate::rollout::{Comparison, InRecording, Record, Status};
 
 /// Where the status of the policy is.
 pub const POLICY: &str = "/policy";

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::printable::Text;
 use crate::record::tally;
-use crate::service::{Comparison, Otherwise, Times};
+use crate::rollout::{Comparison, Otherwise, Times};
 
 /// Messages decided otherwise that are shown with both decisions; `--json` has
 /// more.

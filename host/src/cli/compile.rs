@@ -4,7 +4,7 @@
 use std::io::{self, IsTerminal as _};
 
 use super::Status;
-use crate::policy::{OrderError, compile_order};
+use crate::runtime::{OrderError, compile_order};
 
 pub(super) fn run() -> anyhow::Result<Status> {
     if io::stdin().is_terminal() {

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Status;
 use crate::config::{Config, Domain, Problem, Severity, render};
+use crate::dkim::{Algorithm, GenerateError, Key, Keys, Record, generate};
 use crate::printable::Text;
-use crate::sign::{Algorithm, GenerateError, Key, Keys, Record, generate};
 
 /// DKIM keys, and the DNS records to publish for them.
 #[derive(Debug, Subcommand)]

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::{Status, runtime, terminal};
 use crate::config::{self, Problem, Severity, Source};
 use crate::input_file;
-use crate::policy::{Baking, CONTRACT_VERSIONS, Compiler, Import, Inspection, Standing};
 use crate::printable::Text;
+use crate::runtime::{Baking, CONTRACT_VERSIONS, Compiler, Import, Inspection, Standing};
 
 /// Tell what a component is: imports, exports, versions, settings, and what
 /// keeps it from being loaded.

@@ -22,8 +22,8 @@ use std::process::ExitCode;
 
 use crate::config::{self, Config, ConfigError, Problem};
 use crate::log::{Format, Lines};
-use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::printable::Text;
+use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::store::Secret;
 use clap::{Parser, Subcommand};
 

@@ -14,10 +14,10 @@ use jiff::tz::TimeZone;
 use super::{Status, runtime, show_problems, terminal};
 use crate::config::Config;
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
-use crate::policy::{Compiler, Limits, Sandbox};
 use crate::printable::Text;
-use crate::private::{Directory, FileMode};
 use crate::record::{self, Messages, Options, Recorded, Report, tally};
+use crate::runtime::{Compiler, Limits, Sandbox};
+use crate::secure_fs::{Directory, FileMode};
 
 /// Have a version of the policy decide again on recorded messages, and print
 /// what it decides otherwise than was decided then.

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::admin::wire::Standing;
 use crate::figures::grouped;
 use crate::printable::Text;
-use crate::service::{Comparison, InRecording, Numbers, Record, Refusal, Status, Times};
+use crate::rollout::{Comparison, InRecording, Numbers, Record, Refusal, Status, Times};
 
 /// Shows the version in service, what is the matter, and what was before.
 pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut Text) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::milter::{
 };
 use crate::pipeline::{Direction, Generation, Outcome, Unroutable};
 use crate::quota::Ledger;
-use crate::service::{Service, Version};
+use crate::rollout::{Service, Version};
 
 /// Decides on messages with the version in service when they began.
 pub struct PolicyFilter<L> {

@@ -21,9 +21,9 @@ use crate::admin;
 use crate::config::{self, Config, ConfigError, Problem};
 use crate::milter::{BindError, Server};
 use crate::pipeline::{Pipeline, Secrets};
-use crate::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::quota::{Day, Ledger, Live};
-use crate::service::{Keeper, Recordings, Service, Shadows};
+use crate::rollout::{Keeper, Recordings, Service, Shadows};
+use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
 pub use filter::PolicyFilter;

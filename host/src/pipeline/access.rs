@@ -11,7 +11,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::config::{Config, ListenAddress, Listener, Mode, Problem, Severity};
-use crate::private::Watch;
+use crate::secure_fs::Watch;
 
 /// Where sockets are out of reach for all but Postfix, within its chroot and
 /// outside.

@@ -11,11 +11,11 @@ use super::resolve::{Plan, Sides};
 use super::split;
 use crate::config::Relay;
 use crate::decision::Decision;
+use crate::dkim::{self, AlignmentError, SignError, Signed, Unaligned};
 use crate::edit::{
     self, Closed, Context, Edits, HeaderEdit, Mark, Notice, Settings, Stamp, Transport,
 };
 use crate::message::{Content, Message, ReversePath};
-use crate::sign::{self, AlignmentError, SignError, Signed, Unaligned};
 use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
 
 /// Why a decision could not be carried out.
@@ -211,9 +211,9 @@ fn sign(
         }
         domains.push(domain.parse().map_err(|_| no_key())?);
     }
-    let authors = sign::author_domains(edited)?;
-    sign::aligned(&authors, &domains, generation.keys(), &dkim.allow_unaligned)?;
-    let signed = sign::sign(edited.bytes(), &keys, message.arrival, dkim.expire)?;
+    let authors = dkim::author_domains(edited)?;
+    dkim::aligned(&authors, &domains, generation.keys(), &dkim.allow_unaligned)?;
+    let signed = dkim::sign(edited.bytes(), &keys, message.arrival, dkim.expire)?;
     Ok(signed)
 }
 

@@ -6,9 +6,9 @@ use std::path::Path;
 use super::access;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Mode, Problem, Security, Severity, Source};
-use crate::policy::{Reference, ReferenceKind};
-use crate::private;
-use crate::sign::{self, Keys};
+use crate::dkim::{self, Keys};
+use crate::runtime::{Reference, ReferenceKind};
+use crate::secure_fs;
 
 pub(super) fn references(
     config: &Config,
@@ -98,7 +98,7 @@ pub(super) fn keys(
 pub(super) fn unaligned_pairs(config: &Config, keys: &Keys, problems: &mut Vec<Problem>) {
     for pair in &config.dkim.allow_unaligned {
         let sign = &pair.sign;
-        let needless = |author: &Domain| sign::are_aligned(author, sign, keys);
+        let needless = |author: &Domain| dkim::are_aligned(author, sign, keys);
         let message = match &pair.author {
             _ if keys.for_domain(sign.as_str()).is_empty() => {
                 format!("there is no DKIM key for {sign}, so that nothing is signed for it")
@@ -132,7 +132,7 @@ fn relays(config: &Config, problems: &mut Vec<Problem>) {
         let Some(login) = &relay.login else {
             continue;
         };
-        if let Err(error) = private::read_password(&login.password_file) {
+        if let Err(error) = secure_fs::read_password(&login.password_file) {
             let message = format!("relay \"{}\": {error}", relay.name);
             problems.push(config.source.problem(
                 Severity::Error,
@@ -162,7 +162,7 @@ fn record(config: &Config, problems: &mut Vec<Problem>) {
         return;
     };
     if record.folder.exists()
-        && let Err(error) = private::folder(&record.folder)
+        && let Err(error) = secure_fs::folder(&record.folder)
     {
         let message = format!("nothing will be recorded: {error}");
         let mut problem = Problem::of_file(&config.source.path, message, None);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::{Timestamp, Zoned};
 
 use super::generation::Generation;
-use crate::policy::Facts;
 use crate::quota::{Day, Ledger, relay_counter};
+use crate::runtime::Facts;
 
 /// Facts for one message: tables and relays of its generation, counters of the
 /// ledger.

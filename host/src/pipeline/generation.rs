@@ -16,9 +16,9 @@ use super::inputs::{Inputs, digest_hex};
 use super::outcome::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
+use crate::dkim::Keys;
 use crate::input_file;
-use crate::policy::{LoadError, Policy, Reference, Sandbox, Seed, SettingsProblem};
-use crate::sign::Keys;
+use crate::runtime::{LoadError, Policy, Reference, Sandbox, Seed, SettingsProblem};
 
 /// The policy's side of a generation: component, settings and tables, loaded.
 pub struct PolicyBundle {

@@ -11,8 +11,8 @@ use jiff::civil::Date;
 
 use super::checks;
 use crate::config::{Config, Domain, Problem};
-use crate::policy::{Reference, ReferenceKind};
-use crate::sign::{self, Algorithm, Key, Keys};
+use crate::dkim::{self, Algorithm, Key, Keys};
+use crate::runtime::{Reference, ReferenceKind};
 use crate::store::{Key as SecretKey, Secret};
 
 /// Keys derived from the host's secret, one for each purpose.
@@ -24,7 +24,7 @@ pub struct Secrets {
     /// Routes sealed for the split listener.
     pub(super) split: SecretKey,
     /// Seed of what is baked into a policy.
-    pub(super) bake: crate::policy::Seed,
+    pub(super) bake: crate::runtime::Seed,
 }
 
 impl Secrets {
@@ -151,7 +151,7 @@ fn generate(
         if !present.for_domain(domain.as_str()).is_empty() {
             continue;
         }
-        match sign::generate(&config.dkim, &domain, Algorithm::Rsa, None, today) {
+        match dkim::generate(&config.dkim, &domain, Algorithm::Rsa, None, today) {
             Ok(generated) => {
                 tracing::info!(
                     domain = domain.as_str(),

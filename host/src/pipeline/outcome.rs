@@ -12,12 +12,12 @@ use super::generation::Generation;
 use super::resolve::{Plan, ResolveError};
 use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
+use crate::dkim::Signed;
 use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Excess, Message, ReversePath};
-use crate::policy::{LogLine, PolicyError, Seed};
 use crate::pool::Late;
 use crate::quota::Receipt;
-use crate::sign::Signed;
+use crate::runtime::{LogLine, PolicyError, Seed};
 use crate::work::{Cause, Exhausted};
 
 /// Which policy decided.

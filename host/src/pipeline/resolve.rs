@@ -7,8 +7,8 @@ use super::generation::Generation;
 use crate::config::{Relay, RelayName};
 use crate::decision::{Charge, Decision, Hop, Reply, ReturnPathChoice, Unit, Verdict, WhenFull};
 use crate::message::{Address, Message, ReversePath};
-use crate::policy::Facts;
 use crate::quota::{self, ChargeError, Day, Draw, Ledger, Receipt, relay_counter};
+use crate::runtime::Facts;
 use crate::store::verp::{self, VerpError};
 
 /// Why a decision could not be resolved.

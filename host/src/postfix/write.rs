@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::setup::{PasswordMap, Setup};
-use crate::private::{self, Directory, FileMode, PrivateFileError};
+use crate::secure_fs::{self, Directory, FileMode, PrivateFileError};
 
 /// What everybody may read: Postfix's own services run as another user.
 const PUBLIC: u32 = 0o644;
@@ -82,11 +82,12 @@ impl Setup {
 
 impl PasswordMap {
     fn content(&self) -> Result<String, WriteError> {
-        let bytes =
-            private::read_password(&self.password_file).map_err(|error| WriteError::Password {
+        let bytes = secure_fs::read_password(&self.password_file).map_err(|error| {
+            WriteError::Password {
                 relay: self.relay.clone(),
                 error,
-            })?;
+            }
+        })?;
         let text = String::from_utf8_lossy(&bytes);
         match text.lines().next().map(str::trim) {
             Some(password) if !password.is_empty() => {

@@ -11,7 +11,7 @@ use crate::decision::compare::{Difference, Field, compare};
 use crate::decision::{Decision, Verdict};
 use crate::message::{self, Address, AddressError, Content, Message, ReversePath};
 use crate::pipeline::{Inputs, PolicyId, Ruling};
-use crate::policy::{Answers, PolicyError, Seed};
+use crate::runtime::{Answers, PolicyError, Seed};
 
 /// Version of the form that entries are written in. One that is higher is not
 /// read; fields that are not known are passed over.

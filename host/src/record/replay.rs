@@ -11,7 +11,7 @@ use super::entry::{Cost, Ruled};
 use super::read::{Messages, ReadError, Reader, Recorded};
 use super::tally::{Kind, Tally};
 use crate::pipeline::{Generation, PolicyId, repeat};
-use crate::policy::{RecordedFacts, Repeated};
+use crate::runtime::{RecordedFacts, Repeated};
 
 /// Most things of one sort (problems, questions) that a report names.
 const NAMED: usize = 20;
@@ -249,7 +249,7 @@ impl Found {
         recorded: &Recorded,
         now: &Ruled,
         cost: Cost,
-        questions: &[crate::policy::Question],
+        questions: &[crate::runtime::Question],
     ) {
         let entry = &recorded.entry;
         let differences = entry.ruling.differences(now);

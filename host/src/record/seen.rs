@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::message::Message;
 use crate::pipeline::{Inputs, PolicyId, Ruling};
-use crate::policy::Answers;
+use crate::runtime::Answers;
 
 /// A message, and all that its decision was taken on.
 #[derive(Debug)]

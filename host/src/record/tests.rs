@@ -16,7 +16,7 @@ use crate::config::{KeepMessages, Record, Share};
 use crate::decision::Decision;
 use crate::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{self, Inputs, PolicyId, Ruling};
-use crate::policy::{Answers, PolicyError};
+use crate::runtime::{Answers, PolicyError};
 
 fn arrival(number: usize) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number as i64).expect("an instant")

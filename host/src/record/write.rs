@@ -18,7 +18,7 @@ use super::seen::{Room, Seen, Waiting};
 use super::segment;
 use crate::config::{KeepMessages, Record};
 use crate::pipeline::digest_hex;
-use crate::private::{self, PrivateFileError};
+use crate::secure_fs::{self, PrivateFileError};
 
 /// Messages that wait to be written, at most.
 const QUEUE: usize = 1024;
@@ -181,7 +181,7 @@ impl Segment {
 
 impl Writer {
     fn new(settings: &Record, counters: Arc<Counters>) -> Result<Self, RecordError> {
-        private::folder(&settings.folder)?;
+        secure_fs::folder(&settings.folder)?;
         let failed = |error| RecordError::List {
             path: settings.folder.clone(),
             error,

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use thiserror::Error;
 
-use crate::private;
+use crate::secure_fs;
 
-pub use crate::private::PrivateFileError;
+pub use crate::secure_fs::PrivateFileError;
 pub use secret::{Key, Secret, SecretError};
 pub use sqlite::SqliteStore;
 
@@ -31,7 +31,7 @@ pub const COUNTERS_FILE: &str = "counters.sqlite";
 ///
 /// When it cannot be made, or when others may look into it.
 pub fn prepare(state: &Path) -> Result<(), PrivateFileError> {
-    private::folder(state)
+    secure_fs::folder(state)
 }
 
 /// How many units to take in one step.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::{constant_time, hmac, rand};
 use thiserror::Error;
 
-use crate::private::{self, PrivateFileError};
+use crate::secure_fs::{self, PrivateFileError};
 
 /// Name of its file in the folder of state.
 pub const SECRET_FILE: &str = "secret";
@@ -90,9 +90,9 @@ impl Secret {
     }
 
     fn open_or_make(state: &Path) -> Result<(Self, Origin), SecretError> {
-        private::folder(state)?;
+        secure_fs::folder(state)?;
         let path = state.join(SECRET_FILE);
-        match private::read(&path) {
+        match secure_fs::read(&path) {
             Err(PrivateFileError::Read { error, .. })
                 if error.kind() == io::ErrorKind::NotFound => {}
             read => return Ok((Self::from_file(path, read?)?, Origin::Read)),
@@ -100,10 +100,10 @@ impl Secret {
         let origin = Origin::of_missing(state);
         let mut fresh = [0; LENGTH];
         rand::fill(&mut fresh).map_err(|_| SecretError::Random)?;
-        match private::create(&path, &fresh) {
+        match secure_fs::create(&path, &fresh) {
             Ok(()) => Ok((Self(fresh), origin)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let bytes = private::read(&path)?;
+                let bytes = secure_fs::read(&path)?;
                 Ok((Self::from_file(path, bytes)?, Origin::Read))
             }
             Err(error) => Err(SecretError::Write { path, error }),
@@ -117,7 +117,7 @@ impl Secret {
     /// When it cannot be read, or when others may read it.
     pub fn open_to_read(state: &Path) -> Result<Option<Self>, SecretError> {
         let path = state.join(SECRET_FILE);
-        match private::read(&path) {
+        match secure_fs::read(&path) {
             Err(PrivateFileError::Read { error, .. })
                 if error.kind() == io::ErrorKind::NotFound =>
             {
@@ -282,9 +282,9 @@ mod tests {
     fn a_damaged_or_readable_secret_is_refused() {
         let root = tempfile::tempdir().expect("folder");
         let state = root.path().join("state");
-        private::make_folder(&state).expect("made");
+        secure_fs::make_folder(&state).expect("made");
         let path = state.join(SECRET_FILE);
-        private::create(&path, b"short").expect("written");
+        secure_fs::create(&path, b"short").expect("written");
         assert!(matches!(
             Secret::open(&state),
             Err(SecretError::Damaged { found: 5, .. })

@@ -23,9 +23,9 @@ use mail_auth::{
 use super::dns::Dns;
 use super::suite::Case;
 use crate::config::{Config, Domain};
+use crate::dkim::{self, Key, Keys};
 use crate::message::{Content, Message, ReversePath};
 use crate::pipeline::{Generation, Outcome, return_path_by};
-use crate::sign::{self, Key, Keys};
 
 /// Name of the route that is the MTA's own.
 pub(super) const DEFAULT_ROUTE: &str = "default-route";
@@ -106,7 +106,7 @@ fn signed_again<'a>(content: &'a Content, domains: &[Domain], at: Timestamp) -> 
     let keys = Keys::for_tests(domains).unwrap_or_default();
     let keys: Vec<Arc<Key>> = keys.all().into_iter().cloned().collect();
     let mut bytes = Vec::new();
-    for signature in sign::sign(content.bytes(), &keys, at, None).unwrap_or_default() {
+    for signature in dkim::sign(content.bytes(), &keys, at, None).unwrap_or_default() {
         bytes.extend_from_slice(b"DKIM-Signature:");
         bytes.extend_from_slice(&signature.value);
         bytes.extend_from_slice(b"\r\n");

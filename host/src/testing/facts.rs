@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Zoned;
 
 use super::suite::Case;
-use crate::policy::Facts;
+use crate::runtime::Facts;
 
 /// The facts of the pipeline, but for what the case gives.
 pub(super) struct GivenFacts<F> {

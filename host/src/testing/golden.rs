@@ -16,7 +16,7 @@ use super::run::Observed;
 use super::suite::Case;
 use crate::input_file;
 use crate::message::Content;
-use crate::private::{Directory, FileMode};
+use crate::secure_fs::{Directory, FileMode};
 
 /// The message of a case held against its file.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::golden::Golden;
 use super::run::Observed;
 use super::suite::Case;
-use crate::policy::LogLine;
+use crate::runtime::LogLine;
 
 /// What came of running cases.
 #[derive(Debug, Serialize)]

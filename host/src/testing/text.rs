@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::report::{CaseReport, Failure, Report};
 use crate::figures::grouped;
-use crate::policy::{LogLevel, LogLine};
 use crate::printable::{Color, Text};
+use crate::runtime::{LogLevel, LogLine};
 
 /// How many of the slowest cases a summary names.
 const SLOWEST: usize = 3;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::stamp::{Stamps, stamps};
 use crate::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
 use crate::pipeline::{Built, Generation, Secrets};
-use crate::policy::{CodeCache, Compiler, Limits, Sandbox};
+use crate::runtime::{CodeCache, Compiler, Limits, Sandbox};
 use crate::store::Secret;
 
 /// What a test file says that its cases are run with.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use waxseal::policy::{Limits, Policy};
+use waxseal::runtime::{Limits, Policy};
 
 use crate::given::{LIMITS, SEED, answer, decide, facts, message, with_limits};
 

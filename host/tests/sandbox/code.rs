@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxseal::policy::{Builder, CodeCache, Compiler, LoadError, Policy, PolicyError, Sandbox};
+use waxseal::runtime::{Builder, CodeCache, Compiler, LoadError, Policy, PolicyError, Sandbox};
 use waxseal::store::Secret;
 
 use crate::given::{LIMITS, SEED, answer, component, decide};
@@ -219,7 +219,7 @@ async fn r26_what_another_process_refuses_is_told_as_the_same_error() {
         };
         assert_eq!(error(&there).await, error(&here).await);
     }
-    let small = Sandbox::builder(waxseal::policy::Limits {
+    let small = Sandbox::builder(waxseal::runtime::Limits {
         memory: 1 << 18,
         ..LIMITS
     });

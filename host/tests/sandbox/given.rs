@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
-use waxseal::policy::{Decided, Limits, Policy, PolicyError, RecordedFacts, Sandbox, Seed};
+use waxseal::runtime::{Decided, Limits, Policy, PolicyError, RecordedFacts, Sandbox, Seed};
 
 /// Limits that only those come near who mean to.
 pub(crate) const LIMITS: Limits = Limits {

@@ -1,6 +1,6 @@
 //! R29: what is told of a component that may or may not be a policy.
 
-use waxseal::policy::{Baking, Inspection, Standing, inspect};
+use waxseal::runtime::{Baking, Inspection, Standing, inspect};
 
 use crate::given::component;
 use crate::load::{COMPONENT, CORE_MODULE, importing};

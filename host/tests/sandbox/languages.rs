@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use tokio::sync::OnceCell;
 use waxseal::decision::{Charge, Decision, HeaderField, ReturnPathChoice, Unit, Verdict, WhenFull};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::policy::{CodeCache, LoadError, Policy, RecordedFacts, ReferenceKind, Sandbox};
+use waxseal::runtime::{CodeCache, LoadError, Policy, RecordedFacts, ReferenceKind, Sandbox};
 use waxseal::store::Secret;
 
 use crate::given::{ARRIVAL, LIMITS, SEED, component, facts};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waxseal::policy::{Limits, LogLevel, PolicyError};
+use waxseal::runtime::{Limits, LogLevel, PolicyError};
 
 use crate::given::{
     LIMITS, SEED, answer, decide, error, facts, misbehaving, with_limits, with_text,

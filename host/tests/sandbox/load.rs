@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waxseal::policy::{Limits, LoadError, PolicyError, Sandbox};
+use waxseal::runtime::{Limits, LoadError, PolicyError, Sandbox};
 
 use crate::given::{LIMITS, SEED, answer, component, decide, sandbox};
 

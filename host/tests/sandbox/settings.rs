@@ -1,7 +1,7 @@
 //! R25: settings are read once, when the policy is loaded, and bad ones are
 //! told.
 
-use waxseal::policy::{LoadError, PolicyError, SetupCall};
+use waxseal::runtime::{LoadError, PolicyError, SetupCall};
 
 use crate::given::{SEED, answer, component, decide, error, sandbox, with_settings};
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 use waxseal::decision::{Decision, Verdict};
 use waxseal::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::policy::{
+use waxseal::runtime::{
     CONTRACT_VERSIONS, LoadError, LogLevel, Policy, PolicyError, RecordedFacts, ReferenceKind,
 };
 

@@ -1,7 +1,7 @@
 //! R25: a policy sees its message and its facts, and nothing else; and the same
 //! of them give the same decision.
 
-use waxseal::policy::{PolicyError, Sandbox};
+use waxseal::runtime::{PolicyError, Sandbox};
 
 use crate::given::{
     ARRIVAL, LIMITS, SEED, answer, answer_of, component, decide, error, facts, message,

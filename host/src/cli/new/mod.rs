@@ -17,7 +17,7 @@ use serde::Serialize;
 use self::files::File;
 use super::Status;
 use crate::printable::Text;
-use crate::private::{Directory, FileMode};
+use crate::secure_fs::{Directory, FileMode};
 
 /// Make a policy that builds, with tests that pass, in a folder of its own.
 #[derive(Debug, Args)]

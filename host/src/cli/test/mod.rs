@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::{Status, runtime, show_problems, terminal};
 use crate::config::{self, Problem};
-use crate::policy::{CODE_FOLDER, CodeCache, Compiler};
 use crate::printable::{Text, one_line};
+use crate::runtime::{CODE_FOLDER, CodeCache, Compiler};
 use crate::store::Secret;
 use crate::testing::{Blessed, Options, Progress, Report, Suite, Workshop};
 

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
-use crate::private;
+use crate::secure_fs;
 
 /// Connections that may wait to be accepted. An MTA makes one for each SMTP
 /// session; a burst of them must not be refused.
@@ -213,7 +213,7 @@ pub(crate) fn bind_unix(
     rustix::net::bind(&fd, &address).map_err(|error| failed("bind")(error.into()))?;
     let file = SocketFile::of(&socket.path).map_err(failed("stat"))?;
     // Nobody can connect before `listen`, so nobody does with other permissions.
-    private::set_socket_access(&socket.path, socket.mode, socket.owner, socket.group)
+    secure_fs::set_socket_access(&socket.path, socket.mode, socket.owner, socket.group)
         .map_err(failed("chown, chmod"))?;
     let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
     rustix::net::listen(&fd, backlog).map_err(|error| failed("listen")(error.into()))?;

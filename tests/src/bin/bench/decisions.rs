@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use jiff::{Timestamp, Zoned};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::policy::{Facts, Limits, Policy, Sandbox};
+use waxseal::runtime::{Facts, Limits, Policy, Sandbox};
 
 use crate::bare::Bare;
 use crate::mails::mail;

@@ -14,9 +14,9 @@ use waxseal::config::{Share, read_text};
 use waxseal::decision::Verdict;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
 use waxseal::pipeline::{Built, Generation, Pipeline, Secrets};
-use waxseal::policy::{Limits, Sandbox};
 use waxseal::quota::Dry;
-use waxseal::service::{Observer, Service, Shadow, Versions};
+use waxseal::rollout::{Observer, Service, Shadow, Versions};
+use waxseal::runtime::{Limits, Sandbox};
 use waxseal::store::Secret;
 use waxseal_tests::hostile::{self, Generator};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use waxseal::policy::Sandbox;
+use waxseal::runtime::Sandbox;
 use waxseal_tests::waxseal::{policy, repository};
 
 use crate::decisions::{ALONE, Taken, limits, message};

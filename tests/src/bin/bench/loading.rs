@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use waxseal::policy::{CodeCache, Compiler, Sandbox};
+use waxseal::runtime::{CodeCache, Compiler, Sandbox};
 use waxseal::store::Secret;
 
 use crate::decisions::limits;

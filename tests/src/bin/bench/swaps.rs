@@ -10,8 +10,8 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use waxseal::config;
 use waxseal::pipeline::Secrets;
-use waxseal::policy::{CODE_FOLDER, CodeCache, Compiler, Limits, Sandbox};
-use waxseal::service::Keeper;
+use waxseal::rollout::Keeper;
+use waxseal::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, Sandbox};
 use waxseal::store::Secret;
 use waxseal_tests::waxseal::{binary, policy};
 

@@ -1,0 +1,229 @@
+//! The way into service: what a version has to pass.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::shelf::{Because, Kept, Shelf};
+use super::status::{Refusal, Trigger};
+use crate::config::{Config, Problem, Severity};
+use crate::pipeline::{Built, Generation, Secrets};
+use crate::runtime::Sandbox;
+use crate::testing::{Options, Suite};
+
+/// What versions are made with.
+pub(super) struct Gate {
+    pub(super) sandbox: Sandbox,
+    pub(super) secrets: Arc<Secrets>,
+}
+
+/// What a version is made from. Configurations are large, and moved about.
+pub(super) enum Candidate {
+    /// A configuration, its keys, and the policy's files that it names.
+    Whole(Box<Config>),
+    /// The policy's files that it names, on the host settings in service.
+    Policy(Box<Config>),
+    /// A configuration and its keys, for the policy in service.
+    Host(Box<Config>),
+}
+
+impl Candidate {
+    /// The configuration that names its files.
+    pub(super) fn named(&self) -> &Config {
+        match self {
+            Self::Whole(config) | Self::Policy(config) | Self::Host(config) => config,
+        }
+    }
+}
+
+/// What goes in service at the start.
+pub(super) struct First {
+    pub(super) generation: Arc<Generation>,
+    /// It is not what the files say.
+    pub(super) remembered: bool,
+    /// Why the files are not in service, where they were tried.
+    pub(super) refused: Option<Refusal>,
+}
+
+impl Gate {
+    /// Reads, checks and compiles; warnings are logged here.
+    async fn build(
+        &self,
+        candidate: Candidate,
+        serving: &Generation,
+        now: Timestamp,
+    ) -> Result<Arc<Generation>, Vec<Problem>> {
+        let today = |config: &Config| now.to_zoned(config.time_zone.clone()).date();
+        let built = match candidate {
+            Candidate::Whole(config) => return self.whole(*config, None, now).await,
+            Candidate::Policy(named) => {
+                let today = named.dkim.generate.then(|| today(&named));
+                Generation::build_on(&self.sandbox, serving.host(), &named, today).await
+            }
+            Candidate::Host(config) => {
+                let (today, secrets) = (today(&config), Arc::clone(&self.secrets));
+                serving.rehosted(*config, secrets, today)
+            }
+        };
+        built.map(ready)
+    }
+
+    /// All that a configuration names, with the policy's files of another one if
+    /// there is one.
+    async fn whole(
+        &self,
+        config: Config,
+        named: Option<&Config>,
+        now: Timestamp,
+    ) -> Result<Arc<Generation>, Vec<Problem>> {
+        let today = now.to_zoned(config.time_zone.clone()).date();
+        let secrets = Arc::clone(&self.secrets);
+        let built = match named {
+            Some(named) => {
+                Generation::build_naming(&self.sandbox, config, named, secrets, today).await
+            }
+            None => Generation::build(&self.sandbox, config, secrets, today).await,
+        };
+        built.map(ready)
+    }
+
+    /// Builds a candidate, and runs the tests that come with it.
+    ///
+    /// # Errors
+    ///
+    /// All problems, those of tests that fail among them; logged nowhere yet.
+    pub(super) async fn try_out(
+        &self,
+        candidate: Candidate,
+        serving: &Generation,
+        now: Timestamp,
+    ) -> Result<Arc<Generation>, Vec<Problem>> {
+        let generation = self.build(candidate, serving, now).await?;
+        let failures = failures(&generation).await;
+        match failures.is_empty() {
+            true => Ok(generation),
+            false => Err(failures),
+        }
+    }
+
+    /// Makes what goes in service at the start. Tests that fail do not keep a
+    /// host from starting which has nothing else: mail waits for it.
+    ///
+    /// # Errors
+    ///
+    /// The problems of the files, when they cannot be put in service and
+    /// nothing is remembered that can.
+    pub(super) async fn first(
+        &self,
+        shelf: &Shelf,
+        config: &Config,
+        kept: Option<&Kept>,
+        now: Timestamp,
+    ) -> Result<First, Vec<Problem>> {
+        if let Some(kept) = kept
+            && kept.because != Because::Refused
+            && let Some(instead) = shelf.remembered(config, kept)
+        {
+            match self.whole(config.clone(), Some(&instead), now).await {
+                Ok(generation) => {
+                    return Ok(First {
+                        generation,
+                        remembered: true,
+                        refused: None,
+                    });
+                }
+                Err(problems) => {
+                    tell(&problems);
+                    tracing::error!("it does not go with this configuration: the files are tried");
+                }
+            }
+        }
+        // Files that were refused may be good now: what they refer to may be
+        // there.
+        let refused = kept.filter(|kept| kept.because == Because::Refused);
+        let problems = match self.whole(config.clone(), None, now).await {
+            Err(problems) => problems,
+            Ok(generation) => {
+                let failures = failures(&generation).await;
+                if failures.is_empty() || refused.is_none() {
+                    tell(&failures);
+                    return Ok(First {
+                        generation,
+                        remembered: false,
+                        refused: None,
+                    });
+                }
+                failures
+            }
+        };
+        let Some(instead) = refused.and_then(|kept| shelf.remembered(config, kept)) else {
+            return Err(problems);
+        };
+        tell(&problems);
+        let file = config.policy.file.clone();
+        match self.whole(config.clone(), Some(&instead), now).await {
+            Ok(generation) => Ok(First {
+                generation,
+                remembered: true,
+                refused: Some(Refusal::new(now, Trigger::Start, file, &problems)),
+            }),
+            Err(_) => Err(problems),
+        }
+    }
+}
+
+/// The generation that was built; what there is to warn of is logged.
+fn ready(built: Built) -> Arc<Generation> {
+    tell(&built.warnings);
+    built.generation
+}
+
+/// What fails of the tests that a version has to pass (`policy.tests`).
+async fn failures(generation: &Arc<Generation>) -> Vec<Problem> {
+    let paths = generation.config().policy.tests.clone();
+    if paths.is_empty() {
+        return Vec::new();
+    }
+    let suite = match tokio::task::spawn_blocking(move || Suite::read(&paths)).await {
+        Ok(Ok(suite)) => suite,
+        Ok(Err(problems)) => return problems,
+        Err(error) => {
+            let file = &generation.config().source.path;
+            let message = format!("reading the tests of the policy: {error}");
+            return vec![Problem::of_file(file, message, None)];
+        }
+    };
+    // One at a time: mail has the other cores, and the other turns.
+    let options = Options {
+        parallel: 1,
+        progress: None,
+    };
+    let report = suite.run_against(generation, &options).await;
+    let failed = report.cases.iter().filter(|case| !case.passed());
+    failed
+        .flat_map(|case| {
+            case.failures.iter().map(|failure| {
+                let message = format!(
+                    "the test \"{}\" fails: {} is {}",
+                    case.name, failure.what, failure.came
+                );
+                let expected = Some(failure.expected.clone());
+                let mut problem = Problem::of_file(&case.file, message, expected);
+                problem.line = Some(failure.line.unwrap_or(case.line));
+                problem.column = Some(1);
+                problem
+            })
+        })
+        .collect()
+}
+
+/// Problems as lines of the log.
+pub(super) fn tell(problems: &[Problem]) {
+    for problem in problems {
+        match problem.severity {
+            Severity::Error => tracing::error!("{problem}"),
+            Severity::Warning => tracing::warn!("{problem}"),
+            Severity::Advice => tracing::info!("{problem}"),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The policy in service, and the life around it: versions, their statistics,
+//! going back.
+//!
+//! [`Versions`] holds one pointer to the [`Version`] in service. A message takes
+//! a version when it begins ([`Service::begin`]) and finishes on it
+//! ([`Service::process`]), whatever is swapped meanwhile: a swap is one store of
+//! that pointer, and no message is decided half by one version.
+//!
+//! What is promised:
+//!
+//! - **Going back is immediate**: earlier versions are kept with component,
+//!   settings and tables, and nothing is read, compiled or asked. Configuration
+//!   and keys stay as they were last read, whatever the policy is.
+//! - **Going back by itself has a cause in the policy**: a failure counts against
+//!   a version only where the version before decides the same message
+//!   ([`Service::rechecked`]), and no sender alone causes it where
+//!   there are others.
+//! - **Nothing goes to and fro**: a version that was gone back from is not gone
+//!   back to. It comes again when somebody puts it in service.
+//! - **The good version is not lost, and memory is bounded**: [`KEPT`] versions
+//!   before the one in service are kept, and the last one that decided on
+//!   messages; of older ones a [`Record`] remains.
+//!
+//! [`Versions`] and [`Service`] read no clock, file or network: time is that of
+//! messages and callers. [`Keeper`] is the way from files to versions: it checks
+//! and compiles, watches files, and remembers over a restart.
+
+mod failures;
+mod files;
+mod gate;
+mod histogram;
+mod history;
+mod keeper;
+mod observe;
+mod recheck;
+mod recordings;
+mod remember;
+mod shadow;
+mod shadows;
+mod shelf;
+mod statistics;
+mod status;
+mod version;
+mod versions;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use crate::message::Message;
+use crate::pipeline::{self, Outcome, Pipeline};
+use crate::pool::{Order, Pool};
+use crate::quota::Ledger;
+use crate::runtime::{Facts, Recorder};
+
+pub use history::{KEPT, RollbackError, SkipReason, Skipped};
+pub use keeper::Keeper;
+pub use observe::{Observed, Observer};
+pub use recordings::{InRecording, Recordings};
+pub use shadow::{Comparison, Otherwise, Shadow};
+pub use shadows::{MakeSandbox, ShadowError, Shadows};
+pub use shelf::{Because, Kept};
+pub use statistics::{LastError, Numbers, Span, Times};
+pub use status::{Refusal, Status, Trigger, Trying};
+pub use version::{Record, Version, Why};
+pub use versions::{RECORDS, RolledBack, Versions};
+
+use recheck::Rechecks;
+
+/// Processes messages with the version that was in service when they began, and
+/// counts what came of it.
+pub struct Service<L> {
+    inner: Arc<Inner<L>>,
+    pool: Arc<Pool>,
+}
+
+struct Inner<L> {
+    pipeline: Pipeline<L>,
+    versions: Arc<Versions>,
+    observers: ArcSwap<Vec<Arc<dyn Observer>>>,
+    rechecks: Arc<Rechecks>,
+}
+
+impl<L: Ledger> Service<L> {
+    /// A service of these versions.
+    pub fn new(pipeline: Pipeline<L>, versions: Arc<Versions>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                pipeline,
+                versions,
+                observers: ArcSwap::default(),
+                rechecks: Rechecks::new(),
+            }),
+            pool: Pool::new(),
+        }
+    }
+
+    /// The version that a message which begins now is decided with. To be taken
+    /// once for each message, at its MAIL command.
+    pub fn begin(&self) -> Arc<Version> {
+        self.inner.versions.in_service()
+    }
+
+    /// Decides on an outgoing message and works out what has to be done for
+    /// the decision; see [`Pipeline::process`]. Counts for the version what came
+    /// of it. A message that the policy failed on is decided again by the version
+    /// before, after this returns; when that decides too many of them, the host
+    /// goes back to it (`policy.roll-back-after`, `policy.roll-back-share`).
+    ///
+    /// The work is done by the threads of the [pool](Self::pool), and has
+    /// `limits.processing-time`, unless this is called within a job that has a
+    /// deadline of its own. Takes a tokio runtime with time enabled. When the
+    /// future is dropped, the work is canceled.
+    pub async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
+        let generation = version.generation();
+        let order = Order {
+            size: message.content.bytes().len(),
+            deadline: Instant::now() + generation.config().limits.processing_time,
+        };
+        let inner = Arc::clone(&self.inner);
+        let work = {
+            let (version, message) = (Arc::clone(version), Arc::clone(&message));
+            async move { inner.process(&version, message).await }
+        };
+        match self.pool.run(order, work).await {
+            Ok(outcome) => outcome,
+            Err(late) => {
+                let outcome = pipeline::late(generation, &message, late);
+                // Not the policy's doing: there is no doubt about the version.
+                let _ = self
+                    .inner
+                    .versions
+                    .decided(version, &message, &outcome, false);
+                outcome
+            }
+        }
+    }
+
+    /// The threads that messages are processed by.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Waits until the version before has decided on all messages so far that it
+    /// is asked about.
+    pub async fn rechecked(&self) {
+        self.inner.rechecks.done().await;
+    }
+
+    /// Shows what is decided from now on to somebody else as well: a recording,
+    /// a candidate in shadow.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.inner.observers.rcu(|observers| {
+            let mut observers = Vec::clone(observers);
+            observers.push(Arc::clone(&observer));
+            observers
+        });
+    }
+
+    /// Stops showing it to that observer.
+    pub fn forget(&self, observer: &Arc<dyn Observer>) {
+        self.inner.observers.rcu(|observers| {
+            let others = observers
+                .iter()
+                .filter(|other| !Arc::ptr_eq(other, observer));
+            others.cloned().collect::<Vec<_>>()
+        });
+    }
+
+    /// The versions.
+    pub fn versions(&self) -> &Arc<Versions> {
+        &self.inner.versions
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&self) -> &Pipeline<L> {
+        &self.inner.pipeline
+    }
+}
+
+impl<L: Ledger> Inner<L> {
+    async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
+        let generation = version.generation();
+        let facts = Arc::new(Recorder::new(self.pipeline.facts(generation, &message)));
+        let given = Arc::clone(&facts) as Arc<dyn Facts>;
+        let outcome = self
+            .pipeline
+            .process_with(generation, Arc::clone(&message), given)
+            .await;
+        let observers = self.observers.load_full();
+        if !observers.is_empty() {
+            let observed = Observed {
+                version,
+                message: &message,
+                facts: &facts.answers(),
+                outcome: &outcome,
+            };
+            observers
+                .iter()
+                .for_each(|observer| observer.decided(&observed));
+        }
+        let sampled = self.rechecks.has_room();
+        let doubt = self.versions.decided(version, &message, &outcome, sampled);
+        if let Some(suspect) =
+            doubt.and_then(|doubt| doubt.suspect(version, &message, &outcome, facts.answers()))
+        {
+            self.rechecks
+                .offer(suspect, self.pipeline.ledger(), &self.versions);
+        }
+        outcome
+    }
+}

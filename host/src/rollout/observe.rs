@@ -1,0 +1,76 @@
+//! Who else sees what is decided: recordings, a candidate in shadow.
+
+use std::sync::Arc;
+
+use super::Service;
+use super::version::Version;
+use crate::message::Message;
+use crate::pipeline::Outcome;
+use crate::quota::Ledger;
+use crate::record::{Recording, Seen};
+use crate::runtime::Answers;
+
+/// Sees each message that has been processed, before its reply is written.
+///
+/// It is called on the task of the message, which waits for it: what takes long
+/// is handed to a task or a thread of its own, within bounds.
+pub trait Observer: Send + Sync {
+    /// A message has been processed.
+    fn decided(&self, observed: &Observed<'_>);
+}
+
+/// Where observers can be put: a service, whatever its ledger.
+pub(super) trait Observable: Send + Sync {
+    fn observe(&self, observer: Arc<dyn Observer>);
+    fn forget(&self, observer: &Arc<dyn Observer>);
+}
+
+impl<L: Ledger> Observable for Service<L> {
+    fn observe(&self, observer: Arc<dyn Observer>) {
+        Service::observe(self, observer);
+    }
+
+    fn forget(&self, observer: &Arc<dyn Observer>) {
+        Service::forget(self, observer);
+    }
+}
+
+/// A message, and all that its decision came from. With the same facts, another
+/// version can be asked about it ([`decide`](crate::pipeline::decide)).
+#[derive(Clone, Copy)]
+pub struct Observed<'a> {
+    /// The version that decided.
+    pub version: &'a Arc<Version>,
+    /// The message as it came.
+    pub message: &'a Arc<Message>,
+    /// What was asked of the host, and its answers.
+    pub facts: &'a Answers,
+    /// What came of it; what the policy alone said is its `ruling`.
+    pub outcome: &'a Outcome,
+}
+
+impl Observed<'_> {
+    /// The same to keep; none for a message that no policy was asked about.
+    pub fn seen(&self) -> Option<Seen> {
+        let generation = self.version.generation();
+        Some(Seen {
+            message: Arc::clone(self.message),
+            facts: self.facts.clone(),
+            policy: generation.policy_id(),
+            inputs: generation.inputs().clone(),
+            ruling: self.outcome.ruling.clone()?,
+        })
+    }
+}
+
+impl Observer for Recording {
+    fn decided(&self, observed: &Observed<'_>) {
+        let ruling = observed.outcome.ruling.as_ref();
+        // What is not recorded is not copied either.
+        if ruling.is_some_and(|ruling| self.settings().share.takes(&ruling.seed))
+            && let Some(seen) = observed.seen()
+        {
+            self.offer(&Arc::new(seen));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The process that compiles: it takes one order, and gives one answer.
+//!
+//! It begins by making itself small: low priority, limits on memory and
+//! processor time that hold whatever the component is, and a [sandbox](confine).
+//! When it reaches a limit it is dead, and that is an answer, too.
+
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
+use thiserror::Error;
+
+use super::confine::confine;
+use super::{Answer, Order, Reply, Task};
+use crate::runtime::compile::{self, Job};
+use crate::runtime::{engine, inspect, limits, parcel};
+
+/// Why there is no answer to an order.
+#[derive(Debug, Error)]
+pub enum OrderError {
+    /// It cannot be read, or the answer not be written.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// It is none.
+    #[error("this is no order to compile: they are given by the daemon")]
+    NoOrder,
+    /// A limit cannot be set.
+    #[error("limiting this process: {0}")]
+    Limits(#[from] rustix::io::Errno),
+    /// The answer cannot be written down.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Compiles what a [`Compiler`](super::Compiler) orders on `input`, and answers
+/// on `output`. For a program that does nothing else and has one thread so far:
+/// priority and limits are set for good.
+///
+/// # Errors
+///
+/// When there is no answer; that a policy is refused is one.
+pub fn compile_order(input: impl Read, mut output: impl Write) -> Result<(), OrderError> {
+    // Threads have the priority of the one that makes them. Where priorities
+    // may not be changed at all, it is compiled all the same.
+    let _ = nice(limits::COMPILER_NICE);
+    let mut order = Vec::new();
+    input.take(limits::COMPILED).read_to_end(&mut order)?;
+    let (order, given) = parcel::unpack::<Order>(&order.into()).ok_or(OrderError::NoOrder)?;
+    limit(order.memory)?;
+    let unconfined = confine().iter().map(ToString::to_string).collect();
+    let answer = match order.task {
+        Task::Compile => compiled(&order, &given)?,
+        Task::Inspect { with_settings } => inspected(&order, &given, with_settings)?,
+    };
+    let code = match &answer {
+        Answer::Compiled(compiled) => compiled.code.clone(),
+        _ => Bytes::new(),
+    };
+    let answer = parcel::pack(&Reply { answer, unconfined }, &code);
+    output.write_all(&answer?)?;
+    Ok(output.flush()?)
+}
+
+/// The component and the settings that stand behind an order.
+fn parts<'a>(order: &Order, given: &'a Bytes) -> Result<(&'a [u8], &'a str), OrderError> {
+    let (component, settings) = given
+        .split_at_checked(order.component)
+        .ok_or(OrderError::NoOrder)?;
+    let settings = str::from_utf8(settings).map_err(|_| OrderError::NoOrder)?;
+    Ok((component, settings))
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+}
+
+fn inspected(order: &Order, given: &Bytes, with_settings: bool) -> Result<Answer, OrderError> {
+    let (component, settings) = parts(order, given)?;
+    let settings = with_settings.then_some(settings);
+    let inspected = inspect::inspect(component, settings, order.memory);
+    Ok(Answer::Inspected(runtime()?.block_on(inspected)))
+}
+
+fn compiled(order: &Order, given: &Bytes) -> Result<Answer, OrderError> {
+    let (component, settings) = parts(order, given)?;
+    let job = Job {
+        component: component.into(),
+        settings: settings.into(),
+        seed: order.seed,
+        memory: order.memory,
+    };
+    let runtime = runtime()?;
+    let compiled = engine::compiler(order.code).and_then(|engine| {
+        if engine::fingerprint(&engine) != order.fingerprint {
+            return Ok(None);
+        }
+        let compiled = runtime.block_on(compile::compile(&engine, &job));
+        compiled.map(Some)
+    });
+    Ok(match compiled {
+        Ok(Some(compiled)) => Answer::Compiled(compiled),
+        Ok(None) => Answer::OtherEngine,
+        Err(error) => Answer::Refused(error),
+    })
+}
+
+/// Limits of this process. Address space is none of them: wasmtime reserves
+/// gigabytes of it that it never uses.
+fn limit(memory: usize) -> Result<(), rustix::io::Errno> {
+    let data = limits::COMPILER_MEMORY + 2 * memory as u64;
+    for (resource, most) in [
+        (Resource::Data, data),
+        (Resource::Cpu, limits::COMPILER_PROCESSOR.as_secs()),
+        // Settings are nobody else's business.
+        (Resource::Core, 0),
+    ] {
+        // No more than we may: whoever set a lower limit had reasons.
+        let allowed = getrlimit(resource).maximum;
+        let most = Some(allowed.map_or(most, |allowed| allowed.min(most)));
+        setrlimit(
+            resource,
+            Rlimit {
+                current: most,
+                maximum: most,
+            },
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever types `waxseal compile < FILE` is told what it is. It comes
+    /// before any limit, so that this process goes on without.
+    #[test]
+    fn what_is_no_order_is_refused() {
+        for given in [&b""[..], b"\0asm", &[0xff; 100]] {
+            let mut answer = Vec::new();
+            let refused = compile_order(given, &mut answer);
+            assert!(matches!(refused, Err(OrderError::NoOrder)), "{refused:?}");
+            assert!(answer.is_empty());
+        }
+    }
+
+    /// Settings problems and traps are told as they are in the same process.
+    #[test]
+    fn errors_of_a_policy_survive_the_way() {
+        use crate::runtime::error::{LoadError, PolicyError, SettingsProblem, SetupCall};
+        let errors = [
+            LoadError::UnknownImport("acme:spy/keys".into()),
+            LoadError::Setup {
+                call: SetupCall::Configure,
+                error: PolicyError::TimedOut(limits::SETUP_TIME),
+            },
+            LoadError::Setup {
+                call: SetupCall::Describe,
+                error: PolicyError::Trapped("at a\nplace".into()),
+            },
+            LoadError::Settings(vec![SettingsProblem {
+                span: 3..8,
+                message: "no such relay".into(),
+                expected: Some("one of these".into()),
+            }]),
+        ];
+        for error in errors {
+            let told = format!("{error:?}");
+            let reply = Reply {
+                answer: Answer::Refused(error),
+                unconfined: Vec::new(),
+            };
+            let parcel = parcel::pack(&reply, &[]).expect("packed");
+            let unpacked = parcel::unpack::<Reply>(&parcel.into());
+            match unpacked.map(|(reply, _)| reply.answer) {
+                Some(Answer::Refused(error)) => assert_eq!(format!("{error:?}"), told),
+                _ => panic!("{told} came to something else"),
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! A service, generations and messages for these tests.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+use waxseal::config::{self, Config};
+use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
+use waxseal::pipeline::{Built, Generation, Outcome, Pipeline, Secrets};
+use waxseal::quota::{Dry, Ledger};
+use waxseal::rollout::{Keeper, Service, Version, Versions};
+use waxseal::runtime::{Limits, Sandbox};
+use waxseal::store::Secret;
+
+/// One sandbox for all tests: each has address space for its slots.
+pub(crate) fn sandbox() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    let limits = Limits {
+        time: Duration::from_secs(60),
+        instructions: 100_000_000,
+        memory: 64 << 20,
+        decisions: 8,
+    };
+    SANDBOX.get_or_init(|| Sandbox::for_trials(limits).expect("a sandbox"))
+}
+
+/// A component of this project.
+pub(crate) fn component(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies");
+    let path = folder.join(name).with_extension("wasm");
+    assert!(
+        path.exists(),
+        "{}: `make policies` builds it",
+        path.display()
+    );
+    path
+}
+
+/// A folder with a configuration, a policy and its settings.
+pub(crate) struct Place {
+    pub(crate) folder: TempDir,
+}
+
+impl Place {
+    /// The policy fails as its subjects ask for, and otherwise says its
+    /// settings; `lines` go into the table of the policy.
+    pub(crate) fn new(lines: &str) -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        let policy = component("waxseal_misbehaving");
+        std::fs::copy(policy, place.path("policy.wasm")).expect("copied");
+        place.write("settings.txt", "first");
+        place.write(
+            "waxseal.toml",
+            &format!(
+                "hostname = \"mx.test\"\n[policy]\nfile = \"policy.wasm\"\n\
+                 settings = \"settings.txt\"\n{lines}\n"
+            ),
+        );
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path(name), text).expect("written");
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        config::read(&self.path("waxseal.toml")).expect("a configuration")
+    }
+
+    /// What the files say now.
+    pub(crate) async fn generation(&self) -> Arc<Generation> {
+        let today = now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let built = Generation::build(sandbox(), self.config(), secrets(), today).await;
+        let Built { generation, .. } = built.unwrap_or_else(|problems| panic!("{problems:?}"));
+        generation
+    }
+
+    /// The same with other settings.
+    pub(crate) async fn with_settings(&self, settings: &str) -> Arc<Generation> {
+        self.write("settings.txt", settings);
+        self.generation().await
+    }
+
+    /// A service of what the files say now.
+    pub(crate) async fn service(&self) -> Arc<Service<Dry>> {
+        let generation = self.generation().await;
+        service(Arc::new(Versions::new(generation, now())))
+    }
+}
+
+/// A keeper of what the files of a place say.
+pub(crate) async fn start(place: &Place) -> Arc<Keeper> {
+    let started = Keeper::start(sandbox().clone(), secrets(), place.config(), now()).await;
+    started.unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+pub(crate) fn service(versions: Arc<Versions>) -> Arc<Service<Dry>> {
+    let ledger = Arc::new(Dry::default());
+    Arc::new(Service::new(Pipeline::new(ledger), versions))
+}
+
+pub(crate) fn secrets() -> Arc<Secrets> {
+    Arc::new(Secrets::new(&Secret::from_bytes([7; 32])))
+}
+
+/// The moment at which all messages come.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_second(1_790_000_000).expect("an instant")
+}
+
+/// A message with that subject, and a text of its own.
+pub(crate) fn message(subject: &str, text: &str) -> Arc<Message> {
+    message_of(None, subject, text)
+}
+
+/// The same of a login.
+fn message_of(login: Option<&str>, subject: &str, text: &str) -> Arc<Message> {
+    let content = format!("From: a@acme.test\r\nSubject: {subject}\r\n\r\n{text}\r\n");
+    Arc::new(Message {
+        envelope: Envelope {
+            queue_id: format!("Q{text}"),
+            listener: "mx".into(),
+            client: Client {
+                user: login.map(str::to_owned),
+                ..Client::default()
+            },
+            sender: ReversePath::Null,
+            recipients: vec![Recipient {
+                address: "bob@outside.test".parse().expect("an address"),
+                inside: false,
+            }],
+        },
+        arrival: now(),
+        content: Content::new(content.into_bytes()),
+    })
+}
+
+/// Processes a message with the version in service.
+pub(crate) async fn process(service: &Service<Dry>, subject: &str, text: &str) -> Outcome {
+    let version = service.begin();
+    service.process(&version, message(subject, text)).await
+}
+
+/// The same for a message of a login, and waits until the version before has
+/// been asked about it, if it failed.
+pub(crate) async fn process_of<L: Ledger>(
+    service: &Service<L>,
+    login: &str,
+    subject: &str,
+    text: &str,
+) -> Outcome {
+    let version = service.begin();
+    let message = message_of(Some(login), subject, text);
+    let outcome = service.process(&version, message).await;
+    service.rechecked().await;
+    outcome
+}
+
+/// The settings that a version decides with, as its policy tells them.
+pub(crate) async fn settings(service: &Service<Dry>, version: &Arc<Version>) -> String {
+    let outcome = service.process(version, message("settings", "x")).await;
+    outcome.reasons.concat()
+}

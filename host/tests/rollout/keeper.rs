@@ -1,0 +1,289 @@
+//! From files to versions: what is tried, what stays out, what a restart finds.
+
+use std::sync::Arc;
+
+use waxseal::pipeline::Inputs;
+use waxseal::quota::Dry;
+use waxseal::rollout::{Because, Keeper, Service, Trigger, Version, Why};
+
+use crate::given::{
+    Place, component, now, process, process_of, sandbox, secrets, service, settings, start,
+};
+
+/// What a keeper has in service, by its settings.
+async fn serving(keeper: &Arc<Keeper>) -> String {
+    let service: Arc<Service<Dry>> = service(Arc::clone(keeper.versions()));
+    settings(&service, &service.begin()).await
+}
+
+/// Changes the settings and lets the keeper look.
+async fn change(keeper: &Arc<Keeper>, place: &Place, settings: &str) -> Option<Arc<Version>> {
+    place.write("settings.txt", settings);
+    let tried = keeper.files_changed(now()).await?;
+    tried.ok()
+}
+
+fn kept(keeper: &Keeper) -> Option<Because> {
+    keeper.status(now()).kept.map(|kept| kept.because)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_changed_files_go_in_service_and_unchanged_ones_do_not() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    place.write("settings.txt", "first");
+    assert!(keeper.files_changed(now()).await.is_none(), "written again");
+    let version = change(&keeper, &place, "second").await.expect("a version");
+    assert_eq!((version.number(), version.why()), (2, &Why::FilesChanged));
+    assert_eq!(serving(&keeper).await, "second");
+    assert_eq!(kept(&keeper), None);
+}
+
+/// Each gate, and what it says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    let whole = std::fs::read(place.path("policy.wasm")).expect("a component");
+    let half = &whole[..whole.len() / 2];
+    let hostile = b"problems".as_slice();
+    let text = b"no component".as_slice();
+    let cases: [(&str, &[u8], &str); 4] = [
+        ("policy.wasm", half, "no WebAssembly component"),
+        ("policy.wasm", text, "no WebAssembly component"),
+        ("settings.txt", hostile, "settings.txt:1:"),
+        ("settings.txt", b"panic", "the settings asked for it"),
+    ];
+    for (name, bytes, expected) in cases {
+        let before = std::fs::read(place.path(name)).expect("a file");
+        std::fs::write(place.path(name), bytes).expect("written");
+        let refusal = match keeper.files_changed(now()).await {
+            Some(Err(refusal)) => refusal,
+            Some(Ok(_)) => panic!("{expected}: in service"),
+            None => panic!("{expected}: not tried"),
+        };
+        let problems = refusal.problems.join("\n");
+        assert!(problems.contains(expected), "{expected}: {problems}");
+        assert_eq!(refusal.trigger, Trigger::FilesChanged);
+        assert!(keeper.files_changed(now()).await.is_none(), "told once");
+        assert_eq!(serving(&keeper).await, "first");
+        assert_eq!(keeper.status(now()).refused, Some(refusal));
+        assert_eq!(kept(&keeper), Some(Because::Refused));
+        std::fs::write(place.path(name), before).expect("written");
+        assert!(keeper.files_changed(now()).await.is_none(), "as it was");
+        assert_eq!(keeper.status(now()).refused, None);
+        assert_eq!(kept(&keeper), None);
+    }
+    std::fs::remove_file(place.path("policy.wasm")).expect("removed");
+    let missing = keeper.files_changed(now()).await.expect("tried");
+    let refusal = missing.err().expect("refused");
+    assert!(refusal.problems.concat().contains("policy.wasm"));
+    assert_eq!(keeper.versions().in_service().number(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_a_version_that_fails_its_own_tests_is_refused() {
+    let place = Place::new("tests = [\"tests.toml\"]");
+    place.write(
+        "mail.eml",
+        "From: a@acme.test\r\nTo: b@b.test\r\nSubject: settings\r\n\r\nHello\r\n",
+    );
+    place.write(
+        "tests.toml",
+        "[[case]]\nname = \"says first\"\nmessage = \"mail.eml\"\n\
+         [case.expect]\nreasons = [\"first\"]\n",
+    );
+    let keeper = start(&place).await;
+    place.write("settings.txt", "second");
+    let tried = keeper.files_changed(now()).await.expect("tried");
+    let refusal = tried.err().expect("refused");
+    let problems = refusal.problems.concat();
+    for expected in ["tests.toml:", "\"says first\" fails", "second"] {
+        assert!(problems.contains(expected), "{expected}: {problems}");
+    }
+    assert_eq!(serving(&keeper).await, "first");
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "first", "after a restart, too");
+    // Where there is nothing else, mail does not wait until tests are mended.
+    std::fs::remove_dir_all(place.path("state")).expect("removed");
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "second");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_tables_are_files_of_the_policy_too() {
+    let place = Place::new("[table.vip]\nfile = \"vip\"");
+    place.write("vip", "a b\n");
+    let keeper = start(&place).await;
+    place.write("vip", "a b\na c\n");
+    let refused = keeper.files_changed(now()).await.expect("tried");
+    let refusal = refused.err().expect("refused");
+    assert!(refusal.problems.concat().contains("vip:2:1"), "{refusal:?}");
+    place.write("vip", "a c\n");
+    keeper
+        .files_changed(now())
+        .await
+        .expect("tried")
+        .expect("in service");
+    // The table of the version before comes back with it, over a restart too.
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
+    let again = start(&place).await;
+    let inputs = |keeper: &Keeper| keeper.versions().in_service().generation().inputs().clone();
+    assert_eq!(inputs(&again), inputs(&keeper));
+    assert_ne!(inputs(&again), Inputs::read(&place.config()).expect("read"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_what_was_gone_back_from_stays_out_over_restarts_until_it_changes() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    change(&keeper, &place, "second").await.expect("a version");
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
+    assert!(keeper.files_changed(now()).await.is_none());
+    for _ in 0..2 {
+        let keeper = start(&place).await;
+        assert_eq!(serving(&keeper).await, "first");
+        assert_eq!(kept(&keeper), Some(Because::RolledBack));
+        // A reload is no change of the policy's files.
+        keeper
+            .reload(place.config(), now())
+            .await
+            .expect("reloaded");
+        assert_eq!(serving(&keeper).await, "first");
+        assert_eq!(kept(&keeper), Some(Because::RolledBack));
+    }
+    let keeper = start(&place).await;
+    change(&keeper, &place, "third").await.expect("a version");
+    assert_eq!(serving(&keeper).await, "third");
+    assert_eq!(kept(&keeper), None);
+    assert_eq!(serving(&start(&place).await).await, "third");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_files_that_changed_while_the_host_was_down_are_tried() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    change(&keeper, &place, "second").await.expect("a version");
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
+    place.write("settings.txt", "third");
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "third");
+    assert_eq!(kept(&keeper), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_files_that_were_refused_do_not_keep_the_host_from_starting() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    assert!(change(&keeper, &place, "panic").await.is_none());
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "first");
+    let status = keeper.status(now());
+    assert_eq!(
+        status.refused.map(|refusal| refusal.trigger),
+        Some(Trigger::Start)
+    );
+    // A host that has never run has nothing to fall back to.
+    let other = Place::new("");
+    other.write("settings.txt", "panic");
+    let refused = Keeper::start(sandbox().clone(), secrets(), other.config(), now()).await;
+    assert!(refused.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_a_swap_by_command_holds_until_the_named_files_change() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    place.write("other.txt", "other");
+    let file = component("waxseal_misbehaving");
+    let other = Some(place.path("other.txt"));
+    keeper
+        .swap(file, other.clone(), now())
+        .await
+        .expect("in service");
+    assert_eq!(serving(&keeper).await, "other");
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "other");
+    assert_eq!(kept(&keeper), Some(Because::Swapped));
+    let refused = keeper.swap(place.path("none.wasm"), None, now()).await;
+    assert!(refused.is_err());
+    assert_eq!(kept(&keeper), Some(Because::Swapped));
+    // The files that are named bring themselves back.
+    keeper
+        .swap(place.path("policy.wasm"), None, now())
+        .await
+        .expect("in service");
+    assert_eq!(serving(&keeper).await, "first");
+    assert_eq!(kept(&keeper), None);
+    assert_eq!(serving(&start(&place).await).await, "first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_what_is_damaged_in_the_state_folder_is_not_used() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    change(&keeper, &place, "second").await.expect("a version");
+    keeper
+        .roll_back(None, now())
+        .await
+        .expect("a version before");
+    for entry in std::fs::read_dir(place.path("state/policies")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none() {
+            std::fs::write(&path, "first?").expect("written");
+        }
+    }
+    let keeper = start(&place).await;
+    assert_eq!(serving(&keeper).await, "second", "what the files say");
+    assert_eq!(kept(&keeper), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r28_what_the_host_left_by_itself_stays_out_over_a_restart() {
+    let place = Place::new("roll-back-after = 2");
+    let keeper = start(&place).await;
+    let keeping = tokio::spawn(Arc::clone(&keeper).keep());
+    let service = service(Arc::clone(keeper.versions()));
+    process(&service, "well", "1").await;
+    change(&keeper, &place, "trap on poison")
+        .await
+        .expect("a version");
+    for text in ["2", "3"] {
+        process_of(&service, text, "poison", text).await;
+    }
+    while kept(&keeper) != Some(Because::Failed) {
+        tokio::task::yield_now().await;
+    }
+    keeping.abort();
+    let _ = keeping.await;
+    assert_eq!(serving(&start(&place).await).await, "first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_changed_files_are_noticed_by_themselves() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    let keeping = tokio::spawn(Arc::clone(&keeper).keep());
+    let mut changes = keeper.versions().changes();
+    changes.mark_unchanged();
+    place.write("new.txt", "second");
+    std::fs::rename(place.path("new.txt"), place.path("settings.txt")).expect("renamed");
+    changes.changed().await.expect("a change");
+    assert_eq!(serving(&keeper).await, "second");
+    // A file that is missing for a moment is no reason to say anything.
+    std::fs::remove_file(place.path("settings.txt")).expect("removed");
+    place.write("settings.txt", "third");
+    changes.changed().await.expect("a change");
+    assert_eq!(serving(&keeper).await, "third");
+    assert_eq!(keeper.status(now()).refused, None);
+    keeping.abort();
+}

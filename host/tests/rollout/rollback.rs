@@ -1,0 +1,366 @@
+//! What a rollback brings back, what causes one by itself, and what is never
+//! lost by one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use waxseal::dkim::{Algorithm, generate};
+use waxseal::pipeline::Pipeline;
+use waxseal::quota::{ChargeError, Day, Draw, Dry, Ledger, Receipt};
+use waxseal::rollout::{Because, Keeper, RollbackError, Service, SkipReason, Versions, Why};
+
+use crate::given::{Place, now, process, process_of, service, settings, start};
+
+/// Fails on what the version before decides.
+const FAILING: &str = "trap on poison";
+
+const NETWORK: &str = "[outgoing]\nnetworks = [\"203.0.113.0/24\"]";
+
+fn toml(place: &Place, lines: &str) {
+    place.write(
+        "waxseal.toml",
+        &format!(
+            "hostname = \"mx.test\"\n[policy]\nfile = \"policy.wasm\"\n\
+             settings = \"settings.txt\"\n{lines}\n"
+        ),
+    );
+}
+
+/// Reads a `waxseal.toml` with these lines.
+async fn reload(keeper: &Arc<Keeper>, place: &Place, lines: &str) -> u64 {
+    toml(place, lines);
+    let reloaded = keeper.reload(place.config(), now()).await;
+    reloaded.expect("reloaded").number()
+}
+
+async fn change(keeper: &Arc<Keeper>, place: &Place, settings: &str) {
+    place.write("settings.txt", settings);
+    let tried = keeper.files_changed(now()).await.expect("tried");
+    tried.expect("in service");
+}
+
+fn number(keeper: &Keeper) -> u64 {
+    keeper.versions().in_service().number()
+}
+
+fn networks(keeper: &Keeper) -> usize {
+    let version = keeper.versions().in_service();
+    version.generation().config().outgoing.networks.len()
+}
+
+fn of(keeper: &Keeper) -> Arc<Service<Dry>> {
+    service(Arc::clone(keeper.versions()))
+}
+
+async fn serving(keeper: &Keeper) -> String {
+    let service = of(keeper);
+    settings(&service, &service.begin()).await
+}
+
+/// Different messages that the version in service fails on, each of a login.
+async fn fail(service: &Service<Dry>, subject: &str, messages: u64, login: impl Fn(u64) -> u64) {
+    for message in 0..messages {
+        let login = format!("login {}", login(message));
+        let text = format!("{subject} {message} of {login}");
+        let outcome = process_of(service, &login, subject, &text).await;
+        assert!(outcome.failure.is_some());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h4_what_a_sender_can_make_any_version_fail_on_causes_no_rollback() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    let service = of(&keeper);
+    for login in 1..=4 {
+        process_of(&service, &format!("login {login}"), "well", "0").await;
+    }
+    change(&keeper, &place, FAILING).await;
+    // Whatever the settings: a trap, and more asked of the host than one
+    // decision may take.
+    fail(&service, "trap", 38, |message| message).await;
+    fail(&service, "gigabytes", 2, |message| message).await;
+    assert_eq!(number(&keeper), 2);
+    let numbers = keeper.versions().in_service().numbers();
+    assert_eq!((numbers.errors_in_a_row, numbers.own_errors), (40, 0));
+    assert_eq!(numbers.recently, 0, "it counts for neither version");
+    // What this version alone fails on, by one login.
+    fail(&service, "poison", 40, |_| 1).await;
+    assert_eq!(number(&keeper), 2);
+    assert_eq!(keeper.versions().in_service().numbers().own_errors, 40);
+    // The same by three more.
+    fail(&service, "poison", 15, |message| 2 + message % 3).await;
+    assert_eq!(number(&keeper), 3);
+    assert_eq!(serving(&keeper).await, "first");
+}
+
+/// A ledger that has no room for another counter today.
+struct Exhausted;
+
+impl Ledger for Exhausted {
+    async fn charge(&self, _: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
+        match draws.iter().find(|draw| draw.counter == "all") {
+            Some(draw) => Err(ChargeError::TooManyCounters {
+                counter: draw.counter.clone(),
+                limit: 1,
+            }),
+            None => Ok(Receipt::default()),
+        }
+    }
+
+    fn refund(&self, _: Receipt) {}
+
+    fn used(&self, _: &Day, _: &str) -> u64 {
+        0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback() {
+    let place = Place::new("");
+    let versions = Arc::new(Versions::new(place.generation().await, now()));
+    let service = Service::new(Pipeline::new(Arc::new(Exhausted)), Arc::clone(&versions));
+    process_of(&service, "ann", "well", "0").await;
+    let second = place.with_settings("second").await;
+    versions.put_in_service(second, Why::Command, now());
+    for message in 0..40 {
+        let text = message.to_string();
+        let outcome = process_of(&service, &text, "charge", &text).await;
+        let failure = outcome.failure.expect("a failure");
+        assert_eq!(failure.kind(), "too-many-counters");
+    }
+    let version = versions.in_service();
+    assert_eq!((version.number(), version.numbers().own_errors), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h4_a_rollback_by_itself_or_by_command_brings_back_no_network() {
+    let place = Place::new(NETWORK);
+    let keeper = start(&place).await;
+    let service = of(&keeper);
+    process(&service, "well", "0").await;
+    assert_eq!(networks(&keeper), 1);
+    place.write("settings.txt", FAILING);
+    assert_eq!(reload(&keeper, &place, "").await, 2);
+    assert_eq!(networks(&keeper), 0);
+    fail(&service, "poison", 20, |message| message).await;
+    let version = keeper.versions().in_service();
+    assert!(matches!(version.why(), Why::AutomaticRollback { .. }));
+    assert_eq!(serving(&keeper).await, "first");
+    assert_eq!(networks(&keeper), 0, "taken out is taken out");
+    // By command.
+    change(&keeper, &place, "third").await;
+    assert_eq!(reload(&keeper, &place, NETWORK).await, 4);
+    keeper.roll_back(None, now()).await.expect("a version");
+    assert_eq!(serving(&keeper).await, "first");
+    assert_eq!(networks(&keeper), 1, "listed is listed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h4_a_rollback_goes_to_no_version_that_names_a_relay_that_is_gone() {
+    let relay = "[relay.north]\nhost = \"north.test\"\nsecurity = \"none\"";
+    let place = Place::new(relay);
+    place.write("settings.txt", "relay north");
+    let keeper = start(&place).await;
+    let service = of(&keeper);
+    process(&service, "well", "0").await;
+    place.write("settings.txt", FAILING);
+    assert_eq!(reload(&keeper, &place, "").await, 2);
+    fail(&service, "poison", 40, |message| message).await;
+    assert_eq!(number(&keeper), 2);
+    for number in [None, Some(1)] {
+        let refused = keeper.roll_back(number, now()).await.err();
+        let skipped = match refused.expect("refused") {
+            RollbackError::NoneBefore(skipped) => skipped.into_iter().next().expect("one"),
+            RollbackError::Refused(skipped) => skipped,
+            other => panic!("{other}"),
+        };
+        assert!(
+            matches!(&skipped.reason, SkipReason::Misfit(problem) if problem.contains("north"))
+        );
+    }
+    assert_eq!(reload(&keeper, &place, relay).await, 2);
+    keeper.roll_back(None, now()).await.expect("a version");
+    assert_eq!(serving(&keeper).await, "relay north");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn author_h2_reloads_that_change_nothing_lose_no_version() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    process(&of(&keeper), "well", "0").await;
+    change(&keeper, &place, FAILING).await;
+    for _ in 0..3 {
+        assert_eq!(reload(&keeper, &place, "").await, 2);
+    }
+    keeper.roll_back(None, now()).await.expect("a version");
+    assert_eq!(serving(&keeper).await, "first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn author_h2_three_bad_swaps_in_a_row_lose_no_version() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    let service = of(&keeper);
+    process(&service, "well", "0").await;
+    for number in 1..=3 {
+        let other = place.path("other.txt");
+        place.write("other.txt", &format!("{FAILING}\n{number}"));
+        let file = place.path("policy.wasm");
+        let swapped = keeper.swap(file, Some(other), now()).await;
+        swapped.expect("in service");
+    }
+    fail(&service, "poison", 20, |message| message).await;
+    let version = keeper.versions().in_service();
+    assert!(
+        matches!(version.why(), Why::AutomaticRollback { to: 1, .. }),
+        "{}",
+        version.why()
+    );
+    assert_eq!(serving(&keeper).await, "first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d9_what_changes_nothing_makes_no_version() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    process(&of(&keeper), "well", "0").await;
+    change(&keeper, &place, "second").await;
+    let mut changes = keeper.versions().changes();
+    for _ in 0..3 {
+        assert_eq!(reload(&keeper, &place, "").await, 2);
+        let file = place.path("policy.wasm");
+        let swapped = keeper.swap(file, None, now()).await.expect("in service");
+        assert_eq!(swapped.number(), 2);
+    }
+    let status = keeper.status(now());
+    assert_eq!((status.versions.len(), status.next_rollback), (2, Some(1)));
+    // Another waxseal.toml is in service, without a version of the policy, and
+    // whoever goes by it hears of that.
+    changes.mark_unchanged();
+    assert_eq!(reload(&keeper, &place, NETWORK).await, 2);
+    assert_eq!(networks(&keeper), 1);
+    assert!(changes.has_changed().expect("a sender"));
+    let status = keeper.status(now());
+    assert_eq!((status.versions.len(), status.kept), (2, None));
+    // What was counted goes on.
+    assert_eq!(serving(&keeper).await, "second");
+    assert_eq!(reload(&keeper, &place, "").await, 2);
+    assert_eq!(keeper.versions().in_service().numbers().messages, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d9_a_reload_puts_waxseal_toml_in_service_while_the_policy_files_are_refused() {
+    let place = Place::new(NETWORK);
+    let keeper = start(&place).await;
+    place.write("settings.txt", "panic");
+    let tried = keeper.files_changed(now()).await.expect("tried");
+    assert!(tried.is_err());
+    assert_eq!(reload(&keeper, &place, "").await, 1);
+    assert_eq!((networks(&keeper), number(&keeper)), (0, 1));
+    let status = keeper.status(now());
+    assert!(status.refused.is_some());
+    assert_eq!(status.kept.map(|kept| kept.because), Some(Because::Refused));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d9_a_rollback_goes_to_the_version_that_is_named() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    for settings in ["second", "third"] {
+        change(&keeper, &place, settings).await;
+    }
+    keeper.roll_back(Some(1), now()).await.expect("kept");
+    assert_eq!(serving(&keeper).await, "first");
+    // The one that was left can be had again, and nothing else by itself.
+    let nowhere = keeper.roll_back(None, now()).await.err();
+    assert_eq!(nowhere, Some(RollbackError::NoneBefore(vec![])));
+    keeper.roll_back(Some(3), now()).await.expect("kept");
+    assert_eq!(serving(&keeper).await, "third");
+    let gone = keeper.roll_back(Some(2), now()).await.err();
+    assert!(matches!(
+        gone,
+        Some(RollbackError::NotKept { number: 2, .. })
+    ));
+    // Over a restart.
+    let restarted = start(&place).await;
+    assert_eq!(serving(&restarted).await, "third");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m9_a_version_that_fails_on_half_of_the_messages_is_gone_back_from() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    let service = of(&keeper);
+    process(&service, "well", "0").await;
+    change(&keeper, &place, FAILING).await;
+    for message in 0..19 {
+        process(&service, "well", &message.to_string()).await;
+        fail(&service, "poison", 1, |_| message).await;
+    }
+    let status = keeper.status(now());
+    let numbers = &status.versions[0].numbers;
+    assert_eq!((numbers.own_errors_recently, numbers.recently), (19, 38));
+    assert_eq!(number(&keeper), 2);
+    process(&service, "well", "last").await;
+    fail(&service, "poison", 1, |_| 20).await;
+    let version = keeper.versions().in_service();
+    let Why::AutomaticRollback {
+        errors: 20,
+        of: Some(40),
+        ..
+    } = version.why()
+    else {
+        panic!("{}", version.why());
+    };
+    assert_eq!(serving(&keeper).await, "first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m9_a_share_of_0_percent_is_never() {
+    let place = Place::new("roll-back-share = \"0%\"");
+    let keeper = start(&place).await;
+    let service = of(&keeper);
+    process(&service, "well", "0").await;
+    change(&keeper, &place, FAILING).await;
+    for message in 0..60 {
+        process(&service, "well", &message.to_string()).await;
+        fail(&service, "poison", 1, |_| message).await;
+    }
+    assert_eq!(number(&keeper), 2);
+}
+
+/// Makes a key file as `waxseal dkim new` does.
+fn new_key(place: &Place, domain: &str) {
+    let day = jiff::civil::date(2026, 11, 24);
+    let domain = domain.parse().expect("a domain");
+    let dkim = place.config().dkim;
+    generate(&dkim, &domain, Algorithm::Ed25519, None, day).expect("a key");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l5_a_key_that_appears_signs_nothing_before_a_reload() {
+    let place = Place::new("");
+    let keeper = start(&place).await;
+    let service = of(&keeper);
+    new_key(&place, "acme.test");
+    for settings in ["second", "third"] {
+        change(&keeper, &place, settings).await;
+        let outcome = process(&service, "sign", settings).await;
+        assert_eq!(outcome.failure.expect("a failure").kind(), "no-key");
+    }
+    assert_eq!(reload(&keeper, &place, "").await, 3);
+    let outcome = process(&service, "sign", "reloaded").await;
+    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+    assert_eq!(outcome.signatures.len(), 1);
+    // A key that was taken away signs on until then.
+    let keys = place.config().dkim.keys;
+    std::fs::remove_dir_all(Path::new(&keys)).expect("removed");
+    change(&keeper, &place, "fourth").await;
+    let outcome = process(&service, "sign", "removed").await;
+    assert_eq!(outcome.signatures.len(), 1);
+    assert_eq!(reload(&keeper, &place, "").await, 4);
+    keeper.roll_back(None, now()).await.expect("a version");
+    let outcome = process(&service, "sign", "gone").await;
+    assert_eq!(outcome.failure.expect("a failure").kind(), "no-key");
+}

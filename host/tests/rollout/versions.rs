@@ -1,0 +1,197 @@
+//! Swaps, statistics, going back by command and by itself.
+
+use std::sync::{Arc, Mutex};
+
+use waxseal::rollout::{KEPT, Observed, Observer, RECORDS, RollbackError, Why};
+
+use crate::given::{Place, message, now, process, process_of, service, settings};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_a_message_finishes_on_the_version_that_it_began_with() {
+    let place = Place::new("");
+    let service = place.service().await;
+    let began = service.begin();
+    let second = place.with_settings("second").await;
+    let versions = service.versions();
+    versions.put_in_service(second, Why::Command, now());
+    assert_eq!(settings(&service, &began).await, "first");
+    assert_eq!(settings(&service, &service.begin()).await, "second");
+    versions.roll_back(None, now()).expect("a version before");
+    assert_eq!(settings(&service, &service.begin()).await, "first");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_going_back_does_not_go_to_and_fro() {
+    let place = Place::new("");
+    let service = place.service().await;
+    let versions = service.versions();
+    for name in ["second", "third", "fourth"] {
+        let generation = place.with_settings(name).await;
+        versions.put_in_service(generation, Why::Command, now());
+    }
+    for expected in ["third", "second"] {
+        let back = versions.roll_back(None, now()).expect("a version before");
+        assert_eq!(settings(&service, &back.version).await, expected);
+    }
+    let none = versions.roll_back(None, now()).err();
+    assert_eq!(none, Some(RollbackError::NoneBefore(vec![])));
+    assert_eq!(settings(&service, &service.begin()).await, "second");
+    let told: Vec<(u64, bool)> = versions
+        .history()
+        .iter()
+        .map(|record| (record.number, record.kept))
+        .collect();
+    // The one that was left last is kept for a rollback to its number.
+    let expected = [(6, true), (5, true), (4, false), (3, false), (2, false)];
+    assert_eq!(told[..5], expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r28_a_version_that_fails_on_many_messages_in_a_row_is_left_by_itself() {
+    let place = Place::new("roll-back-after = 3\nroll-back-share = \"0%\"");
+    let service = place.service().await;
+    process(&service, "well", "0").await;
+    let second = place.with_settings("second\ntrap on poison").await;
+    let failing = service
+        .versions()
+        .put_in_service(second, Why::FilesChanged, now());
+    for text in ["1", "2"] {
+        process_of(&service, text, "poison", text).await;
+    }
+    // One that goes well, and the same message twice, are no third in a row.
+    process(&service, "well", "3").await;
+    for (login, text) in [("4", "4"), ("5", "5"), ("6", "5"), ("7", "5")] {
+        process_of(&service, login, "poison", text).await;
+    }
+    assert_eq!(service.begin().number(), failing.number());
+    process_of(&service, "8", "poison", "6").await;
+    let back = service.begin();
+    assert_eq!(settings(&service, &back).await, "first");
+    let Why::AutomaticRollback {
+        from: 2,
+        to: 1,
+        errors: 3,
+        of: None,
+        error,
+    } = back.why()
+    else {
+        panic!("{:?}", back.why());
+    };
+    assert!(error.contains("the settings trap on poison"), "{error}");
+    // What is in flight of the version that was left changes nothing more, and
+    // there is nothing left to go back to.
+    for text in ["7", "8", "9", "10"] {
+        service.process(&failing, message("poison", text)).await;
+        process_of(&service, text, "trap", text).await;
+    }
+    assert_eq!(service.begin().number(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r28_going_back_by_itself_skips_what_has_not_shown_that_it_is_good() {
+    let place = Place::new("roll-back-after = 1");
+    let service = place.service().await;
+    process(&service, "well", "1").await;
+    for name in ["untried", "failing\ntrap on poison"] {
+        let generation = place.with_settings(name).await;
+        service
+            .versions()
+            .put_in_service(generation, Why::Command, now());
+    }
+    process_of(&service, "ann", "poison", "2").await;
+    assert_eq!(settings(&service, &service.begin()).await, "first");
+    let kept = service.versions().kept();
+    let numbers: Vec<u64> = kept.iter().map(|version| version.number()).collect();
+    assert_eq!(numbers, [3], "by its number alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_each_version_has_its_own_numbers() {
+    let place = Place::new("");
+    let service = place.service().await;
+    process(&service, "well", "1").await;
+    process(&service, "trap", "2").await;
+    let second = place.with_settings("second").await;
+    service
+        .versions()
+        .put_in_service(second, Why::Command, now());
+    process(&service, "well", "3").await;
+    let history = service.versions().history();
+    let [second, first] = &history[..] else {
+        panic!("{history:?}");
+    };
+    assert_eq!((first.numbers.messages, second.numbers.messages), (2, 1));
+    assert_eq!(first.numbers.errors.get("trapped"), Some(&1));
+    assert_eq!(first.numbers.errors_in_a_row, 1);
+    let error = first.numbers.last_error.as_ref().expect("an error");
+    assert_eq!((error.queue_id.as_str(), error.at), ("Q2", now()));
+    assert_eq!((second.numbers.failed(), &second.why), (0, &Why::Command));
+    assert_eq!(first.until, Some(second.since));
+    assert_ne!(first.inputs.settings, second.inputs.settings);
+    assert_eq!(first.inputs.component, second.policy.digest);
+    let times = second.numbers.decision_time;
+    assert!(times.p50_ns > 0 && times.p50_ns <= times.p99_ns && times.p99_ns <= times.maximum_ns);
+    assert!(second.numbers.instructions.mean > 0 && second.numbers.memory.maximum > 0);
+}
+
+#[derive(Default)]
+struct Seen(Mutex<Vec<(u64, String, String)>>);
+
+impl Observer for Seen {
+    fn decided(&self, observed: &Observed<'_>) {
+        let entry = (
+            observed.version.number(),
+            observed.message.envelope.queue_id.clone(),
+            observed.facts.now.timestamp().to_string(),
+        );
+        self.0.lock().expect("a list").push(entry);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn observers_see_what_is_decided_until_they_are_forgotten() {
+    let place = Place::new("");
+    let service = service(Arc::clone(place.service().await.versions()));
+    let seen = Arc::new(Seen::default());
+    let observer: Arc<dyn Observer> = seen.clone();
+    process(&service, "well", "1").await;
+    service.observe(Arc::clone(&observer));
+    process(&service, "well", "2").await;
+    service.forget(&observer);
+    process(&service, "well", "3").await;
+    let seen = seen.0.lock().expect("a list");
+    assert_eq!(seen[..], [(1, "Q2".to_owned(), now().to_string())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
+    let place = Place::new("");
+    let service = place.service().await;
+    let versions = service.versions();
+    let began = service.begin();
+    let mut all = vec![Arc::downgrade(began.generation())];
+    for number in 0..KEPT + 3 {
+        let generation = place.with_settings(&format!("number {number}")).await;
+        all.push(Arc::downgrade(&generation));
+        versions.put_in_service(generation, Why::Command, now());
+    }
+    let alive = || all.iter().filter(|one| one.strong_count() > 0).count();
+    // The one in service, those before it, and that of a message in flight.
+    assert_eq!(alive(), KEPT + 2);
+    drop(began);
+    assert_eq!(alive(), KEPT + 1);
+    // The one before, and the one that was left.
+    versions.roll_back(None, now()).expect("a version before");
+    assert_eq!(alive(), KEPT);
+    assert_eq!(versions.history().len(), KEPT + 5, "all are told of");
+    let others = [
+        place.with_settings("one").await,
+        place.with_settings("two").await,
+    ];
+    for _ in 0..RECORDS {
+        for generation in &others {
+            versions.put_in_service(Arc::clone(generation), Why::Command, now());
+        }
+    }
+    assert_eq!(versions.history().len(), RECORDS + 1);
+}
