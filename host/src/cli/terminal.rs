@@ -75,7 +75,7 @@ mod tests {
         ),
         ("src/cli/mod.rs", "hands standard error to the log"),
         ("src/cli/run.rs", "hands standard error to the log"),
-        ("src/private/root.rs", "says which tests did not run"),
+        ("src/secure_fs/root.rs", "says which tests did not run"),
     ];
 
     /// What writes to a standard stream.

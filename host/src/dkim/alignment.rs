@@ -19,8 +19,8 @@
 
 use thiserror::Error;
 
-use super::dkim::SignError;
 use super::keys::Keys;
+use super::signature::SignError;
 use crate::config::{Domain, UnalignedPair};
 use crate::message::Content;
 use crate::work;

@@ -5,20 +5,20 @@
 //! signature that it made before it hands it back.
 
 mod alignment;
-mod dkim;
 mod generate;
 mod keys;
 mod others;
 mod pair;
 mod record;
+mod signature;
 #[cfg(test)]
 mod tests;
 
 pub use crate::secure_fs::PrivateFileError;
 pub(crate) use alignment::are_aligned;
 pub use alignment::{AlignmentError, AuthorDomains, Unaligned, aligned, author_domains};
-pub use dkim::{SignError, Signed, sign};
 pub use generate::{GenerateError, Generated, generate};
 pub use keys::{Key, KeyError, Keys};
 pub use pair::Algorithm;
 pub use record::Record;
+pub use signature::{SignError, Signed, sign};

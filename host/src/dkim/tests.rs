@@ -80,7 +80,7 @@ fn verifies(message: &[u8], signed: &[Signed]) -> Result<(), String> {
         .iter()
         .map(|signed| Signature::parse(&signed.value).expect("signature"))
         .collect();
-    dkim::verify(message, keys(), &signatures).map_err(|error| error.to_string())
+    signature::verify(message, keys(), &signatures).map_err(|error| error.to_string())
 }
 
 #[test]
