@@ -29,7 +29,7 @@ impl Embedded {
         let sinks = Sinks::start(&place, &["northwind", "default"].map(Spec::open));
         let relay = sinks.get("northwind").address;
         let config = format!(
-            "hostname = \"mx.test\"\ninside = [\"inside.test\"]\n\
+            "hostname = \"mx.test\"\nlocal-domains = [\"inside.test\"]\n\
              [policy]\nfile = \"{}\"\nsettings = \"settings.toml\"\n\
              [outgoing]\nnetworks = [\"{}\"]\n[dkim]\ngenerate = true\n\
              [relay.northwind]\nhost = \"{}\"\nport = {}\nsecurity = \"none\"\n",

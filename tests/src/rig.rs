@@ -40,7 +40,7 @@ pub struct RigBuilder {
     settings: Option<String>,
     config: String,
     networks: String,
-    inside: String,
+    local_domain: String,
     on_error: Option<&'static str>,
     split: bool,
     tcp: bool,
@@ -72,7 +72,7 @@ impl Rig {
             policy: waxseal::policy("waxseal_standard"),
             settings: None,
             config: String::new(),
-            inside: "inside.test".into(),
+            local_domain: "inside.test".into(),
             on_error: None,
             split: false,
             tcp: false,
@@ -120,9 +120,9 @@ impl RigBuilder {
         self
     }
 
-    /// Another domain that stays inside than inside.test.
-    pub fn inside(mut self, domain: &str) -> Self {
-        self.inside = domain.into();
+    /// Another local domain than inside.test.
+    pub fn local_domain(mut self, domain: &str) -> Self {
+        self.local_domain = domain.into();
         self
     }
 
@@ -201,7 +201,7 @@ impl RigBuilder {
         };
         let wishes = Wishes {
             default_route: sinks.get("default").nexthop(),
-            transports: vec![(self.inside.clone(), sinks.get("inside").nexthop())],
+            transports: vec![(self.local_domain.clone(), sinks.get("inside").nexthop())],
             main: read("main.cf") + &self.main,
             master: read("master.cf"),
             submission: vec![format!("smtpd_milters={}", self.submission_milter())],
@@ -258,9 +258,9 @@ impl RigBuilder {
 
     fn toml(&self, sinks: &Sinks) -> String {
         let mut text = format!(
-            "hostname = \"mx.test\"\ninside = [\"{}\"]\n\
+            "hostname = \"mx.test\"\nlocal-domains = [\"{}\"]\n\
              [policy]\nfile = \"{}\"\n",
-            self.inside,
+            self.local_domain,
             self.policy.display()
         );
         if self.settings.is_some() {

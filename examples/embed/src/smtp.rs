@@ -199,14 +199,14 @@ impl Session {
         };
         let config = transaction.version.generation().config();
         let recipient = Recipient {
-            inside: config.is_inside(&address),
+            local: config.is_local(&address),
             address,
         };
         // Inside and outside go to different servers, one of which may fail:
         // without a queue, that takes two transactions. Clients send the rest
         // in another one (RFC 5321, section 4.5.3.1.10).
         let first = transaction.recipients.first();
-        let mixed = first.is_some_and(|first| first.inside != recipient.inside);
+        let mixed = first.is_some_and(|first| first.local != recipient.local);
         if mixed || transaction.recipients.len() >= RECIPIENTS {
             return self.reply(452, "4.5.3", "send this recipient's copy by itself");
         }

@@ -164,7 +164,7 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
         bail!("{file} names no recipient in To, Cc or Bcc: give one with --recipient");
     }
     let recipient = |address: Address| Recipient {
-        inside: config.is_inside(&address),
+        local: config.is_local(&address),
         address,
     };
     // Submitted by its author, unless something else is said.

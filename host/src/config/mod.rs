@@ -39,8 +39,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// Folder of what outlives the process: secret and counters (`state`).
     pub state: PathBuf,
-    /// Domains that stay inside, subdomains not included (`inside`).
-    pub inside: Vec<Domain>,
+    /// Local domains, subdomains not included (`local-domains`).
+    pub local_domains: Vec<Domain>,
     /// `[policy]`.
     pub policy: Policy,
     /// `[limits]`.
@@ -186,7 +186,7 @@ pub enum Mode {
     Mixed,
     /// All mail is outgoing: the MTA lets only senders in who may submit.
     Submission,
-    /// Routing only: copies of a message with inside and outside recipients
+    /// Routing only: copies of a message with local and outside recipients
     /// come back here one recipient at a time.
     Split,
 }
@@ -362,14 +362,14 @@ pub struct Log {
 }
 
 impl Config {
-    /// Whether an address belongs to a domain that stays inside. An address
+    /// Whether an address belongs to a local domain. An address
     /// without a domain is local.
-    pub fn is_inside(&self, address: &Address) -> bool {
+    pub fn is_local(&self, address: &Address) -> bool {
         match address.domain() {
             None => true,
             Some(domain) => domain
                 .parse()
-                .is_ok_and(|domain: Domain| self.inside.contains(&domain)),
+                .is_ok_and(|domain: Domain| self.local_domains.contains(&domain)),
         }
     }
 

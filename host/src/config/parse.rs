@@ -154,8 +154,8 @@ impl Reader {
         let state = self
             .path(top, "state")
             .unwrap_or_else(|| self.folder.join(STATE));
-        let inside = top
-            .parsed_list::<Domain>("inside", "domain names")
+        let local_domains = top
+            .parsed_list::<Domain>("local-domains", "domain names")
             .unwrap_or_default()
             .into_iter()
             .map(|domain| domain.value)
@@ -171,7 +171,7 @@ impl Reader {
         Some(Config {
             source: self.source.clone(),
             time_zone,
-            inside,
+            local_domains,
             limits: sections::limits(top.table("limits").as_ref()),
             outgoing: sections::outgoing(top.table("outgoing").as_ref()),
             default_route: sections::default_route(top.table("default-route").as_ref()),

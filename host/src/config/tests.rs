@@ -5,7 +5,7 @@ use super::*;
 const WHOLE: &str = r#"
 hostname = "mail.acme.test"
 time-zone = "Asia/Tokyo"
-inside = ["Acme.test"]
+local-domains = ["Acme.test"]
 
 [policy]
 file = "standard.wasm"
@@ -62,9 +62,9 @@ fn a_whole_file_is_read() {
         (relay.security, relay.daily_maximum),
         (Security::Tls, Some(1000))
     );
-    assert!(config.is_inside(&"bob@ACME.test".parse().expect("address")));
-    assert!(config.is_inside(&"root".parse().expect("address")));
-    assert!(!config.is_inside(&"bob@sub.acme.test".parse().expect("address")));
+    assert!(config.is_local(&"bob@ACME.test".parse().expect("address")));
+    assert!(config.is_local(&"root".parse().expect("address")));
+    assert!(!config.is_local(&"bob@sub.acme.test".parse().expect("address")));
 }
 
 #[test]
@@ -179,10 +179,10 @@ fn h3_pairs_that_need_not_be_aligned_name_both_domains() {
 
 #[test]
 fn l12_domains_that_stay_inside_are_the_same_in_both_forms() {
-    let text = "hostname = \"h.test\"\ninside = [\"bücher.test\", \"xn--mller-kva.test\"]\n\
+    let text = "hostname = \"h.test\"\nlocal-domains = [\"bücher.test\", \"xn--mller-kva.test\"]\n\
                 [policy]\nfile = \"p.wasm\"\n";
     let config = read_text(Path::new("w.toml"), text).expect("a configuration");
-    let inside = |text: &str| config.is_inside(&Address::parse(text).expect("an address"));
+    let local = |text: &str| config.is_local(&Address::parse(text).expect("an address"));
     for address in [
         "x@bücher.test",
         "x@BÜCHER.test.",
@@ -190,9 +190,9 @@ fn l12_domains_that_stay_inside_are_the_same_in_both_forms() {
         "ü@müller.test",
         "x@XN--mller-kva.test",
     ] {
-        assert!(inside(address), "{address}");
+        assert!(local(address), "{address}");
     }
     for address in ["x@buecher.test", "x@sub.bücher.test", "x@[192.0.2.1]"] {
-        assert!(!inside(address), "{address}");
+        assert!(!local(address), "{address}");
     }
 }

@@ -213,8 +213,8 @@ fn collected(generation: &Generation, submission: Submission) -> Result<Message,
         let address = recipient
             .address
             .map_err(|unreadable| refused(&queue_id, unreadable, "5.1.3", "recipient's"))?;
-        let inside = generation.config().is_inside(&address);
-        recipients.push(Recipient { address, inside });
+        let local = generation.config().is_local(&address);
+        recipients.push(Recipient { address, local });
     }
     Ok(Message {
         envelope: Envelope {

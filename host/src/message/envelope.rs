@@ -24,9 +24,9 @@ pub struct Client {
 pub struct Recipient {
     /// Where the message goes.
     pub address: Address,
-    /// Its domain is one of those that stay inside (`inside` in
+    /// Its domain is a local domain (`local-domains` in
     /// `waxseal.toml`); such copies are never relayed.
-    pub inside: bool,
+    pub local: bool,
 }
 
 /// The envelope (RFC 5321, section 2.3.1) and who sent it.

@@ -218,7 +218,7 @@ fn sign(
 }
 
 /// Tells the MTA the route: straight to the relay, or by the split listener
-/// where some copies stay inside.
+/// where some copies are local.
 fn route(
     generation: &Generation,
     message: &Message,

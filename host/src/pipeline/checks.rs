@@ -189,16 +189,16 @@ pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
             "one",
         );
     }
-    if split == 0 && !config.relays.is_empty() && !config.inside.is_empty() {
+    if split == 0 && !config.relays.is_empty() && !config.local_domains.is_empty() {
         warn(
-            "messages with recipients inside and outside will not be relayed",
+            "messages with local and outside recipients will not be relayed",
             "a [[listener]] of mode \"split\"",
         );
     }
-    if !config.relays.is_empty() && config.inside.is_empty() {
+    if !config.relays.is_empty() && config.local_domains.is_empty() {
         warn(
-            "no domain stays inside: mail for local domains would be relayed too",
-            "`inside`, a list of the domains that this server delivers itself",
+            "no local domain is configured: mail for local domains would be relayed too",
+            "`local-domains`, a list of the domains that this server delivers itself",
         );
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Plan {
 /// On which sides of our border the recipients are, copies included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sides {
-    Inside,
+    Local,
     Outside,
     Both,
 }
@@ -158,14 +158,12 @@ fn sides(generation: &Generation, message: &Message, copies: &[Address]) -> Side
         .envelope
         .recipients
         .iter()
-        .map(|recipient| recipient.inside);
-    let copies = copies
-        .iter()
-        .map(|copy| generation.config().is_inside(copy));
-    let (inside, outside): (Vec<bool>, Vec<bool>) =
-        recipients.chain(copies).partition(|&inside| inside);
-    match (inside.is_empty(), outside.is_empty()) {
-        (false, true) => Sides::Inside,
+        .map(|recipient| recipient.local);
+    let copies = copies.iter().map(|copy| generation.config().is_local(copy));
+    let (local, outside): (Vec<bool>, Vec<bool>) =
+        recipients.chain(copies).partition(|&local| local);
+    match (local.is_empty(), outside.is_empty()) {
+        (false, true) => Sides::Local,
         (false, false) => Sides::Both,
         _ => Sides::Outside,
     }
@@ -186,12 +184,12 @@ fn usable<'a>(
     if decision.route.is_empty() {
         return Vec::new();
     }
-    if sides == Sides::Inside {
-        reasons.push("all recipients are inside: no relay".to_owned());
+    if sides == Sides::Local {
+        reasons.push("all recipients are local: no relay".to_owned());
         return Vec::new();
     }
     if sides == Sides::Both && generation.split_smtpd().is_none() {
-        let why = "recipients inside and outside, and no listener of mode \"split\": default route";
+        let why = "local and outside recipients, and no listener of mode \"split\": default route";
         reasons.push(why.to_owned());
         return Vec::new();
     }
@@ -234,7 +232,7 @@ fn charges(
             let counter = relay_counter(relay.name.as_str());
             charges.push(message(counter, relay.daily_maximum, WhenFull::Defer));
         }
-        None if sides != Sides::Inside => {
+        None if sides != Sides::Local => {
             let counter = quota::DEFAULT_ROUTE.to_owned();
             charges.push(message(
                 counter,
@@ -329,8 +327,8 @@ fn return_path(
     let choice = own.unwrap_or(&decision.return_path);
     // Nothing that checks an envelope sender is on the way, and the automatic
     // replies of colleagues belong to the author.
-    if sides == Sides::Inside && *choice != ReturnPathChoice::Keep {
-        reasons.push("all recipients are inside: the return path is kept".to_owned());
+    if sides == Sides::Local && *choice != ReturnPathChoice::Keep {
+        reasons.push("all recipients are local: the return path is kept".to_owned());
         return Ok(envelope.sender.clone());
     }
     let path = match choice {

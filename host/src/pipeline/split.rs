@@ -113,7 +113,7 @@ impl Generation {
             .envelope
             .recipients
             .iter()
-            .any(|recipient| !recipient.inside);
+            .any(|recipient| !recipient.local);
         let relay = match self.config().relay(&name) {
             _ if !outside => None,
             Some(relay) => Some(relay),

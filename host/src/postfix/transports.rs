@@ -63,7 +63,7 @@ pub(super) fn split() -> Service {
         .map(|(name, value)| Setting::new(name, value)),
     );
     Service {
-        purpose: "brings mail for inside and outside recipients back one by one".into(),
+        purpose: "brings mail for local and outside recipients back one by one".into(),
         name: SPLIT_TRANSPORT.into(),
         kind: "unix",
         command: "smtp",

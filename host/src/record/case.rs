@@ -144,7 +144,7 @@ impl Entry {
     /// The relay that the decision names first, or the default route, where the recipients and the
     /// relays leave no doubt that it is taken.
     fn relay<'a>(&self, decision: &'a Decision) -> Option<&'a str> {
-        if self.recipients.iter().any(|recipient| recipient.inside) {
+        if self.recipients.iter().any(|recipient| recipient.local) {
             return None;
         }
         let Some(first) = decision.route.first() else {

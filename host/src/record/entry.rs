@@ -90,8 +90,8 @@ pub struct Client {
 pub struct Recipient {
     /// Where the message goes.
     pub address: Address,
-    /// Its domain stays inside.
-    pub inside: bool,
+    /// Its domain is one of `local-domains`.
+    pub local: bool,
 }
 
 /// What a policy said: a decision, or why there is none.
@@ -203,7 +203,7 @@ impl Entry {
             recipients: recipients
                 .map(|recipient| Recipient {
                     address: recipient.address.clone(),
-                    inside: recipient.inside,
+                    local: recipient.local,
                 })
                 .collect(),
             message: Kept {
@@ -243,7 +243,7 @@ impl Entry {
                 recipients: recipients
                     .map(|recipient| message::Recipient {
                         address: recipient.address.clone(),
-                        inside: recipient.inside,
+                        local: recipient.local,
                     })
                     .collect(),
             },

@@ -37,7 +37,7 @@ fn seen(number: usize, text: &str) -> Arc<Seen> {
             sender: ReversePath::Address("ann@acme.test".parse().expect("an address")),
             recipients: vec![Recipient {
                 address: "bob@outside.test".parse().expect("an address"),
-                inside: false,
+                local: false,
             }],
         },
         arrival,

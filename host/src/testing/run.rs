@@ -293,7 +293,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
         return Err(failure("recipients", "at least one recipient", came, None));
     }
     let recipient = |address: Address| Recipient {
-        inside: config.is_inside(&address),
+        local: config.is_local(&address),
         address,
     };
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());

@@ -135,7 +135,7 @@ fn message_of(login: Option<&str>, subject: &str, text: &str) -> Arc<Message> {
             sender: ReversePath::Null,
             recipients: vec![Recipient {
                 address: "bob@outside.test".parse().expect("an address"),
-                inside: false,
+                local: false,
             }],
         },
         arrival: now(),

@@ -48,7 +48,7 @@ async fn guards() -> &'static [(&'static str, Policy)] {
     GUARDS.get_or_init(load).await
 }
 
-/// A message to one recipient outside and one inside.
+/// A message to one recipient outside and one local.
 fn message(fields: &str, body: &str) -> Arc<Message> {
     addressed(
         fields,
@@ -59,9 +59,9 @@ fn message(fields: &str, body: &str) -> Arc<Message> {
 
 fn addressed(fields: &str, body: &str, recipients: &[(&str, bool)]) -> Arc<Message> {
     let content = format!("From: Alice <Alice@acme.test>\r\n{fields}\r\n{body}");
-    let recipient = |&(address, inside): &(&str, bool)| Recipient {
+    let recipient = |&(address, local): &(&str, bool)| Recipient {
         address: waxseal::message::Address::parse(address).expect("an address"),
-        inside,
+        local,
     };
     Arc::new(Message {
         envelope: Envelope {
@@ -154,11 +154,11 @@ async fn r29_each_language_names_the_same_references_at_the_same_places() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_mail_that_stays_inside_is_let_through_in_each_language() {
-    let inside = [("carol@acme.test", true)];
-    let message = addressed("Subject: company confidential\r\n", "hello\r\n", &inside);
+    let local = [("carol@acme.test", true)];
+    let message = addressed("Subject: company confidential\r\n", "hello\r\n", &local);
     let decision = decided(&message, &facts()).await;
     assert_eq!(decision.verdict, Verdict::Accept);
-    assert_eq!(decision.reasons, ["every recipient is inside"]);
+    assert_eq!(decision.reasons, ["every recipient is local"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

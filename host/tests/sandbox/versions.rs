@@ -38,9 +38,9 @@ fn message(subject: &str) -> Arc<Message> {
          1,2\r\n--b--\r\n"
     );
     let address = |text: &str| Address::parse(text).expect("an address");
-    let recipient = |text: &str, inside| Recipient {
+    let recipient = |text: &str, local| Recipient {
         address: address(text),
-        inside,
+        local,
     };
     Arc::new(Message {
         envelope: Envelope {

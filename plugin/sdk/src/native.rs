@@ -192,7 +192,7 @@ impl MessageBuilder {
         self
     }
 
-    /// One more recipient in a domain that stays inside.
+    /// One more recipient in a local domain.
     #[must_use]
     pub fn local_recipient(mut self, address: &str) -> Self {
         self.0.recipients.push(Recipient {

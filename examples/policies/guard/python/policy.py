@@ -42,7 +42,7 @@ class Setup(exports.Setup):
 class Handler(exports.Handler):
     def decide(self, message, facts):
         if all(to.local for to in message.recipients()):
-            return decision(reasons=["every recipient is inside"])
+            return decision(reasons=["every recipient is local"])
         exception = why_excepted(message, facts)
         why = None if exception else why_held(message)
         if why:

@@ -232,7 +232,7 @@ pub(crate) fn message(size: usize) -> Arc<Message> {
                 .iter()
                 .map(|recipient| Recipient {
                     address: address(recipient),
-                    inside: false,
+                    local: false,
                 })
                 .collect(),
         },

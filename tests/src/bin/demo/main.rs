@@ -64,7 +64,7 @@ fn rig() -> Rig {
         .relay("quarry", "")
         .settings(&settings)
         .config("[dkim]\ngenerate = true")
-        .inside("acme.test")
+        .local_domain("acme.test")
         .split()
         .start()
 }

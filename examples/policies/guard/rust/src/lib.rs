@@ -35,7 +35,7 @@ impl Policy for Guard {
     fn decide(&self, message: &Message, facts: &Facts) -> Result<Decision, String> {
         let outside = message.recipients().iter().any(|to| !to.local);
         if !outside {
-            return Ok(Decision::accept().reason("every recipient is inside"));
+            return Ok(Decision::accept().reason("every recipient is local"));
         }
         let exception = self.exception(message, facts);
         if exception.is_none()

@@ -121,7 +121,7 @@ impl mail::HostMessage for State {
             .iter()
             .map(|recipient| mail::Recipient {
                 address: recipient.address.to_string(),
-                local: recipient.inside,
+                local: recipient.local,
             })
             .collect();
         self.pay(

@@ -228,7 +228,7 @@ fn waxseal(place: &Place) -> anyhow::Result<Milter> {
         format!("[relay.{name}]\nhost = \"{name}.test\"\nport = 25\nsecurity = \"none\"\n")
     };
     let config = format!(
-        "hostname = \"mail.acme.test\"\ninside = [\"inside.test\"]\n\
+        "hostname = \"mail.acme.test\"\nlocal-domains = [\"inside.test\"]\n\
          [policy]\nfile = \"{}\"\nsettings = \"settings.toml\"\n\
          [dkim]\nkeys = \"keys\"\n\
          [limits]\ndecision-time = \"10s\"\n\
