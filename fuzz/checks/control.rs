@@ -4,7 +4,9 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use waxseal::admin::wire::{InService, No, Shadow, Standing, Swap};
+use waxseal::admin::api::{
+    ActivationResponse, ErrorBody, StartShadowRequest, StatusResponse, Swap,
+};
 
 use crate::cost::Cost;
 use crate::input::Input;
@@ -15,10 +17,10 @@ pub(crate) fn check(data: &[u8]) {
     let text = input.text();
     Cost::PASSES.hold("a request", text.len(), || {
         is_written_again::<Swap>(&text);
-        is_written_again::<Shadow>(&text);
-        is_written_again::<InService>(&text);
-        is_written_again::<No>(&text);
-        is_written_again::<Standing>(&text);
+        is_written_again::<StartShadowRequest>(&text);
+        is_written_again::<ActivationResponse>(&text);
+        is_written_again::<ErrorBody>(&text);
+        is_written_again::<StatusResponse>(&text);
     });
 }
 

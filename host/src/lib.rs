@@ -16,7 +16,7 @@
 //! use waxseal::pipeline::{Generation, Outcome, Pipeline, Secrets};
 //! use waxseal::runtime::{Limits, Sandbox};
 //! use waxseal::quota::{Day, Live};
-//! use waxseal::rollout::{Service, Versions};
+//! use waxseal::rollout::{PolicyService, VersionHistory};
 //! use waxseal::store::{Secret, SqliteStore};
 //!
 //! async fn decide(message: Message) -> Result<Outcome, Box<dyn std::error::Error>> {
@@ -30,8 +30,8 @@
 //!     let built = Generation::build(&sandbox, config, secrets, day.date())
 //!         .await
 //!         .map_err(|problems| format!("{problems:?}"))?;
-//!     let versions = Arc::new(Versions::new(built.generation, now));
-//!     let service = Service::new(Pipeline::new(Arc::new(ledger)), versions);
+//!     let versions = Arc::new(VersionHistory::new(built.generation, now));
+//!     let service = PolicyService::new(Pipeline::new(Arc::new(ledger)), versions);
 //!     // All the above once; this for each message:
 //!     let version = service.begin();
 //!     Ok(service.process(&version, Arc::new(message)).await)

@@ -15,7 +15,7 @@ use waxseal::config::{self, Config, Mode, Problem, Security, Severity};
 use waxseal::message::{Client, Message};
 use waxseal::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
 use waxseal::quota::{Day, Ledger as _, Live};
-use waxseal::rollout::{Service, Version, Versions, Why};
+use waxseal::rollout::{ActivationReason, ActiveVersion, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal::store::{Secret, SqliteStore};
 
@@ -28,7 +28,7 @@ pub(crate) struct Host {
     next_hop: SocketAddr,
     sandbox: Sandbox,
     secrets: Arc<Secrets>,
-    service: Service<Live>,
+    service: PolicyService<Live>,
     /// One swap at a time.
     swapping: Mutex<()>,
 }
@@ -50,13 +50,13 @@ impl Host {
         let ledger = Live::open(store, &day, config.limits.new_counters)?;
         let sandbox = Sandbox::new(Limits::from(&config.limits))?;
         let generation = build(&sandbox, config, &secrets).await?;
-        let versions = Arc::new(Versions::new(generation, now));
+        let versions = Arc::new(VersionHistory::new(generation, now));
         Ok(Self {
             config: path.to_owned(),
             next_hop,
             sandbox,
             secrets,
-            service: Service::new(Pipeline::new(Arc::new(ledger)), versions),
+            service: PolicyService::new(Pipeline::new(Arc::new(ledger)), versions),
             swapping: Mutex::default(),
         })
     }
@@ -72,7 +72,7 @@ impl Host {
         };
         match built {
             Ok(generation) => {
-                let why = Why::Reload;
+                let why = ActivationReason::Reload;
                 let version =
                     self.service
                         .versions()
@@ -84,18 +84,22 @@ impl Host {
     }
 
     /// The version for a message that begins now: taken at its MAIL command.
-    pub(crate) fn begin(&self) -> Arc<Version> {
+    pub(crate) fn begin(&self) -> Arc<ActiveVersion> {
         self.service.begin()
     }
 
     /// Whether that client's mail is outgoing, and so ours to take (R20).
-    pub(crate) fn takes_mail_of(&self, version: &Version, client: &Client) -> bool {
+    pub(crate) fn takes_mail_of(&self, version: &ActiveVersion, client: &Client) -> bool {
         let config = version.generation().config();
         Direction::of(config, Mode::Mixed, client) == Direction::Outgoing
     }
 
     /// Decides on a message, and charges what it is charged for.
-    pub(crate) async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
+    pub(crate) async fn process(
+        &self,
+        version: &Arc<ActiveVersion>,
+        message: Arc<Message>,
+    ) -> Outcome {
         self.service.process(version, message).await
     }
 
@@ -107,7 +111,7 @@ impl Host {
     }
 
     /// The servers that may take a message, in order: host and port.
-    pub(crate) fn route(&self, version: &Version, outcome: &Outcome) -> Vec<(String, u16)> {
+    pub(crate) fn route(&self, version: &ActiveVersion, outcome: &Outcome) -> Vec<(String, u16)> {
         let config = version.generation().config();
         let relays = outcome.relay.iter().chain(&outcome.fallbacks);
         let mut route: Vec<_> = relays

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use waxseal::decision::Verdict;
 use waxseal::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::rollout::Version;
+use waxseal::rollout::ActiveVersion;
 
 use crate::deliver::{Outgoing, deliver};
 use crate::host::{Host, LISTENER};
@@ -35,7 +35,7 @@ enum Reading {
 /// A message that is being taken in, from its MAIL command on.
 struct Transaction {
     /// What it is decided with, whatever is swapped meanwhile.
-    version: Arc<Version>,
+    version: Arc<ActiveVersion>,
     sender: ReversePath,
     recipients: Vec<Recipient>,
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
 
-use super::wire::{self, InService, No, Promote, Rollback, Standing, Swap};
+use super::api::{self, ActivationResponse, ErrorBody, Promote, Rollback, StatusResponse, Swap};
 use crate::rollout::Comparison;
 
 /// Why there is no answer.
@@ -49,7 +49,7 @@ pub struct Client {
 }
 
 /// An answer, or a no.
-pub type Answer<T> = Result<Result<T, No>, ClientError>;
+pub type Answer<T> = Result<Result<T, ErrorBody>, ClientError>;
 
 impl Client {
     /// Asks on this socket.
@@ -64,8 +64,8 @@ impl Client {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn status(&self) -> Answer<Standing> {
-        self.ask(Method::GET, wire::POLICY, &()).await
+    pub async fn status(&self) -> Answer<StatusResponse> {
+        self.ask(Method::GET, api::POLICY, &()).await
     }
 
     /// Puts a policy in service.
@@ -73,8 +73,8 @@ impl Client {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn swap(&self, swap: &Swap) -> Answer<InService> {
-        self.ask(Method::POST, wire::SWAP, swap).await
+    pub async fn swap(&self, swap: &Swap) -> Answer<ActivationResponse> {
+        self.ask(Method::POST, api::SWAP, swap).await
     }
 
     /// Goes back to an earlier version.
@@ -82,8 +82,8 @@ impl Client {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn roll_back(&self, rollback: &Rollback) -> Answer<InService> {
-        self.ask(Method::POST, wire::ROLLBACK, rollback).await
+    pub async fn roll_back(&self, rollback: &Rollback) -> Answer<ActivationResponse> {
+        self.ask(Method::POST, api::ROLLBACK, rollback).await
     }
 
     /// Puts a candidate in shadow.
@@ -91,8 +91,8 @@ impl Client {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn shadow(&self, shadow: &wire::Shadow) -> Answer<Comparison> {
-        self.ask(Method::POST, wire::SHADOW, shadow).await
+    pub async fn shadow(&self, shadow: &api::StartShadowRequest) -> Answer<Comparison> {
+        self.ask(Method::POST, api::SHADOW, shadow).await
     }
 
     /// Takes the candidate out of shadow.
@@ -101,7 +101,7 @@ impl Client {
     ///
     /// When there is no answer.
     pub async fn stop_shadow(&self) -> Answer<Comparison> {
-        self.ask(Method::POST, wire::SHADOW_STOP, &()).await
+        self.ask(Method::POST, api::SHADOW_STOP, &()).await
     }
 
     /// What the candidate decides otherwise.
@@ -110,7 +110,7 @@ impl Client {
     ///
     /// When there is no answer.
     pub async fn diff(&self) -> Answer<Comparison> {
-        self.ask(Method::GET, wire::DIFF, &()).await
+        self.ask(Method::GET, api::DIFF, &()).await
     }
 
     /// Puts the candidate in service.
@@ -118,8 +118,8 @@ impl Client {
     /// # Errors
     ///
     /// When there is no answer.
-    pub async fn promote(&self, promote: &Promote) -> Answer<InService> {
-        self.ask(Method::POST, wire::PROMOTE, promote).await
+    pub async fn promote(&self, promote: &Promote) -> Answer<ActivationResponse> {
+        self.ask(Method::POST, api::PROMOTE, promote).await
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -181,7 +181,7 @@ fn understood<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Answer<T>
         let answer = serde_json::from_slice(body);
         return answer.map(Ok).map_err(|error| strange(error.to_string()));
     }
-    match serde_json::from_slice::<No>(body) {
+    match serde_json::from_slice::<ErrorBody>(body) {
         Ok(no) if status == StatusCode::CONFLICT => Ok(Err(no)),
         Ok(no) => Err(strange(no.error)),
         Err(_) => Err(strange(String::from_utf8_lossy(body).trim().to_owned())),

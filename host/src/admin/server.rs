@@ -9,10 +9,10 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use tokio::net::UnixListener;
 
+use super::api::{self, ActivationResponse, ErrorBody, StatusResponse, Swap};
 use super::shadow;
-use super::wire::{self, InService, No, Standing, Swap};
 use crate::milter::{BindError, SocketFile, UnixSocket, bind_unix};
-use crate::rollout::{Keeper, Recordings, Refusal, Shadows};
+use crate::rollout::{PolicyManager, Recordings, Refusal, ShadowController};
 
 /// Nobody but the daemon's user, and root, may connect.
 const MODE: u32 = 0o600;
@@ -21,9 +21,9 @@ const MODE: u32 = 0o600;
 #[derive(Clone)]
 pub struct Control {
     /// The policy in service.
-    pub keeper: Arc<Keeper>,
+    pub manager: Arc<PolicyManager>,
     /// The candidate in shadow.
-    pub shadows: Arc<Shadows>,
+    pub shadows: Arc<ShadowController>,
     /// The recording of what is decided.
     pub recordings: Arc<Recordings>,
 }
@@ -35,7 +35,7 @@ pub struct Server {
     file: SocketFile,
 }
 
-pub(super) type Answer<T> = Result<Json<T>, (StatusCode, Json<No>)>;
+pub(super) type Answer<T> = Result<Json<T>, (StatusCode, Json<ErrorBody>)>;
 
 impl Server {
     /// Opens the socket. Must be called within a runtime.
@@ -57,9 +57,9 @@ impl Server {
     /// Answers for ever.
     pub async fn run(self, control: Control) {
         let router = axum::Router::new()
-            .route(wire::POLICY, get(status))
-            .route(wire::SWAP, post(swap))
-            .route(wire::ROLLBACK, post(rollback))
+            .route(api::POLICY, get(status))
+            .route(api::SWAP, post(swap))
+            .route(api::ROLLBACK, post(rollback))
             .merge(shadow::routes())
             .with_state(control);
         let _file = self.file;
@@ -69,21 +69,24 @@ impl Server {
     }
 }
 
-async fn status(State(control): State<Control>) -> Json<Standing> {
-    Json(Standing {
-        status: control.keeper.status(Timestamp::now()),
+async fn status(State(control): State<Control>) -> Json<StatusResponse> {
+    Json(StatusResponse {
+        status: control.manager.status(Timestamp::now()),
         in_shadow: control.shadows.comparison().ok(),
         recording: control.recordings.standing(),
     })
 }
 
-async fn swap(State(control): State<Control>, Json(asked): Json<Swap>) -> Answer<InService> {
+async fn swap(
+    State(control): State<Control>,
+    Json(asked): Json<Swap>,
+) -> Answer<ActivationResponse> {
     // A client that goes away must not leave a swap half done: the task ends by
     // itself.
-    let keeper = Arc::clone(&control.keeper);
-    let before = keeper.versions().in_service().number();
+    let manager = Arc::clone(&control.manager);
+    let before = manager.versions().in_service().number();
     let swapping = tokio::spawn(async move {
-        keeper
+        manager
             .swap(asked.file, asked.settings, Timestamp::now())
             .await
     });
@@ -91,42 +94,42 @@ async fn swap(State(control): State<Control>, Json(asked): Json<Swap>) -> Answer
         Ok(Ok(version)) => {
             let same = version.number() == before;
             let same = same.then(|| "nothing changed: it was in service already".to_owned());
-            Ok(Json(InService {
-                version: version.record_now(),
+            Ok(Json(ActivationResponse {
+                version: version.summary(),
                 notes: same.into_iter().chain(notes(&control)).collect(),
             }))
         }
         Ok(Err(refusal)) => Err(refused(refusal)),
-        Err(error) => Err(broken(&error)),
+        Err(error) => Err(internal_error(&error)),
     }
 }
 
 async fn rollback(
     State(control): State<Control>,
-    Json(asked): Json<wire::Rollback>,
-) -> Answer<InService> {
-    let keeper = Arc::clone(&control.keeper);
+    Json(asked): Json<api::Rollback>,
+) -> Answer<ActivationResponse> {
+    let manager = Arc::clone(&control.manager);
     let going =
-        tokio::spawn(async move { keeper.roll_back(asked.version, Timestamp::now()).await });
+        tokio::spawn(async move { manager.roll_back(asked.version, Timestamp::now()).await });
     match going.await {
         Ok(Ok(back)) => {
             let skipped = back
                 .skipped
                 .iter()
                 .map(|skipped| format!("passed over: {skipped}"));
-            Ok(Json(InService {
-                version: back.version.record_now(),
+            Ok(Json(ActivationResponse {
+                version: back.version.summary(),
                 notes: skipped.chain(notes(&control)).collect(),
             }))
         }
-        Ok(Err(error)) => Err(no(error.to_string(), Vec::new())),
-        Err(error) => Err(broken(&error)),
+        Ok(Err(error)) => Err(conflict(error.to_string(), Vec::new())),
+        Err(error) => Err(internal_error(&error)),
     }
 }
 
 /// What the files have to do with it.
 pub(super) fn notes(control: &Control) -> Vec<String> {
-    let status = control.keeper.status(Timestamp::now());
+    let status = control.manager.status(Timestamp::now());
     let kept = status.kept.map(|_| {
         format!(
             "it stays in service, over restarts too, until {} or its settings or tables change",
@@ -136,21 +139,21 @@ pub(super) fn notes(control: &Control) -> Vec<String> {
     kept.into_iter().collect()
 }
 
-pub(super) fn refused(refusal: Refusal) -> (StatusCode, Json<No>) {
+pub(super) fn refused(refusal: Refusal) -> (StatusCode, Json<ErrorBody>) {
     let error = format!("{} is refused", refusal.file.display());
-    no(error, refusal.problems)
+    conflict(error, refusal.problems)
 }
 
-pub(super) fn no(error: String, problems: Vec<String>) -> (StatusCode, Json<No>) {
-    (StatusCode::CONFLICT, Json(No { error, problems }))
+pub(super) fn conflict(error: String, problems: Vec<String>) -> (StatusCode, Json<ErrorBody>) {
+    (StatusCode::CONFLICT, Json(ErrorBody { error, problems }))
 }
 
 /// A panic, which the log has told.
-pub(super) fn broken(error: &tokio::task::JoinError) -> (StatusCode, Json<No>) {
+pub(super) fn internal_error(error: &tokio::task::JoinError) -> (StatusCode, Json<ErrorBody>) {
     let error = format!("the daemon failed: {error}");
     let problems = Vec::new();
     (
         StatusCode::INTERNAL_SERVER_ERROR,
-        Json(No { error, problems }),
+        Json(ErrorBody { error, problems }),
     )
 }

@@ -8,27 +8,27 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use jiff::Timestamp;
 
-use super::server::{Answer, Control, broken, no, notes, refused};
-use super::wire::{self, InService, No};
+use super::api::{self, ActivationResponse, ErrorBody};
+use super::server::{Answer, Control, conflict, internal_error, notes, refused};
 use crate::config::Share;
 use crate::rollout::{Comparison, ShadowError};
 
 pub(super) fn routes() -> Router<Control> {
     Router::new()
-        .route(wire::SHADOW, post(begin))
-        .route(wire::SHADOW_STOP, post(stop))
-        .route(wire::DIFF, get(diff))
-        .route(wire::PROMOTE, post(promote))
+        .route(api::SHADOW, post(begin))
+        .route(api::SHADOW_STOP, post(stop))
+        .route(api::DIFF, get(diff))
+        .route(api::PROMOTE, post(promote))
 }
 
 async fn begin(
     State(control): State<Control>,
-    Json(asked): Json<wire::Shadow>,
+    Json(asked): Json<api::StartShadowRequest>,
 ) -> Answer<Comparison> {
     let share: Share = asked
         .share
         .parse()
-        .map_err(|error| no(format!("the share {}: {error}", asked.share), Vec::new()))?;
+        .map_err(|error| conflict(format!("the share {}: {error}", asked.share), Vec::new()))?;
     let shadows = Arc::clone(&control.shadows);
     // A client that goes away must not leave it half done.
     let beginning = tokio::spawn(async move {
@@ -38,7 +38,7 @@ async fn begin(
     });
     match beginning.await {
         Ok(begun) => begun.map(Json).map_err(answer_no),
-        Err(error) => Err(broken(&error)),
+        Err(error) => Err(internal_error(&error)),
     }
 }
 
@@ -52,24 +52,24 @@ async fn diff(State(control): State<Control>) -> Answer<Comparison> {
 
 async fn promote(
     State(control): State<Control>,
-    Json(asked): Json<wire::Promote>,
-) -> Answer<InService> {
+    Json(asked): Json<api::Promote>,
+) -> Answer<ActivationResponse> {
     let shadows = Arc::clone(&control.shadows);
     let promoting =
         tokio::spawn(async move { shadows.promote(asked.force, Timestamp::now()).await });
     match promoting.await {
-        Ok(Ok(version)) => Ok(Json(InService {
-            version: version.record_now(),
+        Ok(Ok(version)) => Ok(Json(ActivationResponse {
+            version: version.summary(),
             notes: notes(&control),
         })),
         Ok(Err(error)) => Err(answer_no(error)),
-        Err(error) => Err(broken(&error)),
+        Err(error) => Err(internal_error(&error)),
     }
 }
 
-fn answer_no(error: ShadowError) -> (StatusCode, Json<No>) {
+fn answer_no(error: ShadowError) -> (StatusCode, Json<ErrorBody>) {
     match error {
         ShadowError::Refused(refusal) => refused(refusal),
-        error => no(error.to_string(), Vec::new()),
+        error => conflict(error.to_string(), Vec::new()),
     }
 }

@@ -6,8 +6,8 @@ use std::io;
 use jiff::tz::TimeZone;
 
 use crate::printable::Text;
-use crate::record::tally;
-use crate::rollout::{Comparison, Otherwise, Times};
+use crate::record::diff;
+use crate::rollout::{Comparison, DiffExample, LatencySummary};
 
 /// Messages decided otherwise that are shown with both decisions; `--json` has
 /// more.
@@ -45,7 +45,7 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
         "otherwise",
         &format!(
             "{}, {} of them with an effect on the message",
-            comparison.different, comparison.with_effect
+            comparison.different, comparison.behavioral
         ),
     )?;
     if comparison.skipped > 0 {
@@ -81,7 +81,7 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
         return Ok(());
     }
     writeln!(out, "\nWhat is otherwise, with the newest examples:")?;
-    out.append(&tally::text(&comparison.differences, comparison.beyond));
+    out.append(&diff::text(&comparison.differences, comparison.overflowed));
     writeln!(out, "\nThe last of them, in whole:")?;
     comparison
         .examples
@@ -90,7 +90,7 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
         .try_for_each(|example| whole(example, out))
 }
 
-fn whole(example: &Otherwise, out: &mut Text) -> io::Result<()> {
+fn whole(example: &DiffExample, out: &mut Text) -> io::Result<()> {
     writeln!(out, "{}", example.queue_id)?;
     writeln!(out, "    in service  {}", example.in_service)?;
     writeln!(out, "     candidate  {}", example.candidate)
@@ -107,7 +107,7 @@ fn errors(errors: &BTreeMap<String, u64>) -> String {
     each.join(", ")
 }
 
-fn times(times: &Times) -> String {
+fn times(times: &LatencySummary) -> String {
     let micros = |nanoseconds: u64| nanoseconds as f64 / 1e3;
     format!(
         "mean {:.0} µs, 99 of 100 below {:.0} µs, longest {:.0} µs",

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{Status, comparison, runtime, terminal, versions};
-use crate::admin::wire::{self, InService, No, Swap};
+use crate::admin::api::{self, ActivationResponse, ErrorBody, Swap};
 use crate::admin::{Answer, Client};
 use crate::config::{self, ConfigError, Share};
 use crate::printable::Text;
@@ -137,7 +137,7 @@ pub(super) fn run(
             told(runtime.block_on(client.swap(&swap)), json, out, in_service)
         }
         Command::Rollback(arguments) => {
-            let rollback = wire::Rollback {
+            let rollback = api::Rollback {
                 version: arguments.version,
             };
             let answer = runtime.block_on(client.roll_back(&rollback));
@@ -146,7 +146,7 @@ pub(super) fn run(
         Command::Shadow(arguments) => {
             let answer = match &arguments.file {
                 Some(file) => {
-                    let shadow = wire::Shadow {
+                    let shadow = api::StartShadowRequest {
                         file: absolute(file)?,
                         settings: arguments.settings.as_deref().map(absolute).transpose()?,
                         share: arguments.share.to_string(),
@@ -167,7 +167,7 @@ pub(super) fn run(
             comparison::show(diff, &daemon.time_zone, out)
         }),
         Command::Promote(arguments) => {
-            let promote = wire::Promote {
+            let promote = api::Promote {
                 force: arguments.force,
             };
             let answer = runtime.block_on(client.promote(&promote));
@@ -181,7 +181,7 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{}", path.display()))
 }
 
-fn in_service(answer: &InService, out: &mut Text) -> io::Result<()> {
+fn in_service(answer: &ActivationResponse, out: &mut Text) -> io::Result<()> {
     let version = &answer.version;
     writeln!(
         out,
@@ -219,7 +219,7 @@ fn told<T: Serialize>(
     }
 }
 
-fn refused(no: &No) {
+fn refused(no: &ErrorBody) {
     for problem in &no.problems {
         terminal::error_line!("  {problem}");
     }

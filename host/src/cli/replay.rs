@@ -15,7 +15,7 @@ use super::{Status, runtime, show_problems, terminal};
 use crate::config::Config;
 use crate::pipeline::{Built, Generation, PolicyId, Secrets};
 use crate::printable::Text;
-use crate::record::{self, Messages, Options, Recorded, Report, tally};
+use crate::record::{self, Messages, Options, Recorded, Report, diff};
 use crate::runtime::{Compiler, Limits, Sandbox};
 use crate::secure_fs::{Directory, FileMode};
 
@@ -235,7 +235,7 @@ fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {
     writeln!(
         text,
         "{:>8}  otherwise, {} of them with an effect on the message",
-        report.different, report.with_effect
+        report.different, report.behavioral
     )?;
     if report.missing > 0 {
         writeln!(
@@ -252,7 +252,7 @@ fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {
     }
     if !report.differences.is_empty() {
         writeln!(text, "\nWhat is otherwise, with the newest examples:")?;
-        text.append(&tally::text(&report.differences, report.beyond));
+        text.append(&diff::text(&report.differences, report.overflowed));
     }
     if report.unanswered > 0 {
         writeln!(

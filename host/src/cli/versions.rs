@@ -6,13 +6,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::admin::wire::Standing;
+use crate::admin::api::StatusResponse;
 use crate::figures::grouped;
 use crate::printable::Text;
-use crate::rollout::{Comparison, InRecording, Numbers, Record, Refusal, Status, Times};
+use crate::rollout::{
+    Comparison, InRecording, LatencySummary, Refusal, Status, VersionStats, VersionSummary,
+};
 
 /// Shows the version in service, what is the matter, and what was before.
-pub(super) fn show(standing: &Standing, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
+pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     let status = &standing.status;
     let Some((serving, before)) = status.versions.split_first() else {
         return Ok(());
@@ -108,7 +110,7 @@ fn in_shadow(candidate: &Comparison, zone: &TimeZone, out: &mut Text) -> io::Res
 }
 
 fn numbers(
-    numbers: &Numbers,
+    numbers: &VersionStats,
     status: &Status,
     zone: &TimeZone,
     line: &mut dyn FnMut(&str, &str) -> io::Result<()>,
@@ -159,7 +161,7 @@ fn numbers(
     )
 }
 
-fn in_a_row(numbers: &Numbers, most: u64) -> String {
+fn in_a_row(numbers: &VersionStats, most: u64) -> String {
     let all = grouped(numbers.errors_in_a_row);
     let own = grouped(numbers.own_errors_in_a_row);
     let most = match most {
@@ -170,7 +172,7 @@ fn in_a_row(numbers: &Numbers, most: u64) -> String {
 }
 
 /// Failures that the version before does not share.
-fn own_errors(numbers: &Numbers, status: &Status) -> String {
+fn own_errors(numbers: &VersionStats, status: &Status) -> String {
     let share = match &status.roll_back_share {
         None => String::new(),
         Some(share) => format!("; automatic rollback at {share}"),
@@ -187,7 +189,7 @@ fn own_errors(numbers: &Numbers, status: &Status) -> String {
 /// least number of them.
 const WORTH_A_WARNING: (u64, u64) = (5, 5);
 
-fn failing(serving: &Record) -> Option<String> {
+fn failing(serving: &VersionSummary) -> Option<String> {
     let numbers = &serving.numbers;
     let (failed, of) = (numbers.own_errors_recently, numbers.recently);
     let (percent, least) = WORTH_A_WARNING;
@@ -202,7 +204,7 @@ fn failing(serving: &Record) -> Option<String> {
     })
 }
 
-fn times(times: &Times) -> String {
+fn times(times: &LatencySummary) -> String {
     format!(
         "mean {}, half within {}, 99 of 100 within {}, longest {}",
         time(times.mean_ns),
@@ -226,7 +228,12 @@ fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut Text) -> io::Result<()>
         .try_for_each(|problem| writeln!(out, "  {problem}"))
 }
 
-fn table(before: &[Record], next: Option<u64>, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
+fn table(
+    before: &[VersionSummary],
+    next: Option<u64>,
+    zone: &TimeZone,
+    out: &mut Text,
+) -> io::Result<()> {
     if before.is_empty() {
         return Ok(());
     }

@@ -12,22 +12,22 @@ use crate::milter::{
 };
 use crate::pipeline::{Direction, Generation, Outcome, Unroutable};
 use crate::quota::Ledger;
-use crate::rollout::{Service, Version};
+use crate::rollout::{ActiveVersion, PolicyService};
 
 /// Decides on messages with the version in service when they began.
 pub struct PolicyFilter<L> {
-    service: Arc<Service<L>>,
+    service: Arc<PolicyService<L>>,
 }
 
 /// What a message is decided with.
 pub struct Transaction {
-    version: Arc<Version>,
+    version: Arc<ActiveVersion>,
     mode: Mode,
 }
 
 impl<L: Ledger> PolicyFilter<L> {
     /// A filter that asks the policy in service.
-    pub fn new(service: Arc<Service<L>>) -> Self {
+    pub fn new(service: Arc<PolicyService<L>>) -> Self {
         Self { service }
     }
 }
@@ -97,7 +97,7 @@ fn direction(transaction: &Transaction, client: &Client, local: bool) -> Directi
 }
 
 impl<L: Ledger> PolicyFilter<L> {
-    async fn decide(&self, version: &Arc<Version>, message: Message) -> Answer {
+    async fn decide(&self, version: &Arc<ActiveVersion>, message: Message) -> Answer {
         let message = Arc::new(message);
         let outcome = self.service.process(version, Arc::clone(&message)).await;
         told(&message.envelope, &outcome);

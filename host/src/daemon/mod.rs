@@ -1,6 +1,6 @@
 //! The daemon: everything put together and kept running.
 //!
-//! Which policy is in service is the [`Keeper`]'s affair: it builds versions
+//! Which policy is in service is the [`PolicyManager`]'s affair: it builds versions
 //! beside the one in service and swaps them. Messages in flight finish with the
 //! version that was in service when they began.
 
@@ -22,7 +22,7 @@ use crate::config::{self, Config, ConfigError, Problem};
 use crate::milter::{BindError, Server};
 use crate::pipeline::{Pipeline, Secrets};
 use crate::quota::{Day, Ledger, Live};
-use crate::rollout::{Keeper, Recordings, Service, Shadows};
+use crate::rollout::{PolicyManager, PolicyService, Recordings, ShadowController};
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
 
@@ -87,7 +87,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         }
     };
     let reloads = Reloads {
-        keeper: Arc::clone(&daemon.keeper),
+        manager: Arc::clone(&daemon.manager),
         started_with,
         running: None,
         again: reload_asked,
@@ -98,7 +98,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
 
 /// Everything that runs.
 struct Daemon {
-    keeper: Arc<Keeper>,
+    manager: Arc<PolicyManager>,
     ledger: Arc<Live>,
     recordings: Arc<Recordings>,
     server: Server<PolicyFilter<Live>>,
@@ -122,14 +122,14 @@ impl Daemon {
         let state = config.state.clone();
         let day = Day::of(Timestamp::now(), &config.time_zone);
         let new_counters = config.limits.new_counters;
-        let keeper = Keeper::start(sandbox, secrets, config, Timestamp::now())
+        let manager = PolicyManager::start(sandbox, secrets, config, Timestamp::now())
             .await
             .map_err(DaemonError::Problems)?;
         let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day, new_counters)?);
         let pipeline = Pipeline::new(Arc::clone(&ledger));
-        let service = Arc::new(Service::new(pipeline, Arc::clone(keeper.versions())));
+        let service = Arc::new(PolicyService::new(pipeline, Arc::clone(manager.versions())));
         let recordings = Recordings::begin(Arc::clone(&service)).await;
-        let shadows = shadows(&keeper, &service, secret);
+        let shadows = shadows(&manager, &service, secret);
         let pool = Arc::clone(service.pool());
         let filter = Arc::new(PolicyFilter::new(service));
         let server = Server::bind(&listeners, limits, pool, filter)?;
@@ -137,17 +137,17 @@ impl Daemon {
             tracing::info!(%endpoint, "listening");
         }
         let control = admin::Control {
-            keeper: Arc::clone(&keeper),
+            manager: Arc::clone(&manager),
             shadows,
             recordings: Arc::clone(&recordings),
         };
         let mut beside = JoinSet::new();
         beside.spawn(admin.run(control));
-        beside.spawn(Arc::clone(&keeper).keep());
+        beside.spawn(Arc::clone(&manager).keep());
         beside.spawn(state::watch(state));
         beside.spawn(Arc::clone(&recordings).follow());
         Ok(Self {
-            keeper,
+            manager,
             ledger,
             recordings,
             server,
@@ -171,10 +171,10 @@ impl Daemon {
 /// Candidates are compiled as versions in service are, and kept where those
 /// are: one that is promoted need not be compiled again.
 fn shadows<L: Ledger>(
-    keeper: &Arc<Keeper>,
-    service: &Arc<Service<L>>,
+    manager: &Arc<PolicyManager>,
+    service: &Arc<PolicyService<L>>,
     secret: Secret,
-) -> Arc<Shadows> {
+) -> Arc<ShadowController> {
     let single = move |config: &Config| {
         let limits = Limits {
             decisions: 1,
@@ -182,8 +182,8 @@ fn shadows<L: Ledger>(
         };
         sandbox(config, limits, &secret)
     };
-    Arc::new(Shadows::new(
-        Arc::clone(keeper),
+    Arc::new(ShadowController::new(
+        Arc::clone(manager),
         Arc::clone(service),
         Box::new(single),
     ))
@@ -205,7 +205,7 @@ fn sandbox(config: &Config, limits: Limits, secret: &Secret) -> Result<Sandbox, 
 /// Reloads, one at a time, in a task of their own: what is asked for meanwhile is
 /// heard at once.
 struct Reloads {
-    keeper: Arc<Keeper>,
+    manager: Arc<PolicyManager>,
     started_with: Config,
     running: Option<JoinHandle<()>>,
     /// Another one was asked for.
@@ -217,8 +217,9 @@ impl Reloads {
     async fn until_stopped(mut self, mut signals: Signals) {
         loop {
             if self.running.is_none() && std::mem::take(&mut self.again) {
-                let (keeper, started_with) = (Arc::clone(&self.keeper), self.started_with.clone());
-                self.running = Some(tokio::spawn(reload(keeper, started_with)));
+                let (manager, started_with) =
+                    (Arc::clone(&self.manager), self.started_with.clone());
+                self.running = Some(tokio::spawn(reload(manager, started_with)));
             }
             tokio::select! {
                 asked = signals.next() => match asked {
@@ -256,7 +257,7 @@ async fn ended(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
 
 /// Puts what the configuration says now in service, or keeps the old one and
 /// tells why.
-async fn reload(keeper: Arc<Keeper>, started_with: Config) {
+async fn reload(manager: Arc<PolicyManager>, started_with: Config) {
     let config = match config::read(&started_with.source.path) {
         Ok(config) => config,
         Err(error) => {
@@ -276,7 +277,7 @@ async fn reload(keeper: Arc<Keeper>, started_with: Config) {
             restart.join(", ")
         );
     }
-    match keeper.reload(config, Timestamp::now()).await {
+    match manager.reload(config, Timestamp::now()).await {
         Ok(_) => tracing::info!("reloaded: messages in flight finish as they began"),
         // Why has been told.
         Err(_) => tracing::error!("not reloaded: what is in service stays"),

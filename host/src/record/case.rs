@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::entry::{Entry, Ruled};
+use super::entry::{Entry, RecordedResult};
 use crate::decision::{Decision, Verdict};
 use crate::quota;
 
@@ -35,8 +35,8 @@ impl Entry {
         self.facts(&mut text);
         line(&mut text, "\n[case.expect]");
         match &self.ruling {
-            Ruled::Decision(decision) => self.expect(&mut text, decision),
-            Ruled::Error { text: error, .. } => {
+            RecordedResult::Decision(decision) => self.expect(&mut text, decision),
+            RecordedResult::Error { text: error, .. } => {
                 pair(&mut text, "failure", &quoted(&pattern(error)));
             }
         }

@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::seen::Seen;
+use super::event::OwnedDecisionEvent;
 use crate::decision::compare::{Difference, Field, compare};
 use crate::decision::{Decision, Verdict};
 use crate::message::{self, Address, AddressError, Content, Message, ReversePath};
@@ -36,7 +36,7 @@ pub struct Entry {
     /// Envelope recipients.
     pub recipients: Vec<Recipient>,
     /// The message itself.
-    pub message: Kept,
+    pub message: StoredMessage,
     /// What the policy asked, and was told.
     pub facts: Answers,
     /// Seed of the policy's randomness, hexadecimal.
@@ -46,7 +46,7 @@ pub struct Entry {
     /// What that was made from.
     pub inputs: Inputs,
     /// What it said.
-    pub ruling: Ruled,
+    pub ruling: RecordedResult,
     /// What that took.
     pub cost: Cost,
 }
@@ -54,7 +54,7 @@ pub struct Entry {
 /// Which message it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Kept {
+pub struct StoredMessage {
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
     /// Its bytes.
@@ -97,7 +97,7 @@ pub struct Recipient {
 /// What a policy said: a decision, or why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ruled {
+pub enum RecordedResult {
     /// A decision.
     Decision(Box<Decision>),
     /// None.
@@ -131,7 +131,7 @@ impl From<&crate::pipeline::Cost> for Cost {
     }
 }
 
-impl Ruled {
+impl RecordedResult {
     /// What a policy said.
     pub fn of(decision: &Result<Decision, PolicyError>) -> Self {
         match decision {
@@ -173,7 +173,7 @@ impl Ruled {
 
 impl Entry {
     /// What was seen, as it is written down.
-    pub fn of(seen: &Seen, sha256: String, kept: bool) -> Self {
+    pub fn of(seen: &OwnedDecisionEvent, sha256: String, kept: bool) -> Self {
         let Message {
             envelope,
             arrival,
@@ -206,7 +206,7 @@ impl Entry {
                     local: recipient.local,
                 })
                 .collect(),
-            message: Kept {
+            message: StoredMessage {
                 sha256,
                 size: content.bytes().len() as u64,
                 kept,
@@ -215,7 +215,7 @@ impl Entry {
             seed: HEXLOWER.encode(seed),
             policy: seen.policy.clone(),
             inputs: seen.inputs.clone(),
-            ruling: Ruled::of(decision),
+            ruling: RecordedResult::of(decision),
             cost: Cost::from(cost),
         }
     }

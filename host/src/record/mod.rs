@@ -20,18 +20,18 @@
 //! (0700, 0600): it is people's mail.
 
 mod case;
+pub mod diff;
 mod entry;
+mod event;
 mod read;
 mod replay;
-mod seen;
 mod segment;
-pub mod tally;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use entry::{Client, Cost, Entry, FORMAT, Kept, Recipient, Ruled};
+pub use entry::{Client, Cost, Entry, FORMAT, Recipient, RecordedResult, StoredMessage};
+pub use event::{ByteBudget, OwnedDecisionEvent, QueuedEvent};
 pub use read::{Messages, ReadError, Reader, Recorded, read};
 pub use replay::{Decider, Options, Report, replay};
-pub use seen::{Room, Seen, Waiting};
 pub use write::{Counts, RecordError, Recording};

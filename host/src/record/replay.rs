@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::entry::{Cost, Ruled};
+use super::diff::{DiffAggregator, DiffGroup};
+use super::entry::{Cost, RecordedResult};
 use super::read::{Messages, ReadError, Reader, Recorded};
-use super::tally::{Kind, Tally};
 use crate::pipeline::{Generation, PolicyId, repeat};
 use crate::runtime::{RecordedFacts, Repeated};
 
@@ -68,7 +68,7 @@ pub struct Report {
     /// Those decided otherwise.
     pub different: u64,
     /// Those of them that fare otherwise: not only reasons or labels differ.
-    pub with_effect: u64,
+    pub behavioral: u64,
     /// Messages that are not decided on again since they are not kept.
     pub missing: u64,
     /// Entries that cannot be read.
@@ -85,9 +85,9 @@ pub struct Report {
     /// When the last did.
     pub last: Option<Timestamp>,
     /// What differs, by kind.
-    pub differences: Vec<Kind>,
+    pub differences: Vec<DiffGroup>,
     /// Differences of more kinds than are told apart.
-    pub beyond: u64,
+    pub overflowed: u64,
     /// Median cost of a decision then.
     pub cost_then: Option<Cost>,
     /// Median cost of a decision now.
@@ -127,11 +127,11 @@ struct Source {
 
 #[derive(Default)]
 struct Found {
-    tally: Tally,
+    diff: DiffAggregator,
     recorded: BTreeMap<(String, Option<String>), PolicyId>,
     compared: u64,
     same: u64,
-    with_effect: u64,
+    behavioral: u64,
     missing: u64,
     unreadable: u64,
     problems: BTreeSet<String>,
@@ -201,7 +201,7 @@ impl Work {
             seed,
         )
         .await;
-        let now = Ruled::of(&ruling.decision);
+        let now = RecordedResult::of(&ruling.decision);
         let questions = facts.unanswered();
         self.found(|found| found.add(recorded, &now, Cost::from(&ruling.cost), &questions));
     }
@@ -220,7 +220,7 @@ impl Work {
             compared: found.compared,
             same: found.same,
             different: found.compared - found.same,
-            with_effect: found.with_effect,
+            behavioral: found.behavioral,
             missing: found.missing,
             unreadable: found.unreadable,
             problems: found.problems.into_iter().collect(),
@@ -228,8 +228,8 @@ impl Work {
             questions: found.questions,
             first: found.arrivals.map(|(first, _)| first),
             last: found.arrivals.map(|(_, last)| last),
-            differences: found.tally.kinds(),
-            beyond: found.tally.beyond(),
+            differences: found.diff.kinds(),
+            overflowed: found.diff.overflowed(),
             cost_then: median(found.then),
             cost_now: median(found.now),
         }
@@ -247,7 +247,7 @@ impl Found {
     fn add(
         &mut self,
         recorded: &Recorded,
-        now: &Ruled,
+        now: &RecordedResult,
         cost: Cost,
         questions: &[crate::runtime::Question],
     ) {
@@ -258,8 +258,8 @@ impl Found {
         let effect = differences
             .iter()
             .any(|difference| difference.field.has_effect());
-        self.with_effect += u64::from(effect);
-        self.tally.add(&entry.queue_id, entry.arrival, &differences);
+        self.behavioral += u64::from(effect);
+        self.diff.add(&entry.queue_id, entry.arrival, &differences);
         self.unanswered += u64::from(!questions.is_empty());
         for question in questions {
             let question = question.to_string();

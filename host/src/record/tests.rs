@@ -22,7 +22,7 @@ fn arrival(number: usize) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number as i64).expect("an instant")
 }
 
-fn seen(number: usize, text: &str) -> Arc<Seen> {
+fn seen(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
     let arrival = arrival(number);
     let content = format!("From: ann@acme.test\r\nSubject: {number}\r\n\r\n{text}\r\n");
     let message = Message {
@@ -50,7 +50,7 @@ fn seen(number: usize, text: &str) -> Arc<Seen> {
             ..Decision::default()
         }),
     };
-    Arc::new(Seen {
+    Arc::new(OwnedDecisionEvent {
         message: Arc::new(message),
         facts: Answers::at(Zoned::new(arrival, TimeZone::UTC)),
         policy: PolicyId {
@@ -136,7 +136,7 @@ fn what_is_written_is_read_again_with_its_message() {
         assert_eq!(message.arrival, seen.message.arrival);
     }
     assert!(
-        matches!(&read[4].entry.ruling, Ruled::Error { kind, .. } if kind == "out-of-instructions")
+        matches!(&read[4].entry.ruling, RecordedResult::Error { kind, .. } if kind == "out-of-instructions")
     );
 }
 
@@ -282,7 +282,7 @@ fn what_cannot_be_written_is_counted_and_nothing_else_happens() {
 #[test]
 fn messages_that_wait_have_room_for_so_many_bytes() {
     let one = seen(0, &"x".repeat(1000));
-    let room = Room::new(2500);
+    let room = ByteBudget::new(2500);
     let first = room.take(&one).expect("room");
     let _second = room.take(&one).expect("room");
     assert!(room.take(&one).is_none());

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::entry::Entry;
-use super::seen::{Room, Seen, Waiting};
+use super::event::{ByteBudget, OwnedDecisionEvent, QueuedEvent};
 use super::segment;
 use crate::config::{KeepMessages, Record};
 use crate::pipeline::digest_hex;
@@ -75,8 +75,8 @@ struct Counters {
 #[derive(Debug)]
 pub struct Recording {
     settings: Record,
-    queue: Mutex<Option<SyncSender<Waiting>>>,
-    room: Arc<Room>,
+    queue: Mutex<Option<SyncSender<QueuedEvent>>>,
+    room: Arc<ByteBudget>,
     counters: Arc<Counters>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -99,7 +99,7 @@ impl Recording {
         Ok(Self {
             settings: settings.clone(),
             queue: Mutex::new(Some(queue)),
-            room: Room::new(QUEUE_BYTES),
+            room: ByteBudget::new(QUEUE_BYTES),
             counters,
             thread: Mutex::new(Some(thread)),
         })
@@ -113,7 +113,7 @@ impl Recording {
     /// Hands over a message to write down, which its caller has found to be in
     /// the share that is recorded. Never waits: what finds no room is
     /// dropped and counted.
-    pub fn offer(&self, seen: &Arc<Seen>) {
+    pub fn offer(&self, seen: &Arc<OwnedDecisionEvent>) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = queue.as_ref().is_some_and(|queue| {
             let waiting = self.room.take(seen);
@@ -200,14 +200,14 @@ impl Writer {
         })
     }
 
-    fn run(mut self, waiting: &Receiver<Waiting>) {
+    fn run(mut self, waiting: &Receiver<QueuedEvent>) {
         while let Ok(next) = waiting.recv() {
             self.take(&next.seen, Instant::now());
         }
         self.tell_dropped(None);
     }
 
-    fn take(&mut self, seen: &Seen, now: Instant) {
+    fn take(&mut self, seen: &OwnedDecisionEvent, now: Instant) {
         if self.paused.is_some_and(|until| now < until) {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -250,7 +250,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, seen: &Seen) -> io::Result<()> {
+    fn write(&mut self, seen: &OwnedDecisionEvent) -> io::Result<()> {
         let bytes = seen.message.content.bytes();
         let sha256 = digest_hex(bytes);
         let keep = self.settings.messages == KeepMessages::Whole

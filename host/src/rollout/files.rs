@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::keeper::Keeper;
-use super::shelf::{Because, Taken};
-use super::version::Why;
+use super::manager::PolicyManager;
+use super::snapshots::{InputFiles, PinReason};
+use super::version::ActivationReason;
 use super::watch::Watch;
 use crate::config::Config;
 
 /// How long a file may be missing before that is an error: it may be on its way.
 const MISSING: Duration = Duration::from_secs(2);
 
-impl Keeper {
+impl PolicyManager {
     /// Watches the files, and remembers when the host went back by itself. Runs
     /// for ever.
     pub async fn keep(self: Arc<Self>) {
@@ -24,8 +24,8 @@ impl Keeper {
         let remembering = async {
             while changes.changed().await.is_ok() {
                 let version = self.versions.in_service();
-                if let Why::AutomaticRollback { .. } = version.why() {
-                    self.settle(Because::Failed, None, version.since()).await;
+                if let ActivationReason::AutomaticRollback { .. } = version.why() {
+                    self.settle(PinReason::Failed, None, version.since()).await;
                 }
             }
         };
@@ -59,9 +59,9 @@ impl Keeper {
 }
 
 /// What the files of a configuration contain; none where one cannot be read.
-pub(super) async fn read(config: &Config) -> Option<Taken> {
+pub(super) async fn read(config: &Config) -> Option<InputFiles> {
     let config = config.clone();
-    let read = tokio::task::spawn_blocking(move || Taken::read(&config));
+    let read = tokio::task::spawn_blocking(move || InputFiles::read(&config));
     read.await.ok()?
 }
 

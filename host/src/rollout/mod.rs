@@ -1,9 +1,9 @@
 //! The policy in service, and the life around it: versions, their statistics,
 //! going back.
 //!
-//! [`Versions`] holds one pointer to the [`Version`] in service. A message takes
-//! a version when it begins ([`Service::begin`]) and finishes on it
-//! ([`Service::process`]), whatever is swapped meanwhile: a swap is one store of
+//! [`VersionHistory`] holds one pointer to the [`ActiveVersion`] in service. A message takes
+//! a version when it begins ([`PolicyService::begin`]) and finishes on it
+//! ([`PolicyService::process`]), whatever is swapped meanwhile: a swap is one store of
 //! that pointer, and no message is decided half by one version.
 //!
 //! What is promised:
@@ -13,35 +13,35 @@
 //!   and keys stay as they were last read, whatever the policy is.
 //! - **Going back by itself has a cause in the policy**: a failure counts against
 //!   a version only where the version before decides the same message
-//!   ([`Service::rechecked`]), and no sender alone causes it where
+//!   ([`PolicyService::rechecked`]), and no sender alone causes it where
 //!   there are others.
 //! - **Nothing goes to and fro**: a version that was gone back from is not gone
 //!   back to. It comes again when somebody puts it in service.
 //! - **The good version is not lost, and memory is bounded**: [`KEPT`] versions
 //!   before the one in service are kept, and the last one that decided on
-//!   messages; of older ones a [`Record`] remains.
+//!   messages; of older ones a [`VersionSummary`] remains.
 //!
-//! [`Versions`] and [`Service`] read no clock, file or network: time is that of
-//! messages and callers. [`Keeper`] is the way from files to versions: it checks
+//! [`VersionHistory`] and [`PolicyService`] read no clock, file or network: time is that of
+//! messages and callers. [`PolicyManager`] is the way from files to versions: it checks
 //! and compiles, watches files, and remembers over a restart.
 
+mod admission;
 mod failures;
 mod files;
-mod gate;
 mod histogram;
 mod history;
-mod keeper;
+mod manager;
 mod observe;
 mod recheck;
 mod recordings;
 mod remember;
-mod shadow;
-mod shadows;
-mod shelf;
+mod shadow_controller;
+mod shadow_run;
+mod snapshots;
 mod statistics;
 mod status;
 mod version;
-mod versions;
+mod version_history;
 mod watch;
 
 use std::sync::Arc;
@@ -56,36 +56,36 @@ use crate::quota::Ledger;
 use crate::runtime::{Facts, Recorder};
 
 pub use history::{KEPT, RollbackError, SkipReason, Skipped};
-pub use keeper::Keeper;
-pub use observe::{Observed, Observer};
+pub use manager::PolicyManager;
+pub use observe::{DecisionEvent, Observer};
 pub use recordings::{InRecording, Recordings};
-pub use shadow::{Comparison, Otherwise, Shadow};
-pub use shadows::{MakeSandbox, ShadowError, Shadows};
-pub use shelf::{Because, Kept};
-pub use statistics::{LastError, Numbers, Span, Times};
+pub use shadow_controller::{MakeSandbox, ShadowController, ShadowError};
+pub use shadow_run::{Comparison, DiffExample, ShadowRun};
+pub use snapshots::{Pin, PinReason};
+pub use statistics::{LastError, LatencySummary, MeanMax, VersionStats};
 pub use status::{Refusal, Status, Trigger, Trying};
-pub use version::{Record, Version, Why};
-pub use versions::{RECORDS, RolledBack, Versions};
+pub use version::{ActivationReason, ActiveVersion, VersionSummary};
+pub use version_history::{RECORDS, RolledBack, VersionHistory};
 
 use recheck::Rechecks;
 
 /// Processes messages with the version that was in service when they began, and
 /// counts what came of it.
-pub struct Service<L> {
+pub struct PolicyService<L> {
     inner: Arc<Inner<L>>,
     pool: Arc<Pool>,
 }
 
 struct Inner<L> {
     pipeline: Pipeline<L>,
-    versions: Arc<Versions>,
+    versions: Arc<VersionHistory>,
     observers: ArcSwap<Vec<Arc<dyn Observer>>>,
     rechecks: Arc<Rechecks>,
 }
 
-impl<L: Ledger> Service<L> {
+impl<L: Ledger> PolicyService<L> {
     /// A service of these versions.
-    pub fn new(pipeline: Pipeline<L>, versions: Arc<Versions>) -> Self {
+    pub fn new(pipeline: Pipeline<L>, versions: Arc<VersionHistory>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 pipeline,
@@ -99,7 +99,7 @@ impl<L: Ledger> Service<L> {
 
     /// The version that a message which begins now is decided with. To be taken
     /// once for each message, at its MAIL command.
-    pub fn begin(&self) -> Arc<Version> {
+    pub fn begin(&self) -> Arc<ActiveVersion> {
         self.inner.versions.in_service()
     }
 
@@ -113,7 +113,7 @@ impl<L: Ledger> Service<L> {
     /// `limits.processing-time`, unless this is called within a job that has a
     /// deadline of its own. Takes a tokio runtime with time enabled. When the
     /// future is dropped, the work is canceled.
-    pub async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
+    pub async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
         let generation = version.generation();
         let order = Order {
             size: message.content.bytes().len(),
@@ -170,7 +170,7 @@ impl<L: Ledger> Service<L> {
     }
 
     /// The versions.
-    pub fn versions(&self) -> &Arc<Versions> {
+    pub fn versions(&self) -> &Arc<VersionHistory> {
         &self.inner.versions
     }
 
@@ -181,7 +181,7 @@ impl<L: Ledger> Service<L> {
 }
 
 impl<L: Ledger> Inner<L> {
-    async fn process(&self, version: &Arc<Version>, message: Arc<Message>) -> Outcome {
+    async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
         let generation = version.generation();
         let facts = Arc::new(Recorder::new(self.pipeline.facts(generation, &message)));
         let given = Arc::clone(&facts) as Arc<dyn Facts>;
@@ -191,7 +191,7 @@ impl<L: Ledger> Inner<L> {
             .await;
         let observers = self.observers.load_full();
         if !observers.is_empty() {
-            let observed = Observed {
+            let event = DecisionEvent {
                 version,
                 message: &message,
                 facts: &facts.answers(),
@@ -199,7 +199,7 @@ impl<L: Ledger> Inner<L> {
             };
             observers
                 .iter()
-                .for_each(|observer| observer.decided(&observed));
+                .for_each(|observer| observer.decided(&event));
         }
         let sampled = self.rechecks.has_room();
         let doubt = self.versions.decided(version, &message, &outcome, sampled);

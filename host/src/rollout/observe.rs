@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Service;
-use super::version::Version;
+use super::PolicyService;
+use super::version::ActiveVersion;
 use crate::message::Message;
 use crate::pipeline::Outcome;
 use crate::quota::Ledger;
-use crate::record::{Recording, Seen};
+use crate::record::{OwnedDecisionEvent, Recording};
 use crate::runtime::Answers;
 
 /// Sees each message that has been processed, before its reply is written.
@@ -16,7 +16,7 @@ use crate::runtime::Answers;
 /// is handed to a task or a thread of its own, within bounds.
 pub trait Observer: Send + Sync {
     /// A message has been processed.
-    fn decided(&self, observed: &Observed<'_>);
+    fn decided(&self, event: &DecisionEvent<'_>);
 }
 
 /// Where observers can be put: a service, whatever its ledger.
@@ -25,22 +25,22 @@ pub(super) trait Observable: Send + Sync {
     fn forget(&self, observer: &Arc<dyn Observer>);
 }
 
-impl<L: Ledger> Observable for Service<L> {
+impl<L: Ledger> Observable for PolicyService<L> {
     fn observe(&self, observer: Arc<dyn Observer>) {
-        Service::observe(self, observer);
+        PolicyService::observe(self, observer);
     }
 
     fn forget(&self, observer: &Arc<dyn Observer>) {
-        Service::forget(self, observer);
+        PolicyService::forget(self, observer);
     }
 }
 
 /// A message, and all that its decision came from. With the same facts, another
 /// version can be asked about it ([`decide`](crate::pipeline::decide)).
 #[derive(Clone, Copy)]
-pub struct Observed<'a> {
+pub struct DecisionEvent<'a> {
     /// The version that decided.
-    pub version: &'a Arc<Version>,
+    pub version: &'a Arc<ActiveVersion>,
     /// The message as it came.
     pub message: &'a Arc<Message>,
     /// What was asked of the host, and its answers.
@@ -49,11 +49,11 @@ pub struct Observed<'a> {
     pub outcome: &'a Outcome,
 }
 
-impl Observed<'_> {
+impl DecisionEvent<'_> {
     /// The same to keep; none for a message that no policy was asked about.
-    pub fn seen(&self) -> Option<Seen> {
+    pub fn capture(&self) -> Option<OwnedDecisionEvent> {
         let generation = self.version.generation();
-        Some(Seen {
+        Some(OwnedDecisionEvent {
             message: Arc::clone(self.message),
             facts: self.facts.clone(),
             policy: generation.policy_id(),
@@ -64,13 +64,13 @@ impl Observed<'_> {
 }
 
 impl Observer for Recording {
-    fn decided(&self, observed: &Observed<'_>) {
-        let ruling = observed.outcome.ruling.as_ref();
+    fn decided(&self, event: &DecisionEvent<'_>) {
+        let ruling = event.outcome.ruling.as_ref();
         // What is not recorded is not copied either.
         if ruling.is_some_and(|ruling| self.settings().share.takes(&ruling.seed))
-            && let Some(seen) = observed.seen()
+            && let Some(event) = event.capture()
         {
-            self.offer(&Arc::new(seen));
+            self.offer(&Arc::new(event));
         }
     }
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::failures::Failed;
-use super::version::Version;
-use super::versions::Versions;
+use super::version::ActiveVersion;
+use super::version_history::VersionHistory;
 use crate::message::Message;
 use crate::pipeline::{Generation, Pipeline};
 use crate::quota::Ledger;
@@ -33,7 +33,7 @@ const QUEUE_BYTES: usize = 16 << 20;
 /// A message that the version in service failed on.
 pub(super) struct Suspect {
     /// It.
-    pub(super) version: Arc<Version>,
+    pub(super) version: Arc<ActiveVersion>,
     pub(super) message: Arc<Message>,
     pub(super) failed: Failed,
     /// What happened.
@@ -74,7 +74,7 @@ impl Rechecks {
         self: &Arc<Self>,
         suspect: Suspect,
         ledger: &Arc<L>,
-        versions: &Arc<Versions>,
+        versions: &Arc<VersionHistory>,
     ) {
         let bytes = suspect.message.content.bytes().len();
         let sender = suspect.failed.sender;
@@ -97,7 +97,7 @@ impl Rechecks {
         let _ = pending.wait_for(|pending| *pending == 0).await;
     }
 
-    async fn run<L: Ledger>(self: Arc<Self>, pipeline: Pipeline<L>, versions: Arc<Versions>) {
+    async fn run<L: Ledger>(self: Arc<Self>, pipeline: Pipeline<L>, versions: Arc<VersionHistory>) {
         loop {
             let Some((next, bytes)) = self.waiting().next() else {
                 return;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Service;
+use super::PolicyService;
 use super::observe::{Observable, Observer};
-use super::versions::Versions;
+use super::version_history::VersionHistory;
 use crate::config::Record;
 use crate::quota::Ledger;
 use crate::record::Recording;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Keeps the right recording going.
 pub struct Recordings {
-    versions: Arc<Versions>,
+    versions: Arc<VersionHistory>,
     service: Arc<dyn Observable>,
     current: Mutex<Option<Current>>,
 }
@@ -45,7 +45,7 @@ pub struct InRecording {
 
 impl Recordings {
     /// Begins what the version in service asks for.
-    pub async fn begin<L: Ledger>(service: Arc<Service<L>>) -> Arc<Self> {
+    pub async fn begin<L: Ledger>(service: Arc<PolicyService<L>>) -> Arc<Self> {
         let recordings = Arc::new(Self {
             versions: Arc::clone(service.versions()),
             service,

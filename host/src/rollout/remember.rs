@@ -1,23 +1,23 @@
-//! What the keeper writes down, so that a restart is no change.
+//! What the manager writes down, so that a restart is no change.
 
 use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 
-use super::keeper::Keeper;
-use super::shelf::{Because, Kept, ShelfError, Taken};
+use super::manager::PolicyManager;
+use super::snapshots::{InputFiles, Pin, PinReason, SnapshotError};
 use crate::pipeline::Inputs;
 
-impl Keeper {
+impl PolicyManager {
     /// Writes down what a restart has to know.
     pub(super) async fn settle(
         self: &Arc<Self>,
-        because: Because,
-        taken: Option<Taken>,
+        because: PinReason,
+        taken: Option<InputFiles>,
         now: Timestamp,
     ) {
-        let keeper = Arc::clone(self);
-        let write = move || keeper.write_down(because, taken.as_ref(), now);
+        let manager = Arc::clone(self);
+        let write = move || manager.write_down(because, taken.as_ref(), now);
         let settled = tokio::task::spawn_blocking(write).await;
         let settled = settled.unwrap_or_else(|error| {
             tracing::error!("writing down which policy is in service: {error}");
@@ -30,17 +30,19 @@ impl Keeper {
 
     fn write_down(
         &self,
-        because: Because,
-        taken: Option<&Taken>,
+        because: PinReason,
+        taken: Option<&InputFiles>,
         now: Timestamp,
-    ) -> Result<(), ShelfError> {
+    ) -> Result<(), SnapshotError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let version = self.versions.in_service();
         let inputs = version.generation().inputs();
         let kept = self.now_kept(inputs, because, now);
-        let put = self.shelf.put(inputs, taken);
+        let put = self.snapshots.put(inputs, taken);
         // A note without its copies would be of no use.
-        let noted = self.shelf.set_note(kept.as_ref().filter(|_| put.is_ok()));
+        let noted = self
+            .snapshots
+            .set_pin(kept.as_ref().filter(|_| put.is_ok()));
         // Told from now on: who reads it may rely on it over a restart.
         self.known().kept = kept;
         noted?;
@@ -49,20 +51,20 @@ impl Keeper {
             .chain(&before)
             .map(|version| version.generation().inputs().clone())
             .collect();
-        self.shelf.sweep(&needed);
+        self.snapshots.gc(&needed);
         put
     }
 
     /// What is in service in place of what the files say, if it is not the same.
-    fn now_kept(&self, inputs: &Inputs, because: Because, now: Timestamp) -> Option<Kept> {
+    fn now_kept(&self, inputs: &Inputs, because: PinReason, now: Timestamp) -> Option<Pin> {
         let known = self.known();
         if known.seen.as_ref() == Some(inputs) {
             return None;
         }
         // What has been so for a while keeps its reason.
-        let same = |kept: &&Kept| kept.instead_of == known.seen && kept.inputs == *inputs;
+        let same = |kept: &&Pin| kept.instead_of == known.seen && kept.inputs == *inputs;
         let old = known.kept.as_ref().filter(same);
-        Some(old.cloned().unwrap_or_else(|| Kept {
+        Some(old.cloned().unwrap_or_else(|| Pin {
             instead_of: known.seen.clone(),
             inputs: inputs.clone(),
             because,

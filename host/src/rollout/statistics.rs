@@ -31,13 +31,13 @@ struct Counts {
     failures: Failures,
     last_error: Option<LastError>,
     time: Histogram,
-    instructions: Extent,
-    memory: Extent,
+    instructions: Aggregate,
+    memory: Aggregate,
 }
 
 /// Sum and greatest of some numbers.
 #[derive(Default)]
-struct Extent {
+struct Aggregate {
     sum: u128,
     maximum: u64,
 }
@@ -57,7 +57,7 @@ pub(super) struct Failing {
 /// What a version has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Numbers {
+pub struct VersionStats {
     /// Messages processed.
     pub messages: u64,
     /// Those of them for which no decision could be taken or carried out, by
@@ -82,14 +82,14 @@ pub struct Numbers {
     /// The last error.
     pub last_error: Option<LastError>,
     /// How long the policy took.
-    pub decision_time: Times,
+    pub decision_time: LatencySummary,
     /// Instructions executed by a decision.
-    pub instructions: Span,
+    pub instructions: MeanMax,
     /// Bytes of linear memory of a decision.
-    pub memory: Span,
+    pub memory: MeanMax,
 }
 
-impl Numbers {
+impl VersionStats {
     /// All errors.
     pub fn failed(&self) -> u64 {
         self.errors.values().sum()
@@ -113,7 +113,7 @@ pub struct LastError {
 /// Times in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Times {
+pub struct LatencySummary {
     /// The mean.
     pub mean_ns: u64,
     /// Half took no longer, to a fifth.
@@ -127,7 +127,7 @@ pub struct Times {
 /// Mean and greatest of some numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Span {
+pub struct MeanMax {
     /// The mean.
     pub mean: u64,
     /// The greatest.
@@ -200,9 +200,9 @@ impl Statistics {
         self.hasher.hash_one(sender(message))
     }
 
-    pub(super) fn numbers(&self) -> Numbers {
+    pub(super) fn numbers(&self) -> VersionStats {
         let counts = self.counts();
-        Numbers {
+        VersionStats {
             messages: counts.messages,
             errors: counts.errors.clone(),
             errors_in_a_row: counts.failing.number(),
@@ -212,8 +212,8 @@ impl Statistics {
             recently: counts.failures.recent().1,
             last_error: counts.last_error.clone(),
             decision_time: counts.time.times(),
-            instructions: counts.instructions.span(counts.messages),
-            memory: counts.memory.span(counts.messages),
+            instructions: counts.instructions.mean_max(counts.messages),
+            memory: counts.memory.mean_max(counts.messages),
         }
     }
 
@@ -242,8 +242,8 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 impl Histogram {
-    pub(super) fn times(&self) -> Times {
-        Times {
+    pub(super) fn times(&self) -> LatencySummary {
+        LatencySummary {
             mean_ns: nanoseconds(self.mean()),
             p50_ns: nanoseconds(self.quantile(0.5)),
             p99_ns: nanoseconds(self.quantile(0.99)),
@@ -252,15 +252,15 @@ impl Histogram {
     }
 }
 
-impl Extent {
+impl Aggregate {
     fn add(&mut self, number: u64) {
         self.sum += u128::from(number);
         self.maximum = self.maximum.max(number);
     }
 
-    fn span(&self, count: u64) -> Span {
+    fn mean_max(&self, count: u64) -> MeanMax {
         let mean = self.sum.checked_div(u128::from(count)).unwrap_or(0);
-        Span {
+        MeanMax {
             mean: u64::try_from(mean).unwrap_or(u64::MAX),
             maximum: self.maximum,
         }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::shelf::Kept;
-use super::version::Record;
+use super::snapshots::Pin;
+use super::version::VersionSummary;
 use crate::config::{Problem, Severity};
 
 /// What asked for a version to be put in service.
@@ -98,11 +98,11 @@ pub struct Status {
     /// The share of the last messages that it may fail on; none is any.
     pub roll_back_share: Option<String>,
     /// The version in service, then those before it, newest first.
-    pub versions: Vec<Record>,
+    pub versions: Vec<VersionSummary>,
     /// The version that a rollback without a number goes to.
     pub next_rollback: Option<u64>,
     /// Why the files are not what is in service; none where they are.
-    pub kept: Option<Kept>,
+    pub kept: Option<Pin>,
     /// The last version that did not get into service, until one does.
     pub refused: Option<Refusal>,
     /// A version that is being checked and compiled.

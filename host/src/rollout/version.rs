@@ -8,18 +8,18 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::history::Entry;
-use super::statistics::{Numbers, Statistics};
+use super::statistics::{Statistics, VersionStats};
 use crate::pipeline::{Generation, Inputs, PolicyId};
 
 /// A policy (component, settings and tables) from when it was put in service to
 /// when the next one was, and the host settings it runs with. Going back to a
 /// policy makes a version of it again, with numbers of its own; other host
 /// settings do not.
-pub struct Version {
+pub struct ActiveVersion {
     pub(super) number: u64,
     pub(super) generation: Arc<Generation>,
     pub(super) since: Timestamp,
-    pub(super) why: Why,
+    pub(super) why: ActivationReason,
     /// Shared with the same version on other host settings.
     pub(super) statistics: Arc<Statistics>,
     /// The same files have decided on messages as an earlier version.
@@ -29,7 +29,7 @@ pub struct Version {
 /// Why a version was put in service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case")]
-pub enum Why {
+pub enum ActivationReason {
     /// It was the first.
     Start,
     /// The configuration was read again (SIGHUP).
@@ -64,7 +64,7 @@ pub enum Why {
     },
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for ActivationReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Start => f.write_str("start"),
@@ -108,7 +108,7 @@ impl fmt::Display for Share {
 /// What there is to say about a version, in service or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Record {
+pub struct VersionSummary {
     /// Its number: 1 is the first since the start.
     pub number: u64,
     /// Name, version and digest of its policy.
@@ -122,14 +122,14 @@ pub struct Record {
     /// When the next one was; none while it is in service.
     pub until: Option<Timestamp>,
     /// Why it was put in service.
-    pub why: Why,
+    pub why: ActivationReason,
     /// It is kept whole, and a rollback can go to it.
     pub kept: bool,
     /// What it has done.
-    pub numbers: Numbers,
+    pub numbers: VersionStats,
 }
 
-impl Entry for Arc<Version> {
+impl Entry for Arc<ActiveVersion> {
     fn number(&self) -> u64 {
         self.number
     }
@@ -143,7 +143,7 @@ impl Entry for Arc<Version> {
     }
 }
 
-impl Version {
+impl ActiveVersion {
     /// Its number: 1 is the first since the start.
     pub fn number(&self) -> u64 {
         self.number
@@ -160,22 +160,22 @@ impl Version {
     }
 
     /// Why it was put in service.
-    pub fn why(&self) -> &Why {
+    pub fn why(&self) -> &ActivationReason {
         &self.why
     }
 
     /// What it has done so far.
-    pub fn numbers(&self) -> Numbers {
+    pub fn numbers(&self) -> VersionStats {
         self.statistics.numbers()
     }
 
     /// What there is to say about it now.
-    pub fn record_now(&self) -> Record {
-        self.record(None, true)
+    pub fn summary(&self) -> VersionSummary {
+        self.summarize(None, true)
     }
 
-    pub(super) fn record(&self, until: Option<Timestamp>, kept: bool) -> Record {
-        Record {
+    pub(super) fn summarize(&self, until: Option<Timestamp>, kept: bool) -> VersionSummary {
+        VersionSummary {
             number: self.number,
             policy: self.generation.policy_id(),
             file: self.generation.file().to_owned(),

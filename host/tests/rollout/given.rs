@@ -10,7 +10,7 @@ use waxseal::config::{self, Config};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::pipeline::{Built, Generation, Outcome, Pipeline, Secrets};
 use waxseal::quota::{Dry, Ledger};
-use waxseal::rollout::{Keeper, Service, Version, Versions};
+use waxseal::rollout::{ActiveVersion, PolicyManager, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal::store::Secret;
 
@@ -90,21 +90,21 @@ impl Place {
     }
 
     /// A service of what the files say now.
-    pub(crate) async fn service(&self) -> Arc<Service<Dry>> {
+    pub(crate) async fn service(&self) -> Arc<PolicyService<Dry>> {
         let generation = self.generation().await;
-        service(Arc::new(Versions::new(generation, now())))
+        service(Arc::new(VersionHistory::new(generation, now())))
     }
 }
 
-/// A keeper of what the files of a place say.
-pub(crate) async fn start(place: &Place) -> Arc<Keeper> {
-    let started = Keeper::start(sandbox().clone(), secrets(), place.config(), now()).await;
+/// A manager of what the files of a place say.
+pub(crate) async fn start(place: &Place) -> Arc<PolicyManager> {
+    let started = PolicyManager::start(sandbox().clone(), secrets(), place.config(), now()).await;
     started.unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-pub(crate) fn service(versions: Arc<Versions>) -> Arc<Service<Dry>> {
+pub(crate) fn service(versions: Arc<VersionHistory>) -> Arc<PolicyService<Dry>> {
     let ledger = Arc::new(Dry::default());
-    Arc::new(Service::new(Pipeline::new(ledger), versions))
+    Arc::new(PolicyService::new(Pipeline::new(ledger), versions))
 }
 
 pub(crate) fn secrets() -> Arc<Secrets> {
@@ -144,7 +144,7 @@ fn message_of(login: Option<&str>, subject: &str, text: &str) -> Arc<Message> {
 }
 
 /// Processes a message with the version in service.
-pub(crate) async fn process(service: &Service<Dry>, subject: &str, text: &str) -> Outcome {
+pub(crate) async fn process(service: &PolicyService<Dry>, subject: &str, text: &str) -> Outcome {
     let version = service.begin();
     service.process(&version, message(subject, text)).await
 }
@@ -152,7 +152,7 @@ pub(crate) async fn process(service: &Service<Dry>, subject: &str, text: &str) -
 /// The same for a message of a login, and waits until the version before has
 /// been asked about it, if it failed.
 pub(crate) async fn process_of<L: Ledger>(
-    service: &Service<L>,
+    service: &PolicyService<L>,
     login: &str,
     subject: &str,
     text: &str,
@@ -165,7 +165,7 @@ pub(crate) async fn process_of<L: Ledger>(
 }
 
 /// The settings that a version decides with, as its policy tells them.
-pub(crate) async fn settings(service: &Service<Dry>, version: &Arc<Version>) -> String {
+pub(crate) async fn settings(service: &PolicyService<Dry>, version: &Arc<ActiveVersion>) -> String {
     let outcome = service.process(version, message("settings", "x")).await;
     outcome.reasons.concat()
 }

@@ -2,7 +2,7 @@
 //! (R26, R28). `make policies` builds the components.
 
 mod given;
-mod keeper;
+mod manager;
 mod on_error;
 mod replay;
 mod rollback;

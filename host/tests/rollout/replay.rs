@@ -67,7 +67,7 @@ async fn another_version_is_told_by_what_it_decides_otherwise() {
     let recording = recorded(&place, &SUBJECTS).await;
     place.write("settings.txt", "second");
     let report = again(&place, &recording).await;
-    assert_eq!((report.different, report.with_effect), (1, 0), "{report:?}");
+    assert_eq!((report.different, report.behavioral), (1, 0), "{report:?}");
     let [kind] = report.differences.as_slice() else {
         panic!("one kind: {report:?}");
     };
@@ -99,7 +99,7 @@ async fn a_failure_in_place_of_a_decision_is_an_effect() {
     let recording = recorded(&place, &["trap"]).await;
     std::fs::copy(component("waxseal_misbehaving"), place.path("policy.wasm")).expect("copied");
     let report = again(&place, &recording).await;
-    assert_eq!(report.with_effect, 1);
+    assert_eq!(report.behavioral, 1);
     assert_eq!(
         report.differences[0].kind,
         "outcome: accept → error trapped"

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use waxseal::dkim::{Algorithm, generate};
 use waxseal::pipeline::Pipeline;
 use waxseal::quota::{ChargeError, Day, Draw, Dry, Ledger, Receipt};
-use waxseal::rollout::{Because, Keeper, RollbackError, Service, SkipReason, Versions, Why};
+use waxseal::rollout::{
+    ActivationReason, PinReason, PolicyManager, PolicyService, RollbackError, SkipReason,
+    VersionHistory,
+};
 
 use crate::given::{Place, now, process, process_of, service, settings, start};
 
@@ -27,38 +30,43 @@ fn toml(place: &Place, lines: &str) {
 }
 
 /// Reads a `waxseal.toml` with these lines.
-async fn reload(keeper: &Arc<Keeper>, place: &Place, lines: &str) -> u64 {
+async fn reload(manager: &Arc<PolicyManager>, place: &Place, lines: &str) -> u64 {
     toml(place, lines);
-    let reloaded = keeper.reload(place.config(), now()).await;
+    let reloaded = manager.reload(place.config(), now()).await;
     reloaded.expect("reloaded").number()
 }
 
-async fn change(keeper: &Arc<Keeper>, place: &Place, settings: &str) {
+async fn change(manager: &Arc<PolicyManager>, place: &Place, settings: &str) {
     place.write("settings.txt", settings);
-    let tried = keeper.files_changed(now()).await.expect("tried");
+    let tried = manager.files_changed(now()).await.expect("tried");
     tried.expect("in service");
 }
 
-fn number(keeper: &Keeper) -> u64 {
-    keeper.versions().in_service().number()
+fn number(manager: &PolicyManager) -> u64 {
+    manager.versions().in_service().number()
 }
 
-fn networks(keeper: &Keeper) -> usize {
-    let version = keeper.versions().in_service();
+fn networks(manager: &PolicyManager) -> usize {
+    let version = manager.versions().in_service();
     version.generation().config().outgoing.networks.len()
 }
 
-fn of(keeper: &Keeper) -> Arc<Service<Dry>> {
-    service(Arc::clone(keeper.versions()))
+fn of(manager: &PolicyManager) -> Arc<PolicyService<Dry>> {
+    service(Arc::clone(manager.versions()))
 }
 
-async fn serving(keeper: &Keeper) -> String {
-    let service = of(keeper);
+async fn serving(manager: &PolicyManager) -> String {
+    let service = of(manager);
     settings(&service, &service.begin()).await
 }
 
 /// Different messages that the version in service fails on, each of a login.
-async fn fail(service: &Service<Dry>, subject: &str, messages: u64, login: impl Fn(u64) -> u64) {
+async fn fail(
+    service: &PolicyService<Dry>,
+    subject: &str,
+    messages: u64,
+    login: impl Fn(u64) -> u64,
+) {
     for message in 0..messages {
         let login = format!("login {}", login(message));
         let text = format!("{subject} {message} of {login}");
@@ -70,28 +78,28 @@ async fn fail(service: &Service<Dry>, subject: &str, messages: u64, login: impl 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h4_what_a_sender_can_make_any_version_fail_on_causes_no_rollback() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    let service = of(&keeper);
+    let manager = start(&place).await;
+    let service = of(&manager);
     for login in 1..=4 {
         process_of(&service, &format!("login {login}"), "well", "0").await;
     }
-    change(&keeper, &place, FAILING).await;
+    change(&manager, &place, FAILING).await;
     // Whatever the settings: a trap, and more asked of the host than one
     // decision may take.
     fail(&service, "trap", 38, |message| message).await;
     fail(&service, "gigabytes", 2, |message| message).await;
-    assert_eq!(number(&keeper), 2);
-    let numbers = keeper.versions().in_service().numbers();
+    assert_eq!(number(&manager), 2);
+    let numbers = manager.versions().in_service().numbers();
     assert_eq!((numbers.errors_in_a_row, numbers.own_errors), (40, 0));
     assert_eq!(numbers.recently, 0, "it counts for neither version");
     // What this version alone fails on, by one login.
     fail(&service, "poison", 40, |_| 1).await;
-    assert_eq!(number(&keeper), 2);
-    assert_eq!(keeper.versions().in_service().numbers().own_errors, 40);
+    assert_eq!(number(&manager), 2);
+    assert_eq!(manager.versions().in_service().numbers().own_errors, 40);
     // The same by three more.
     fail(&service, "poison", 15, |message| 2 + message % 3).await;
-    assert_eq!(number(&keeper), 3);
-    assert_eq!(serving(&keeper).await, "first");
+    assert_eq!(number(&manager), 3);
+    assert_eq!(serving(&manager).await, "first");
 }
 
 /// A ledger that has no room for another counter today.
@@ -118,11 +126,11 @@ impl Ledger for Exhausted {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback() {
     let place = Place::new("");
-    let versions = Arc::new(Versions::new(place.generation().await, now()));
-    let service = Service::new(Pipeline::new(Arc::new(Exhausted)), Arc::clone(&versions));
+    let versions = Arc::new(VersionHistory::new(place.generation().await, now()));
+    let service = PolicyService::new(Pipeline::new(Arc::new(Exhausted)), Arc::clone(&versions));
     process_of(&service, "ann", "well", "0").await;
     let second = place.with_settings("second").await;
-    versions.put_in_service(second, Why::Command, now());
+    versions.put_in_service(second, ActivationReason::Command, now());
     for message in 0..40 {
         let text = message.to_string();
         let outcome = process_of(&service, &text, "charge", &text).await;
@@ -136,24 +144,27 @@ async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h4_a_rollback_by_itself_or_by_command_brings_back_no_network() {
     let place = Place::new(NETWORK);
-    let keeper = start(&place).await;
-    let service = of(&keeper);
+    let manager = start(&place).await;
+    let service = of(&manager);
     process(&service, "well", "0").await;
-    assert_eq!(networks(&keeper), 1);
+    assert_eq!(networks(&manager), 1);
     place.write("settings.txt", FAILING);
-    assert_eq!(reload(&keeper, &place, "").await, 2);
-    assert_eq!(networks(&keeper), 0);
+    assert_eq!(reload(&manager, &place, "").await, 2);
+    assert_eq!(networks(&manager), 0);
     fail(&service, "poison", 20, |message| message).await;
-    let version = keeper.versions().in_service();
-    assert!(matches!(version.why(), Why::AutomaticRollback { .. }));
-    assert_eq!(serving(&keeper).await, "first");
-    assert_eq!(networks(&keeper), 0, "taken out is taken out");
+    let version = manager.versions().in_service();
+    assert!(matches!(
+        version.why(),
+        ActivationReason::AutomaticRollback { .. }
+    ));
+    assert_eq!(serving(&manager).await, "first");
+    assert_eq!(networks(&manager), 0, "taken out is taken out");
     // By command.
-    change(&keeper, &place, "third").await;
-    assert_eq!(reload(&keeper, &place, NETWORK).await, 4);
-    keeper.roll_back(None, now()).await.expect("a version");
-    assert_eq!(serving(&keeper).await, "first");
-    assert_eq!(networks(&keeper), 1, "listed is listed");
+    change(&manager, &place, "third").await;
+    assert_eq!(reload(&manager, &place, NETWORK).await, 4);
+    manager.roll_back(None, now()).await.expect("a version");
+    assert_eq!(serving(&manager).await, "first");
+    assert_eq!(networks(&manager), 1, "listed is listed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -161,15 +172,15 @@ async fn h4_a_rollback_goes_to_no_version_that_names_a_relay_that_is_gone() {
     let relay = "[relay.north]\nhost = \"north.test\"\nsecurity = \"none\"";
     let place = Place::new(relay);
     place.write("settings.txt", "relay north");
-    let keeper = start(&place).await;
-    let service = of(&keeper);
+    let manager = start(&place).await;
+    let service = of(&manager);
     process(&service, "well", "0").await;
     place.write("settings.txt", FAILING);
-    assert_eq!(reload(&keeper, &place, "").await, 2);
+    assert_eq!(reload(&manager, &place, "").await, 2);
     fail(&service, "poison", 40, |message| message).await;
-    assert_eq!(number(&keeper), 2);
+    assert_eq!(number(&manager), 2);
     for number in [None, Some(1)] {
-        let refused = keeper.roll_back(number, now()).await.err();
+        let refused = manager.roll_back(number, now()).await.err();
         let skipped = match refused.expect("refused") {
             RollbackError::NoneBefore(skipped) => skipped.into_iter().next().expect("one"),
             RollbackError::Refused(skipped) => skipped,
@@ -179,105 +190,111 @@ async fn h4_a_rollback_goes_to_no_version_that_names_a_relay_that_is_gone() {
             matches!(&skipped.reason, SkipReason::Misfit(problem) if problem.contains("north"))
         );
     }
-    assert_eq!(reload(&keeper, &place, relay).await, 2);
-    keeper.roll_back(None, now()).await.expect("a version");
-    assert_eq!(serving(&keeper).await, "relay north");
+    assert_eq!(reload(&manager, &place, relay).await, 2);
+    manager.roll_back(None, now()).await.expect("a version");
+    assert_eq!(serving(&manager).await, "relay north");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn author_h2_reloads_that_change_nothing_lose_no_version() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    process(&of(&keeper), "well", "0").await;
-    change(&keeper, &place, FAILING).await;
+    let manager = start(&place).await;
+    process(&of(&manager), "well", "0").await;
+    change(&manager, &place, FAILING).await;
     for _ in 0..3 {
-        assert_eq!(reload(&keeper, &place, "").await, 2);
+        assert_eq!(reload(&manager, &place, "").await, 2);
     }
-    keeper.roll_back(None, now()).await.expect("a version");
-    assert_eq!(serving(&keeper).await, "first");
+    manager.roll_back(None, now()).await.expect("a version");
+    assert_eq!(serving(&manager).await, "first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn author_h2_three_bad_swaps_in_a_row_lose_no_version() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    let service = of(&keeper);
+    let manager = start(&place).await;
+    let service = of(&manager);
     process(&service, "well", "0").await;
     for number in 1..=3 {
         let other = place.path("other.txt");
         place.write("other.txt", &format!("{FAILING}\n{number}"));
         let file = place.path("policy.wasm");
-        let swapped = keeper.swap(file, Some(other), now()).await;
+        let swapped = manager.swap(file, Some(other), now()).await;
         swapped.expect("in service");
     }
     fail(&service, "poison", 20, |message| message).await;
-    let version = keeper.versions().in_service();
+    let version = manager.versions().in_service();
     assert!(
-        matches!(version.why(), Why::AutomaticRollback { to: 1, .. }),
+        matches!(
+            version.why(),
+            ActivationReason::AutomaticRollback { to: 1, .. }
+        ),
         "{}",
         version.why()
     );
-    assert_eq!(serving(&keeper).await, "first");
+    assert_eq!(serving(&manager).await, "first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d9_what_changes_nothing_makes_no_version() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    process(&of(&keeper), "well", "0").await;
-    change(&keeper, &place, "second").await;
-    let mut changes = keeper.versions().changes();
+    let manager = start(&place).await;
+    process(&of(&manager), "well", "0").await;
+    change(&manager, &place, "second").await;
+    let mut changes = manager.versions().changes();
     for _ in 0..3 {
-        assert_eq!(reload(&keeper, &place, "").await, 2);
+        assert_eq!(reload(&manager, &place, "").await, 2);
         let file = place.path("policy.wasm");
-        let swapped = keeper.swap(file, None, now()).await.expect("in service");
+        let swapped = manager.swap(file, None, now()).await.expect("in service");
         assert_eq!(swapped.number(), 2);
     }
-    let status = keeper.status(now());
+    let status = manager.status(now());
     assert_eq!((status.versions.len(), status.next_rollback), (2, Some(1)));
     // Another waxseal.toml is in service, without a version of the policy, and
     // whoever goes by it hears of that.
     changes.mark_unchanged();
-    assert_eq!(reload(&keeper, &place, NETWORK).await, 2);
-    assert_eq!(networks(&keeper), 1);
+    assert_eq!(reload(&manager, &place, NETWORK).await, 2);
+    assert_eq!(networks(&manager), 1);
     assert!(changes.has_changed().expect("a sender"));
-    let status = keeper.status(now());
+    let status = manager.status(now());
     assert_eq!((status.versions.len(), status.kept), (2, None));
     // What was counted goes on.
-    assert_eq!(serving(&keeper).await, "second");
-    assert_eq!(reload(&keeper, &place, "").await, 2);
-    assert_eq!(keeper.versions().in_service().numbers().messages, 1);
+    assert_eq!(serving(&manager).await, "second");
+    assert_eq!(reload(&manager, &place, "").await, 2);
+    assert_eq!(manager.versions().in_service().numbers().messages, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d9_a_reload_puts_waxseal_toml_in_service_while_the_policy_files_are_refused() {
     let place = Place::new(NETWORK);
-    let keeper = start(&place).await;
+    let manager = start(&place).await;
     place.write("settings.txt", "panic");
-    let tried = keeper.files_changed(now()).await.expect("tried");
+    let tried = manager.files_changed(now()).await.expect("tried");
     assert!(tried.is_err());
-    assert_eq!(reload(&keeper, &place, "").await, 1);
-    assert_eq!((networks(&keeper), number(&keeper)), (0, 1));
-    let status = keeper.status(now());
+    assert_eq!(reload(&manager, &place, "").await, 1);
+    assert_eq!((networks(&manager), number(&manager)), (0, 1));
+    let status = manager.status(now());
     assert!(status.refused.is_some());
-    assert_eq!(status.kept.map(|kept| kept.because), Some(Because::Refused));
+    assert_eq!(
+        status.kept.map(|kept| kept.because),
+        Some(PinReason::Refused)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn d9_a_rollback_goes_to_the_version_that_is_named() {
     let place = Place::new("");
-    let keeper = start(&place).await;
+    let manager = start(&place).await;
     for settings in ["second", "third"] {
-        change(&keeper, &place, settings).await;
+        change(&manager, &place, settings).await;
     }
-    keeper.roll_back(Some(1), now()).await.expect("kept");
-    assert_eq!(serving(&keeper).await, "first");
+    manager.roll_back(Some(1), now()).await.expect("kept");
+    assert_eq!(serving(&manager).await, "first");
     // The one that was left can be had again, and nothing else by itself.
-    let nowhere = keeper.roll_back(None, now()).await.err();
+    let nowhere = manager.roll_back(None, now()).await.err();
     assert_eq!(nowhere, Some(RollbackError::NoneBefore(vec![])));
-    keeper.roll_back(Some(3), now()).await.expect("kept");
-    assert_eq!(serving(&keeper).await, "third");
-    let gone = keeper.roll_back(Some(2), now()).await.err();
+    manager.roll_back(Some(3), now()).await.expect("kept");
+    assert_eq!(serving(&manager).await, "third");
+    let gone = manager.roll_back(Some(2), now()).await.err();
     assert!(matches!(
         gone,
         Some(RollbackError::NotKept { number: 2, .. })
@@ -290,22 +307,22 @@ async fn d9_a_rollback_goes_to_the_version_that_is_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn m9_a_version_that_fails_on_half_of_the_messages_is_gone_back_from() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    let service = of(&keeper);
+    let manager = start(&place).await;
+    let service = of(&manager);
     process(&service, "well", "0").await;
-    change(&keeper, &place, FAILING).await;
+    change(&manager, &place, FAILING).await;
     for message in 0..19 {
         process(&service, "well", &message.to_string()).await;
         fail(&service, "poison", 1, |_| message).await;
     }
-    let status = keeper.status(now());
+    let status = manager.status(now());
     let numbers = &status.versions[0].numbers;
     assert_eq!((numbers.own_errors_recently, numbers.recently), (19, 38));
-    assert_eq!(number(&keeper), 2);
+    assert_eq!(number(&manager), 2);
     process(&service, "well", "last").await;
     fail(&service, "poison", 1, |_| 20).await;
-    let version = keeper.versions().in_service();
-    let Why::AutomaticRollback {
+    let version = manager.versions().in_service();
+    let ActivationReason::AutomaticRollback {
         errors: 20,
         of: Some(40),
         ..
@@ -313,21 +330,21 @@ async fn m9_a_version_that_fails_on_half_of_the_messages_is_gone_back_from() {
     else {
         panic!("{}", version.why());
     };
-    assert_eq!(serving(&keeper).await, "first");
+    assert_eq!(serving(&manager).await, "first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn m9_a_share_of_0_percent_is_never() {
     let place = Place::new("roll-back-share = \"0%\"");
-    let keeper = start(&place).await;
-    let service = of(&keeper);
+    let manager = start(&place).await;
+    let service = of(&manager);
     process(&service, "well", "0").await;
-    change(&keeper, &place, FAILING).await;
+    change(&manager, &place, FAILING).await;
     for message in 0..60 {
         process(&service, "well", &message.to_string()).await;
         fail(&service, "poison", 1, |_| message).await;
     }
-    assert_eq!(number(&keeper), 2);
+    assert_eq!(number(&manager), 2);
 }
 
 /// Makes a key file as `waxseal dkim new` does.
@@ -341,26 +358,26 @@ fn new_key(place: &Place, domain: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l5_a_key_that_appears_signs_nothing_before_a_reload() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    let service = of(&keeper);
+    let manager = start(&place).await;
+    let service = of(&manager);
     new_key(&place, "acme.test");
     for settings in ["second", "third"] {
-        change(&keeper, &place, settings).await;
+        change(&manager, &place, settings).await;
         let outcome = process(&service, "sign", settings).await;
         assert_eq!(outcome.failure.expect("a failure").kind(), "no-key");
     }
-    assert_eq!(reload(&keeper, &place, "").await, 3);
+    assert_eq!(reload(&manager, &place, "").await, 3);
     let outcome = process(&service, "sign", "reloaded").await;
     assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
     assert_eq!(outcome.signatures.len(), 1);
     // A key that was taken away signs on until then.
     let keys = place.config().dkim.keys;
     std::fs::remove_dir_all(Path::new(&keys)).expect("removed");
-    change(&keeper, &place, "fourth").await;
+    change(&manager, &place, "fourth").await;
     let outcome = process(&service, "sign", "removed").await;
     assert_eq!(outcome.signatures.len(), 1);
-    assert_eq!(reload(&keeper, &place, "").await, 4);
-    keeper.roll_back(None, now()).await.expect("a version");
+    assert_eq!(reload(&manager, &place, "").await, 4);
+    manager.roll_back(None, now()).await.expect("a version");
     let outcome = process(&service, "sign", "gone").await;
     assert_eq!(outcome.failure.expect("a failure").kind(), "no-key");
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use waxseal::config::{Config, Share};
 use waxseal::pipeline::{Built, Generation};
 use waxseal::quota::Dry;
-use waxseal::rollout::{Comparison, Observer, Service, Shadow, ShadowError, Shadows};
+use waxseal::rollout::{
+    Comparison, Observer, PolicyService, ShadowController, ShadowError, ShadowRun,
+};
 use waxseal::runtime::{Limits, Sandbox};
 
 use crate::given::{Place, component, message, now, process, secrets, service, start};
@@ -27,16 +29,16 @@ async fn candidate(place: &Place) -> Arc<Generation> {
     generation
 }
 
-async fn begin(service: &Service<Dry>, place: &Place, share: Share) -> Arc<Shadow> {
+async fn begin(service: &PolicyService<Dry>, place: &Place, share: Share) -> Arc<ShadowRun> {
     let candidate = candidate(place).await;
     let ledger = service.pipeline().ledger();
-    let shadow = Arc::new(Shadow::start(candidate, share, ledger, now()).expect("a thread"));
+    let shadow = Arc::new(ShadowRun::start(candidate, share, ledger, now()).expect("a thread"));
     service.observe(Arc::clone(&shadow) as Arc<dyn Observer>);
     shadow
 }
 
 /// Waits until the candidate has seen to so many messages.
-async fn compared(shadow: &Shadow, messages: u64) -> Comparison {
+async fn compared(shadow: &ShadowRun, messages: u64) -> Comparison {
     for _ in 0..600 {
         let comparison = shadow.comparison();
         if comparison.compared + comparison.skipped >= messages {
@@ -82,7 +84,7 @@ async fn what_a_candidate_decides_otherwise_is_told_with_both_decisions_and_has_
     process(&service, "well", "1").await;
     let comparison = compared(&shadow, 2).await;
     assert_eq!((comparison.same, comparison.different), (1, 1));
-    assert_eq!(comparison.with_effect, 0);
+    assert_eq!(comparison.behavioral, 0);
     assert_eq!(comparison.differences[0].kind, "reasons: changed");
     let example = &comparison.examples[0];
     assert_eq!(example.queue_id, "Q0");
@@ -164,10 +166,10 @@ async fn a_candidate_that_is_stopped_lets_go_of_everything() {
 /// A candidate of these settings, after so many messages it fails on.
 async fn promoted(failing: u64, force: bool) -> Result<(), ShadowError> {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    let service = service(Arc::clone(keeper.versions()));
+    let manager = start(&place).await;
+    let service = service(Arc::clone(manager.versions()));
     let sandbox = |_: &Config| Sandbox::for_trials(LIMITS);
-    let shadows = Shadows::new(keeper, Arc::clone(&service), Box::new(sandbox));
+    let shadows = ShadowController::new(manager, Arc::clone(&service), Box::new(sandbox));
     place.write("other.txt", "trap on poison");
     let (file, other) = (place.path("policy.wasm"), place.path("other.txt"));
     let begun = shadows.begin(file, Some(other), Share::ALL, now()).await;

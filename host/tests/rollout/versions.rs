@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use waxseal::rollout::{KEPT, Observed, Observer, RECORDS, RollbackError, Why};
+use waxseal::rollout::{ActivationReason, DecisionEvent, KEPT, Observer, RECORDS, RollbackError};
 
 use crate::given::{Place, message, now, process, process_of, service, settings};
 
@@ -13,7 +13,7 @@ async fn r26_a_message_finishes_on_the_version_that_it_began_with() {
     let began = service.begin();
     let second = place.with_settings("second").await;
     let versions = service.versions();
-    versions.put_in_service(second, Why::Command, now());
+    versions.put_in_service(second, ActivationReason::Command, now());
     assert_eq!(settings(&service, &began).await, "first");
     assert_eq!(settings(&service, &service.begin()).await, "second");
     versions.roll_back(None, now()).expect("a version before");
@@ -27,7 +27,7 @@ async fn r26_going_back_does_not_go_to_and_fro() {
     let versions = service.versions();
     for name in ["second", "third", "fourth"] {
         let generation = place.with_settings(name).await;
-        versions.put_in_service(generation, Why::Command, now());
+        versions.put_in_service(generation, ActivationReason::Command, now());
     }
     for expected in ["third", "second"] {
         let back = versions.roll_back(None, now()).expect("a version before");
@@ -54,7 +54,7 @@ async fn r28_a_version_that_fails_on_many_messages_in_a_row_is_left_by_itself() 
     let second = place.with_settings("second\ntrap on poison").await;
     let failing = service
         .versions()
-        .put_in_service(second, Why::FilesChanged, now());
+        .put_in_service(second, ActivationReason::FilesChanged, now());
     for text in ["1", "2"] {
         process_of(&service, text, "poison", text).await;
     }
@@ -67,7 +67,7 @@ async fn r28_a_version_that_fails_on_many_messages_in_a_row_is_left_by_itself() 
     process_of(&service, "8", "poison", "6").await;
     let back = service.begin();
     assert_eq!(settings(&service, &back).await, "first");
-    let Why::AutomaticRollback {
+    let ActivationReason::AutomaticRollback {
         from: 2,
         to: 1,
         errors: 3,
@@ -96,7 +96,7 @@ async fn r28_going_back_by_itself_skips_what_has_not_shown_that_it_is_good() {
         let generation = place.with_settings(name).await;
         service
             .versions()
-            .put_in_service(generation, Why::Command, now());
+            .put_in_service(generation, ActivationReason::Command, now());
     }
     process_of(&service, "ann", "poison", "2").await;
     assert_eq!(settings(&service, &service.begin()).await, "first");
@@ -114,7 +114,7 @@ async fn r26_each_version_has_its_own_numbers() {
     let second = place.with_settings("second").await;
     service
         .versions()
-        .put_in_service(second, Why::Command, now());
+        .put_in_service(second, ActivationReason::Command, now());
     process(&service, "well", "3").await;
     let history = service.versions().history();
     let [second, first] = &history[..] else {
@@ -125,7 +125,10 @@ async fn r26_each_version_has_its_own_numbers() {
     assert_eq!(first.numbers.errors_in_a_row, 1);
     let error = first.numbers.last_error.as_ref().expect("an error");
     assert_eq!((error.queue_id.as_str(), error.at), ("Q2", now()));
-    assert_eq!((second.numbers.failed(), &second.why), (0, &Why::Command));
+    assert_eq!(
+        (second.numbers.failed(), &second.why),
+        (0, &ActivationReason::Command)
+    );
     assert_eq!(first.until, Some(second.since));
     assert_ne!(first.inputs.settings, second.inputs.settings);
     assert_eq!(first.inputs.component, second.policy.digest);
@@ -138,11 +141,11 @@ async fn r26_each_version_has_its_own_numbers() {
 struct Seen(Mutex<Vec<(u64, String, String)>>);
 
 impl Observer for Seen {
-    fn decided(&self, observed: &Observed<'_>) {
+    fn decided(&self, event: &DecisionEvent<'_>) {
         let entry = (
-            observed.version.number(),
-            observed.message.envelope.queue_id.clone(),
-            observed.facts.now.timestamp().to_string(),
+            event.version.number(),
+            event.message.envelope.queue_id.clone(),
+            event.facts.now.timestamp().to_string(),
         );
         self.0.lock().expect("a list").push(entry);
     }
@@ -173,7 +176,7 @@ async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
     for number in 0..KEPT + 3 {
         let generation = place.with_settings(&format!("number {number}")).await;
         all.push(Arc::downgrade(&generation));
-        versions.put_in_service(generation, Why::Command, now());
+        versions.put_in_service(generation, ActivationReason::Command, now());
     }
     let alive = || all.iter().filter(|one| one.strong_count() > 0).count();
     // The one in service, those before it, and that of a message in flight.
@@ -190,7 +193,7 @@ async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
     ];
     for _ in 0..RECORDS {
         for generation in &others {
-            versions.put_in_service(Arc::clone(generation), Why::Command, now());
+            versions.put_in_service(Arc::clone(generation), ActivationReason::Command, now());
         }
     }
     assert_eq!(versions.history().len(), RECORDS + 1);

@@ -15,7 +15,7 @@ use waxseal::decision::Verdict;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
 use waxseal::pipeline::{Built, Generation, Pipeline, Secrets};
 use waxseal::quota::Dry;
-use waxseal::rollout::{Observer, Service, Shadow, Versions};
+use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal::store::Secret;
 use waxseal_tests::hostile::{self, Generator};
@@ -191,28 +191,31 @@ async fn generation(
     }
 }
 
-async fn service(policy: &str) -> anyhow::Result<Arc<Service<Dry>>> {
+async fn service(policy: &str) -> anyhow::Result<Arc<PolicyService<Dry>>> {
     service_with(policy, "").await
 }
 
-async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<Service<Dry>>> {
+async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<PolicyService<Dry>>> {
     let generation = generation(policy, lines, None).await?;
-    let versions = Versions::new(generation, Timestamp::now());
+    let versions = VersionHistory::new(generation, Timestamp::now());
     let pipeline = Pipeline::new(Arc::new(Dry::default()));
-    Ok(Arc::new(Service::new(pipeline, Arc::new(versions))))
+    Ok(Arc::new(PolicyService::new(pipeline, Arc::new(versions))))
 }
 
-async fn shadow(service: &Service<Dry>) -> anyhow::Result<Arc<Shadow>> {
+async fn shadow(service: &PolicyService<Dry>) -> anyhow::Result<Arc<ShadowRun>> {
     let candidate = generation("waxseal_misbehaving", "", Some(1)).await?;
     let ledger = service.pipeline().ledger();
-    let shadow = Shadow::start(candidate, Share::ALL, ledger, Timestamp::now())?;
+    let shadow = ShadowRun::start(candidate, Share::ALL, ledger, Timestamp::now())?;
     let shadow = Arc::new(shadow);
     service.observe(Arc::clone(&shadow) as Arc<dyn Observer>);
     Ok(shadow)
 }
 
 /// Times of good decisions, sorted, waiting for a thread included.
-async fn decisions(service: &Arc<Service<Dry>>, subject: &str) -> anyhow::Result<Vec<Duration>> {
+async fn decisions(
+    service: &Arc<PolicyService<Dry>>,
+    subject: &str,
+) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
     let end = Instant::now() + TIME;
     while Instant::now() < end {
@@ -232,7 +235,7 @@ async fn decisions(service: &Arc<Service<Dry>>, subject: &str) -> anyhow::Result
 }
 
 /// Messages that make the policy loop, one after the other.
-async fn endless(service: Arc<Service<Dry>>, ended: Arc<AtomicBool>) {
+async fn endless(service: Arc<PolicyService<Dry>>, ended: Arc<AtomicBool>) {
     while !ended.load(Ordering::Relaxed) {
         let version = service.begin();
         service.process(&version, message("loop")).await;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use waxseal::config;
 use waxseal::pipeline::Secrets;
-use waxseal::rollout::Keeper;
+use waxseal::rollout::PolicyManager;
 use waxseal::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, Sandbox};
 use waxseal::store::Secret;
 use waxseal_tests::waxseal::{binary, policy};
@@ -62,14 +62,14 @@ async fn swaps(component: &[u8], settings: &str) -> anyhow::Result<(f64, f64)> {
     fs::write(at("waxseal.toml"), text)?;
     fs::write(at("settings.toml"), settings)?;
     fs::write(at("policy.wasm"), numbered(component, 0))?;
-    let keeper = keeper(folder.path()).await?;
-    let keeping = tokio::spawn(Arc::clone(&keeper).keep());
+    let manager = manager(folder.path()).await?;
+    let keeping = tokio::spawn(Arc::clone(&manager).keep());
     let mut medians = Vec::new();
     for _ in ["cold", "cached"] {
         let mut times = Vec::new();
         for number in 1..=SWAPS {
             // Both times there is another in service than the one that comes.
-            times.push(swap(&keeper, &at("policy.wasm"), &numbered(component, number)).await?);
+            times.push(swap(&manager, &at("policy.wasm"), &numbered(component, number)).await?);
         }
         medians.push(median(&times));
     }
@@ -77,7 +77,7 @@ async fn swaps(component: &[u8], settings: &str) -> anyhow::Result<(f64, f64)> {
     Ok((medians[0], medians[1]))
 }
 
-async fn keeper(folder: &Path) -> anyhow::Result<Arc<Keeper>> {
+async fn manager(folder: &Path) -> anyhow::Result<Arc<PolicyManager>> {
     let config = config::read(&folder.join("waxseal.toml"))?;
     let secret = Secret::open(&config.state)?;
     let sandbox = Sandbox::builder(Limits::from(&config.limits))
@@ -85,7 +85,7 @@ async fn keeper(folder: &Path) -> anyhow::Result<Arc<Keeper>> {
         .compiler(Compiler::new(binary()))
         .build()?;
     let secrets = Arc::new(Secrets::new(&secret));
-    let started = Keeper::start(sandbox, secrets, config, Timestamp::now()).await;
+    let started = PolicyManager::start(sandbox, secrets, config, Timestamp::now()).await;
     started.map_err(|problems| {
         let first = problems.first().map(ToString::to_string);
         anyhow!(
@@ -98,10 +98,10 @@ async fn keeper(folder: &Path) -> anyhow::Result<Arc<Keeper>> {
 
 /// Puts a component in the place of another; milliseconds until it is in
 /// service.
-async fn swap(keeper: &Keeper, path: &Path, component: &[u8]) -> anyhow::Result<f64> {
+async fn swap(manager: &PolicyManager, path: &Path, component: &[u8]) -> anyhow::Result<f64> {
     // What the swap before left to write down is not this one's.
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let mut changes = keeper.versions().changes();
+    let mut changes = manager.versions().changes();
     changes.mark_unchanged();
     let draft = path.with_extension("new");
     fs::write(&draft, component)?;

@@ -4,46 +4,58 @@ use std::sync::Arc;
 
 use waxseal::pipeline::Inputs;
 use waxseal::quota::Dry;
-use waxseal::rollout::{Because, Keeper, Service, Trigger, Version, Why};
+use waxseal::rollout::{
+    ActivationReason, ActiveVersion, PinReason, PolicyManager, PolicyService, Trigger,
+};
 
 use crate::given::{
     Place, component, now, process, process_of, sandbox, secrets, service, settings, start,
 };
 
-/// What a keeper has in service, by its settings.
-async fn serving(keeper: &Arc<Keeper>) -> String {
-    let service: Arc<Service<Dry>> = service(Arc::clone(keeper.versions()));
+/// What a manager has in service, by its settings.
+async fn serving(manager: &Arc<PolicyManager>) -> String {
+    let service: Arc<PolicyService<Dry>> = service(Arc::clone(manager.versions()));
     settings(&service, &service.begin()).await
 }
 
-/// Changes the settings and lets the keeper look.
-async fn change(keeper: &Arc<Keeper>, place: &Place, settings: &str) -> Option<Arc<Version>> {
+/// Changes the settings and lets the manager look.
+async fn change(
+    manager: &Arc<PolicyManager>,
+    place: &Place,
+    settings: &str,
+) -> Option<Arc<ActiveVersion>> {
     place.write("settings.txt", settings);
-    let tried = keeper.files_changed(now()).await?;
+    let tried = manager.files_changed(now()).await?;
     tried.ok()
 }
 
-fn kept(keeper: &Keeper) -> Option<Because> {
-    keeper.status(now()).kept.map(|kept| kept.because)
+fn kept(manager: &PolicyManager) -> Option<PinReason> {
+    manager.status(now()).kept.map(|kept| kept.because)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_changed_files_go_in_service_and_unchanged_ones_do_not() {
     let place = Place::new("");
-    let keeper = start(&place).await;
+    let manager = start(&place).await;
     place.write("settings.txt", "first");
-    assert!(keeper.files_changed(now()).await.is_none(), "written again");
-    let version = change(&keeper, &place, "second").await.expect("a version");
-    assert_eq!((version.number(), version.why()), (2, &Why::FilesChanged));
-    assert_eq!(serving(&keeper).await, "second");
-    assert_eq!(kept(&keeper), None);
+    assert!(
+        manager.files_changed(now()).await.is_none(),
+        "written again"
+    );
+    let version = change(&manager, &place, "second").await.expect("a version");
+    assert_eq!(
+        (version.number(), version.why()),
+        (2, &ActivationReason::FilesChanged)
+    );
+    assert_eq!(serving(&manager).await, "second");
+    assert_eq!(kept(&manager), None);
 }
 
 /// Each gate, and what it says.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays() {
     let place = Place::new("");
-    let keeper = start(&place).await;
+    let manager = start(&place).await;
     let whole = std::fs::read(place.path("policy.wasm")).expect("a component");
     let half = &whole[..whole.len() / 2];
     let hostile = b"problems".as_slice();
@@ -57,7 +69,7 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
     for (name, bytes, expected) in cases {
         let before = std::fs::read(place.path(name)).expect("a file");
         std::fs::write(place.path(name), bytes).expect("written");
-        let refusal = match keeper.files_changed(now()).await {
+        let refusal = match manager.files_changed(now()).await {
             Some(Err(refusal)) => refusal,
             Some(Ok(_)) => panic!("{expected}: in service"),
             None => panic!("{expected}: not tried"),
@@ -65,20 +77,20 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
         let problems = refusal.problems.join("\n");
         assert!(problems.contains(expected), "{expected}: {problems}");
         assert_eq!(refusal.trigger, Trigger::FilesChanged);
-        assert!(keeper.files_changed(now()).await.is_none(), "told once");
-        assert_eq!(serving(&keeper).await, "first");
-        assert_eq!(keeper.status(now()).refused, Some(refusal));
-        assert_eq!(kept(&keeper), Some(Because::Refused));
+        assert!(manager.files_changed(now()).await.is_none(), "told once");
+        assert_eq!(serving(&manager).await, "first");
+        assert_eq!(manager.status(now()).refused, Some(refusal));
+        assert_eq!(kept(&manager), Some(PinReason::Refused));
         std::fs::write(place.path(name), before).expect("written");
-        assert!(keeper.files_changed(now()).await.is_none(), "as it was");
-        assert_eq!(keeper.status(now()).refused, None);
-        assert_eq!(kept(&keeper), None);
+        assert!(manager.files_changed(now()).await.is_none(), "as it was");
+        assert_eq!(manager.status(now()).refused, None);
+        assert_eq!(kept(&manager), None);
     }
     std::fs::remove_file(place.path("policy.wasm")).expect("removed");
-    let missing = keeper.files_changed(now()).await.expect("tried");
+    let missing = manager.files_changed(now()).await.expect("tried");
     let refusal = missing.err().expect("refused");
     assert!(refusal.problems.concat().contains("policy.wasm"));
-    assert_eq!(keeper.versions().in_service().number(), 1);
+    assert_eq!(manager.versions().in_service().number(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,101 +105,108 @@ async fn r26_a_version_that_fails_its_own_tests_is_refused() {
         "[[case]]\nname = \"says first\"\nmessage = \"mail.eml\"\n\
          [case.expect]\nreasons = [\"first\"]\n",
     );
-    let keeper = start(&place).await;
+    let manager = start(&place).await;
     place.write("settings.txt", "second");
-    let tried = keeper.files_changed(now()).await.expect("tried");
+    let tried = manager.files_changed(now()).await.expect("tried");
     let refusal = tried.err().expect("refused");
     let problems = refusal.problems.concat();
     for expected in ["tests.toml:", "\"says first\" fails", "second"] {
         assert!(problems.contains(expected), "{expected}: {problems}");
     }
-    assert_eq!(serving(&keeper).await, "first");
-    let keeper = start(&place).await;
-    assert_eq!(serving(&keeper).await, "first", "after a restart, too");
+    assert_eq!(serving(&manager).await, "first");
+    let manager = start(&place).await;
+    assert_eq!(serving(&manager).await, "first", "after a restart, too");
     // Where there is nothing else, mail does not wait until tests are mended.
     std::fs::remove_dir_all(place.path("state")).expect("removed");
-    let keeper = start(&place).await;
-    assert_eq!(serving(&keeper).await, "second");
+    let manager = start(&place).await;
+    assert_eq!(serving(&manager).await, "second");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_tables_are_files_of_the_policy_too() {
     let place = Place::new("[table.vip]\nfile = \"vip\"");
     place.write("vip", "a b\n");
-    let keeper = start(&place).await;
+    let manager = start(&place).await;
     place.write("vip", "a b\na c\n");
-    let refused = keeper.files_changed(now()).await.expect("tried");
+    let refused = manager.files_changed(now()).await.expect("tried");
     let refusal = refused.err().expect("refused");
     assert!(refusal.problems.concat().contains("vip:2:1"), "{refusal:?}");
     place.write("vip", "a c\n");
-    keeper
+    manager
         .files_changed(now())
         .await
         .expect("tried")
         .expect("in service");
     // The table of the version before comes back with it, over a restart too.
-    keeper
+    manager
         .roll_back(None, now())
         .await
         .expect("a version before");
     let again = start(&place).await;
-    let inputs = |keeper: &Keeper| keeper.versions().in_service().generation().inputs().clone();
-    assert_eq!(inputs(&again), inputs(&keeper));
+    let inputs = |manager: &PolicyManager| {
+        manager
+            .versions()
+            .in_service()
+            .generation()
+            .inputs()
+            .clone()
+    };
+    assert_eq!(inputs(&again), inputs(&manager));
     assert_ne!(inputs(&again), Inputs::read(&place.config()).expect("read"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_what_was_gone_back_from_stays_out_over_restarts_until_it_changes() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    change(&keeper, &place, "second").await.expect("a version");
-    keeper
+    let manager = start(&place).await;
+    change(&manager, &place, "second").await.expect("a version");
+    manager
         .roll_back(None, now())
         .await
         .expect("a version before");
-    assert!(keeper.files_changed(now()).await.is_none());
+    assert!(manager.files_changed(now()).await.is_none());
     for _ in 0..2 {
-        let keeper = start(&place).await;
-        assert_eq!(serving(&keeper).await, "first");
-        assert_eq!(kept(&keeper), Some(Because::RolledBack));
+        let manager = start(&place).await;
+        assert_eq!(serving(&manager).await, "first");
+        assert_eq!(kept(&manager), Some(PinReason::RolledBack));
         // A reload is no change of the policy's files.
-        keeper
+        manager
             .reload(place.config(), now())
             .await
             .expect("reloaded");
-        assert_eq!(serving(&keeper).await, "first");
-        assert_eq!(kept(&keeper), Some(Because::RolledBack));
+        assert_eq!(serving(&manager).await, "first");
+        assert_eq!(kept(&manager), Some(PinReason::RolledBack));
     }
-    let keeper = start(&place).await;
-    change(&keeper, &place, "third").await.expect("a version");
-    assert_eq!(serving(&keeper).await, "third");
-    assert_eq!(kept(&keeper), None);
+    let manager = start(&place).await;
+    change(&manager, &place, "third").await.expect("a version");
+    assert_eq!(serving(&manager).await, "third");
+    assert_eq!(kept(&manager), None);
     assert_eq!(serving(&start(&place).await).await, "third");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_files_that_changed_while_the_host_was_down_are_tried() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    change(&keeper, &place, "second").await.expect("a version");
-    keeper
+    let manager = start(&place).await;
+    change(&manager, &place, "second").await.expect("a version");
+    manager
         .roll_back(None, now())
         .await
         .expect("a version before");
     place.write("settings.txt", "third");
-    let keeper = start(&place).await;
-    assert_eq!(serving(&keeper).await, "third");
-    assert_eq!(kept(&keeper), None);
+    let manager = start(&place).await;
+    assert_eq!(serving(&manager).await, "third");
+    assert_eq!(kept(&manager), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_files_that_were_refused_do_not_keep_the_host_from_starting() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    assert!(change(&keeper, &place, "panic").await.is_none());
-    let keeper = start(&place).await;
-    assert_eq!(serving(&keeper).await, "first");
-    let status = keeper.status(now());
+    let manager = start(&place).await;
+    assert!(change(&manager, &place, "panic").await.is_none());
+    let manager = start(&place).await;
+    assert_eq!(serving(&manager).await, "first");
+    let status = manager.status(now());
     assert_eq!(
         status.refused.map(|refusal| refusal.trigger),
         Some(Trigger::Start)
@@ -195,44 +214,44 @@ async fn r26_files_that_were_refused_do_not_keep_the_host_from_starting() {
     // A host that has never run has nothing to fall back to.
     let other = Place::new("");
     other.write("settings.txt", "panic");
-    let refused = Keeper::start(sandbox().clone(), secrets(), other.config(), now()).await;
+    let refused = PolicyManager::start(sandbox().clone(), secrets(), other.config(), now()).await;
     assert!(refused.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_a_swap_by_command_holds_until_the_named_files_change() {
     let place = Place::new("");
-    let keeper = start(&place).await;
+    let manager = start(&place).await;
     place.write("other.txt", "other");
     let file = component("waxseal_misbehaving");
     let other = Some(place.path("other.txt"));
-    keeper
+    manager
         .swap(file, other.clone(), now())
         .await
         .expect("in service");
-    assert_eq!(serving(&keeper).await, "other");
-    let keeper = start(&place).await;
-    assert_eq!(serving(&keeper).await, "other");
-    assert_eq!(kept(&keeper), Some(Because::Swapped));
-    let refused = keeper.swap(place.path("none.wasm"), None, now()).await;
+    assert_eq!(serving(&manager).await, "other");
+    let manager = start(&place).await;
+    assert_eq!(serving(&manager).await, "other");
+    assert_eq!(kept(&manager), Some(PinReason::Swapped));
+    let refused = manager.swap(place.path("none.wasm"), None, now()).await;
     assert!(refused.is_err());
-    assert_eq!(kept(&keeper), Some(Because::Swapped));
+    assert_eq!(kept(&manager), Some(PinReason::Swapped));
     // The files that are named bring themselves back.
-    keeper
+    manager
         .swap(place.path("policy.wasm"), None, now())
         .await
         .expect("in service");
-    assert_eq!(serving(&keeper).await, "first");
-    assert_eq!(kept(&keeper), None);
+    assert_eq!(serving(&manager).await, "first");
+    assert_eq!(kept(&manager), None);
     assert_eq!(serving(&start(&place).await).await, "first");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_what_is_damaged_in_the_state_folder_is_not_used() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    change(&keeper, &place, "second").await.expect("a version");
-    keeper
+    let manager = start(&place).await;
+    change(&manager, &place, "second").await.expect("a version");
+    manager
         .roll_back(None, now())
         .await
         .expect("a version before");
@@ -242,25 +261,25 @@ async fn r26_what_is_damaged_in_the_state_folder_is_not_used() {
             std::fs::write(&path, "first?").expect("written");
         }
     }
-    let keeper = start(&place).await;
-    assert_eq!(serving(&keeper).await, "second", "what the files say");
-    assert_eq!(kept(&keeper), None);
+    let manager = start(&place).await;
+    assert_eq!(serving(&manager).await, "second", "what the files say");
+    assert_eq!(kept(&manager), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r28_what_the_host_left_by_itself_stays_out_over_a_restart() {
     let place = Place::new("roll-back-after = 2");
-    let keeper = start(&place).await;
-    let keeping = tokio::spawn(Arc::clone(&keeper).keep());
-    let service = service(Arc::clone(keeper.versions()));
+    let manager = start(&place).await;
+    let keeping = tokio::spawn(Arc::clone(&manager).keep());
+    let service = service(Arc::clone(manager.versions()));
     process(&service, "well", "1").await;
-    change(&keeper, &place, "trap on poison")
+    change(&manager, &place, "trap on poison")
         .await
         .expect("a version");
     for text in ["2", "3"] {
         process_of(&service, text, "poison", text).await;
     }
-    while kept(&keeper) != Some(Because::Failed) {
+    while kept(&manager) != Some(PinReason::Failed) {
         tokio::task::yield_now().await;
     }
     keeping.abort();
@@ -271,19 +290,19 @@ async fn r28_what_the_host_left_by_itself_stays_out_over_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_changed_files_are_noticed_by_themselves() {
     let place = Place::new("");
-    let keeper = start(&place).await;
-    let keeping = tokio::spawn(Arc::clone(&keeper).keep());
-    let mut changes = keeper.versions().changes();
+    let manager = start(&place).await;
+    let keeping = tokio::spawn(Arc::clone(&manager).keep());
+    let mut changes = manager.versions().changes();
     changes.mark_unchanged();
     place.write("new.txt", "second");
     std::fs::rename(place.path("new.txt"), place.path("settings.txt")).expect("renamed");
     changes.changed().await.expect("a change");
-    assert_eq!(serving(&keeper).await, "second");
+    assert_eq!(serving(&manager).await, "second");
     // A file that is missing for a moment is no reason to say anything.
     std::fs::remove_file(place.path("settings.txt")).expect("removed");
     place.write("settings.txt", "third");
     changes.changed().await.expect("a change");
-    assert_eq!(serving(&keeper).await, "third");
-    assert_eq!(keeper.status(now()).refused, None);
+    assert_eq!(serving(&manager).await, "third");
+    assert_eq!(manager.status(now()).refused, None);
     keeping.abort();
 }

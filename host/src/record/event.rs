@@ -9,7 +9,7 @@ use crate::runtime::Answers;
 
 /// A message, and all that its decision was taken on.
 #[derive(Debug)]
-pub struct Seen {
+pub struct OwnedDecisionEvent {
     /// The message.
     pub message: Arc<Message>,
     /// What the policy asked, and was told.
@@ -25,13 +25,13 @@ pub struct Seen {
 /// Bytes of messages that wait for somebody who looks on. They are held when
 /// their connections have let go of them, so there has to be an end to it.
 #[derive(Debug)]
-pub struct Room {
+pub struct ByteBudget {
     taken: AtomicUsize,
     most: usize,
 }
 
-impl Room {
-    /// Room for that many bytes.
+impl ByteBudget {
+    /// A budget of that many bytes.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicUsize::new(0),
@@ -41,13 +41,13 @@ impl Room {
 
     /// Takes room for a message, until what is given back is dropped; none
     /// where there is not enough.
-    pub fn take(self: &Arc<Self>, seen: &Arc<Seen>) -> Option<Waiting> {
+    pub fn take(self: &Arc<Self>, seen: &Arc<OwnedDecisionEvent>) -> Option<QueuedEvent> {
         let bytes = seen.message.content.bytes().len();
         let fits = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= self.most);
         self.taken
             .try_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .ok()?;
-        Some(Waiting {
+        Some(QueuedEvent {
             seen: Arc::clone(seen),
             bytes,
             room: Arc::clone(self),
@@ -57,14 +57,14 @@ impl Room {
 
 /// A message that waits.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct QueuedEvent {
     /// The message.
-    pub seen: Arc<Seen>,
+    pub seen: Arc<OwnedDecisionEvent>,
     bytes: usize,
-    room: Arc<Room>,
+    room: Arc<ByteBudget>,
 }
 
-impl Drop for Waiting {
+impl Drop for QueuedEvent {
     fn drop(&mut self) {
         self.room.taken.fetch_sub(self.bytes, Ordering::Relaxed);
     }

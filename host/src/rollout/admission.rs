@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::shelf::{Because, Kept, Shelf};
+use super::snapshots::{Pin, PinReason, SnapshotStore};
 use super::status::{Refusal, Trigger};
 use crate::config::{Config, Problem, Severity};
 use crate::pipeline::{Built, Generation, Secrets};
@@ -12,7 +12,7 @@ use crate::runtime::Sandbox;
 use crate::testing::{Options, Suite};
 
 /// What versions are made with.
-pub(super) struct Gate {
+pub(super) struct Admission {
     pub(super) sandbox: Sandbox,
     pub(super) secrets: Arc<Secrets>,
 }
@@ -45,7 +45,7 @@ pub(super) struct First {
     pub(super) refused: Option<Refusal>,
 }
 
-impl Gate {
+impl Admission {
     /// Reads, checks and compiles; warnings are logged here.
     async fn build(
         &self,
@@ -92,7 +92,7 @@ impl Gate {
     /// # Errors
     ///
     /// All problems, those of tests that fail among them; logged nowhere yet.
-    pub(super) async fn try_out(
+    pub(super) async fn validate_candidate(
         &self,
         candidate: Candidate,
         serving: &Generation,
@@ -113,16 +113,16 @@ impl Gate {
     ///
     /// The problems of the files, when they cannot be put in service and
     /// nothing is remembered that can.
-    pub(super) async fn first(
+    pub(super) async fn validate_at_startup(
         &self,
-        shelf: &Shelf,
+        snapshots: &SnapshotStore,
         config: &Config,
-        kept: Option<&Kept>,
+        kept: Option<&Pin>,
         now: Timestamp,
     ) -> Result<First, Vec<Problem>> {
         if let Some(kept) = kept
-            && kept.because != Because::Refused
-            && let Some(instead) = shelf.remembered(config, kept)
+            && kept.because != PinReason::Refused
+            && let Some(instead) = snapshots.log_config_from_snapshot(config, kept)
         {
             match self.whole(config.clone(), Some(&instead), now).await {
                 Ok(generation) => {
@@ -140,7 +140,7 @@ impl Gate {
         }
         // Files that were refused may be good now: what they refer to may be
         // there.
-        let refused = kept.filter(|kept| kept.because == Because::Refused);
+        let refused = kept.filter(|kept| kept.because == PinReason::Refused);
         let problems = match self.whole(config.clone(), None, now).await {
             Err(problems) => problems,
             Ok(generation) => {
@@ -156,7 +156,9 @@ impl Gate {
                 failures
             }
         };
-        let Some(instead) = refused.and_then(|kept| shelf.remembered(config, kept)) else {
+        let Some(instead) =
+            refused.and_then(|kept| snapshots.log_config_from_snapshot(config, kept))
+        else {
             return Err(problems);
         };
         tell(&problems);

@@ -33,7 +33,7 @@ pub struct Example {
 /// All messages that were decided otherwise in one way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Kind {
+pub struct DiffGroup {
     /// What they have in common.
     pub kind: String,
     /// The field of the decision.
@@ -49,22 +49,22 @@ pub struct Kind {
 /// Counts differences by kind. What it says does not depend on the order in
 /// which messages come.
 #[derive(Clone, Debug, Default)]
-pub struct Tally {
-    kinds: BTreeMap<String, Kind>,
-    beyond: u64,
+pub struct DiffAggregator {
+    kinds: BTreeMap<String, DiffGroup>,
+    overflowed: u64,
 }
 
-impl Tally {
+impl DiffAggregator {
     /// Counts the differences of one message.
     pub fn add(&mut self, queue_id: &str, arrival: Timestamp, differences: &[Difference]) {
         for difference in differences {
             let mut kind = difference.kind.clone();
             kind.truncate(kind.floor_char_boundary(LONGEST));
             if !self.kinds.contains_key(&kind) && self.kinds.len() >= MOST {
-                self.beyond += 1;
+                self.overflowed += 1;
                 continue;
             }
-            let found = self.kinds.entry(kind.clone()).or_insert_with(|| Kind {
+            let found = self.kinds.entry(kind.clone()).or_insert_with(|| DiffGroup {
                 kind,
                 field: difference.field,
                 effect: difference.field.has_effect(),
@@ -77,15 +77,15 @@ impl Tally {
     }
 
     /// All kinds: those with an effect first, then by number.
-    pub fn kinds(&self) -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = self.kinds.values().cloned().collect();
+    pub fn kinds(&self) -> Vec<DiffGroup> {
+        let mut kinds: Vec<DiffGroup> = self.kinds.values().cloned().collect();
         kinds.sort_by_key(|kind| (!kind.effect, std::cmp::Reverse(kind.count)));
         kinds
     }
 
     /// Differences of more kinds than are told apart.
-    pub fn beyond(&self) -> u64 {
-        self.beyond
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
     }
 }
 
@@ -109,7 +109,7 @@ fn keep(examples: &mut Vec<Example>, queue_id: &str, arrival: Timestamp, differe
 }
 
 /// Kinds for people: number and kind, and examples below.
-pub(crate) fn text(kinds: &[Kind], beyond: u64) -> Text {
+pub(crate) fn text(kinds: &[DiffGroup], overflowed: u64) -> Text {
     let mut text = Text::new();
     for kind in kinds {
         let _ = writeln!(text, "{:>8}  {}", kind.count, kind.kind);
@@ -130,8 +130,8 @@ pub(crate) fn text(kinds: &[Kind], beyond: u64) -> Text {
             let _ = writeln!(text, "{:>8}  {queue_id}: {difference}", "");
         }
     }
-    if beyond > 0 {
-        let _ = writeln!(text, "{beyond:>8}  of more kinds than are told apart");
+    if overflowed > 0 {
+        let _ = writeln!(text, "{overflowed:>8}  of more kinds than are told apart");
     }
     text
 }
@@ -154,16 +154,16 @@ mod tests {
     #[test]
     fn the_order_of_messages_does_not_matter() {
         let messages: Vec<i64> = (0..20).collect();
-        let tally = |order: &mut dyn Iterator<Item = &i64>| {
-            let mut tally = Tally::default();
+        let diff = |order: &mut dyn Iterator<Item = &i64>| {
+            let mut diff = DiffAggregator::default();
             for &message in order {
                 let relay = if message % 3 == 0 { "east" } else { "south" };
-                tally.add(&format!("4A{message}"), at(message), &difference(relay));
+                diff.add(&format!("4A{message}"), at(message), &difference(relay));
             }
-            tally.kinds()
+            diff.kinds()
         };
-        let forward = tally(&mut messages.iter());
-        assert_eq!(forward, tally(&mut messages.iter().rev()));
+        let forward = diff(&mut messages.iter());
+        assert_eq!(forward, diff(&mut messages.iter().rev()));
         assert_eq!(forward[0].kind, "relay: north → south");
         assert_eq!((forward[0].count, forward[1].count), (13, 7));
         let newest: Vec<_> = forward[1]
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn r28_a_policy_that_makes_up_names_does_not_fill_memory() {
-        let mut tally = Tally::default();
+        let mut diff = DiffAggregator::default();
         for number in 0..1000 {
             let relay = format!("{number}{}", "ü".repeat(10_000));
-            tally.add("4ABC", at(0), &difference(&relay));
+            diff.add("4ABC", at(0), &difference(&relay));
         }
-        assert_eq!(tally.kinds().len(), MOST);
-        assert_eq!(tally.beyond(), 800);
-        assert!(tally.kinds().iter().all(|kind| kind.kind.len() <= LONGEST));
+        assert_eq!(diff.kinds().len(), MOST);
+        assert_eq!(diff.overflowed(), 800);
+        assert!(diff.kinds().iter().all(|kind| kind.kind.len() <= LONGEST));
     }
 }

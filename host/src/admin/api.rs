@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::{Comparison, InRecording, Record, Status};
+use crate::rollout::{Comparison, InRecording, Status, VersionSummary};
 
 /// Where the status of the policy is.
 pub const POLICY: &str = "/policy";
@@ -30,7 +30,7 @@ pub const PROMOTE: &str = "/policy/promote";
 /// The policy in service, the candidate beside it, and what is recorded.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Standing {
+pub struct StatusResponse {
     /// What is in service, and what was.
     #[serde(flatten)]
     pub status: Status,
@@ -43,7 +43,7 @@ pub struct Standing {
 /// Put a candidate in shadow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Shadow {
+pub struct StartShadowRequest {
     /// The component, an absolute path.
     pub file: PathBuf,
     /// Its settings, an absolute path; none are those that `waxseal.toml` names.
@@ -81,9 +81,9 @@ pub struct Promote {
 /// A version has been put in service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct InService {
+pub struct ActivationResponse {
     /// It.
-    pub version: Record,
+    pub version: VersionSummary,
     /// What somebody who asked for it should know.
     pub notes: Vec<String>,
 }
@@ -91,7 +91,7 @@ pub struct InService {
 /// The answer is no.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct No {
+pub struct ErrorBody {
     /// Why, in one line.
     pub error: String,
     /// All that is wrong, each with its place.

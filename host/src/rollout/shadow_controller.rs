@@ -11,12 +11,12 @@ use std::{io, mem};
 use jiff::Timestamp;
 use thiserror::Error;
 
-use super::Service;
-use super::keeper::Keeper;
+use super::PolicyService;
+use super::manager::PolicyManager;
 use super::observe::{Observable, Observer};
-use super::shadow::{Comparison, Shadow};
+use super::shadow_run::{Comparison, ShadowRun};
 use super::status::Refusal;
-use super::version::Version;
+use super::version::ActiveVersion;
 use crate::config::{Config, Share};
 use crate::pipeline::Generation;
 use crate::quota::Ledger;
@@ -60,8 +60,8 @@ pub enum ShadowError {
 }
 
 /// The candidate in shadow, if there is one.
-pub struct Shadows {
-    keeper: Arc<Keeper>,
+pub struct ShadowController {
+    manager: Arc<PolicyManager>,
     stage: Arc<dyn Stage>,
     sandbox: Box<MakeSandbox>,
     current: Mutex<Option<Current>>,
@@ -73,36 +73,40 @@ pub struct Shadows {
 struct Current {
     file: PathBuf,
     settings: Option<PathBuf>,
-    shadow: Arc<Shadow>,
+    shadow: Arc<ShadowRun>,
     observer: Arc<dyn Observer>,
 }
 
 /// Where a candidate plays: a service, whatever its ledger.
 trait Stage: Observable {
-    fn begin(&self, candidate: Arc<Generation>, share: Share, now: Timestamp)
-    -> io::Result<Shadow>;
-}
-
-impl<L: Ledger> Stage for Service<L> {
     fn begin(
         &self,
         candidate: Arc<Generation>,
         share: Share,
         now: Timestamp,
-    ) -> io::Result<Shadow> {
-        Shadow::start(candidate, share, self.pipeline().ledger(), now)
+    ) -> io::Result<ShadowRun>;
+}
+
+impl<L: Ledger> Stage for PolicyService<L> {
+    fn begin(
+        &self,
+        candidate: Arc<Generation>,
+        share: Share,
+        now: Timestamp,
+    ) -> io::Result<ShadowRun> {
+        ShadowRun::start(candidate, share, self.pipeline().ledger(), now)
     }
 }
 
-impl Shadows {
+impl ShadowController {
     /// No candidate yet.
     pub fn new<L: Ledger>(
-        keeper: Arc<Keeper>,
-        service: Arc<Service<L>>,
+        manager: Arc<PolicyManager>,
+        service: Arc<PolicyService<L>>,
         sandbox: Box<MakeSandbox>,
     ) -> Self {
         Self {
-            keeper,
+            manager,
             stage: service,
             sandbox,
             current: Mutex::default(),
@@ -123,9 +127,9 @@ impl Shadows {
         now: Timestamp,
     ) -> Result<Comparison, ShadowError> {
         let _turn = self.turn.lock().await;
-        let sandbox = (self.sandbox)(&self.keeper.named())?;
+        let sandbox = (self.sandbox)(&self.manager.named())?;
         let candidate = self
-            .keeper
+            .manager
             .candidate(sandbox, file.clone(), settings.clone(), now)
             .await
             .map_err(ShadowError::Refused)?;
@@ -175,7 +179,11 @@ impl Shadows {
     /// When there is none, when its files have changed since, or when they do
     /// not pass any more; unless forced, when it failed on more messages than the
     /// version in service. It stays in shadow then.
-    pub async fn promote(&self, force: bool, now: Timestamp) -> Result<Arc<Version>, ShadowError> {
+    pub async fn promote(
+        &self,
+        force: bool,
+        now: Timestamp,
+    ) -> Result<Arc<ActiveVersion>, ShadowError> {
         let _turn = self.turn.lock().await;
         let current = self.current().clone().ok_or(ShadowError::None)?;
         let comparison = current.shadow.comparison();
@@ -189,7 +197,7 @@ impl Shadows {
         }
         let inputs = current.shadow.candidate().inputs();
         let promoted = self
-            .keeper
+            .manager
             .promote(current.file, current.settings, inputs, now)
             .await
             .map_err(ShadowError::Refused)?;

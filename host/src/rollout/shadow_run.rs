@@ -17,13 +17,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
-use super::observe::{Observed, Observer};
-use super::statistics::{LastError, Times};
+use super::observe::{DecisionEvent, Observer};
+use super::statistics::{LastError, LatencySummary};
 use crate::config::Share;
 use crate::pipeline::{Generation, Inputs, Pipeline, PolicyId, repeat};
 use crate::quota::Ledger;
-use crate::record::tally::{Kind, Tally};
-use crate::record::{Room, Ruled, Seen, Waiting};
+use crate::record::diff::{DiffAggregator, DiffGroup};
+use crate::record::{ByteBudget, OwnedDecisionEvent, QueuedEvent, RecordedResult};
 use crate::runtime::Repeated;
 
 /// Messages that wait for the candidate, at most.
@@ -63,18 +63,18 @@ pub struct Comparison {
     /// Those decided otherwise.
     pub different: u64,
     /// Those of them that would have fared otherwise.
-    pub with_effect: u64,
+    pub behavioral: u64,
     /// Messages that the candidate had no time for.
     pub skipped: u64,
     /// Messages for which it asked for facts that the version in service did
     /// not ask for: it got those of a moment later.
     pub asked_more: u64,
     /// What differs, by kind.
-    pub differences: Vec<Kind>,
+    pub differences: Vec<DiffGroup>,
     /// Differences of more kinds than are told apart.
-    pub beyond: u64,
+    pub overflowed: u64,
     /// The last messages decided otherwise, newest first.
-    pub examples: Vec<Otherwise>,
+    pub examples: Vec<DiffExample>,
     /// Messages that the candidate failed on, by kind.
     pub errors: BTreeMap<String, u64>,
     /// The last of them.
@@ -82,9 +82,9 @@ pub struct Comparison {
     /// Messages that the version in service failed on, by kind.
     pub errors_in_service: BTreeMap<String, u64>,
     /// How long the candidate took, at its low priority.
-    pub time: Times,
+    pub time: LatencySummary,
     /// How long the version in service took for the same messages.
-    pub time_in_service: Times,
+    pub time_in_service: LatencySummary,
     /// Mean of the candidate's instructions.
     pub instructions: u64,
     /// Mean of those of the version in service.
@@ -106,7 +106,7 @@ impl Comparison {
 /// A message decided otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Otherwise {
+pub struct DiffExample {
     /// Its queue id.
     pub queue_id: String,
     /// When it arrived.
@@ -120,12 +120,12 @@ pub struct Otherwise {
 }
 
 /// A candidate at work.
-pub struct Shadow {
+pub struct ShadowRun {
     candidate: Arc<Generation>,
     share: Share,
     since: Timestamp,
-    queue: SyncSender<Waiting>,
-    room: Arc<Room>,
+    queue: SyncSender<QueuedEvent>,
+    room: Arc<ByteBudget>,
     skipped: AtomicU64,
     stopped: Arc<AtomicBool>,
     found: Arc<Mutex<Found>>,
@@ -133,13 +133,13 @@ pub struct Shadow {
 
 #[derive(Default)]
 struct Found {
-    tally: Tally,
+    diff: DiffAggregator,
     in_service: Option<PolicyId>,
     compared: u64,
     same: u64,
-    with_effect: u64,
+    behavioral: u64,
     asked_more: u64,
-    examples: VecDeque<Otherwise>,
+    examples: VecDeque<DiffExample>,
     errors: BTreeMap<String, u64>,
     errors_in_service: BTreeMap<String, u64>,
     last_error: Option<LastError>,
@@ -149,9 +149,9 @@ struct Found {
     instructions_in_service: u128,
 }
 
-impl Shadow {
+impl ShadowRun {
     /// Begins; the candidate decides on what it is shown from now on
-    /// ([`Service::observe`](super::Service::observe)). Its policy should come
+    /// ([`PolicyService::observe`](super::PolicyService::observe)). Its policy should come
     /// from a sandbox of its own, or its decisions take turns from mail. What
     /// only it asks for is looked up with `ledger` and its own generation.
     ///
@@ -184,7 +184,7 @@ impl Shadow {
             share,
             since: now,
             queue,
-            room: Room::new(QUEUE_BYTES),
+            room: ByteBudget::new(QUEUE_BYTES),
             skipped: AtomicU64::new(0),
             stopped,
             found,
@@ -212,11 +212,11 @@ impl Shadow {
             compared: found.compared,
             same: found.same,
             different: found.compared - found.same,
-            with_effect: found.with_effect,
+            behavioral: found.behavioral,
             skipped: self.skipped.load(Ordering::Relaxed),
             asked_more: found.asked_more,
-            differences: found.tally.kinds(),
-            beyond: found.tally.beyond(),
+            differences: found.diff.kinds(),
+            overflowed: found.diff.overflowed(),
             examples: found.examples.iter().cloned().collect(),
             errors: found.errors.clone(),
             last_error: found.last_error.clone(),
@@ -229,20 +229,20 @@ impl Shadow {
     }
 }
 
-impl Drop for Shadow {
+impl Drop for ShadowRun {
     /// What waits is not decided on any more.
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
 }
 
-impl Observer for Shadow {
-    fn decided(&self, observed: &Observed<'_>) {
-        let ruling = observed.outcome.ruling.as_ref();
+impl Observer for ShadowRun {
+    fn decided(&self, event: &DecisionEvent<'_>) {
+        let ruling = event.outcome.ruling.as_ref();
         if !ruling.is_some_and(|ruling| self.share.takes(&ruling.seed)) {
             return;
         }
-        let taken = observed.seen().is_some_and(|seen| {
+        let taken = event.capture().is_some_and(|seen| {
             let waiting = self.room.take(&Arc::new(seen));
             waiting.is_some_and(|waiting| self.queue.try_send(waiting).is_ok())
         });
@@ -262,7 +262,7 @@ struct Worker<L> {
 
 impl<L: Ledger> Worker<L> {
     /// Nothing else runs in this runtime: waiting for messages may block it.
-    async fn run(self, waiting: &Receiver<Waiting>) {
+    async fn run(self, waiting: &Receiver<QueuedEvent>) {
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::warn!("the candidate in shadow has the priority of mail: {error}");
         }
@@ -274,7 +274,7 @@ impl<L: Ledger> Worker<L> {
         }
     }
 
-    async fn decide(&self, seen: &Seen) {
+    async fn decide(&self, seen: &OwnedDecisionEvent) {
         let message = &seen.message;
         let live = self.pipeline.facts(&self.candidate, message);
         let facts = Arc::new(Repeated::new(seen.facts.clone(), live));
@@ -310,14 +310,19 @@ impl<L: Ledger> Worker<L> {
         }
         found.compare(
             seen,
-            &Ruled::of(&seen.ruling.decision),
-            &Ruled::of(&ruling.decision),
+            &RecordedResult::of(&seen.ruling.decision),
+            &RecordedResult::of(&ruling.decision),
         );
     }
 }
 
 impl Found {
-    fn compare(&mut self, seen: &Seen, in_service: &Ruled, candidate: &Ruled) {
+    fn compare(
+        &mut self,
+        seen: &OwnedDecisionEvent,
+        in_service: &RecordedResult,
+        candidate: &RecordedResult,
+    ) {
         let differences = in_service.differences(candidate);
         self.compared += 1;
         if differences.is_empty() {
@@ -327,11 +332,11 @@ impl Found {
         let effect = differences
             .iter()
             .any(|difference| difference.field.has_effect());
-        self.with_effect += u64::from(effect);
+        self.behavioral += u64::from(effect);
         let queue_id = &seen.message.envelope.queue_id;
         let arrival = seen.message.arrival;
-        self.tally.add(queue_id, arrival, &differences);
-        let example = Otherwise {
+        self.diff.add(queue_id, arrival, &differences);
+        let example = DiffExample {
             queue_id: queue_id.clone(),
             arrival,
             in_service: written(in_service),
@@ -351,7 +356,7 @@ impl Found {
 }
 
 /// A decision as JSON, not too long of it.
-fn written(ruled: &Ruled) -> String {
+fn written(ruled: &RecordedResult) -> String {
     match serde_json::to_string(ruled) {
         Ok(text) => cut(text),
         Err(error) => error.to_string(),

@@ -22,22 +22,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+use super::admission::{Admission, Candidate, tell};
 use super::files::{paths, read};
-use super::gate::{Candidate, Gate, tell};
 use super::history::RollbackError;
-use super::shelf::{Because, Kept, Shelf, Taken};
+use super::snapshots::{InputFiles, Pin, PinReason, SnapshotStore};
 use super::status::{Refusal, Status, Trigger, Trying};
-use super::version::{Version, Why};
-use super::versions::{RolledBack, Versions};
+use super::version::{ActivationReason, ActiveVersion};
+use super::version_history::{RolledBack, VersionHistory};
 use crate::config::{Config, Problem, Severity};
 use crate::pipeline::{Generation, Inputs, Secrets};
 use crate::runtime::Sandbox;
 
 /// Keeps the right version in service.
-pub struct Keeper {
-    gate: Gate,
-    pub(super) versions: Arc<Versions>,
-    pub(super) shelf: Shelf,
+pub struct PolicyManager {
+    admission: Admission,
+    pub(super) versions: Arc<VersionHistory>,
+    pub(super) snapshots: SnapshotStore,
     /// One version is tried at a time.
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
@@ -54,12 +54,12 @@ pub(super) struct Known {
     /// What its files contained when they were last seen; none where they could
     /// not be read.
     pub(super) seen: Option<Inputs>,
-    pub(super) kept: Option<Kept>,
+    pub(super) kept: Option<Pin>,
     refused: Option<Refusal>,
     trying: Option<Trying>,
 }
 
-impl Keeper {
+impl PolicyManager {
     /// Puts the first version in service: what the files say, or what was in
     /// service instead of them when the host ended.
     ///
@@ -72,22 +72,26 @@ impl Keeper {
         config: Config,
         now: Timestamp,
     ) -> Result<Arc<Self>, Vec<Problem>> {
-        let shelf = Shelf::new(&config.state);
+        let snapshots = SnapshotStore::new(&config.state);
         let taken = read(&config).await;
         let seen = taken.as_ref().map(|taken| taken.inputs.clone());
-        let kept = shelf.note().unwrap_or_else(|error| {
+        let kept = snapshots.pin().unwrap_or_else(|error| {
             tracing::error!("what was in service before is not known: {error}");
             None
         });
         let kept = kept.filter(|kept| kept.instead_of == seen);
-        let gate = Gate { sandbox, secrets };
-        let first = gate.first(&shelf, &config, kept.as_ref(), now).await?;
-        let because = kept.as_ref().map_or(Because::Swapped, |kept| kept.because);
-        let versions = Arc::new(Versions::new(first.generation, now));
-        let keeper = Self {
-            gate,
+        let admission = Admission { sandbox, secrets };
+        let first = admission
+            .validate_at_startup(&snapshots, &config, kept.as_ref(), now)
+            .await?;
+        let because = kept
+            .as_ref()
+            .map_or(PinReason::Swapped, |kept| kept.because);
+        let versions = Arc::new(VersionHistory::new(first.generation, now));
+        let manager = Self {
+            admission,
             versions,
-            shelf,
+            snapshots,
             turn: tokio::sync::Mutex::default(),
             known: Mutex::new(Known {
                 named: config,
@@ -99,14 +103,14 @@ impl Keeper {
             writing: Mutex::default(),
             renamed: Notify::new(),
         };
-        let keeper = Arc::new(keeper);
-        told(&keeper.versions.in_service());
-        keeper.settle(because, taken, now).await;
-        Ok(keeper)
+        let manager = Arc::new(manager);
+        told(&manager.versions.in_service());
+        manager.settle(because, taken, now).await;
+        Ok(manager)
     }
 
     /// The version in service and those before it.
-    pub fn versions(&self) -> &Arc<Versions> {
+    pub fn versions(&self) -> &Arc<VersionHistory> {
         &self.versions
     }
 
@@ -140,7 +144,7 @@ impl Keeper {
         self: &Arc<Self>,
         config: Config,
         now: Timestamp,
-    ) -> Result<Arc<Version>, Refusal> {
+    ) -> Result<Arc<ActiveVersion>, Refusal> {
         let _turn = self.turn.lock().await;
         let taken = read(&config).await;
         let seen = taken.as_ref().map(|taken| taken.inputs.clone());
@@ -149,25 +153,33 @@ impl Keeper {
         let whole = Box::new(config.clone());
         let candidate = match because {
             // What they lacked may be there now.
-            Because::Refused => Candidate::Whole(whole),
+            PinReason::Refused => Candidate::Whole(whole),
             _ if unchanged => Candidate::Host(whole),
             _ => Candidate::Whole(whole),
         };
         match self.gates(candidate, Trigger::Reload, now).await {
             Ok(passed) => {
                 self.take_over(config, seen);
-                Ok(self.enter(passed, Why::Reload, because, taken, now).await)
+                Ok(self
+                    .enter(passed, ActivationReason::Reload, because, taken, now)
+                    .await)
             }
             Err(refusal) => {
                 let known_files = paths(&config) == paths(&self.known().named);
                 // Files that are refused once more keep no changed waxseal.toml
                 // out: the policy in service is another anyway.
-                if unchanged && known_files && because == Because::Refused {
+                if unchanged && known_files && because == PinReason::Refused {
                     let host = Candidate::Host(Box::new(config.clone()));
                     if let Ok(passed) = self.gates(host, Trigger::Reload, now).await {
                         self.take_over(config, seen);
                         let reloaded = self
-                            .enter(passed, Why::Reload, Because::Refused, None, now)
+                            .enter(
+                                passed,
+                                ActivationReason::Reload,
+                                PinReason::Refused,
+                                None,
+                                now,
+                            )
                             .await;
                         self.known().refused = Some(refusal);
                         return Ok(reloaded);
@@ -177,7 +189,7 @@ impl Keeper {
                 // that are watched.
                 if known_files {
                     self.known().seen = seen;
-                    self.settle(Because::Refused, None, now).await;
+                    self.settle(PinReason::Refused, None, now).await;
                 }
                 Err(refusal)
             }
@@ -185,13 +197,13 @@ impl Keeper {
     }
 
     /// Why the files are not in service, if they are not.
-    fn because(&self) -> Because {
+    fn because(&self) -> PinReason {
         let kept = self.known().kept.as_ref().map(|kept| kept.because);
         kept.unwrap_or_else(|| match self.versions.in_service().why() {
-            Why::Rollback { .. } => Because::RolledBack,
+            ActivationReason::Rollback { .. } => PinReason::RolledBack,
             // It may not have been written down yet.
-            Why::AutomaticRollback { .. } => Because::Failed,
-            _ => Because::Swapped,
+            ActivationReason::AutomaticRollback { .. } => PinReason::Failed,
+            _ => PinReason::Swapped,
         })
     }
 
@@ -211,7 +223,7 @@ impl Keeper {
     pub async fn files_changed(
         self: &Arc<Self>,
         now: Timestamp,
-    ) -> Option<Result<Arc<Version>, Refusal>> {
+    ) -> Option<Result<Arc<ActiveVersion>, Refusal>> {
         let _turn = self.turn.lock().await;
         let config = self.known().named.clone();
         let taken = read(&config).await;
@@ -223,7 +235,7 @@ impl Keeper {
         if seen.as_ref() == Some(self.versions.in_service().generation().inputs()) {
             // As they were: whatever was wrong with them in between is over.
             self.known().refused = None;
-            self.settle(Because::Swapped, None, now).await;
+            self.settle(PinReason::Swapped, None, now).await;
             return None;
         }
         let candidate = Candidate::Policy(Box::new(config));
@@ -234,11 +246,17 @@ impl Keeper {
                 // between.
                 self.known().seen = Some(generation.inputs().clone());
                 Ok(self
-                    .enter(generation, Why::FilesChanged, Because::Swapped, taken, now)
+                    .enter(
+                        generation,
+                        ActivationReason::FilesChanged,
+                        PinReason::Swapped,
+                        taken,
+                        now,
+                    )
                     .await)
             }
             Err(refusal) => {
-                self.settle(Because::Refused, None, now).await;
+                self.settle(PinReason::Refused, None, now).await;
                 Err(refusal)
             }
         })
@@ -255,14 +273,20 @@ impl Keeper {
         file: PathBuf,
         settings: Option<PathBuf>,
         now: Timestamp,
-    ) -> Result<Arc<Version>, Refusal> {
+    ) -> Result<Arc<ActiveVersion>, Refusal> {
         let _turn = self.turn.lock().await;
         let config = self.naming(file, settings);
         let taken = read(&config).await;
         let candidate = Candidate::Policy(Box::new(config));
         let generation = self.gates(candidate, Trigger::Command, now).await?;
         Ok(self
-            .enter(generation, Why::Command, Because::Swapped, taken, now)
+            .enter(
+                generation,
+                ActivationReason::Command,
+                PinReason::Swapped,
+                taken,
+                now,
+            )
             .await)
     }
 
@@ -295,13 +319,15 @@ impl Keeper {
     ) -> Result<Arc<Generation>, Refusal> {
         let mut config = self.naming(file.clone(), settings);
         config.dkim.generate = false;
-        let gate = Gate {
+        let admission = Admission {
             sandbox,
-            secrets: Arc::clone(&self.gate.secrets),
+            secrets: Arc::clone(&self.admission.secrets),
         };
         let serving = self.versions.in_service();
         let candidate = Candidate::Policy(Box::new(config));
-        let built = gate.try_out(candidate, serving.generation(), now).await;
+        let built = admission
+            .validate_candidate(candidate, serving.generation(), now)
+            .await;
         built.map_err(|problems| Refusal::new(now, Trigger::Command, file, &problems))
     }
 
@@ -317,7 +343,7 @@ impl Keeper {
         settings: Option<PathBuf>,
         inputs: &Inputs,
         now: Timestamp,
-    ) -> Result<Arc<Version>, Refusal> {
+    ) -> Result<Arc<ActiveVersion>, Refusal> {
         let _turn = self.turn.lock().await;
         let config = self.naming(file.clone(), settings);
         let same = |other: &Inputs| {
@@ -339,7 +365,13 @@ impl Keeper {
             return Err(changed());
         }
         Ok(self
-            .enter(generation, Why::Promotion, Because::Swapped, taken, now)
+            .enter(
+                generation,
+                ActivationReason::Promotion,
+                PinReason::Swapped,
+                taken,
+                now,
+            )
             .await)
     }
 
@@ -359,7 +391,7 @@ impl Keeper {
             tracing::info!("rollback: {skipped}");
         }
         told(&back.version);
-        self.settle(Because::RolledBack, None, now).await;
+        self.settle(PinReason::RolledBack, None, now).await;
         Ok(back)
     }
 
@@ -380,8 +412,8 @@ impl Keeper {
         });
         let host_alone = matches!(candidate, Candidate::Host(_));
         let built = self
-            .gate
-            .try_out(candidate, serving.generation(), now)
+            .admission
+            .validate_candidate(candidate, serving.generation(), now)
             .await;
         // One version is tried at a time: only a rollback comes in between.
         let overruled = || self.versions.in_service().number() != before;
@@ -411,7 +443,7 @@ impl Keeper {
                 let refusal = Refusal::new(now, trigger, file, &problems);
                 let version = self.versions.in_service();
                 tracing::error!(
-                    "the policy {} was not put in service: {} problem(s). Version {} ({}) stays",
+                    "the policy {} was not put in service: {} problem(s). ActiveVersion {} ({}) stays",
                     refusal.file.display(),
                     refusal.problems.len(),
                     version.number(),
@@ -426,11 +458,11 @@ impl Keeper {
     async fn enter(
         self: &Arc<Self>,
         generation: Arc<Generation>,
-        why: Why,
-        because: Because,
-        taken: Option<Taken>,
+        why: ActivationReason,
+        because: PinReason,
+        taken: Option<InputFiles>,
         now: Timestamp,
-    ) -> Arc<Version> {
+    ) -> Arc<ActiveVersion> {
         let before = self.versions.in_service();
         let version = self.versions.put_in_service(generation, why, now);
         self.known().refused = None;
@@ -449,7 +481,7 @@ impl Keeper {
 }
 
 /// One line for each version that goes in service.
-fn told(version: &Version) {
+fn told(version: &ActiveVersion) {
     let policy = version.generation().policy_id();
     tracing::info!(
         version = version.number(),
@@ -462,7 +494,7 @@ fn told(version: &Version) {
 }
 
 /// One line for a policy that is in service already.
-fn unchanged(before: &Version, version: &Version) {
+fn unchanged(before: &ActiveVersion, version: &ActiveVersion) {
     let (old, new) = (before.generation().host(), version.generation().host());
     if old.is_same(new) {
         tracing::info!(

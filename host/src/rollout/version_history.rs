@@ -11,7 +11,7 @@ use super::failures::{Bounds, Exceeded, Senders};
 use super::history::{Entry, History, RollbackError, Skipped, Target};
 use super::recheck::Suspect;
 use super::statistics::{Failing, Statistics, sender};
-use super::version::{Record, Share, Version, Why};
+use super::version::{ActivationReason, ActiveVersion, Share, VersionSummary};
 use crate::message::Message;
 use crate::pipeline::{Generation, Outcome};
 
@@ -19,8 +19,8 @@ use crate::pipeline::{Generation, Outcome};
 pub const RECORDS: usize = 32;
 
 /// The version in service and those before it.
-pub struct Versions {
-    in_service: ArcSwap<Version>,
+pub struct VersionHistory {
+    in_service: ArcSwap<ActiveVersion>,
     past: Mutex<Past>,
     senders: Senders,
     changed: watch::Sender<u64>,
@@ -29,28 +29,28 @@ pub struct Versions {
 /// What was in service before, oldest first.
 #[derive(Default)]
 struct Past {
-    history: History<Arc<Version>>,
-    records: VecDeque<Left>,
+    history: History<Arc<ActiveVersion>>,
+    records: VecDeque<Retired>,
 }
 
 /// A version that is not in service any more. Its record is taken when it is
 /// asked for, since messages in flight still count.
-struct Left {
-    version: Weighty,
+struct Retired {
+    version: RetiredVersion,
     until: Timestamp,
 }
 
 /// A version as long as it is kept, its record afterwards.
-enum Weighty {
-    Kept(Arc<Version>),
-    Told(Box<Record>),
+enum RetiredVersion {
+    Loaded(Arc<ActiveVersion>),
+    Summary(Box<VersionSummary>),
 }
 
 /// What a rollback did.
 #[derive(Clone)]
 pub struct RolledBack {
     /// What is in service now.
-    pub version: Arc<Version>,
+    pub version: Arc<ActiveVersion>,
     /// Later versions that it did not go to.
     pub skipped: Vec<Skipped>,
 }
@@ -62,14 +62,14 @@ pub(super) struct Doubt {
     pub(super) before: Arc<Generation>,
 }
 
-impl Versions {
+impl VersionHistory {
     /// The first version goes in service.
     pub fn new(generation: Arc<Generation>, now: Timestamp) -> Self {
-        let first = Version {
+        let first = ActiveVersion {
             number: 1,
             generation,
             since: now,
-            why: Why::Start,
+            why: ActivationReason::Start,
             statistics: Arc::default(),
             proven: false,
         };
@@ -82,7 +82,7 @@ impl Versions {
     }
 
     /// The version in service.
-    pub fn in_service(&self) -> Arc<Version> {
+    pub fn in_service(&self) -> Arc<ActiveVersion> {
         self.in_service.load_full()
     }
 
@@ -95,13 +95,13 @@ impl Versions {
     pub fn put_in_service(
         &self,
         generation: Arc<Generation>,
-        why: Why,
+        why: ActivationReason,
         now: Timestamp,
-    ) -> Arc<Version> {
+    ) -> Arc<ActiveVersion> {
         let mut past = self.past();
         let old = self.in_service();
         if old.generation.inputs() == generation.inputs() {
-            return self.store(Version {
+            return self.store(ActiveVersion {
                 number: old.number,
                 generation,
                 since: old.since,
@@ -130,7 +130,7 @@ impl Versions {
         let mut past = self.past();
         let old = self.in_service();
         let target = past.target(&old, number)?;
-        let why = Why::Rollback {
+        let why = ActivationReason::Rollback {
             from: old.number,
             to: target.version.number,
         };
@@ -138,13 +138,13 @@ impl Versions {
     }
 
     /// The version in service and those before it, newest first.
-    pub fn history(&self) -> Vec<Record> {
+    pub fn history(&self) -> Vec<VersionSummary> {
         let past = self.past();
-        let newest = self.in_service().record(None, true);
-        let before = past.records.iter().rev().map(Left::record);
+        let newest = self.in_service().summarize(None, true);
+        let before = past.records.iter().rev().map(Retired::summarize);
         let all = past.history.kept();
         let kept = |number| all.iter().any(|kept| kept.number == number);
-        let before = before.map(|record| Record {
+        let before = before.map(|record| VersionSummary {
             kept: kept(record.number),
             ..record
         });
@@ -152,7 +152,7 @@ impl Versions {
     }
 
     /// The versions that are kept whole beside the one in service, oldest first.
-    pub fn kept(&self) -> Vec<Arc<Version>> {
+    pub fn kept(&self) -> Vec<Arc<ActiveVersion>> {
         self.past().history.kept()
     }
 
@@ -172,7 +172,7 @@ impl Versions {
     /// Gives one that it failed on and the version before has to be asked about.
     pub(super) fn decided(
         &self,
-        version: &Arc<Version>,
+        version: &Arc<ActiveVersion>,
         message: &Message,
         outcome: &Outcome,
         sampled: bool,
@@ -255,7 +255,7 @@ impl Versions {
             return;
         };
         let to = target.version.number;
-        let why = Why::AutomaticRollback {
+        let why = ActivationReason::AutomaticRollback {
             from,
             to,
             errors,
@@ -281,9 +281,9 @@ impl Versions {
     fn go_back(
         &self,
         past: &mut Past,
-        old: &Arc<Version>,
-        target: Target<Arc<Version>, Arc<Generation>>,
-        why: Why,
+        old: &Arc<ActiveVersion>,
+        target: Target<Arc<ActiveVersion>, Arc<Generation>>,
+        why: ActivationReason,
         now: Timestamp,
     ) -> RolledBack {
         let proven = target.version.has_decided();
@@ -299,17 +299,17 @@ impl Versions {
     fn succeed(
         &self,
         past: &mut Past,
-        old: &Arc<Version>,
+        old: &Arc<ActiveVersion>,
         generation: Arc<Generation>,
-        (why, now): (Why, Timestamp),
+        (why, now): (ActivationReason, Timestamp),
         proven: bool,
-    ) -> Arc<Version> {
-        past.records.push_back(Left {
-            version: Weighty::Kept(Arc::clone(old)),
+    ) -> Arc<ActiveVersion> {
+        past.records.push_back(Retired {
+            version: RetiredVersion::Loaded(Arc::clone(old)),
             until: now,
         });
         past.lighten();
-        self.store(Version {
+        self.store(ActiveVersion {
             number: old.number + 1,
             generation,
             since: now,
@@ -320,7 +320,7 @@ impl Versions {
     }
 
     /// The one place where the pointer moves.
-    fn store(&self, version: Version) -> Arc<Version> {
+    fn store(&self, version: ActiveVersion) -> Arc<ActiveVersion> {
         let version = Arc::new(version);
         self.in_service.store(Arc::clone(&version));
         self.changed.send_replace(version.number);
@@ -336,7 +336,7 @@ impl Doubt {
     /// All that it takes to ask the version before.
     pub(super) fn suspect(
         self,
-        version: &Arc<Version>,
+        version: &Arc<ActiveVersion>,
         message: &Arc<Message>,
         outcome: &Outcome,
         facts: crate::runtime::Answers,
@@ -368,9 +368,9 @@ impl Past {
     /// Where a rollback goes, on the host settings of now.
     fn target(
         &self,
-        serving: &Arc<Version>,
+        serving: &Arc<ActiveVersion>,
         number: Option<u64>,
-    ) -> Result<Target<Arc<Version>, Arc<Generation>>, RollbackError> {
+    ) -> Result<Target<Arc<ActiveVersion>, Arc<Generation>>, RollbackError> {
         let host = serving.generation.host();
         self.history.target(serving, number, |version| {
             let fitted = version.generation.with_host(host);
@@ -397,20 +397,20 @@ impl Past {
         }
         let kept = self.history.kept();
         for left in &mut self.records {
-            if let Weighty::Kept(version) = &left.version
+            if let RetiredVersion::Loaded(version) = &left.version
                 && !kept.iter().any(|kept| Arc::ptr_eq(kept, version))
             {
-                left.version = Weighty::Told(Box::new(left.record()));
+                left.version = RetiredVersion::Summary(Box::new(left.summarize()));
             }
         }
     }
 }
 
-impl Left {
-    fn record(&self) -> Record {
+impl Retired {
+    fn summarize(&self) -> VersionSummary {
         match &self.version {
-            Weighty::Kept(version) => version.record(Some(self.until), true),
-            Weighty::Told(record) => Record::clone(record),
+            RetiredVersion::Loaded(version) => version.summarize(Some(self.until), true),
+            RetiredVersion::Summary(record) => VersionSummary::clone(record),
         }
     }
 }

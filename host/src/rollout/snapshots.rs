@@ -25,14 +25,14 @@ const NOTE: &str = "in-service.json";
 /// That a version is in service although the files say another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Kept {
+pub struct Pin {
     /// What the files contained that are not in service; none where they could
     /// not be read. When they contain anything else, they are tried again.
     pub instead_of: Option<Inputs>,
     /// What is in service.
     pub inputs: Inputs,
     /// Why.
-    pub because: Because,
+    pub because: PinReason,
     /// Since when.
     pub since: Timestamp,
 }
@@ -40,7 +40,7 @@ pub struct Kept {
 /// Why the files are not what is in service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Because {
+pub enum PinReason {
     /// They were refused.
     Refused,
     /// Others were put in service by command.
@@ -51,7 +51,7 @@ pub enum Because {
     Failed,
 }
 
-impl Because {
+impl PinReason {
     /// The same for people, about the policy that `waxseal.toml` names.
     pub fn text(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ impl Because {
 
 /// Why something could not be remembered, or is not used.
 #[derive(Debug, Error)]
-pub(super) enum ShelfError {
+pub(super) enum SnapshotError {
     /// The folder or the note.
     #[error(transparent)]
     Private(#[from] PrivateFileError),
@@ -103,12 +103,12 @@ pub(super) enum ShelfError {
 
 /// What files contained when they were read: a file may be another by the time
 /// that it is in service.
-pub(super) struct Taken {
+pub(super) struct InputFiles {
     pub(super) inputs: Inputs,
     contents: HashMap<String, Vec<u8>>,
 }
 
-impl Taken {
+impl InputFiles {
     /// Reads the files that a configuration names; none where one cannot be
     /// read. Why is found out, and told, where the version is built.
     pub(super) fn read(config: &Config) -> Option<Self> {
@@ -123,11 +123,11 @@ impl Taken {
 
 /// The folder.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct SnapshotStore {
     folder: PathBuf,
 }
 
-impl Shelf {
+impl SnapshotStore {
     pub(super) fn new(state: &Path) -> Self {
         Self {
             folder: state.join("policies"),
@@ -135,7 +135,7 @@ impl Shelf {
     }
 
     /// Reads the note, if there is one.
-    pub(super) fn note(&self) -> Result<Option<Kept>, ShelfError> {
+    pub(super) fn pin(&self) -> Result<Option<Pin>, SnapshotError> {
         let path = self.folder.join(NOTE);
         if !path.exists() {
             return Ok(None);
@@ -144,14 +144,14 @@ impl Shelf {
         let bytes = secure_fs::read(&path)?;
         match serde_json::from_slice(&bytes) {
             Ok(kept) => Ok(Some(kept)),
-            Err(error) => Err(ShelfError::Note { path, error }),
+            Err(error) => Err(SnapshotError::Note { path, error }),
         }
     }
 
     /// Writes the note, or takes it away.
-    pub(super) fn set_note(&self, kept: Option<&Kept>) -> Result<(), ShelfError> {
+    pub(super) fn set_pin(&self, kept: Option<&Pin>) -> Result<(), SnapshotError> {
         let path = self.folder.join(NOTE);
-        let failed = |error| ShelfError::Copy {
+        let failed = |error| SnapshotError::Copy {
             path: path.clone(),
             error,
         };
@@ -162,7 +162,7 @@ impl Shelf {
             };
         };
         secure_fs::folder(&self.folder)?;
-        let text = serde_json::to_vec_pretty(kept).map_err(|error| ShelfError::Note {
+        let text = serde_json::to_vec_pretty(kept).map_err(|error| SnapshotError::Note {
             path: path.clone(),
             error,
         })?;
@@ -171,7 +171,11 @@ impl Shelf {
 
     /// Keeps copies of these inputs: of what was read just now, or those that
     /// are there already.
-    pub(super) fn put(&self, inputs: &Inputs, taken: Option<&Taken>) -> Result<(), ShelfError> {
+    pub(super) fn put(
+        &self,
+        inputs: &Inputs,
+        taken: Option<&InputFiles>,
+    ) -> Result<(), SnapshotError> {
         secure_fs::folder(&self.folder)?;
         for digest in digests(inputs) {
             let path = self.folder.join(digest);
@@ -180,11 +184,11 @@ impl Shelf {
             }
             let Some(bytes) = taken.and_then(|taken| taken.contents.get(digest)) else {
                 let digest = digest.to_owned();
-                return Err(ShelfError::Gone { digest });
+                return Err(SnapshotError::Gone { digest });
             };
             match secure_fs::create(&path, bytes) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(ShelfError::Copy { path, error });
+                    return Err(SnapshotError::Copy { path, error });
                 }
                 _ => {}
             }
@@ -194,7 +198,11 @@ impl Shelf {
 
     /// The same configuration with copies in place of the files, which have to
     /// be whole.
-    pub(super) fn instead(&self, config: &Config, inputs: &Inputs) -> Result<Config, ShelfError> {
+    pub(super) fn config_from_snapshot(
+        &self,
+        config: &Config,
+        inputs: &Inputs,
+    ) -> Result<Config, SnapshotError> {
         secure_fs::folder(&self.folder)?;
         let mut config = config.clone();
         config.policy.file = self.whole(&inputs.component)?;
@@ -212,8 +220,8 @@ impl Shelf {
     }
 
     /// The same, and it is said aloud; none where it cannot be had.
-    pub(super) fn remembered(&self, config: &Config, kept: &Kept) -> Option<Config> {
-        match self.instead(config, &kept.inputs) {
+    pub(super) fn log_config_from_snapshot(&self, config: &Config, kept: &Pin) -> Option<Config> {
+        match self.config_from_snapshot(config, &kept.inputs) {
             Ok(instead) => {
                 tracing::warn!(
                     "the policy {} is not in service: {}. What was in service on {:.0} is, until \
@@ -236,7 +244,7 @@ impl Shelf {
     }
 
     /// Removes all copies that none of these need.
-    pub(super) fn sweep(&self, needed: &[Inputs]) {
+    pub(super) fn gc(&self, needed: &[Inputs]) {
         let needed: BTreeSet<&str> = needed.iter().flat_map(digests).collect();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -248,10 +256,10 @@ impl Shelf {
         }
     }
 
-    fn whole(&self, digest: &str) -> Result<PathBuf, ShelfError> {
+    fn whole(&self, digest: &str) -> Result<PathBuf, SnapshotError> {
         let path = self.folder.join(digest);
         let bytes =
-            input_file::read(&path, input_file::COPY).map_err(|error| ShelfError::Copy {
+            input_file::read(&path, input_file::COPY).map_err(|error| SnapshotError::Copy {
                 path: path.clone(),
                 error,
             })?;
@@ -259,7 +267,7 @@ impl Shelf {
             // Out of the way of a whole one.
             let _ = fs::remove_file(&path);
             let digest = digest.to_owned();
-            return Err(ShelfError::Differs { path, digest });
+            return Err(SnapshotError::Differs { path, digest });
         }
         Ok(path)
     }
@@ -293,28 +301,30 @@ mod tests {
         (config, inputs)
     }
 
-    fn shelf(folder: &Path) -> Shelf {
+    fn snapshots(folder: &Path) -> SnapshotStore {
         secure_fs::make_folder(&folder.join("state")).expect("made");
-        Shelf::new(&folder.join("state"))
+        SnapshotStore::new(&folder.join("state"))
     }
 
     #[test]
     fn what_was_put_there_takes_the_place_of_the_files() {
         let folder = tempfile::tempdir().expect("folder");
         let (config, inputs) = given(folder.path());
-        let shelf = shelf(folder.path());
-        let taken = Taken::read(&config);
-        shelf.put(&inputs, taken.as_ref()).expect("copied");
+        let snapshots = snapshots(folder.path());
+        let taken = InputFiles::read(&config);
+        snapshots.put(&inputs, taken.as_ref()).expect("copied");
         for name in ["p.wasm", "s", "t"] {
             fs::write(folder.path().join(name), "changed").expect("written");
         }
-        let instead = shelf.instead(&config, &inputs).expect("whole");
+        let instead = snapshots
+            .config_from_snapshot(&config, &inputs)
+            .expect("whole");
         assert_eq!(Inputs::read(&instead).expect("read"), inputs);
         let metadata = fs::metadata(&instead.policy.file).expect("there");
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-        shelf.sweep(std::slice::from_ref(&inputs));
+        snapshots.gc(std::slice::from_ref(&inputs));
         assert!(instead.policy.file.exists());
-        shelf.sweep(&[]);
+        snapshots.gc(&[]);
         assert!(!instead.policy.file.exists());
     }
 
@@ -322,38 +332,47 @@ mod tests {
     fn a_damaged_copy_is_not_used() {
         let folder = tempfile::tempdir().expect("folder");
         let (config, inputs) = given(folder.path());
-        let shelf = shelf(folder.path());
-        let taken = Taken::read(&config);
-        shelf.put(&inputs, taken.as_ref()).expect("copied");
-        fs::write(shelf.folder.join(&inputs.component), "compo").expect("written");
-        let refused = shelf.instead(&config, &inputs).expect_err("damaged");
-        assert!(matches!(refused, ShelfError::Differs { .. }), "{refused}");
+        let snapshots = snapshots(folder.path());
+        let taken = InputFiles::read(&config);
+        snapshots.put(&inputs, taken.as_ref()).expect("copied");
+        fs::write(snapshots.folder.join(&inputs.component), "compo").expect("written");
+        let refused = snapshots
+            .config_from_snapshot(&config, &inputs)
+            .expect_err("damaged");
+        assert!(
+            matches!(refused, SnapshotError::Differs { .. }),
+            "{refused}"
+        );
         assert!(matches!(
-            shelf.put(&inputs, None),
-            Err(ShelfError::Gone { .. })
+            snapshots.put(&inputs, None),
+            Err(SnapshotError::Gone { .. })
         ));
-        shelf.put(&inputs, taken.as_ref()).expect("copied again");
-        shelf.instead(&config, &inputs).expect("whole again");
+        snapshots
+            .put(&inputs, taken.as_ref())
+            .expect("copied again");
+        snapshots
+            .config_from_snapshot(&config, &inputs)
+            .expect("whole again");
     }
 
     #[test]
     fn the_note_comes_back_as_it_was() {
         let folder = tempfile::tempdir().expect("folder");
         let (_, inputs) = given(folder.path());
-        let shelf = shelf(folder.path());
-        assert_eq!(shelf.note().expect("read"), None);
-        for because in [Because::Swapped, Because::Failed] {
-            let kept = Kept {
+        let snapshots = snapshots(folder.path());
+        assert_eq!(snapshots.pin().expect("read"), None);
+        for because in [PinReason::Swapped, PinReason::Failed] {
+            let kept = Pin {
                 instead_of: None,
                 inputs: inputs.clone(),
                 because,
                 since: Timestamp::UNIX_EPOCH,
             };
-            shelf.set_note(Some(&kept)).expect("written");
-            assert_eq!(shelf.note().expect("read"), Some(kept));
+            snapshots.set_pin(Some(&kept)).expect("written");
+            assert_eq!(snapshots.pin().expect("read"), Some(kept));
         }
-        shelf.set_note(None).expect("removed");
-        shelf.set_note(None).expect("removed already");
-        assert_eq!(shelf.note().expect("read"), None);
+        snapshots.set_pin(None).expect("removed");
+        snapshots.set_pin(None).expect("removed already");
+        assert_eq!(snapshots.pin().expect("read"), None);
     }
 }
