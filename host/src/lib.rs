@@ -13,7 +13,7 @@
 //! use std::sync::Arc;
 //!
 //! use waxseal::message::Message;
-//! use waxseal::pipeline::{Generation, Outcome, Pipeline, Secrets};
+//! use waxseal::pipeline::{PolicySnapshot, Outcome, Pipeline, DerivedKeys};
 //! use waxseal::runtime::{Limits, Sandbox};
 //! use waxseal::quota::{Day, Live};
 //! use waxseal::rollout::{PolicyService, VersionHistory};
@@ -23,14 +23,14 @@
 //!     let config = waxseal::config::read(Path::new("waxseal.toml"))?;
 //!     let now = jiff::Timestamp::now();
 //!     let day = Day::of(now, &config.time_zone);
-//!     let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
+//!     let secrets = Arc::new(DerivedKeys::new(&Secret::open(&config.state)?));
 //!     let store = Arc::new(SqliteStore::open(&config.state)?);
 //!     let ledger = Live::open(store, &day, config.limits.new_counters)?;
 //!     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
-//!     let built = Generation::build(&sandbox, config, secrets, day.date())
+//!     let built = PolicySnapshot::build(&sandbox, config, secrets, day.date())
 //!         .await
 //!         .map_err(|problems| format!("{problems:?}"))?;
-//!     let versions = Arc::new(VersionHistory::new(built.generation, now));
+//!     let versions = Arc::new(VersionHistory::new(built.snapshot, now));
 //!     let service = PolicyService::new(Pipeline::new(Arc::new(ledger)), versions);
 //!     // All the above once; this for each message:
 //!     let version = service.begin();

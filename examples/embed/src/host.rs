@@ -13,7 +13,7 @@ use jiff::{Timestamp, Zoned};
 use tokio::sync::Mutex;
 use waxseal::config::{self, Config, Mode, Problem, Security, Severity};
 use waxseal::message::{Client, Message};
-use waxseal::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
+use waxseal::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
 use waxseal::quota::{Day, Ledger as _, Live};
 use waxseal::rollout::{ActivationReason, ActiveVersion, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
@@ -27,7 +27,7 @@ pub(crate) struct Host {
     config: PathBuf,
     next_hop: SocketAddr,
     sandbox: Sandbox,
-    secrets: Arc<Secrets>,
+    secrets: Arc<DerivedKeys>,
     service: PolicyService<Live>,
     /// One swap at a time.
     swapping: Mutex<()>,
@@ -42,15 +42,15 @@ impl Host {
     pub(crate) async fn open(path: &Path, next_hop: SocketAddr) -> anyhow::Result<Self> {
         let config = read(path)?;
         // Seeds of decisions, and return paths that nobody can forge.
-        let secrets = Arc::new(Secrets::new(&Secret::open(&config.state)?));
+        let secrets = Arc::new(DerivedKeys::new(&Secret::open(&config.state)?));
         // Daily maxima hold across restarts.
         let store = Arc::new(SqliteStore::open(&config.state)?);
         let now = Timestamp::now();
         let day = Day::of(now, &config.time_zone);
         let ledger = Live::open(store, &day, config.limits.new_counters)?;
         let sandbox = Sandbox::new(Limits::from(&config.limits))?;
-        let generation = build(&sandbox, config, &secrets).await?;
-        let versions = Arc::new(VersionHistory::new(generation, now));
+        let snapshot = build(&sandbox, config, &secrets).await?;
+        let versions = Arc::new(VersionHistory::new(snapshot, now));
         Ok(Self {
             config: path.to_owned(),
             next_hop,
@@ -71,12 +71,12 @@ impl Host {
             Err(error) => Err(error),
         };
         match built {
-            Ok(generation) => {
+            Ok(snapshot) => {
                 let why = ActivationReason::Reload;
                 let version =
                     self.service
                         .versions()
-                        .put_in_service(generation, why, Timestamp::now());
+                        .put_in_service(snapshot, why, Timestamp::now());
                 tracing::info!(version = version.number(), "swapped");
             }
             Err(error) => tracing::error!("not swapped, the old version stays: {error:#}"),
@@ -90,7 +90,7 @@ impl Host {
 
     /// Whether that client's mail is outgoing, and so ours to take (R20).
     pub(crate) fn takes_mail_of(&self, version: &ActiveVersion, client: &Client) -> bool {
-        let config = version.generation().config();
+        let config = version.snapshot().config();
         Direction::of(config, Mode::Mixed, client) == Direction::Outgoing
     }
 
@@ -112,7 +112,7 @@ impl Host {
 
     /// The servers that may take a message, in order: host and port.
     pub(crate) fn route(&self, version: &ActiveVersion, outcome: &Outcome) -> Vec<(String, u16)> {
-        let config = version.generation().config();
+        let config = version.snapshot().config();
         let relays = outcome.relay.iter().chain(&outcome.fallbacks);
         let mut route: Vec<_> = relays
             .filter_map(|name| config.relay(name.as_str()))
@@ -149,18 +149,15 @@ fn read(path: &Path) -> anyhow::Result<Config> {
 async fn build(
     sandbox: &Sandbox,
     config: Config,
-    secrets: &Arc<Secrets>,
-) -> anyhow::Result<Arc<Generation>> {
+    secrets: &Arc<DerivedKeys>,
+) -> anyhow::Result<Arc<PolicySnapshot>> {
     let today = Zoned::now().with_time_zone(config.time_zone.clone()).date();
-    match Generation::build(sandbox, config, Arc::clone(secrets), today).await {
-        Ok(Built {
-            generation,
-            warnings,
-        }) => {
+    match PolicySnapshot::build(sandbox, config, Arc::clone(secrets), today).await {
+        Ok(BuildReport { snapshot, warnings }) => {
             warnings
                 .iter()
                 .for_each(|warning| tracing::warn!("{warning}"));
-            Ok(generation)
+            Ok(snapshot)
         }
         Err(problems) => {
             let errors = problems

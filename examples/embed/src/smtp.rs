@@ -197,7 +197,7 @@ impl Session {
             Ok(address) => address,
             Err(error) => return self.reply(553, "5.1.3", &format!("the recipient: {error}")),
         };
-        let config = transaction.version.generation().config();
+        let config = transaction.version.snapshot().config();
         let recipient = Recipient {
             local: config.is_local(&address),
             address,
@@ -292,7 +292,7 @@ impl Session {
             Some(transaction) => Arc::clone(&transaction.version),
             None => self.host.begin(),
         };
-        version.generation().config().limits.message.size
+        version.snapshot().config().limits.message.size
     }
 
     fn malformed(&mut self, malformed: &Malformed) {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{Status, runtime, terminal};
 use crate::config::{self, Config, Problem, Severity};
-use crate::pipeline::{Built, Generation, PolicyId, Secrets, reinjected};
+use crate::pipeline::{BuildReport, DerivedKeys, PolicyId, PolicySnapshot, reinjected};
 use crate::postfix;
 use crate::printable::Text;
 
@@ -70,7 +70,8 @@ impl Report {
 async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::Result<Report> {
     let secret = super::trial_secret(config);
     let sandbox = super::trial_sandbox(config, &secret)?;
-    problems.extend(Generation::examine_policy(&sandbox, config, &Secrets::new(&secret)).await);
+    problems
+        .extend(PolicySnapshot::examine_policy(&sandbox, config, &DerivedKeys::new(&secret)).await);
     Ok(Report::bad(config.relays.len(), problems))
 }
 
@@ -81,14 +82,11 @@ async fn check(arguments: &Arguments, mut config: Config) -> anyhow::Result<Repo
     let keys = config.dkim.keys.clone();
     let secret = super::trial_secret(&config);
     let sandbox = super::trial_sandbox(&config, &secret)?;
-    let secrets = Arc::new(Secrets::new(&secret));
+    let secrets = Arc::new(DerivedKeys::new(&secret));
     let today = jiff::Zoned::now().date();
-    let built = Generation::build(&sandbox, config.clone(), secrets, today).await;
+    let built = PolicySnapshot::build(&sandbox, config.clone(), secrets, today).await;
     let (policy, mut problems) = match built {
-        Ok(Built {
-            generation,
-            warnings,
-        }) => (Some(generation.policy_id()), warnings),
+        Ok(BuildReport { snapshot, warnings }) => (Some(snapshot.policy_id()), warnings),
         Err(problems) => (None, problems),
     };
     let ways = postfix::reinjections(&arguments.postfix, &config);

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 
 use super::{Status, runtime, show_problems, terminal};
 use crate::config::Config;
-use crate::pipeline::{Built, Generation, PolicyId, Secrets};
+use crate::pipeline::{BuildReport, DerivedKeys, PolicyId, PolicySnapshot};
 use crate::printable::Text;
 use crate::record::{self, Messages, Options, Recorded, Report, diff};
 use crate::runtime::{Compiler, Limits, Sandbox};
@@ -125,8 +125,8 @@ async fn replay(
     if arguments.settings.is_some() {
         config.policy.settings.clone_from(&arguments.settings);
     }
-    let generation = generation(config, options.parallel).await?;
-    let report = record::replay(&generation, reader, options).await;
+    let snapshot = snapshot(config, options.parallel).await?;
+    let report = record::replay(&snapshot, reader, options).await;
     let mut out = Text::new();
     match json {
         true => out.json(&report)?,
@@ -146,7 +146,7 @@ async fn replay(
 }
 
 /// The version that decides again.
-async fn generation(mut config: Config, parallel: usize) -> anyhow::Result<Arc<Generation>> {
+async fn snapshot(mut config: Config, parallel: usize) -> anyhow::Result<Arc<PolicySnapshot>> {
     // Nothing is changed for a replay: keys that are to be made are not.
     config.dkim.generate = false;
     let mut limits = Limits::from(&config.limits);
@@ -157,12 +157,12 @@ async fn generation(mut config: Config, parallel: usize) -> anyhow::Result<Arc<G
     let sandbox = Sandbox::builder(limits)
         .compiler(Compiler::this_program())
         .build()?;
-    let secrets = Arc::new(Secrets::new(&super::trial_secret(&config)));
+    let secrets = Arc::new(DerivedKeys::new(&super::trial_secret(&config)));
     let today = jiff::Zoned::now()
         .with_time_zone(config.time_zone.clone())
         .date();
-    match Generation::build(&sandbox, config, secrets, today).await {
-        Ok(Built { generation, .. }) => Ok(generation),
+    match PolicySnapshot::build(&sandbox, config, secrets, today).await {
+        Ok(BuildReport { snapshot, .. }) => Ok(snapshot),
         Err(problems) => {
             show_problems(&problems);
             bail!("{} problem(s) in the version that decides", problems.len());

@@ -15,7 +15,7 @@ use crate::config::{Config, Mode};
 use crate::decision::Verdict;
 use crate::input_file;
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
-use crate::pipeline::{Built, Direction, Generation, Outcome, Pipeline, Secrets};
+use crate::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::printable::Text;
 use crate::quota::{Day, Dry};
 use crate::store::SqliteStore;
@@ -60,11 +60,11 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let day = Day::of(now, &config.time_zone);
     let ledger = Arc::new(counters(&config, &day)?);
     let secret = super::trial_secret(&config);
-    let secrets = Arc::new(Secrets::new(&secret));
+    let secrets = Arc::new(DerivedKeys::new(&secret));
     let sandbox = super::trial_sandbox(&config, &secret)?;
     let direction = Direction::of_trial(&config, None, &message.envelope.client);
-    let Built { generation, .. } =
-        match Generation::build(&sandbox, config, secrets, day.date()).await {
+    let BuildReport { snapshot, .. } =
+        match PolicySnapshot::build(&sandbox, config, secrets, day.date()).await {
             Ok(built) => built,
             Err(problems) => {
                 show_problems(&problems);
@@ -79,7 +79,7 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
         return passing(arguments, &message, json);
     }
     let outcome = Pipeline::new(ledger)
-        .process(&generation, Arc::clone(&message))
+        .process(&snapshot, Arc::clone(&message))
         .await;
     write_output(
         arguments.output.as_deref(),

@@ -3,7 +3,7 @@
 //! [`read`] parses the whole file and tells every problem at once, each with
 //! its place. What it gives back has been checked as far as the file itself
 //! goes; whether keys, policy and relays that it names exist is found out by
-//! [`pipeline`](crate::pipeline) when a generation is built.
+//! [`pipeline`](crate::pipeline) when a snapshot is built.
 
 mod parse;
 mod problem;

@@ -10,7 +10,7 @@ use crate::message::{self, Client, Envelope, Message, Recipient};
 use crate::milter::{
     Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
 };
-use crate::pipeline::{Direction, Generation, Outcome, Unroutable};
+use crate::pipeline::{Direction, Outcome, PolicySnapshot, Unroutable};
 use crate::quota::Ledger;
 use crate::rollout::{ActiveVersion, PolicyService};
 
@@ -38,7 +38,7 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
     fn begin(&self, listener: &Listener) -> Transaction {
         let version = self.service.begin();
         let known = version
-            .generation()
+            .snapshot()
             .config()
             .listeners
             .iter()
@@ -58,15 +58,15 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
     }
 
     fn limits(&self, transaction: &Transaction) -> Option<(message::Limits, Duration)> {
-        let limits = &transaction.version.generation().config().limits;
+        let limits = &transaction.version.snapshot().config().limits;
         Some((limits.message, limits.processing_time))
     }
 
     async fn filter(&self, transaction: Transaction, submission: Submission) -> Answer {
         let direction = direction(&transaction, &submission.client, submission.local);
         let version = transaction.version;
-        let generation = version.generation();
-        let message = match collected(generation, submission) {
+        let snapshot = version.snapshot();
+        let message = match collected(snapshot, submission) {
             Ok(message) => message,
             Err((queue_id, unreadable, reply)) => {
                 tracing::warn!(queue_id, "refused: {unreadable}");
@@ -75,7 +75,7 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
         };
         match direction {
             Direction::Outgoing => self.decide(&version, message).await,
-            Direction::Returning => route(generation, &message),
+            Direction::Returning => route(snapshot, &message),
             Direction::Passing(_) => Answer::accept(),
         }
     }
@@ -84,7 +84,7 @@ impl<L: Ledger> Filter for PolicyFilter<L> {
 /// Mail of this host's own programs (`sendmail`) has no client. It is outgoing
 /// where loopback is listed, as it would be had they connected.
 fn direction(transaction: &Transaction, client: &Client, local: bool) -> Direction {
-    let config = transaction.version.generation().config();
+    let config = transaction.version.snapshot().config();
     if local {
         let address = Some(Ipv4Addr::LOCALHOST.into());
         let client = Client {
@@ -148,9 +148,9 @@ fn told(envelope: &Envelope, outcome: &Outcome) {
 }
 
 /// A copy that came back by the split listener.
-fn route(generation: &Generation, message: &Message) -> Answer {
+fn route(snapshot: &PolicySnapshot, message: &Message) -> Answer {
     let queue_id = message.envelope.queue_id.as_str();
-    match generation.route_returned(message) {
+    match snapshot.route_returned(message) {
         Ok(returned) => {
             let relay = returned
                 .relay
@@ -191,7 +191,7 @@ fn route(generation: &Generation, message: &Message) -> Answer {
 type Refused = (String, Unreadable, Reply);
 
 /// What the milter collected, as a message to decide on.
-fn collected(generation: &Generation, submission: Submission) -> Result<Message, Refused> {
+fn collected(snapshot: &PolicySnapshot, submission: Submission) -> Result<Message, Refused> {
     let queue_id = submission.queue_id;
     let refused = |queue_id: &str, unreadable: Unreadable, enhanced: &str, what: &str| {
         let text = format!("the {what} address is not valid: {}", unreadable.error);
@@ -213,7 +213,7 @@ fn collected(generation: &Generation, submission: Submission) -> Result<Message,
         let address = recipient
             .address
             .map_err(|unreadable| refused(&queue_id, unreadable, "5.1.3", "recipient's"))?;
-        let local = generation.config().is_local(&address);
+        let local = snapshot.config().is_local(&address);
         recipients.push(Recipient { address, local });
     }
     Ok(Message {

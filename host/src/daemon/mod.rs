@@ -20,7 +20,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use crate::admin;
 use crate::config::{self, Config, ConfigError, Problem};
 use crate::milter::{BindError, Server};
-use crate::pipeline::{Pipeline, Secrets};
+use crate::pipeline::{DerivedKeys, Pipeline};
 use crate::quota::{Day, Ledger, Live};
 use crate::rollout::{PolicyManager, PolicyService, Recordings, ShadowController};
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
@@ -111,7 +111,7 @@ impl Daemon {
             return Err(DaemonError::NoListener(config.source.path));
         }
         let secret = Secret::open(&config.state)?;
-        let secrets = Arc::new(Secrets::new(&secret));
+        let secrets = Arc::new(DerivedKeys::new(&secret));
         // Before anything of the state is touched: it tells whether another daemon
         // is using it.
         let admin = admin::Server::bind(&config.admin.socket)?;

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::{Timestamp, Zoned};
 
-use super::generation::Generation;
+use super::snapshot::PolicySnapshot;
 use crate::quota::{Day, Ledger, relay_counter};
 use crate::runtime::Facts;
 
-/// Facts for one message: tables and relays of its generation, counters of the
+/// Facts for one message: tables and relays of its snapshot, counters of the
 /// ledger.
 pub(super) struct LiveFacts<L> {
-    generation: Arc<Generation>,
+    snapshot: Arc<PolicySnapshot>,
     ledger: Arc<L>,
     day: Day,
     arrival: Timestamp,
@@ -19,13 +19,13 @@ pub(super) struct LiveFacts<L> {
 
 impl<L: Ledger> LiveFacts<L> {
     pub(super) fn new(
-        generation: Arc<Generation>,
+        snapshot: Arc<PolicySnapshot>,
         ledger: Arc<L>,
         day: Day,
         arrival: Timestamp,
     ) -> Self {
         Self {
-            generation,
+            snapshot,
             ledger,
             day,
             arrival,
@@ -36,18 +36,15 @@ impl<L: Ledger> LiveFacts<L> {
 impl<L: Ledger> Facts for LiveFacts<L> {
     fn now(&self) -> Zoned {
         self.arrival
-            .to_zoned(self.generation.config().time_zone.clone())
+            .to_zoned(self.snapshot.config().time_zone.clone())
     }
 
     fn lookup(&self, table: &str, key: &str) -> Option<String> {
-        self.generation
-            .tables()
-            .lookup(table, key)
-            .map(str::to_owned)
+        self.snapshot.tables().lookup(table, key).map(str::to_owned)
     }
 
     fn relay_usable(&self, name: &str) -> bool {
-        self.generation.config().relay(name).is_some()
+        self.snapshot.config().relay(name).is_some()
     }
 
     fn relay_sent(&self, name: &str) -> u64 {
@@ -56,6 +53,6 @@ impl<L: Ledger> Facts for LiveFacts<L> {
 
     /// A domain counts as authenticated when we hold a key to sign for it.
     fn domain_authenticated(&self, name: &str) -> bool {
-        !self.generation.keys().for_domain(name).is_empty()
+        !self.snapshot.keys().for_domain(name).is_empty()
     }
 }

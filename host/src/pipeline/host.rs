@@ -1,4 +1,4 @@
-//! The administrator's side of a generation: configuration and keys.
+//! The administrator's side of a snapshot: configuration and keys.
 //!
 //! It is read at the start and at a reload, and stays as it is in between: a
 //! policy that is put in service or gone back to runs with the newest. A key
@@ -16,7 +16,7 @@ use crate::runtime::{Reference, ReferenceKind};
 use crate::store::{Key as SecretKey, Secret};
 
 /// Keys derived from the host's secret, one for each purpose.
-pub struct Secrets {
+pub struct DerivedKeys {
     /// Seeds of decisions.
     pub(super) decisions: SecretKey,
     /// Return paths that cannot be forged.
@@ -27,7 +27,7 @@ pub struct Secrets {
     pub(super) bake: crate::runtime::Seed,
 }
 
-impl Secrets {
+impl DerivedKeys {
     /// Derives all keys from the host's secret.
     pub fn new(secret: &Secret) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Secrets {
 pub struct HostSettings {
     pub(super) config: Config,
     pub(super) keys: Keys,
-    pub(super) secrets: Arc<Secrets>,
+    pub(super) secrets: Arc<DerivedKeys>,
 }
 
 impl HostSettings {

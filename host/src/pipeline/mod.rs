@@ -6,21 +6,21 @@
 //! for its store. Within a job of a [`Pool`](crate::pool::Pool) each of them has
 //! the job's deadline.
 //!
-//! A message is processed with one [`Generation`] from beginning to end,
+//! A message is processed with one [`PolicySnapshot`] from beginning to end,
 //! whatever is swapped meanwhile.
 
 mod access;
-mod carry;
+mod apply;
 mod checks;
 mod direction;
 mod facts;
 #[doc(hidden)]
 pub mod fuzzing;
-mod generation;
 mod host;
-mod inputs;
+mod input_digests;
 mod outcome;
 mod resolve;
+mod snapshot;
 mod split;
 mod tables;
 
@@ -38,17 +38,17 @@ use crate::store::verp::VerpError;
 use crate::work::Exhausted;
 
 pub use access::{Reinjection, reinjected};
-pub use carry::CarryError;
+pub use apply::ApplyError;
 pub use direction::{Direction, Passing};
-pub use generation::{Built, Generation, PolicyBundle};
-pub use host::{HostSettings, Secrets};
-pub use inputs::{Inputs, digest_hex};
-pub use outcome::{Cost, Failure, Outcome, PolicyId, Ruling};
+pub use host::{DerivedKeys, HostSettings};
+pub use input_digests::{InputDigests, digest_hex};
+pub use outcome::{Cost, Failure, Outcome, PolicyId, PolicyResult};
 pub use resolve::ResolveError;
+pub use snapshot::{BuildReport, PolicyBundle, PolicySnapshot};
 pub use split::{Returned, Unroutable};
 
 use facts::LiveFacts;
-use resolve::{Plan, Resolved};
+use resolve::{ResolveInput, Resolved, ResolvedRoute};
 
 /// Processes messages with a ledger of its own: live for the daemon, dry for
 /// trials.
@@ -71,23 +71,22 @@ impl<L: Ledger> Pipeline<L> {
     /// the decision. Never fails: a failure of the policy costs the message what
     /// the administrator set (`policy.on-error`), any other failure a temporary
     /// refusal; [`Outcome::failure`] says why.
-    pub async fn process(&self, generation: &Arc<Generation>, message: Arc<Message>) -> Outcome {
-        let facts = self.facts(generation, &message);
-        self.process_with(generation, message, Arc::new(facts))
-            .await
+    pub async fn process(&self, snapshot: &Arc<PolicySnapshot>, message: Arc<Message>) -> Outcome {
+        let facts = self.facts(snapshot, &message);
+        self.process_with(snapshot, message, Arc::new(facts)).await
     }
 
     /// What the host knows about this message: for asking it beforehand, or
     /// for recording what was asked.
     pub fn facts(
         &self,
-        generation: &Arc<Generation>,
+        snapshot: &Arc<PolicySnapshot>,
         message: &Message,
     ) -> impl Facts + use<L> + 'static {
         LiveFacts::new(
-            Arc::clone(generation),
+            Arc::clone(snapshot),
             Arc::clone(&self.ledger),
-            day(generation, message),
+            day(snapshot, message),
             message.arrival,
         )
     }
@@ -96,90 +95,95 @@ impl<L: Ledger> Pipeline<L> {
     /// given ones, or the live ones with somebody listening.
     pub async fn process_with(
         &self,
-        generation: &Arc<Generation>,
+        snapshot: &Arc<PolicySnapshot>,
         message: Arc<Message>,
         facts: Arc<dyn Facts>,
     ) -> Outcome {
-        match measure(generation, &message).await {
+        match measure(snapshot, &message).await {
             Ok(Ok(())) => {}
-            Ok(Err(excess)) => return too_much(generation, &message, excess),
-            Err(stopped) => return failed(generation, &message, stopped.into()),
+            Ok(Err(excess)) => return too_much(snapshot, &message, excess),
+            Err(stopped) => return failed(snapshot, &message, stopped.into()),
         }
-        let deciding = decide(generation, &message, Arc::clone(&facts));
+        let deciding = decide(snapshot, &message, Arc::clone(&facts));
         let ruling = match pool::in_time("deciding", deciding).await {
             Ok(ruling) => ruling,
-            Err(stopped) => return failed(generation, &message, stopped.into()),
+            Err(stopped) => return failed(snapshot, &message, stopped.into()),
         };
-        tell(&ruling, &message, generation);
+        tell(&ruling, &message, snapshot);
         let mut outcome = self
-            .carry_out(generation, &message, &*facts, &ruling.decision)
+            .apply_decision(snapshot, &message, &*facts, &ruling.decision)
             .await;
         outcome.ruling = Some(ruling);
         outcome
     }
 
-    async fn carry_out(
+    async fn apply_decision(
         &self,
-        generation: &Arc<Generation>,
+        snapshot: &Arc<PolicySnapshot>,
         message: &Arc<Message>,
         facts: &dyn Facts,
         decision: &Result<Decision, PolicyError>,
     ) -> Outcome {
         let decision = match decision {
             Ok(decision) => decision.clone(),
-            Err(error) => return failed(generation, message, Failure::Policy(error.clone())),
+            Err(error) => return failed(snapshot, message, Failure::Policy(error.clone())),
         };
         if !matches!(decision.verdict, Verdict::Accept | Verdict::Hold(_)) {
-            return Outcome::refused(generation, message, decision);
+            return Outcome::refused(snapshot, message, decision);
         }
-        let day = day(generation, message);
-        let asked = resolve::Asked {
-            generation,
+        let day = day(snapshot, message);
+        let input = ResolveInput {
+            snapshot,
             message,
             decision: &decision,
             facts,
         };
-        let resolving = resolve::resolve(&asked, &day, &*self.ledger);
-        let mut plan = match pool::in_time("charging", resolving).await {
-            Ok(Ok(Resolved::Room(plan))) => plan,
-            Ok(Ok(Resolved::Full { verdict, reason })) => {
+        let resolving = resolve::resolve(&input, &day, &*self.ledger);
+        let mut resolved = match pool::in_time("charging", resolving).await {
+            Ok(Ok(Resolved::Allowed(resolved))) => resolved,
+            Ok(Ok(Resolved::QuotaExceeded { verdict, reason })) => {
                 let mut decision = Decision {
                     verdict,
                     ..decision
                 };
                 decision.reasons.push(reason);
-                return Outcome::refused(generation, message, decision);
+                return Outcome::refused(snapshot, message, decision);
             }
             Ok(Err(ResolveError::Ledger(ChargeError::TooManyCounters { counter, limit }))) => {
                 let error = PolicyError::TooManyCounters { counter, limit };
-                return failed(generation, message, Failure::Policy(error));
+                return failed(snapshot, message, Failure::Policy(error));
             }
-            Ok(Err(error)) => return failed(generation, message, Failure::Resolve(error)),
-            Err(stopped) => return failed(generation, message, stopped.into()),
+            Ok(Err(error)) => return failed(snapshot, message, Failure::Resolve(error)),
+            Err(stopped) => return failed(snapshot, message, stopped.into()),
         };
         let mut charged = Charged {
             ledger: &*self.ledger,
-            receipt: plan.receipt.take(),
+            receipt: resolved.receipt.take(),
         };
-        let input = (Arc::clone(generation), Arc::clone(message), decision, plan);
-        let edit = |(generation, message, decision, plan): &Input| {
-            carry::carry(generation, message, decision, plan)
+        let input = (
+            Arc::clone(snapshot),
+            Arc::clone(message),
+            decision,
+            resolved,
+        );
+        let edit = |(snapshot, message, decision, resolved): &Input| {
+            apply::apply(snapshot, message, decision, resolved)
         };
-        let ((_, _, decision, mut plan), done) =
+        let ((_, _, decision, mut resolved), done) =
             pool::compute("editing and signing", input, edit).await;
         match done {
-            Ok(Ok(carried)) => {
-                plan.receipt = charged.receipt.take();
-                Outcome::done(generation, decision, plan, carried)
+            Ok(Ok(applied)) => {
+                resolved.receipt = charged.receipt.take();
+                Outcome::done(snapshot, decision, resolved, applied)
             }
-            Ok(Err(error)) => failed(generation, message, Failure::Carry(error)),
-            Err(stopped) => failed(generation, message, stopped.into()),
+            Ok(Err(error)) => failed(snapshot, message, Failure::Apply(error)),
+            Err(stopped) => failed(snapshot, message, stopped.into()),
         }
     }
 }
 
 /// What a message is edited and signed with.
-type Input = (Arc<Generation>, Arc<Message>, Decision, Plan);
+type Input = (Arc<PolicySnapshot>, Arc<Message>, Decision, ResolvedRoute);
 
 /// What a message was charged. Given back when the message is not let through,
 /// also when it is given up half way.
@@ -198,10 +202,10 @@ impl<L: Ledger> Drop for Charged<'_, L> {
 
 /// Whether the message has more of anything than `[limits]` allows.
 async fn measure(
-    generation: &Arc<Generation>,
+    snapshot: &Arc<PolicySnapshot>,
     message: &Arc<Message>,
 ) -> Result<Result<(), Excess>, Exhausted> {
-    let limits = generation.config().limits.message;
+    let limits = snapshot.config().limits.message;
     let check = move |message: &Arc<Message>| {
         limits.check(&message.content, message.envelope.recipients.len())
     };
@@ -209,38 +213,38 @@ async fn measure(
     measured
 }
 
-fn too_much(generation: &Arc<Generation>, message: &Message, excess: Excess) -> Outcome {
+fn too_much(snapshot: &Arc<PolicySnapshot>, message: &Message, excess: Excess) -> Outcome {
     let queue_id = message.envelope.queue_id.as_str();
     let listener = message.envelope.listener.as_str();
     tracing::warn!(queue_id, listener, "refused: {excess}");
-    Outcome::not_processed(generation, message, excess)
+    Outcome::not_processed(snapshot, message, excess)
 }
 
 /// Asks the policy alone: nothing is charged, nothing is changed. The same
 /// facts give the same ruling.
 pub async fn decide(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Arc<Message>,
     facts: Arc<dyn Facts>,
-) -> Ruling {
-    let seed = seed(&generation.secrets().decisions, message);
-    repeat(generation, message, facts, seed).await
+) -> PolicyResult {
+    let seed = seed(&snapshot.secrets().decisions, message);
+    repeat(snapshot, message, facts, seed).await
 }
 
 /// As [`decide`], with the seed of a decision that was taken before: the same
 /// policy then says the same, on another host as well.
 pub async fn repeat(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Arc<Message>,
     facts: Arc<dyn Facts>,
     seed: Seed,
-) -> Ruling {
+) -> PolicyResult {
     let begun = Instant::now();
-    let decided = generation
+    let decided = snapshot
         .policy()
         .decide(Arc::clone(message), facts, seed)
         .await;
-    Ruling {
+    PolicyResult {
         decision: decided.decision,
         log: decided.log,
         seed,
@@ -260,16 +264,16 @@ pub async fn repeat(
 ///
 /// When no return path of ours can be made for it.
 pub fn return_path_by(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
     relay: Option<&str>,
 ) -> Result<ReversePath, VerpError> {
-    resolve::return_path_by(generation, message, decision, relay)
+    resolve::return_path_by(snapshot, message, decision, relay)
 }
 
-fn day(generation: &Generation, message: &Message) -> Day {
-    Day::of(message.arrival, &generation.config().time_zone)
+fn day(snapshot: &PolicySnapshot, message: &Message) -> Day {
+    Day::of(message.arrival, &snapshot.config().time_zone)
 }
 
 /// The message's random seed: from a secret, so that no sender can choose hash
@@ -281,9 +285,9 @@ fn seed(secret: &Key, message: &Message) -> Seed {
 
 /// The policy's own log, with the queue id. The text of a panic is left out: the
 /// line about the failure has it.
-fn tell(ruling: &Ruling, message: &Message, generation: &Generation) {
+fn tell(ruling: &PolicyResult, message: &Message, snapshot: &PolicySnapshot) {
     let queue_id = message.envelope.queue_id.as_str();
-    let policy = generation.policy().description().name.as_str();
+    let policy = snapshot.policy().description().name.as_str();
     let told = |line: &&LogLine| match &ruling.decision {
         Err(PolicyError::Trapped(text)) => line.text == *text,
         _ => false,
@@ -300,8 +304,8 @@ fn tell(ruling: &Ruling, message: &Message, generation: &Generation) {
 }
 
 /// The result for a message that was given up at the deadline of its job.
-pub(crate) fn late(generation: &Arc<Generation>, message: &Message, late: Late) -> Outcome {
-    failed(generation, message, late.into())
+pub(crate) fn late(snapshot: &Arc<PolicySnapshot>, message: &Message, late: Late) -> Outcome {
+    failed(snapshot, message, late.into())
 }
 
 /// What becomes of a message that could not be processed.
@@ -309,11 +313,11 @@ pub(crate) fn late(generation: &Arc<Generation>, message: &Message, late: Late) 
 /// `policy.on-error` is about failures of the policy alone. Whatever else fails
 /// (a store that is full or locked, a missing key, a signature, a deadline)
 /// defers the message: it never passes unsigned or uncounted, and is never lost.
-fn failed(generation: &Arc<Generation>, message: &Message, failure: Failure) -> Outcome {
+fn failed(snapshot: &Arc<PolicySnapshot>, message: &Message, failure: Failure) -> Outcome {
     let queue_id = message.envelope.queue_id.as_str();
     let listener = message.envelope.listener.as_str();
     let on_error = match failure {
-        Failure::Policy(_) => generation.config().policy.on_error,
+        Failure::Policy(_) => snapshot.config().policy.on_error,
         _ => OnError::Defer,
     };
     let verdict = match (failure.is_of_message(), on_error) {
@@ -343,8 +347,8 @@ fn failed(generation: &Arc<Generation>, message: &Message, failure: Failure) -> 
             queue_id,
             listener,
             kind,
-            "no decision could be carried out: {failure}"
+            "no decision could be applied out: {failure}"
         );
     }
-    Outcome::failed(generation, message, verdict, failure)
+    Outcome::failed(snapshot, message, verdict, failure)
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::carry::{Carried, CarryError};
-use super::generation::Generation;
-use super::resolve::{Plan, ResolveError};
+use super::apply::{AppliedEdits, ApplyError};
+use super::resolve::{ResolveError, ResolvedRoute};
+use super::snapshot::PolicySnapshot;
 use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::dkim::Signed;
@@ -41,7 +41,7 @@ impl fmt::Display for PolicyId {
 /// What the policy alone said, before anything was looked up, charged or
 /// edited.
 #[derive(Clone, Debug)]
-pub struct Ruling {
+pub struct PolicyResult {
     /// Its decision, or why there is none.
     pub decision: Result<Decision, PolicyError>,
     /// What it wrote to its log.
@@ -63,7 +63,7 @@ pub struct Cost {
     pub memory: usize,
 }
 
-/// Why a decision could not be taken or carried out.
+/// Why a decision could not be taken or applied.
 #[derive(Debug, Error)]
 pub enum Failure {
     /// The policy failed.
@@ -74,7 +74,7 @@ pub enum Failure {
     Resolve(#[from] ResolveError),
     /// The edits could not be made.
     #[error(transparent)]
-    Carry(#[from] CarryError),
+    Apply(#[from] ApplyError),
     /// Time ran out.
     #[error("not done in time (limits.processing-time): {0}")]
     Stopped(Exhausted),
@@ -101,7 +101,7 @@ impl Failure {
         match self {
             Self::Policy(error) => error.kind(),
             Self::Resolve(_) => "ledger",
-            Self::Carry(error) => error.kind(),
+            Self::Apply(error) => error.kind(),
             Self::Canceled(_) => "canceled",
             Self::Stopped(_) | Self::Late(_) => "processing-time",
         }
@@ -109,7 +109,7 @@ impl Failure {
 
     /// Whether it lies in the message, so that no later try can succeed.
     pub fn is_of_message(&self) -> bool {
-        matches!(self, Self::Carry(error) if error.is_of_message())
+        matches!(self, Self::Apply(error) if error.is_of_message())
     }
 }
 
@@ -149,11 +149,11 @@ pub struct Outcome {
     /// Why there is no decision.
     pub failure: Option<Failure>,
     /// What the policy alone said; none for a message that no policy decided on.
-    pub ruling: Option<Ruling>,
+    pub ruling: Option<PolicyResult>,
 }
 
 impl Outcome {
-    fn bare(generation: &Arc<Generation>, verdict: Verdict, return_path: ReversePath) -> Self {
+    fn bare(snapshot: &Arc<PolicySnapshot>, verdict: Verdict, return_path: ReversePath) -> Self {
         Self {
             verdict,
             relay: None,
@@ -166,7 +166,7 @@ impl Outcome {
             charges: Vec::new(),
             labels: Vec::new(),
             reasons: Vec::new(),
-            policy: generation.policy_id(),
+            policy: snapshot.policy_id(),
             edits: Edits::default(),
             marks: Vec::new(),
             receipt: None,
@@ -176,7 +176,7 @@ impl Outcome {
     }
 
     pub(super) fn failed(
-        generation: &Arc<Generation>,
+        snapshot: &Arc<PolicySnapshot>,
         message: &Message,
         verdict: Verdict,
         failure: Failure,
@@ -185,25 +185,25 @@ impl Outcome {
             author: author(message),
             reasons: vec![failure.to_string()],
             failure: Some(failure),
-            ..Self::bare(generation, verdict, message.envelope.sender.clone())
+            ..Self::bare(snapshot, verdict, message.envelope.sender.clone())
         }
     }
 
     /// The message is not taken, whatever a policy would say.
     pub(super) fn not_processed(
-        generation: &Arc<Generation>,
+        snapshot: &Arc<PolicySnapshot>,
         message: &Message,
         excess: Excess,
     ) -> Self {
         Self {
             reasons: vec![excess.to_string()],
-            ..Self::bare(generation, excess.into(), message.envelope.sender.clone())
+            ..Self::bare(snapshot, excess.into(), message.envelope.sender.clone())
         }
     }
 
     /// The policy, or a full counter, does not let the message go.
     pub(super) fn refused(
-        generation: &Arc<Generation>,
+        snapshot: &Arc<PolicySnapshot>,
         message: &Message,
         decision: Decision,
     ) -> Self {
@@ -211,37 +211,33 @@ impl Outcome {
             author: author(message),
             labels: decision.labels,
             reasons: decision.reasons,
-            ..Self::bare(
-                generation,
-                decision.verdict,
-                message.envelope.sender.clone(),
-            )
+            ..Self::bare(snapshot, decision.verdict, message.envelope.sender.clone())
         }
     }
 
     pub(super) fn done(
-        generation: &Arc<Generation>,
+        snapshot: &Arc<PolicySnapshot>,
         decision: Decision,
-        plan: Plan,
-        carried: Carried,
+        resolved: ResolvedRoute,
+        applied: AppliedEdits,
     ) -> Self {
         let mut reasons = decision.reasons;
-        reasons.extend(plan.reasons);
-        reasons.extend(carried.reasons);
+        reasons.extend(resolved.reasons);
+        reasons.extend(applied.reasons);
         Self {
-            relay: plan.relay,
-            fallbacks: plan.fallbacks,
-            author: carried.author,
-            signatures: carried.signatures,
-            notices: carried.notices,
-            copies: carried.edits.add_recipients.clone(),
-            charges: plan.charges,
+            relay: resolved.relay,
+            fallbacks: resolved.fallbacks,
+            author: applied.author,
+            signatures: applied.signatures,
+            notices: applied.notices,
+            copies: applied.edits.add_recipients.clone(),
+            charges: resolved.charges,
             labels: decision.labels,
             reasons,
-            edits: carried.edits,
-            marks: carried.marks,
-            receipt: plan.receipt,
-            ..Self::bare(generation, decision.verdict, plan.return_path)
+            edits: applied.edits,
+            marks: applied.marks,
+            receipt: resolved.receipt,
+            ..Self::bare(snapshot, decision.verdict, resolved.return_path)
         }
     }
 }

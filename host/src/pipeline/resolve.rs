@@ -3,7 +3,7 @@
 
 use thiserror::Error;
 
-use super::generation::Generation;
+use super::snapshot::PolicySnapshot;
 use crate::config::{Relay, RelayName};
 use crate::decision::{Charge, Decision, Hop, Reply, ReturnPathChoice, Unit, Verdict, WhenFull};
 use crate::message::{Address, Message, ReversePath};
@@ -29,16 +29,16 @@ pub enum ResolveError {
 /// What was found.
 pub(super) enum Resolved {
     /// There is room.
-    Room(Plan),
+    Allowed(ResolvedRoute),
     /// A counter that is not a relay's is full.
-    Full { verdict: Verdict, reason: String },
+    QuotaExceeded { verdict: Verdict, reason: String },
 }
 
 /// A decision with its names looked up and its counters charged.
-pub(super) struct Plan {
+pub(super) struct ResolvedRoute {
     pub(super) relay: Option<RelayName>,
     pub(super) fallbacks: Vec<RelayName>,
-    pub(super) sides: Sides,
+    pub(super) scope: RecipientScope,
     pub(super) return_path: ReversePath,
     /// Copies that are not recipients already.
     pub(super) copies: Vec<Address>,
@@ -47,18 +47,18 @@ pub(super) struct Plan {
     pub(super) reasons: Vec<String>,
 }
 
-/// On which sides of our border the recipients are, copies included.
+/// Where the recipients are, copies included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sides {
+pub(super) enum RecipientScope {
     Local,
-    Outside,
-    Both,
+    External,
+    Mixed,
 }
 
 /// What is to be resolved, and what it is resolved with.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    pub(super) generation: &'a Generation,
+pub(super) struct ResolveInput<'a> {
+    pub(super) snapshot: &'a PolicySnapshot,
     pub(super) message: &'a Message,
     pub(super) decision: &'a Decision,
     /// The same that the policy was given: both see a relay in one state.
@@ -66,53 +66,53 @@ pub(super) struct Asked<'a> {
 }
 
 pub(super) async fn resolve<L: Ledger>(
-    asked: &Asked<'_>,
+    input: &ResolveInput<'_>,
     day: &Day,
     ledger: &L,
 ) -> Result<Resolved, ResolveError> {
-    let &Asked {
-        generation,
+    let &ResolveInput {
+        snapshot,
         message,
         decision,
         ..
-    } = asked;
+    } = input;
     let copies = new_copies(message, decision);
-    let sides = sides(generation, message, &copies);
+    let scope = scope(snapshot, message, &copies);
     let mut reasons = Vec::new();
-    let hops = usable(asked, sides, &mut reasons);
+    let hops = usable(input, scope, &mut reasons);
     for (at, candidate) in hops.iter().map(Some).chain([None]).enumerate() {
         let charges = charges(
-            generation,
+            snapshot,
             decision,
             candidate.map(|(_, relay)| *relay),
-            sides,
+            scope,
         );
         let hop = candidate.map(|(hop, _)| *hop);
         match ledger.charge(day, &draws(&charges, message)).await {
             Ok(receipt) => {
                 let return_path =
-                    match return_path(generation, message, decision, sides, hop, &mut reasons) {
+                    match return_path(snapshot, message, decision, scope, hop, &mut reasons) {
                         Ok(path) => path,
                         Err(error) => {
                             ledger.refund(receipt);
                             return Err(error.into());
                         }
                     };
-                let plan = Plan {
+                let resolved = ResolvedRoute {
                     relay: candidate.map(|(_, relay)| relay.name.clone()),
                     fallbacks: hops
                         .iter()
                         .skip(at + 1)
                         .map(|(_, relay)| relay.name.clone())
                         .collect(),
-                    sides,
+                    scope,
                     return_path,
                     copies,
                     charges,
                     receipt: Some(receipt),
                     reasons,
                 };
-                return Ok(Resolved::Room(plan));
+                return Ok(Resolved::Allowed(resolved));
             }
             Err(ChargeError::Full {
                 counter,
@@ -129,7 +129,7 @@ pub(super) async fn resolve<L: Ledger>(
                     reasons.push(why);
                     continue;
                 }
-                return Ok(full(generation, decision, &counter, maximum, starts_afresh));
+                return Ok(full(snapshot, decision, &counter, maximum, starts_afresh));
             }
             Err(error) => return Err(ResolveError::Ledger(error)),
         }
@@ -153,49 +153,49 @@ fn new_copies(message: &Message, decision: &Decision) -> Vec<Address> {
     copies
 }
 
-fn sides(generation: &Generation, message: &Message, copies: &[Address]) -> Sides {
+fn scope(snapshot: &PolicySnapshot, message: &Message, copies: &[Address]) -> RecipientScope {
     let recipients = message
         .envelope
         .recipients
         .iter()
         .map(|recipient| recipient.local);
-    let copies = copies.iter().map(|copy| generation.config().is_local(copy));
+    let copies = copies.iter().map(|copy| snapshot.config().is_local(copy));
     let (local, outside): (Vec<bool>, Vec<bool>) =
         recipients.chain(copies).partition(|&local| local);
     match (local.is_empty(), outside.is_empty()) {
-        (false, true) => Sides::Local,
-        (false, false) => Sides::Both,
-        _ => Sides::Outside,
+        (false, true) => RecipientScope::Local,
+        (false, false) => RecipientScope::Mixed,
+        _ => RecipientScope::External,
     }
 }
 
 /// The relays of the route that can be used for this message.
 fn usable<'a>(
-    asked: &Asked<'a>,
-    sides: Sides,
+    input: &ResolveInput<'a>,
+    scope: RecipientScope,
     reasons: &mut Vec<String>,
 ) -> Vec<(&'a Hop, &'a Relay)> {
-    let &Asked {
-        generation,
+    let &ResolveInput {
+        snapshot,
         message,
         decision,
         facts,
-    } = asked;
+    } = input;
     if decision.route.is_empty() {
         return Vec::new();
     }
-    if sides == Sides::Local {
+    if scope == RecipientScope::Local {
         reasons.push("all recipients are local: no relay".to_owned());
         return Vec::new();
     }
-    if sides == Sides::Both && generation.split_smtpd().is_none() {
+    if scope == RecipientScope::Mixed && snapshot.split_smtpd().is_none() {
         let why = "local and outside recipients, and no listener of mode \"split\": default route";
         reasons.push(why.to_owned());
         return Vec::new();
     }
     let mut hops = Vec::new();
     for hop in &decision.route {
-        match generation.config().relay(&hop.relay) {
+        match snapshot.config().relay(&hop.relay) {
             Some(relay) if facts.relay_usable(&hop.relay) => hops.push((hop, relay)),
             Some(relay) => reasons.push(format!("relay {} is not in use now", relay.name)),
             None => {
@@ -214,13 +214,13 @@ fn usable<'a>(
 }
 
 fn charges(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     decision: &Decision,
     relay: Option<&Relay>,
-    sides: Sides,
+    scope: RecipientScope,
 ) -> Vec<Charge> {
     let mut charges = decision.charges.clone();
-    let default_route = &generation.config().default_route;
+    let default_route = &snapshot.config().default_route;
     let message = |counter, maximum, full| Charge {
         counter,
         unit: Unit::Message,
@@ -232,7 +232,7 @@ fn charges(
             let counter = relay_counter(relay.name.as_str());
             charges.push(message(counter, relay.daily_maximum, WhenFull::Defer));
         }
-        None if sides != Sides::Local => {
+        None if scope != RecipientScope::Local => {
             let counter = quota::DEFAULT_ROUTE.to_owned();
             charges.push(message(
                 counter,
@@ -260,7 +260,7 @@ fn draws(charges: &[Charge], message: &Message) -> Vec<Draw> {
 
 /// A maximum that no other route gets round (R11).
 fn full(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     decision: &Decision,
     counter: &str,
     maximum: u64,
@@ -272,9 +272,9 @@ fn full(
         .find(|charge| charge.counter == counter)
     {
         Some(charge) => charge.full,
-        None => generation.config().default_route.when_full,
+        None => snapshot.config().default_route.when_full,
     };
-    let zone = generation.config().time_zone.clone();
+    let zone = snapshot.config().time_zone.clone();
     let afresh = starts_afresh.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
     let counter: String = counter.chars().filter(char::is_ascii).take(100).collect();
     let text = format!(
@@ -292,7 +292,7 @@ fn full(
             text: text.clone(),
         }),
     };
-    Resolved::Full {
+    Resolved::QuotaExceeded {
         verdict,
         reason: text,
     }
@@ -301,21 +301,21 @@ fn full(
 /// The envelope sender with which the message leaves by this relay, or by the
 /// default route.
 pub(super) fn return_path_by(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
     relay: Option<&str>,
 ) -> Result<ReversePath, VerpError> {
     let hop = relay.and_then(|relay| decision.route.iter().find(|hop| hop.relay == relay));
-    let sides = sides(generation, message, &new_copies(message, decision));
-    return_path(generation, message, decision, sides, hop, &mut Vec::new())
+    let scope = scope(snapshot, message, &new_copies(message, decision));
+    return_path(snapshot, message, decision, scope, hop, &mut Vec::new())
 }
 
 fn return_path(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
-    sides: Sides,
+    scope: RecipientScope,
     hop: Option<&Hop>,
     reasons: &mut Vec<String>,
 ) -> Result<ReversePath, VerpError> {
@@ -327,7 +327,7 @@ fn return_path(
     let choice = own.unwrap_or(&decision.return_path);
     // Nothing that checks an envelope sender is on the way, and the automatic
     // replies of colleagues belong to the author.
-    if sides == Sides::Local && *choice != ReturnPathChoice::Keep {
+    if scope == RecipientScope::Local && *choice != ReturnPathChoice::Keep {
         reasons.push("all recipients are local: the return path is kept".to_owned());
         return Ok(envelope.sender.clone());
     }
@@ -335,7 +335,7 @@ fn return_path(
         ReturnPathChoice::Keep => envelope.sender.clone(),
         ReturnPathChoice::Address(address) => ReversePath::Address(address.clone()),
         ReturnPathChoice::Verp(domain) => {
-            let key = &generation.secrets().verp;
+            let key = &snapshot.secrets().verp;
             ReversePath::Address(verp::address(
                 key,
                 domain,

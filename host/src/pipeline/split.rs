@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::carry::route_mark;
-use super::generation::Generation;
+use super::apply::route_mark;
+use super::snapshot::PolicySnapshot;
 use crate::config::RelayName;
 use crate::edit::{Edits, HeaderEdit, Mark};
 use crate::message::Message;
@@ -25,9 +25,9 @@ use crate::store::secret::SECRET_FILE;
 use crate::{SPLIT_FIELD, relay};
 
 /// Seals the relay that the outside copies of a message go by.
-pub(super) fn seal(generation: &Generation, relay: &RelayName, message: &Message) -> String {
+pub(super) fn seal(snapshot: &PolicySnapshot, relay: &RelayName, message: &Message) -> String {
     let payload = format!("{relay} {}", message.envelope.queue_id);
-    seal::seal(&generation.secrets().split, &payload)
+    seal::seal(&snapshot.secrets().split, &payload)
 }
 
 /// Why a copy cannot be routed now. The text says what to do.
@@ -78,7 +78,7 @@ pub struct Returned {
     pub first_queue_id: String,
 }
 
-impl Generation {
+impl PolicySnapshot {
     /// Routes a copy that came back: by the relay sealed in it if any of its
     /// recipients is outside, else not at all.
     ///

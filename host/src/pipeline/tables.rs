@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::inputs::digest_hex;
+use super::input_digests::digest_hex;
 use crate::config::{self, Problem, Severity, Source};
 use crate::input_file;
 
-/// All lookup tables of a generation.
+/// All lookup tables of a snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     entries: HashMap<String, HashMap<String, String>>,

@@ -10,7 +10,7 @@ use super::event::OwnedDecisionEvent;
 use crate::decision::compare::{Difference, Field, compare};
 use crate::decision::{Decision, Verdict};
 use crate::message::{self, Address, AddressError, Content, Message, ReversePath};
-use crate::pipeline::{Inputs, PolicyId, Ruling};
+use crate::pipeline::{InputDigests, PolicyId, PolicyResult};
 use crate::runtime::{Answers, PolicyError, Seed};
 
 /// Version of the form that entries are written in. One that is higher is not
@@ -44,7 +44,7 @@ pub struct Entry {
     /// Who decided.
     pub policy: PolicyId,
     /// What that was made from.
-    pub inputs: Inputs,
+    pub inputs: InputDigests,
     /// What it said.
     pub ruling: RecordedResult,
     /// What that took.
@@ -179,7 +179,7 @@ impl Entry {
             arrival,
             content,
         } = &*seen.message;
-        let Ruling {
+        let PolicyResult {
             decision,
             seed,
             cost,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::message::Message;
-use crate::pipeline::{Inputs, PolicyId, Ruling};
+use crate::pipeline::{InputDigests, PolicyId, PolicyResult};
 use crate::runtime::Answers;
 
 /// A message, and all that its decision was taken on.
@@ -17,9 +17,9 @@ pub struct OwnedDecisionEvent {
     /// Who decided.
     pub policy: PolicyId,
     /// What that was made from.
-    pub inputs: Inputs,
+    pub inputs: InputDigests,
     /// What it said.
-    pub ruling: Ruling,
+    pub ruling: PolicyResult,
 }
 
 /// Bytes of messages that wait for somebody who looks on. They are held when

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::diff::{DiffAggregator, DiffGroup};
 use super::entry::{Cost, RecordedResult};
 use super::read::{Messages, ReadError, Reader, Recorded};
-use crate::pipeline::{Generation, PolicyId, repeat};
+use crate::pipeline::{PolicyId, PolicySnapshot, repeat};
 use crate::runtime::{RecordedFacts, Repeated};
 
 /// Most things of one sort (problems, questions) that a report names.
@@ -94,11 +94,11 @@ pub struct Report {
     pub cost_now: Option<Cost>,
 }
 
-/// Has the generation's policy decide on a recording, several messages at one
+/// Has the snapshot's policy decide on a recording, several messages at one
 /// time. What it says does not depend on how they were taken in turn.
-pub async fn replay(generation: &Arc<Generation>, reader: Reader, options: Options) -> Report {
+pub async fn replay(snapshot: &Arc<PolicySnapshot>, reader: Reader, options: Options) -> Report {
     let work = Arc::new(Work {
-        generation: Arc::clone(generation),
+        snapshot: Arc::clone(snapshot),
         source: Mutex::new(Source { reader, taken: 0 }),
         found: Mutex::default(),
         options,
@@ -114,7 +114,7 @@ pub async fn replay(generation: &Arc<Generation>, reader: Reader, options: Optio
 }
 
 struct Work {
-    generation: Arc<Generation>,
+    snapshot: Arc<PolicySnapshot>,
     source: Mutex<Source>,
     found: Mutex<Found>,
     options: Options,
@@ -194,13 +194,7 @@ impl Work {
         };
         let nothing = RecordedFacts::at(entry.facts.now.clone());
         let facts = Arc::new(Repeated::new(entry.facts.clone(), nothing));
-        let ruling = repeat(
-            &self.generation,
-            &message,
-            Arc::clone(&facts) as Arc<_>,
-            seed,
-        )
-        .await;
+        let ruling = repeat(&self.snapshot, &message, Arc::clone(&facts) as Arc<_>, seed).await;
         let now = RecordedResult::of(&ruling.decision);
         let questions = facts.unanswered();
         self.found(|found| found.add(recorded, &now, Cost::from(&ruling.cost), &questions));
@@ -210,8 +204,8 @@ impl Work {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let found = std::mem::take(&mut *found);
         Report {
-            policy: self.generation.policy_id(),
-            settings: self.generation.inputs().settings.clone(),
+            policy: self.snapshot.policy_id(),
+            settings: self.snapshot.inputs().settings.clone(),
             recorded: found
                 .recorded
                 .into_iter()

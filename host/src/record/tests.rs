@@ -15,7 +15,7 @@ use super::*;
 use crate::config::{KeepMessages, Record, Share};
 use crate::decision::Decision;
 use crate::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use crate::pipeline::{self, Inputs, PolicyId, Ruling};
+use crate::pipeline::{self, InputDigests, PolicyId, PolicyResult};
 use crate::runtime::{Answers, PolicyError};
 
 fn arrival(number: usize) -> Timestamp {
@@ -58,12 +58,12 @@ fn seen(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
             version: "1".to_owned(),
             digest: "00".to_owned(),
         },
-        inputs: Inputs {
+        inputs: InputDigests {
             component: "00".to_owned(),
             settings: None,
             tables: BTreeMap::new(),
         },
-        ruling: Ruling {
+        ruling: PolicyResult {
             decision,
             log: Vec::new(),
             seed: [number as u8; 32],

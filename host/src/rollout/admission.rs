@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use super::snapshots::{Pin, PinReason, SnapshotStore};
 use super::status::{Refusal, Trigger};
 use crate::config::{Config, Problem, Severity};
-use crate::pipeline::{Built, Generation, Secrets};
+use crate::pipeline::{BuildReport, DerivedKeys, PolicySnapshot};
 use crate::runtime::Sandbox;
 use crate::testing::{Options, Suite};
 
 /// What versions are made with.
 pub(super) struct Admission {
     pub(super) sandbox: Sandbox,
-    pub(super) secrets: Arc<Secrets>,
+    pub(super) secrets: Arc<DerivedKeys>,
 }
 
 /// What a version is made from. Configurations are large, and moved about.
@@ -38,7 +38,7 @@ impl Candidate {
 
 /// What goes in service at the start.
 pub(super) struct First {
-    pub(super) generation: Arc<Generation>,
+    pub(super) snapshot: Arc<PolicySnapshot>,
     /// It is not what the files say.
     pub(super) remembered: bool,
     /// Why the files are not in service, where they were tried.
@@ -50,15 +50,15 @@ impl Admission {
     async fn build(
         &self,
         candidate: Candidate,
-        serving: &Generation,
+        serving: &PolicySnapshot,
         now: Timestamp,
-    ) -> Result<Arc<Generation>, Vec<Problem>> {
+    ) -> Result<Arc<PolicySnapshot>, Vec<Problem>> {
         let today = |config: &Config| now.to_zoned(config.time_zone.clone()).date();
         let built = match candidate {
             Candidate::Whole(config) => return self.whole(*config, None, now).await,
             Candidate::Policy(named) => {
                 let today = named.dkim.generate.then(|| today(&named));
-                Generation::build_on(&self.sandbox, serving.host(), &named, today).await
+                PolicySnapshot::build_on(&self.sandbox, serving.host(), &named, today).await
             }
             Candidate::Host(config) => {
                 let (today, secrets) = (today(&config), Arc::clone(&self.secrets));
@@ -75,14 +75,14 @@ impl Admission {
         config: Config,
         named: Option<&Config>,
         now: Timestamp,
-    ) -> Result<Arc<Generation>, Vec<Problem>> {
+    ) -> Result<Arc<PolicySnapshot>, Vec<Problem>> {
         let today = now.to_zoned(config.time_zone.clone()).date();
         let secrets = Arc::clone(&self.secrets);
         let built = match named {
             Some(named) => {
-                Generation::build_naming(&self.sandbox, config, named, secrets, today).await
+                PolicySnapshot::build_naming(&self.sandbox, config, named, secrets, today).await
             }
-            None => Generation::build(&self.sandbox, config, secrets, today).await,
+            None => PolicySnapshot::build(&self.sandbox, config, secrets, today).await,
         };
         built.map(ready)
     }
@@ -95,13 +95,13 @@ impl Admission {
     pub(super) async fn validate_candidate(
         &self,
         candidate: Candidate,
-        serving: &Generation,
+        serving: &PolicySnapshot,
         now: Timestamp,
-    ) -> Result<Arc<Generation>, Vec<Problem>> {
-        let generation = self.build(candidate, serving, now).await?;
-        let failures = failures(&generation).await;
+    ) -> Result<Arc<PolicySnapshot>, Vec<Problem>> {
+        let snapshot = self.build(candidate, serving, now).await?;
+        let failures = failures(&snapshot).await;
         match failures.is_empty() {
-            true => Ok(generation),
+            true => Ok(snapshot),
             false => Err(failures),
         }
     }
@@ -125,9 +125,9 @@ impl Admission {
             && let Some(instead) = snapshots.log_config_from_snapshot(config, kept)
         {
             match self.whole(config.clone(), Some(&instead), now).await {
-                Ok(generation) => {
+                Ok(snapshot) => {
                     return Ok(First {
-                        generation,
+                        snapshot,
                         remembered: true,
                         refused: None,
                     });
@@ -143,12 +143,12 @@ impl Admission {
         let refused = kept.filter(|kept| kept.because == PinReason::Refused);
         let problems = match self.whole(config.clone(), None, now).await {
             Err(problems) => problems,
-            Ok(generation) => {
-                let failures = failures(&generation).await;
+            Ok(snapshot) => {
+                let failures = failures(&snapshot).await;
                 if failures.is_empty() || refused.is_none() {
                     tell(&failures);
                     return Ok(First {
-                        generation,
+                        snapshot,
                         remembered: false,
                         refused: None,
                     });
@@ -164,8 +164,8 @@ impl Admission {
         tell(&problems);
         let file = config.policy.file.clone();
         match self.whole(config.clone(), Some(&instead), now).await {
-            Ok(generation) => Ok(First {
-                generation,
+            Ok(snapshot) => Ok(First {
+                snapshot,
                 remembered: true,
                 refused: Some(Refusal::new(now, Trigger::Start, file, &problems)),
             }),
@@ -174,15 +174,15 @@ impl Admission {
     }
 }
 
-/// The generation that was built; what there is to warn of is logged.
-fn ready(built: Built) -> Arc<Generation> {
+/// The snapshot that was built; what there is to warn of is logged.
+fn ready(built: BuildReport) -> Arc<PolicySnapshot> {
     tell(&built.warnings);
-    built.generation
+    built.snapshot
 }
 
 /// What fails of the tests that a version has to pass (`policy.tests`).
-async fn failures(generation: &Arc<Generation>) -> Vec<Problem> {
-    let paths = generation.config().policy.tests.clone();
+async fn failures(snapshot: &Arc<PolicySnapshot>) -> Vec<Problem> {
+    let paths = snapshot.config().policy.tests.clone();
     if paths.is_empty() {
         return Vec::new();
     }
@@ -190,7 +190,7 @@ async fn failures(generation: &Arc<Generation>) -> Vec<Problem> {
         Ok(Ok(suite)) => suite,
         Ok(Err(problems)) => return problems,
         Err(error) => {
-            let file = &generation.config().source.path;
+            let file = &snapshot.config().source.path;
             let message = format!("reading the tests of the policy: {error}");
             return vec![Problem::of_file(file, message, None)];
         }
@@ -200,7 +200,7 @@ async fn failures(generation: &Arc<Generation>) -> Vec<Problem> {
         parallel: 1,
         progress: None,
     };
-    let report = suite.run_against(generation, &options).await;
+    let report = suite.run_against(snapshot, &options).await;
     let failed = report.cases.iter().filter(|case| !case.passed());
     failed
         .flat_map(|case| {

@@ -30,7 +30,7 @@ use super::status::{Refusal, Status, Trigger, Trying};
 use super::version::{ActivationReason, ActiveVersion};
 use super::version_history::{RolledBack, VersionHistory};
 use crate::config::{Config, Problem, Severity};
-use crate::pipeline::{Generation, Inputs, Secrets};
+use crate::pipeline::{DerivedKeys, InputDigests, PolicySnapshot};
 use crate::runtime::Sandbox;
 
 /// Keeps the right version in service.
@@ -53,7 +53,7 @@ pub(super) struct Known {
     pub(super) named: Config,
     /// What its files contained when they were last seen; none where they could
     /// not be read.
-    pub(super) seen: Option<Inputs>,
+    pub(super) seen: Option<InputDigests>,
     pub(super) kept: Option<Pin>,
     refused: Option<Refusal>,
     trying: Option<Trying>,
@@ -68,7 +68,7 @@ impl PolicyManager {
     /// All problems at once, when neither can be put in service.
     pub async fn start(
         sandbox: Sandbox,
-        secrets: Arc<Secrets>,
+        secrets: Arc<DerivedKeys>,
         config: Config,
         now: Timestamp,
     ) -> Result<Arc<Self>, Vec<Problem>> {
@@ -87,7 +87,7 @@ impl PolicyManager {
         let because = kept
             .as_ref()
             .map_or(PinReason::Swapped, |kept| kept.because);
-        let versions = Arc::new(VersionHistory::new(first.generation, now));
+        let versions = Arc::new(VersionHistory::new(first.snapshot, now));
         let manager = Self {
             admission,
             versions,
@@ -207,7 +207,7 @@ impl PolicyManager {
         })
     }
 
-    fn take_over(&self, config: Config, seen: Option<Inputs>) {
+    fn take_over(&self, config: Config, seen: Option<InputDigests>) {
         let mut known = self.known();
         known.named = config;
         known.seen = seen;
@@ -232,7 +232,7 @@ impl PolicyManager {
             return None;
         }
         self.known().seen.clone_from(&seen);
-        if seen.as_ref() == Some(self.versions.in_service().generation().inputs()) {
+        if seen.as_ref() == Some(self.versions.in_service().snapshot().inputs()) {
             // As they were: whatever was wrong with them in between is over.
             self.known().refused = None;
             self.settle(PinReason::Swapped, None, now).await;
@@ -241,13 +241,13 @@ impl PolicyManager {
         let candidate = Candidate::Policy(Box::new(config));
         let tried = self.gates(candidate, Trigger::FilesChanged, now).await;
         Some(match tried {
-            Ok(generation) => {
+            Ok(snapshot) => {
                 // What was read is what was tried, should they have changed in
                 // between.
-                self.known().seen = Some(generation.inputs().clone());
+                self.known().seen = Some(snapshot.inputs().clone());
                 Ok(self
                     .enter(
-                        generation,
+                        snapshot,
                         ActivationReason::FilesChanged,
                         PinReason::Swapped,
                         taken,
@@ -278,10 +278,10 @@ impl PolicyManager {
         let config = self.naming(file, settings);
         let taken = read(&config).await;
         let candidate = Candidate::Policy(Box::new(config));
-        let generation = self.gates(candidate, Trigger::Command, now).await?;
+        let snapshot = self.gates(candidate, Trigger::Command, now).await?;
         Ok(self
             .enter(
-                generation,
+                snapshot,
                 ActivationReason::Command,
                 PinReason::Swapped,
                 taken,
@@ -316,7 +316,7 @@ impl PolicyManager {
         file: PathBuf,
         settings: Option<PathBuf>,
         now: Timestamp,
-    ) -> Result<Arc<Generation>, Refusal> {
+    ) -> Result<Arc<PolicySnapshot>, Refusal> {
         let mut config = self.naming(file.clone(), settings);
         config.dkim.generate = false;
         let admission = Admission {
@@ -326,7 +326,7 @@ impl PolicyManager {
         let serving = self.versions.in_service();
         let candidate = Candidate::Policy(Box::new(config));
         let built = admission
-            .validate_candidate(candidate, serving.generation(), now)
+            .validate_candidate(candidate, serving.snapshot(), now)
             .await;
         built.map_err(|problems| Refusal::new(now, Trigger::Command, file, &problems))
     }
@@ -341,12 +341,12 @@ impl PolicyManager {
         self: &Arc<Self>,
         file: PathBuf,
         settings: Option<PathBuf>,
-        inputs: &Inputs,
+        inputs: &InputDigests,
         now: Timestamp,
     ) -> Result<Arc<ActiveVersion>, Refusal> {
         let _turn = self.turn.lock().await;
         let config = self.naming(file.clone(), settings);
-        let same = |other: &Inputs| {
+        let same = |other: &InputDigests| {
             (&other.component, &other.settings) == (&inputs.component, &inputs.settings)
         };
         let changed = || {
@@ -360,13 +360,13 @@ impl PolicyManager {
             return Err(changed());
         }
         let candidate = Candidate::Policy(Box::new(config));
-        let generation = self.gates(candidate, Trigger::Command, now).await?;
-        if !same(generation.inputs()) {
+        let snapshot = self.gates(candidate, Trigger::Command, now).await?;
+        if !same(snapshot.inputs()) {
             return Err(changed());
         }
         Ok(self
             .enter(
-                generation,
+                snapshot,
                 ActivationReason::Promotion,
                 PinReason::Swapped,
                 taken,
@@ -401,7 +401,7 @@ impl PolicyManager {
         candidate: Candidate,
         trigger: Trigger,
         now: Timestamp,
-    ) -> Result<Arc<Generation>, Refusal> {
+    ) -> Result<Arc<PolicySnapshot>, Refusal> {
         let file = candidate.named().policy.file.clone();
         let serving = self.versions.in_service();
         let before = serving.number();
@@ -413,14 +413,14 @@ impl PolicyManager {
         let host_alone = matches!(candidate, Candidate::Host(_));
         let built = self
             .admission
-            .validate_candidate(candidate, serving.generation(), now)
+            .validate_candidate(candidate, serving.snapshot(), now)
             .await;
         // One version is tried at a time: only a rollback comes in between.
         let overruled = || self.versions.in_service().number() != before;
         let built = match built {
-            Ok(generation) if host_alone && overruled() => {
+            Ok(snapshot) if host_alone && overruled() => {
                 let version = self.versions.in_service();
-                version.generation().with_host(generation.host())
+                version.snapshot().with_host(snapshot.host())
             }
             Ok(_) if overruled() => Err(vec![Problem::of_file(
                 &file,
@@ -435,7 +435,7 @@ impl PolicyManager {
         let mut known = self.known();
         known.trying = None;
         match built {
-            Ok(generation) => Ok(generation),
+            Ok(snapshot) => Ok(snapshot),
             Err(mut problems) => {
                 // Warnings of a version that is not in service are of no use.
                 problems.retain(|problem| problem.severity == Severity::Error);
@@ -447,7 +447,7 @@ impl PolicyManager {
                     refusal.file.display(),
                     refusal.problems.len(),
                     version.number(),
-                    version.generation().policy_id(),
+                    version.snapshot().policy_id(),
                 );
                 known.refused = Some(refusal.clone());
                 Err(refusal)
@@ -457,14 +457,14 @@ impl PolicyManager {
 
     async fn enter(
         self: &Arc<Self>,
-        generation: Arc<Generation>,
+        snapshot: Arc<PolicySnapshot>,
         why: ActivationReason,
         because: PinReason,
         taken: Option<InputFiles>,
         now: Timestamp,
     ) -> Arc<ActiveVersion> {
         let before = self.versions.in_service();
-        let version = self.versions.put_in_service(generation, why, now);
+        let version = self.versions.put_in_service(snapshot, why, now);
         self.known().refused = None;
         if before.number() == version.number() {
             unchanged(&before, &version);
@@ -482,7 +482,7 @@ impl PolicyManager {
 
 /// One line for each version that goes in service.
 fn told(version: &ActiveVersion) {
-    let policy = version.generation().policy_id();
+    let policy = version.snapshot().policy_id();
     tracing::info!(
         version = version.number(),
         policy = policy.name,
@@ -495,7 +495,7 @@ fn told(version: &ActiveVersion) {
 
 /// One line for a policy that is in service already.
 fn unchanged(before: &ActiveVersion, version: &ActiveVersion) {
-    let (old, new) = (before.generation().host(), version.generation().host());
+    let (old, new) = (before.snapshot().host(), version.snapshot().host());
     if old.is_same(new) {
         tracing::info!(
             version = version.number(),

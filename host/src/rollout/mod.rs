@@ -114,10 +114,10 @@ impl<L: Ledger> PolicyService<L> {
     /// deadline of its own. Takes a tokio runtime with time enabled. When the
     /// future is dropped, the work is canceled.
     pub async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
-        let generation = version.generation();
+        let snapshot = version.snapshot();
         let order = Order {
             size: message.content.bytes().len(),
-            deadline: Instant::now() + generation.config().limits.processing_time,
+            deadline: Instant::now() + snapshot.config().limits.processing_time,
         };
         let inner = Arc::clone(&self.inner);
         let work = {
@@ -127,7 +127,7 @@ impl<L: Ledger> PolicyService<L> {
         match self.pool.run(order, work).await {
             Ok(outcome) => outcome,
             Err(late) => {
-                let outcome = pipeline::late(generation, &message, late);
+                let outcome = pipeline::late(snapshot, &message, late);
                 // Not the policy's doing: there is no doubt about the version.
                 let _ = self
                     .inner
@@ -182,12 +182,12 @@ impl<L: Ledger> PolicyService<L> {
 
 impl<L: Ledger> Inner<L> {
     async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
-        let generation = version.generation();
-        let facts = Arc::new(Recorder::new(self.pipeline.facts(generation, &message)));
+        let snapshot = version.snapshot();
+        let facts = Arc::new(Recorder::new(self.pipeline.facts(snapshot, &message)));
         let given = Arc::clone(&facts) as Arc<dyn Facts>;
         let outcome = self
             .pipeline
-            .process_with(generation, Arc::clone(&message), given)
+            .process_with(snapshot, Arc::clone(&message), given)
             .await;
         let observers = self.observers.load_full();
         if !observers.is_empty() {

@@ -52,12 +52,12 @@ pub struct DecisionEvent<'a> {
 impl DecisionEvent<'_> {
     /// The same to keep; none for a message that no policy was asked about.
     pub fn capture(&self) -> Option<OwnedDecisionEvent> {
-        let generation = self.version.generation();
+        let snapshot = self.version.snapshot();
         Some(OwnedDecisionEvent {
             message: Arc::clone(self.message),
             facts: self.facts.clone(),
-            policy: generation.policy_id(),
-            inputs: generation.inputs().clone(),
+            policy: snapshot.policy_id(),
+            inputs: snapshot.inputs().clone(),
             ruling: self.outcome.ruling.clone()?,
         })
     }

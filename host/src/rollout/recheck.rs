@@ -15,7 +15,7 @@ use super::failures::Failed;
 use super::version::ActiveVersion;
 use super::version_history::VersionHistory;
 use crate::message::Message;
-use crate::pipeline::{Generation, Pipeline};
+use crate::pipeline::{Pipeline, PolicySnapshot};
 use crate::quota::Ledger;
 use crate::runtime::{Answers, Repeated, Seed};
 
@@ -42,7 +42,7 @@ pub(super) struct Suspect {
     /// of the version before would have failed as well.
     pub(super) counters: Vec<String>,
     /// What the version before decides with: the same host settings.
-    pub(super) before: Arc<Generation>,
+    pub(super) before: Arc<PolicySnapshot>,
     /// What the failed decision asked for. What only the version before asks for
     /// is looked up as it is now.
     pub(super) facts: Answers,
@@ -163,14 +163,14 @@ fn decides<L: Ledger>(
     pipeline: &Pipeline<L>,
     suspect: &Suspect,
 ) -> impl Future<Output = bool> + Send + use<L> {
-    let generation = Arc::clone(&suspect.before);
+    let snapshot = Arc::clone(&suspect.before);
     let message = Arc::clone(&suspect.message);
-    let live = pipeline.facts(&generation, &message);
+    let live = pipeline.facts(&snapshot, &message);
     let facts = Arc::new(Repeated::new(suspect.facts.clone(), live));
     let seed = suspect.seed;
     let counters = suspect.counters.clone();
     async move {
-        let policy = generation.policy();
+        let policy = snapshot.policy();
         let decided = policy.decide_behind(message, facts, seed).await;
         decided.decision.is_ok_and(|decision| {
             let mut charges = decision.charges.iter();

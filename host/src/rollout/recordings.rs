@@ -88,7 +88,7 @@ impl Recordings {
         let recordings = Arc::clone(self);
         let adjusting = tokio::task::spawn_blocking(move || {
             let version = recordings.versions.in_service();
-            recordings.change(version.generation().config().record.as_ref());
+            recordings.change(version.snapshot().config().record.as_ref());
         });
         if let Err(error) = adjusting.await {
             tracing::error!("the recording: {error}");

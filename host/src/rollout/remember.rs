@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::manager::PolicyManager;
 use super::snapshots::{InputFiles, Pin, PinReason, SnapshotError};
-use crate::pipeline::Inputs;
+use crate::pipeline::InputDigests;
 
 impl PolicyManager {
     /// Writes down what a restart has to know.
@@ -36,7 +36,7 @@ impl PolicyManager {
     ) -> Result<(), SnapshotError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let version = self.versions.in_service();
-        let inputs = version.generation().inputs();
+        let inputs = version.snapshot().inputs();
         let kept = self.now_kept(inputs, because, now);
         let put = self.snapshots.put(inputs, taken);
         // A note without its copies would be of no use.
@@ -47,16 +47,16 @@ impl PolicyManager {
         self.known().kept = kept;
         noted?;
         let before = self.versions.kept();
-        let needed: Vec<Inputs> = std::iter::once(&version)
+        let needed: Vec<InputDigests> = std::iter::once(&version)
             .chain(&before)
-            .map(|version| version.generation().inputs().clone())
+            .map(|version| version.snapshot().inputs().clone())
             .collect();
         self.snapshots.gc(&needed);
         put
     }
 
     /// What is in service in place of what the files say, if it is not the same.
-    fn now_kept(&self, inputs: &Inputs, because: PinReason, now: Timestamp) -> Option<Pin> {
+    fn now_kept(&self, inputs: &InputDigests, because: PinReason, now: Timestamp) -> Option<Pin> {
         let known = self.known();
         if known.seen.as_ref() == Some(inputs) {
             return None;

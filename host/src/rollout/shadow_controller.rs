@@ -18,7 +18,7 @@ use super::shadow_run::{Comparison, ShadowRun};
 use super::status::Refusal;
 use super::version::ActiveVersion;
 use crate::config::{Config, Share};
-use crate::pipeline::Generation;
+use crate::pipeline::PolicySnapshot;
 use crate::quota::Ledger;
 use crate::runtime::{LoadError, Sandbox};
 
@@ -81,7 +81,7 @@ struct Current {
 trait Stage: Observable {
     fn begin(
         &self,
-        candidate: Arc<Generation>,
+        candidate: Arc<PolicySnapshot>,
         share: Share,
         now: Timestamp,
     ) -> io::Result<ShadowRun>;
@@ -90,7 +90,7 @@ trait Stage: Observable {
 impl<L: Ledger> Stage for PolicyService<L> {
     fn begin(
         &self,
-        candidate: Arc<Generation>,
+        candidate: Arc<PolicySnapshot>,
         share: Share,
         now: Timestamp,
     ) -> io::Result<ShadowRun> {

@@ -20,7 +20,7 @@ use super::histogram::Histogram;
 use super::observe::{DecisionEvent, Observer};
 use super::statistics::{LastError, LatencySummary};
 use crate::config::Share;
-use crate::pipeline::{Generation, Inputs, Pipeline, PolicyId, repeat};
+use crate::pipeline::{InputDigests, Pipeline, PolicyId, PolicySnapshot, repeat};
 use crate::quota::Ledger;
 use crate::record::diff::{DiffAggregator, DiffGroup};
 use crate::record::{ByteBudget, OwnedDecisionEvent, QueuedEvent, RecordedResult};
@@ -49,7 +49,7 @@ pub struct Comparison {
     /// The candidate.
     pub candidate: PolicyId,
     /// What it is made from.
-    pub inputs: Inputs,
+    pub inputs: InputDigests,
     /// The version that decided the last message that was compared.
     pub in_service: Option<PolicyId>,
     /// When it began.
@@ -121,7 +121,7 @@ pub struct DiffExample {
 
 /// A candidate at work.
 pub struct ShadowRun {
-    candidate: Arc<Generation>,
+    candidate: Arc<PolicySnapshot>,
     share: Share,
     since: Timestamp,
     queue: SyncSender<QueuedEvent>,
@@ -153,13 +153,13 @@ impl ShadowRun {
     /// Begins; the candidate decides on what it is shown from now on
     /// ([`PolicyService::observe`](super::PolicyService::observe)). Its policy should come
     /// from a sandbox of its own, or its decisions take turns from mail. What
-    /// only it asks for is looked up with `ledger` and its own generation.
+    /// only it asks for is looked up with `ledger` and its own snapshot.
     ///
     /// # Errors
     ///
     /// When there is no thread for it.
     pub fn start<L: Ledger>(
-        candidate: Arc<Generation>,
+        candidate: Arc<PolicySnapshot>,
         share: Share,
         ledger: &Arc<L>,
         now: Timestamp,
@@ -192,7 +192,7 @@ impl ShadowRun {
     }
 
     /// All that the candidate decides with.
-    pub fn candidate(&self) -> &Arc<Generation> {
+    pub fn candidate(&self) -> &Arc<PolicySnapshot> {
         &self.candidate
     }
 
@@ -254,7 +254,7 @@ impl Observer for ShadowRun {
 
 /// The side of the thread.
 struct Worker<L> {
-    candidate: Arc<Generation>,
+    candidate: Arc<PolicySnapshot>,
     pipeline: Pipeline<L>,
     stopped: Arc<AtomicBool>,
     found: Arc<Mutex<Found>>,

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::input_file;
-use crate::pipeline::{Inputs, digest_hex};
+use crate::pipeline::{InputDigests, digest_hex};
 use crate::secure_fs::{self, PrivateFileError};
 
 /// Name of the note. No digest is called that.
@@ -28,9 +28,9 @@ const NOTE: &str = "in-service.json";
 pub struct Pin {
     /// What the files contained that are not in service; none where they could
     /// not be read. When they contain anything else, they are tried again.
-    pub instead_of: Option<Inputs>,
+    pub instead_of: Option<InputDigests>,
     /// What is in service.
-    pub inputs: Inputs,
+    pub inputs: InputDigests,
     /// Why.
     pub because: PinReason,
     /// Since when.
@@ -104,7 +104,7 @@ pub(super) enum SnapshotError {
 /// What files contained when they were read: a file may be another by the time
 /// that it is in service.
 pub(super) struct InputFiles {
-    pub(super) inputs: Inputs,
+    pub(super) inputs: InputDigests,
     contents: HashMap<String, Vec<u8>>,
 }
 
@@ -113,7 +113,7 @@ impl InputFiles {
     /// read. Why is found out, and told, where the version is built.
     pub(super) fn read(config: &Config) -> Option<Self> {
         let mut contents = HashMap::new();
-        let inputs = Inputs::read_each(config, |digest, bytes| {
+        let inputs = InputDigests::read_each(config, |digest, bytes| {
             contents.insert(digest.to_owned(), bytes);
         });
         let inputs = inputs.ok()?;
@@ -173,7 +173,7 @@ impl SnapshotStore {
     /// are there already.
     pub(super) fn put(
         &self,
-        inputs: &Inputs,
+        inputs: &InputDigests,
         taken: Option<&InputFiles>,
     ) -> Result<(), SnapshotError> {
         secure_fs::folder(&self.folder)?;
@@ -201,7 +201,7 @@ impl SnapshotStore {
     pub(super) fn config_from_snapshot(
         &self,
         config: &Config,
-        inputs: &Inputs,
+        inputs: &InputDigests,
     ) -> Result<Config, SnapshotError> {
         secure_fs::folder(&self.folder)?;
         let mut config = config.clone();
@@ -244,7 +244,7 @@ impl SnapshotStore {
     }
 
     /// Removes all copies that none of these need.
-    pub(super) fn gc(&self, needed: &[Inputs]) {
+    pub(super) fn gc(&self, needed: &[InputDigests]) {
         let needed: BTreeSet<&str> = needed.iter().flat_map(digests).collect();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -273,7 +273,7 @@ impl SnapshotStore {
     }
 }
 
-fn digests(inputs: &Inputs) -> impl Iterator<Item = &str> {
+fn digests(inputs: &InputDigests) -> impl Iterator<Item = &str> {
     let others = inputs.settings.iter().chain(inputs.tables.values());
     std::iter::once(&inputs.component)
         .chain(others)
@@ -290,14 +290,14 @@ mod tests {
 
     use super::*;
 
-    fn given(folder: &Path) -> (Config, Inputs) {
+    fn given(folder: &Path) -> (Config, InputDigests) {
         let text = "hostname = \"mx.test\"\n[policy]\nfile = \"p.wasm\"\nsettings = \"s\"\n\
                     [table.vip]\nfile = \"t\"\n";
         for (name, text) in [("p.wasm", "component"), ("s", "settings"), ("t", "table")] {
             fs::write(folder.join(name), text).expect("written");
         }
         let config = crate::config::read_text(&folder.join("waxseal.toml"), text).expect("config");
-        let inputs = Inputs::read(&config).expect("inputs");
+        let inputs = InputDigests::read(&config).expect("inputs");
         (config, inputs)
     }
 
@@ -319,7 +319,7 @@ mod tests {
         let instead = snapshots
             .config_from_snapshot(&config, &inputs)
             .expect("whole");
-        assert_eq!(Inputs::read(&instead).expect("read"), inputs);
+        assert_eq!(InputDigests::read(&instead).expect("read"), inputs);
         let metadata = fs::metadata(&instead.policy.file).expect("there");
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
         snapshots.gc(std::slice::from_ref(&inputs));

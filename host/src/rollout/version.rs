@@ -1,4 +1,4 @@
-//! A version: one generation for as long as it is in service, and why.
+//! A version: one snapshot for as long as it is in service, and why.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::Entry;
 use super::statistics::{Statistics, VersionStats};
-use crate::pipeline::{Generation, Inputs, PolicyId};
+use crate::pipeline::{InputDigests, PolicyId, PolicySnapshot};
 
 /// A policy (component, settings and tables) from when it was put in service to
 /// when the next one was, and the host settings it runs with. Going back to a
@@ -17,7 +17,7 @@ use crate::pipeline::{Generation, Inputs, PolicyId};
 /// settings do not.
 pub struct ActiveVersion {
     pub(super) number: u64,
-    pub(super) generation: Arc<Generation>,
+    pub(super) snapshot: Arc<PolicySnapshot>,
     pub(super) since: Timestamp,
     pub(super) why: ActivationReason,
     /// Shared with the same version on other host settings.
@@ -116,7 +116,7 @@ pub struct VersionSummary {
     /// The file that its component came from.
     pub file: PathBuf,
     /// Digests of all that it was made from.
-    pub inputs: Inputs,
+    pub inputs: InputDigests,
     /// When it was put in service.
     pub since: Timestamp,
     /// When the next one was; none while it is in service.
@@ -135,7 +135,7 @@ impl Entry for Arc<ActiveVersion> {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        self.generation.inputs() == other.generation.inputs()
+        self.snapshot.inputs() == other.snapshot.inputs()
     }
 
     fn has_decided(&self) -> bool {
@@ -150,8 +150,8 @@ impl ActiveVersion {
     }
 
     /// All that it decides with.
-    pub fn generation(&self) -> &Arc<Generation> {
-        &self.generation
+    pub fn snapshot(&self) -> &Arc<PolicySnapshot> {
+        &self.snapshot
     }
 
     /// When it was put in service.
@@ -177,9 +177,9 @@ impl ActiveVersion {
     pub(super) fn summarize(&self, until: Option<Timestamp>, kept: bool) -> VersionSummary {
         VersionSummary {
             number: self.number,
-            policy: self.generation.policy_id(),
-            file: self.generation.file().to_owned(),
-            inputs: self.generation.inputs().clone(),
+            policy: self.snapshot.policy_id(),
+            file: self.snapshot.file().to_owned(),
+            inputs: self.snapshot.inputs().clone(),
             since: self.since,
             until,
             why: self.why.clone(),

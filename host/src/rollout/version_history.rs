@@ -13,7 +13,7 @@ use super::recheck::Suspect;
 use super::statistics::{Failing, Statistics, sender};
 use super::version::{ActivationReason, ActiveVersion, Share, VersionSummary};
 use crate::message::Message;
-use crate::pipeline::{Generation, Outcome};
+use crate::pipeline::{Outcome, PolicySnapshot};
 
 /// Versions that are listed, the one in service not counted.
 pub const RECORDS: usize = 32;
@@ -59,15 +59,15 @@ pub struct RolledBack {
 /// decide.
 pub(super) struct Doubt {
     failing: Failing,
-    pub(super) before: Arc<Generation>,
+    pub(super) before: Arc<PolicySnapshot>,
 }
 
 impl VersionHistory {
     /// The first version goes in service.
-    pub fn new(generation: Arc<Generation>, now: Timestamp) -> Self {
+    pub fn new(snapshot: Arc<PolicySnapshot>, now: Timestamp) -> Self {
         let first = ActiveVersion {
             number: 1,
-            generation,
+            snapshot,
             since: now,
             why: ActivationReason::Start,
             statistics: Arc::default(),
@@ -86,7 +86,7 @@ impl VersionHistory {
         self.in_service.load_full()
     }
 
-    /// Puts a generation in service, in one step. Messages in flight finish on
+    /// Puts a snapshot in service, in one step. Messages in flight finish on
     /// the version that they began with.
     ///
     /// One whose policy is that of the version in service (the same component,
@@ -94,25 +94,25 @@ impl VersionHistory {
     /// place of those that are there.
     pub fn put_in_service(
         &self,
-        generation: Arc<Generation>,
+        snapshot: Arc<PolicySnapshot>,
         why: ActivationReason,
         now: Timestamp,
     ) -> Arc<ActiveVersion> {
         let mut past = self.past();
         let old = self.in_service();
-        if old.generation.inputs() == generation.inputs() {
+        if old.snapshot.inputs() == snapshot.inputs() {
             return self.store(ActiveVersion {
                 number: old.number,
-                generation,
+                snapshot,
                 since: old.since,
                 why: old.why.clone(),
                 statistics: Arc::clone(&old.statistics),
                 proven: old.proven,
             });
         }
-        let proven = past.has_decided(&generation);
+        let proven = past.has_decided(&snapshot);
         past.history.replaced(Arc::clone(&old));
-        self.succeed(&mut past, &old, generation, (why, now), proven)
+        self.succeed(&mut past, &old, snapshot, (why, now), proven)
     }
 
     /// Goes back to an earlier policy at once: by its version's number, or to
@@ -192,7 +192,7 @@ impl VersionHistory {
                 before: target.fitted,
             }),
             Err(none) => {
-                let most = serving.generation.config().policy.roll_back_after;
+                let most = serving.snapshot.config().policy.roll_back_after;
                 if most != 0 && failing.in_a_row == Some(most) {
                     tracing::error!(
                         queue_id = message.envelope.queue_id,
@@ -213,7 +213,7 @@ impl VersionHistory {
     pub(super) fn failed_alone(&self, suspect: &Suspect) {
         let version = &suspect.version;
         let serving = self.in_service();
-        let policy = &serving.generation.config().policy;
+        let policy = &serving.snapshot.config().policy;
         let bounds = Bounds {
             in_a_row: policy.roll_back_after,
             share: policy.roll_back_share.map(|share| share.fraction()),
@@ -282,7 +282,7 @@ impl VersionHistory {
         &self,
         past: &mut Past,
         old: &Arc<ActiveVersion>,
-        target: Target<Arc<ActiveVersion>, Arc<Generation>>,
+        target: Target<Arc<ActiveVersion>, Arc<PolicySnapshot>>,
         why: ActivationReason,
         now: Timestamp,
     ) -> RolledBack {
@@ -300,7 +300,7 @@ impl VersionHistory {
         &self,
         past: &mut Past,
         old: &Arc<ActiveVersion>,
-        generation: Arc<Generation>,
+        snapshot: Arc<PolicySnapshot>,
         (why, now): (ActivationReason, Timestamp),
         proven: bool,
     ) -> Arc<ActiveVersion> {
@@ -311,7 +311,7 @@ impl VersionHistory {
         past.lighten();
         self.store(ActiveVersion {
             number: old.number + 1,
-            generation,
+            snapshot,
             since: now,
             why,
             statistics: Arc::new(Statistics::default()),
@@ -370,10 +370,10 @@ impl Past {
         &self,
         serving: &Arc<ActiveVersion>,
         number: Option<u64>,
-    ) -> Result<Target<Arc<ActiveVersion>, Arc<Generation>>, RollbackError> {
-        let host = serving.generation.host();
+    ) -> Result<Target<Arc<ActiveVersion>, Arc<PolicySnapshot>>, RollbackError> {
+        let host = serving.snapshot.host();
         self.history.target(serving, number, |version| {
-            let fitted = version.generation.with_host(host);
+            let fitted = version.snapshot.with_host(host);
             fitted.map_err(|problems| {
                 let messages = problems.iter().map(|problem| problem.message.as_str());
                 messages.collect::<Vec<_>>().join("; ")
@@ -382,11 +382,11 @@ impl Past {
     }
 
     /// Whether the same policy has decided on messages as an earlier version.
-    fn has_decided(&self, generation: &Generation) -> bool {
+    fn has_decided(&self, snapshot: &PolicySnapshot) -> bool {
         let kept = self.history.kept();
         let mut same = kept
             .iter()
-            .filter(|version| version.generation.inputs() == generation.inputs());
+            .filter(|version| version.snapshot.inputs() == snapshot.inputs());
         same.any(Entry::has_decided)
     }
 

@@ -25,7 +25,7 @@ use super::suite::Case;
 use crate::config::{Config, Domain};
 use crate::dkim::{self, Key, Keys};
 use crate::message::{Content, Message, ReversePath};
-use crate::pipeline::{Generation, Outcome, return_path_by};
+use crate::pipeline::{Outcome, PolicySnapshot, return_path_by};
 
 /// Name of the route that is the MTA's own.
 pub(super) const DEFAULT_ROUTE: &str = "default-route";
@@ -52,7 +52,7 @@ pub(super) struct Hop {
 /// Examines the message on every route that it may take.
 pub(super) async fn examine(
     case: &Case,
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     outcome: &Outcome,
     message: &Message,
     content: &Content,
@@ -66,7 +66,7 @@ pub(super) async fn examine(
     };
     let theirs = case.given.signs.values().flatten();
     let theirs = Keys::for_tests(theirs).unwrap_or_default();
-    let keys = [theirs.all(), generation.keys().all()];
+    let keys = [theirs.all(), snapshot.keys().all()];
     let records = keys.iter().flatten().map(|key| {
         let record = key.record();
         (record.name.to_ascii_lowercase(), record.value.clone())
@@ -76,7 +76,7 @@ pub(super) async fn examine(
     let routes = relays.map(|relay| Some(relay.as_str())).chain([None]);
     let mut hops = Vec::new();
     for relay in routes {
-        let path = return_path_by(generation, message, decision, relay)
+        let path = return_path_by(snapshot, message, decision, relay)
             .unwrap_or_else(|_| outcome.return_path.clone());
         let bytes = match relay.and_then(|relay| case.given.signs.get(relay)) {
             Some(domains) => signed_again(content, domains, message.arrival),
@@ -87,7 +87,7 @@ pub(super) async fn examine(
         };
         let look = Look {
             case,
-            config: generation.config(),
+            config: snapshot.config(),
             verifier,
             parsed: &parsed,
             dns: &dns,

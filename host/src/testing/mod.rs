@@ -6,7 +6,7 @@
 //! comes out. [`Suite::read`] reads files and folders of them and tells every
 //! mistake at once. [`Suite::run`] runs the cases, on all cores, with the sandbox,
 //! the limits and the pipeline of production; [`Suite::run_against`] runs them
-//! against a generation of the caller's: a version that wants to be put in
+//! against a snapshot of the caller's: a version that wants to be put in
 //! service, say.
 //!
 //! What a run promises:

@@ -21,7 +21,7 @@ use crate::config::{Config, Problem};
 use crate::decision::Verdict;
 use crate::edit::{Edits, HeaderEdit};
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
-use crate::pipeline::{Direction, Generation, Outcome, Pipeline};
+use crate::pipeline::{Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::quota::Dry;
 
 /// Told of each case when it is done.
@@ -57,40 +57,40 @@ impl Suite {
         workshop: &mut Workshop,
         options: &Options,
     ) -> Result<Report, Vec<Problem>> {
-        let mut generations = Vec::with_capacity(self.setups.len());
+        let mut snapshots = Vec::with_capacity(self.setups.len());
         let mut problems = Vec::new();
         for (at, setup) in self.setups.iter().enumerate() {
             if !self.cases.iter().any(|case| case.setup == at) {
-                generations.push(None);
+                snapshots.push(None);
                 continue;
             }
-            match workshop.generation(setup).await {
-                Ok(generation) => generations.push(Some(generation)),
+            match workshop.snapshot(setup).await {
+                Ok(snapshot) => snapshots.push(Some(snapshot)),
                 Err(of_setup) => problems.extend(of_setup),
             }
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        workshop.keep(&generations);
+        workshop.keep(&snapshots);
         let jobs = self.cases.iter().filter_map(|case| {
-            let generation = generations.get(case.setup)?.clone()?;
-            Some((Arc::clone(case), generation))
+            let snapshot = snapshots.get(case.setup)?.clone()?;
+            Some((Arc::clone(case), snapshot))
         });
         Ok(run(jobs.collect(), options).await)
     }
 
-    /// Runs all cases against a generation of the caller's, whatever their files
+    /// Runs all cases against a snapshot of the caller's, whatever their files
     /// name: a version that is to be put in service has to pass the tests that
     /// come with it.
-    pub async fn run_against(&self, generation: &Arc<Generation>, options: &Options) -> Report {
+    pub async fn run_against(&self, snapshot: &Arc<PolicySnapshot>, options: &Options) -> Report {
         let jobs = self.cases.iter();
-        let jobs = jobs.map(|case| (Arc::clone(case), Arc::clone(generation)));
+        let jobs = jobs.map(|case| (Arc::clone(case), Arc::clone(snapshot)));
         run(jobs.collect(), options).await
     }
 }
 
-type Job = (Arc<Case>, Arc<Generation>);
+type Job = (Arc<Case>, Arc<PolicySnapshot>);
 
 async fn run(jobs: Vec<Job>, options: &Options) -> Report {
     let begun = Instant::now();
@@ -104,10 +104,10 @@ async fn run(jobs: Vec<Job>, options: &Options) -> Report {
             let mut done = Vec::new();
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some((case, generation)) = jobs.get(at) else {
+                let Some((case, snapshot)) = jobs.get(at) else {
                     return done;
                 };
-                let report = of_case(case, generation).await;
+                let report = of_case(case, snapshot).await;
                 if let Some(progress) = &progress {
                     progress(&report);
                 }
@@ -149,14 +149,14 @@ pub(super) struct Observed {
     pub(super) time: Duration,
 }
 
-async fn of_case(case: &Arc<Case>, generation: &Arc<Generation>) -> CaseReport {
+async fn of_case(case: &Arc<Case>, snapshot: &Arc<PolicySnapshot>) -> CaseReport {
     let begun = Instant::now();
-    let message = match message(case, generation.config()) {
+    let message = match message(case, snapshot.config()) {
         Ok(message) => Arc::new(message),
         Err(failure) => return CaseReport::of_failure(case, *failure, begun.elapsed()),
     };
-    let observed = observe(case, generation, message, begun).await;
-    let mut failures = check::check(case, &observed, generation.config());
+    let observed = observe(case, snapshot, message, begun).await;
+    let mut failures = check::check(case, &observed, snapshot.config());
     let golden = golden::compare(case, &observed);
     failures.extend(golden.as_ref().and_then(golden::Golden::failure));
     CaseReport::new(case, &observed, failures, golden)
@@ -164,11 +164,11 @@ async fn of_case(case: &Arc<Case>, generation: &Arc<Generation>) -> CaseReport {
 
 async fn observe(
     case: &Arc<Case>,
-    generation: &Arc<Generation>,
+    snapshot: &Arc<PolicySnapshot>,
     message: Arc<Message>,
     begun: Instant,
 ) -> Observed {
-    let config = generation.config();
+    let config = snapshot.config();
     let listener = config
         .listeners
         .iter()
@@ -189,16 +189,16 @@ async fn observe(
     let pipeline = Pipeline::new(Arc::new(Dry::with(used)));
     let facts = GivenFacts {
         case: Arc::clone(case),
-        facts: pipeline.facts(generation, &message),
+        facts: pipeline.facts(snapshot, &message),
     };
     let outcome = pipeline
-        .process_with(generation, Arc::clone(&message), Arc::new(facts))
+        .process_with(snapshot, Arc::clone(&message), Arc::new(facts))
         .await;
     let content = Content::new(leaving(&outcome, &message));
     let hops = if case.expected.authentication.is_empty() {
         Vec::new()
     } else {
-        authentication::examine(case, generation, &outcome, &message, &content).await
+        authentication::examine(case, snapshot, &outcome, &message, &content).await
     };
     Observed {
         word: word(&outcome.verdict),

@@ -1,4 +1,4 @@
-//! What cases are run with: generations made from configurations, and kept for
+//! What cases are run with: snapshots made from configurations, and kept for
 //! the next run as long as their files stay the same.
 
 use std::collections::BTreeSet;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::stamp::{Stamps, stamps};
 use crate::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
-use crate::pipeline::{Built, Generation, Secrets};
+use crate::pipeline::{BuildReport, DerivedKeys, PolicySnapshot};
 use crate::runtime::{CodeCache, Compiler, Limits, Sandbox};
 use crate::store::Secret;
 
@@ -40,7 +40,7 @@ pub(super) enum Settings {
 }
 
 impl Setup {
-    /// Whether one generation serves both.
+    /// Whether one snapshot serves both.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let bare = |setup: &Self| setup.within.is_none();
         bare(self)
@@ -103,7 +103,7 @@ impl Setup {
     }
 }
 
-/// Sandboxes and generations for running cases. Kept from one run to the next,
+/// Sandboxes and snapshots for running cases. Kept from one run to the next,
 /// it saves compiling policies that have not changed.
 pub struct Workshop {
     default_config: PathBuf,
@@ -116,7 +116,7 @@ pub struct Workshop {
 struct Kept {
     setup: String,
     files: Stamps,
-    generation: Arc<Generation>,
+    snapshot: Arc<PolicySnapshot>,
 }
 
 impl Workshop {
@@ -148,7 +148,7 @@ impl Workshop {
         self
     }
 
-    /// The files that generations were made from: configurations, policies,
+    /// The files that snapshots were made from: configurations, policies,
     /// settings and tables.
     pub fn files(&self) -> BTreeSet<PathBuf> {
         let files = self.kept.iter().flat_map(|kept| &kept.files);
@@ -156,18 +156,18 @@ impl Workshop {
     }
 
     /// Lets go of what was not in use in the last run.
-    pub(super) fn keep(&mut self, used: &[Option<Arc<Generation>>]) {
+    pub(super) fn keep(&mut self, used: &[Option<Arc<PolicySnapshot>>]) {
         self.kept.retain(|kept| {
-            let is_kept = |used: &Arc<Generation>| Arc::ptr_eq(used, &kept.generation);
+            let is_kept = |used: &Arc<PolicySnapshot>| Arc::ptr_eq(used, &kept.snapshot);
             used.iter().flatten().any(is_kept)
         });
     }
 
-    /// The generation of a setup.
-    pub(super) async fn generation(
+    /// The snapshot of a setup.
+    pub(super) async fn snapshot(
         &mut self,
         setup: &Setup,
-    ) -> Result<Arc<Generation>, Vec<Problem>> {
+    ) -> Result<Arc<PolicySnapshot>, Vec<Problem>> {
         let config = setup.configuration(&self.default_config)?;
         let files = files(&config, setup);
         let name = format!(
@@ -177,23 +177,23 @@ impl Workshop {
         if let Some(kept) = self.kept.iter().find(|kept| kept.setup == name)
             && kept.files == stamps(&files)
         {
-            return Ok(Arc::clone(&kept.generation));
+            return Ok(Arc::clone(&kept.snapshot));
         }
         self.kept.retain(|kept| kept.setup != name);
         // Looked at before they are read: a change meanwhile is seen next time.
         let files = stamps(&files);
         let sandbox = self.sandbox(&config)?;
-        let secrets = Arc::new(Secrets::new(&Secret::from_bytes(SECRET)));
+        let secrets = Arc::new(DerivedKeys::new(&Secret::from_bytes(SECRET)));
         let settings = setup.settings();
         let built =
-            Generation::build_for_tests(&sandbox, config, secrets, settings, &setup.domains);
-        let Built { generation, .. } = built.await?;
+            PolicySnapshot::build_for_tests(&sandbox, config, secrets, settings, &setup.domains);
+        let BuildReport { snapshot, .. } = built.await?;
         self.kept.push(Kept {
             setup: name,
             files,
-            generation: Arc::clone(&generation),
+            snapshot: Arc::clone(&snapshot),
         });
-        Ok(generation)
+        Ok(snapshot)
     }
 
     fn sandbox(&mut self, config: &Config) -> Result<Sandbox, Vec<Problem>> {

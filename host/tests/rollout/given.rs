@@ -1,4 +1,4 @@
-//! A service, generations and messages for these tests.
+//! A service, snapshots and messages for these tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use waxseal::config::{self, Config};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::pipeline::{Built, Generation, Outcome, Pipeline, Secrets};
+use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, Pipeline, PolicySnapshot};
 use waxseal::quota::{Dry, Ledger};
 use waxseal::rollout::{ActiveVersion, PolicyManager, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
@@ -76,23 +76,23 @@ impl Place {
     }
 
     /// What the files say now.
-    pub(crate) async fn generation(&self) -> Arc<Generation> {
+    pub(crate) async fn snapshot(&self) -> Arc<PolicySnapshot> {
         let today = now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let built = Generation::build(sandbox(), self.config(), secrets(), today).await;
-        let Built { generation, .. } = built.unwrap_or_else(|problems| panic!("{problems:?}"));
-        generation
+        let built = PolicySnapshot::build(sandbox(), self.config(), secrets(), today).await;
+        let BuildReport { snapshot, .. } = built.unwrap_or_else(|problems| panic!("{problems:?}"));
+        snapshot
     }
 
     /// The same with other settings.
-    pub(crate) async fn with_settings(&self, settings: &str) -> Arc<Generation> {
+    pub(crate) async fn with_settings(&self, settings: &str) -> Arc<PolicySnapshot> {
         self.write("settings.txt", settings);
-        self.generation().await
+        self.snapshot().await
     }
 
     /// A service of what the files say now.
     pub(crate) async fn service(&self) -> Arc<PolicyService<Dry>> {
-        let generation = self.generation().await;
-        service(Arc::new(VersionHistory::new(generation, now())))
+        let snapshot = self.snapshot().await;
+        service(Arc::new(VersionHistory::new(snapshot, now())))
     }
 }
 
@@ -107,8 +107,8 @@ pub(crate) fn service(versions: Arc<VersionHistory>) -> Arc<PolicyService<Dry>> 
     Arc::new(PolicyService::new(Pipeline::new(ledger), versions))
 }
 
-pub(crate) fn secrets() -> Arc<Secrets> {
-    Arc::new(Secrets::new(&Secret::from_bytes([7; 32])))
+pub(crate) fn secrets() -> Arc<DerivedKeys> {
+    Arc::new(DerivedKeys::new(&Secret::from_bytes([7; 32])))
 }
 
 /// The moment at which all messages come.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use waxseal::pipeline::Inputs;
+use waxseal::pipeline::InputDigests;
 use waxseal::quota::Dry;
 use waxseal::rollout::{
     ActivationReason, ActiveVersion, PinReason, PolicyManager, PolicyService, Trigger,
@@ -143,16 +143,13 @@ async fn r26_tables_are_files_of_the_policy_too() {
         .await
         .expect("a version before");
     let again = start(&place).await;
-    let inputs = |manager: &PolicyManager| {
-        manager
-            .versions()
-            .in_service()
-            .generation()
-            .inputs()
-            .clone()
-    };
+    let inputs =
+        |manager: &PolicyManager| manager.versions().in_service().snapshot().inputs().clone();
     assert_eq!(inputs(&again), inputs(&manager));
-    assert_ne!(inputs(&again), Inputs::read(&place.config()).expect("read"));
+    assert_ne!(
+        inputs(&again),
+        InputDigests::read(&place.config()).expect("read")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -26,8 +26,8 @@ impl Ledger for Unavailable {
 async fn processed<L: Ledger>(ledger: L, on_error: &str, subject: &str) -> Outcome {
     let place = Place::new(&format!("on-error = \"{on_error}\""));
     let pipeline = Pipeline::new(Arc::new(ledger));
-    let generation = place.generation().await;
-    pipeline.process(&generation, message(subject, "1")).await
+    let snapshot = place.snapshot().await;
+    pipeline.process(&snapshot, message(subject, "1")).await
 }
 
 fn is_deferred(outcome: &Outcome) -> bool {

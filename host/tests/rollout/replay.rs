@@ -36,13 +36,13 @@ async fn recorded(place: &Place, subjects: &[&str]) -> PathBuf {
 }
 
 async fn again(place: &Place, recording: &Path) -> Report {
-    let generation = place.generation().await;
+    let snapshot = place.snapshot().await;
     let reader = record::read(recording).expect("a recording");
     let options = Options {
         parallel: 2,
         ..Options::default()
     };
-    record::replay(&generation, reader, options).await
+    record::replay(&snapshot, reader, options).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +110,7 @@ async fn a_failure_in_place_of_a_decision_is_an_effect() {
 async fn only_what_was_asked_for_is_decided_again() {
     let place = Place::new("");
     let recording = recorded(&place, &SUBJECTS).await;
-    let generation = place.generation().await;
+    let snapshot = place.snapshot().await;
     let limited = |limit, until| Options {
         limit,
         until,
@@ -122,7 +122,7 @@ async fn only_what_was_asked_for_is_decided_again() {
         (limited(None, Some(crate::given::now())), 0),
     ] {
         let reader = record::read(&recording).expect("a recording");
-        let report = record::replay(&generation, reader, options).await;
+        let report = record::replay(&snapshot, reader, options).await;
         assert_eq!(report.compared, expected);
     }
 }

@@ -48,7 +48,7 @@ fn number(manager: &PolicyManager) -> u64 {
 
 fn networks(manager: &PolicyManager) -> usize {
     let version = manager.versions().in_service();
-    version.generation().config().outgoing.networks.len()
+    version.snapshot().config().outgoing.networks.len()
 }
 
 fn of(manager: &PolicyManager) -> Arc<PolicyService<Dry>> {
@@ -126,7 +126,7 @@ impl Ledger for Exhausted {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback() {
     let place = Place::new("");
-    let versions = Arc::new(VersionHistory::new(place.generation().await, now()));
+    let versions = Arc::new(VersionHistory::new(place.snapshot().await, now()));
     let service = PolicyService::new(Pipeline::new(Arc::new(Exhausted)), Arc::clone(&versions));
     process_of(&service, "ann", "well", "0").await;
     let second = place.with_settings("second").await;

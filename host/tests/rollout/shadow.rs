@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxseal::config::{Config, Share};
-use waxseal::pipeline::{Built, Generation};
+use waxseal::pipeline::{BuildReport, PolicySnapshot};
 use waxseal::quota::Dry;
 use waxseal::rollout::{
     Comparison, Observer, PolicyService, ShadowController, ShadowError, ShadowRun,
@@ -21,12 +21,12 @@ const LIMITS: Limits = Limits {
 };
 
 /// What the files of a place say, in a sandbox for it alone.
-async fn candidate(place: &Place) -> Arc<Generation> {
+async fn candidate(place: &Place) -> Arc<PolicySnapshot> {
     let sandbox = Sandbox::for_trials(LIMITS).expect("a sandbox");
     let today = now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let built = Generation::build(&sandbox, place.config(), secrets(), today).await;
-    let Built { generation, .. } = built.unwrap_or_else(|problems| panic!("{problems:?}"));
-    generation
+    let built = PolicySnapshot::build(&sandbox, place.config(), secrets(), today).await;
+    let BuildReport { snapshot, .. } = built.unwrap_or_else(|problems| panic!("{problems:?}"));
+    snapshot
 }
 
 async fn begin(service: &PolicyService<Dry>, place: &Place, share: Share) -> Arc<ShadowRun> {

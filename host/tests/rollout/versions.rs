@@ -26,8 +26,8 @@ async fn r26_going_back_does_not_go_to_and_fro() {
     let service = place.service().await;
     let versions = service.versions();
     for name in ["second", "third", "fourth"] {
-        let generation = place.with_settings(name).await;
-        versions.put_in_service(generation, ActivationReason::Command, now());
+        let snapshot = place.with_settings(name).await;
+        versions.put_in_service(snapshot, ActivationReason::Command, now());
     }
     for expected in ["third", "second"] {
         let back = versions.roll_back(None, now()).expect("a version before");
@@ -93,10 +93,10 @@ async fn r28_going_back_by_itself_skips_what_has_not_shown_that_it_is_good() {
     let service = place.service().await;
     process(&service, "well", "1").await;
     for name in ["untried", "failing\ntrap on poison"] {
-        let generation = place.with_settings(name).await;
+        let snapshot = place.with_settings(name).await;
         service
             .versions()
-            .put_in_service(generation, ActivationReason::Command, now());
+            .put_in_service(snapshot, ActivationReason::Command, now());
     }
     process_of(&service, "ann", "poison", "2").await;
     assert_eq!(settings(&service, &service.begin()).await, "first");
@@ -172,11 +172,11 @@ async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
     let service = place.service().await;
     let versions = service.versions();
     let began = service.begin();
-    let mut all = vec![Arc::downgrade(began.generation())];
+    let mut all = vec![Arc::downgrade(began.snapshot())];
     for number in 0..KEPT + 3 {
-        let generation = place.with_settings(&format!("number {number}")).await;
-        all.push(Arc::downgrade(&generation));
-        versions.put_in_service(generation, ActivationReason::Command, now());
+        let snapshot = place.with_settings(&format!("number {number}")).await;
+        all.push(Arc::downgrade(&snapshot));
+        versions.put_in_service(snapshot, ActivationReason::Command, now());
     }
     let alive = || all.iter().filter(|one| one.strong_count() > 0).count();
     // The one in service, those before it, and that of a message in flight.
@@ -192,8 +192,8 @@ async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
         place.with_settings("two").await,
     ];
     for _ in 0..RECORDS {
-        for generation in &others {
-            versions.put_in_service(Arc::clone(generation), ActivationReason::Command, now());
+        for snapshot in &others {
+            versions.put_in_service(Arc::clone(snapshot), ActivationReason::Command, now());
         }
     }
     assert_eq!(versions.history().len(), RECORDS + 1);

@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use waxseal::config::{Share, read_text};
 use waxseal::decision::Verdict;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
-use waxseal::pipeline::{Built, Generation, Pipeline, Secrets};
+use waxseal::pipeline::{BuildReport, DerivedKeys, Pipeline, PolicySnapshot};
 use waxseal::quota::Dry;
 use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
@@ -167,11 +167,11 @@ fn tail(times: &[Duration]) -> f64 {
     micros(quantile(times, 0.99)) / 1e3
 }
 
-async fn generation(
+async fn snapshot(
     policy: &str,
     lines: &str,
     decisions: Option<u32>,
-) -> anyhow::Result<Arc<Generation>> {
+) -> anyhow::Result<Arc<PolicySnapshot>> {
     let file = waxseal_tests::waxseal::policy(policy);
     let text = format!(
         "hostname = \"bench.test\"\n[policy]\nfile = \"{}\"\n{lines}",
@@ -183,10 +183,10 @@ async fn generation(
         decisions: decisions.unwrap_or(limits.decisions),
         ..limits
     })?;
-    let secrets = Arc::new(Secrets::new(&Secret::from_bytes([7; 32])));
+    let secrets = Arc::new(DerivedKeys::new(&Secret::from_bytes([7; 32])));
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    match Generation::build(&sandbox, config, secrets, today).await {
-        Ok(Built { generation, .. }) => Ok(generation),
+    match PolicySnapshot::build(&sandbox, config, secrets, today).await {
+        Ok(BuildReport { snapshot, .. }) => Ok(snapshot),
         Err(problems) => anyhow::bail!("{problems:?}"),
     }
 }
@@ -196,14 +196,14 @@ async fn service(policy: &str) -> anyhow::Result<Arc<PolicyService<Dry>>> {
 }
 
 async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<PolicyService<Dry>>> {
-    let generation = generation(policy, lines, None).await?;
-    let versions = VersionHistory::new(generation, Timestamp::now());
+    let snapshot = snapshot(policy, lines, None).await?;
+    let versions = VersionHistory::new(snapshot, Timestamp::now());
     let pipeline = Pipeline::new(Arc::new(Dry::default()));
     Ok(Arc::new(PolicyService::new(pipeline, Arc::new(versions))))
 }
 
 async fn shadow(service: &PolicyService<Dry>) -> anyhow::Result<Arc<ShadowRun>> {
-    let candidate = generation("waxseal_misbehaving", "", Some(1)).await?;
+    let candidate = snapshot("waxseal_misbehaving", "", Some(1)).await?;
     let ledger = service.pipeline().ledger();
     let shadow = ShadowRun::start(candidate, Share::ALL, ledger, Timestamp::now())?;
     let shadow = Arc::new(shadow);

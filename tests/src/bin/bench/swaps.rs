@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use waxseal::config;
-use waxseal::pipeline::Secrets;
+use waxseal::pipeline::DerivedKeys;
 use waxseal::rollout::PolicyManager;
 use waxseal::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, Sandbox};
 use waxseal::store::Secret;
@@ -84,7 +84,7 @@ async fn manager(folder: &Path) -> anyhow::Result<Arc<PolicyManager>> {
         .cache(CodeCache::open(&config.state.join(CODE_FOLDER), &secret)?)
         .compiler(Compiler::new(binary()))
         .build()?;
-    let secrets = Arc::new(Secrets::new(&secret));
+    let secrets = Arc::new(DerivedKeys::new(&secret));
     let started = PolicyManager::start(sandbox, secrets, config, Timestamp::now()).await;
     started.map_err(|problems| {
         let first = problems.first().map(ToString::to_string);

@@ -2,7 +2,7 @@
 //!
 //! It has two sides: the administrator's ([`HostSettings`]), and the policy's
 //! ([`PolicyBundle`]). Any bundle can be joined with the newest host settings
-//! ([`Generation::with_host`]), so that going back to an earlier policy brings
+//! ([`PolicySnapshot::with_host`]), so that going back to an earlier policy brings
 //! back no earlier network, limit, relay or key.
 
 use std::net::SocketAddr;
@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use super::access;
 use super::checks;
-use super::host::{self, HostSettings, Secrets};
-use super::inputs::{Inputs, digest_hex};
+use super::host::{self, DerivedKeys, HostSettings};
+use super::input_digests::{InputDigests, digest_hex};
 use super::outcome::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
@@ -20,31 +20,31 @@ use crate::dkim::Keys;
 use crate::input_file;
 use crate::runtime::{LoadError, Policy, Reference, Sandbox, Seed, SettingsProblem};
 
-/// The policy's side of a generation: component, settings and tables, loaded.
+/// The policy's side of a snapshot: component, settings and tables, loaded.
 pub struct PolicyBundle {
     policy: Policy,
     settings: Source,
     tables: Tables,
-    inputs: Inputs,
+    inputs: InputDigests,
     file: PathBuf,
 }
 
 /// A policy bundle and the host settings that it runs with. Taken once per
 /// message: a swap replaces the pointer to it.
-pub struct Generation {
+pub struct PolicySnapshot {
     host: Arc<HostSettings>,
     bundle: Arc<PolicyBundle>,
 }
 
-/// A generation, and what there is to say about it.
-pub struct Built {
+/// A snapshot, and what there is to say about it.
+pub struct BuildReport {
     /// Ready for service.
-    pub generation: Arc<Generation>,
+    pub snapshot: Arc<PolicySnapshot>,
     /// What works, but perhaps not as meant.
     pub warnings: Vec<Problem>,
 }
 
-impl Generation {
+impl PolicySnapshot {
     /// Reads and checks everything that the configuration names, and loads the
     /// policy. Missing DKIM keys are made where `dkim.generate` says so.
     ///
@@ -54,9 +54,9 @@ impl Generation {
     pub async fn build(
         sandbox: &Sandbox,
         config: Config,
-        secrets: Arc<Secrets>,
+        secrets: Arc<DerivedKeys>,
         today: jiff::civil::Date,
-    ) -> Result<Built, Vec<Problem>> {
+    ) -> Result<BuildReport, Vec<Problem>> {
         let named = config.clone();
         Self::build_naming(sandbox, config, &named, secrets, today).await
     }
@@ -65,14 +65,14 @@ impl Generation {
     ///
     /// # Errors
     ///
-    /// As [`Generation::build`].
+    /// As [`PolicySnapshot::build`].
     pub async fn build_naming(
         sandbox: &Sandbox,
         config: Config,
         named: &Config,
-        secrets: Arc<Secrets>,
+        secrets: Arc<DerivedKeys>,
         today: jiff::civil::Date,
-    ) -> Result<Built, Vec<Problem>> {
+    ) -> Result<BuildReport, Vec<Problem>> {
         let mut problems = Vec::new();
         checks::host(&config, &mut problems);
         access::policy_files(named, &mut problems);
@@ -101,7 +101,7 @@ impl Generation {
         host: &Arc<HostSettings>,
         named: &Config,
         today: Option<jiff::civil::Date>,
-    ) -> Result<Built, Vec<Problem>> {
+    ) -> Result<BuildReport, Vec<Problem>> {
         let mut problems = Vec::new();
         access::policy_files(named, &mut problems);
         let settings = read_settings(named, &mut problems);
@@ -123,9 +123,9 @@ impl Generation {
     pub fn rehosted(
         &self,
         config: Config,
-        secrets: Arc<Secrets>,
+        secrets: Arc<DerivedKeys>,
         today: jiff::civil::Date,
-    ) -> Result<Built, Vec<Problem>> {
+    ) -> Result<BuildReport, Vec<Problem>> {
         let mut problems = Vec::new();
         checks::host(&config, &mut problems);
         access::policy_files(&config, &mut problems);
@@ -146,10 +146,10 @@ impl Generation {
     /// When the policy's settings name something that they do not have.
     pub fn with_host(&self, host: &Arc<HostSettings>) -> Result<Arc<Self>, Vec<Problem>> {
         let bundle = Some(Arc::clone(&self.bundle));
-        join(Arc::clone(host), bundle, Vec::new()).map(|built| built.generation)
+        join(Arc::clone(host), bundle, Vec::new()).map(|built| built.snapshot)
     }
 
-    /// As [`Generation::build`] for policy tests, which read no password and no
+    /// As [`PolicySnapshot::build`] for policy tests, which read no password and no
     /// private key: each domain that the policy or the configuration signs for,
     /// and each of `domains`, has a key that is made up ([`Keys::for_tests`]).
     /// `settings` stand in for the file that the configuration names.
@@ -160,10 +160,10 @@ impl Generation {
     pub async fn build_for_tests(
         sandbox: &Sandbox,
         config: Config,
-        secrets: Arc<Secrets>,
+        secrets: Arc<DerivedKeys>,
         settings: Option<Source>,
         domains: &[Domain],
-    ) -> Result<Built, Vec<Problem>> {
+    ) -> Result<BuildReport, Vec<Problem>> {
         let mut problems = Vec::new();
         checks::listeners(&config, &mut problems);
         let settings = settings.or_else(|| read_settings(&config, &mut problems));
@@ -184,7 +184,7 @@ impl Generation {
     pub async fn examine_policy(
         sandbox: &Sandbox,
         config: &Config,
-        secrets: &Secrets,
+        secrets: &DerivedKeys,
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
         if let Some(settings) = read_settings(config, &mut problems) {
@@ -209,7 +209,7 @@ impl Generation {
     }
 
     /// What the policy's files contained when they were read.
-    pub fn inputs(&self) -> &Inputs {
+    pub fn inputs(&self) -> &InputDigests {
         &self.bundle.inputs
     }
 
@@ -227,7 +227,7 @@ impl Generation {
         &self.bundle.tables
     }
 
-    pub(super) fn secrets(&self) -> &Secrets {
+    pub(super) fn secrets(&self) -> &DerivedKeys {
         &self.host.secrets
     }
 
@@ -261,7 +261,7 @@ fn join(
     host: Arc<HostSettings>,
     bundle: Option<Arc<PolicyBundle>>,
     mut problems: Vec<Problem>,
-) -> Result<Built, Vec<Problem>> {
+) -> Result<BuildReport, Vec<Problem>> {
     if let Some(bundle) = &bundle {
         let references = references(Some(bundle));
         let PolicyBundle {
@@ -274,8 +274,8 @@ fn join(
         .iter()
         .any(|problem| problem.severity == Severity::Error);
     match bundle {
-        Some(bundle) if !failed => Ok(Built {
-            generation: Arc::new(Generation { host, bundle }),
+        Some(bundle) if !failed => Ok(BuildReport {
+            snapshot: Arc::new(PolicySnapshot { host, bundle }),
             warnings: problems,
         }),
         _ => Err(problems),
@@ -295,7 +295,7 @@ async fn load_bundle(
     let policy = load_policy(sandbox, named, &settings, seed, problems).await?;
     let of_settings = named.policy.settings.as_ref();
     Some(PolicyBundle {
-        inputs: Inputs {
+        inputs: InputDigests {
             component: policy.digest().to_owned(),
             settings: of_settings.map(|_| digest_hex(settings.text.as_bytes())),
             tables: tables.digests().clone(),

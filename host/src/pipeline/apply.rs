@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::generation::Generation;
-use super::resolve::{Plan, Sides};
+use super::resolve::{RecipientScope, ResolvedRoute};
+use super::snapshot::PolicySnapshot;
 use super::split;
 use crate::config::Relay;
 use crate::decision::Decision;
@@ -18,9 +18,9 @@ use crate::edit::{
 use crate::message::{Content, Message, ReversePath};
 use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
 
-/// Why a decision could not be carried out.
+/// Why a decision could not be applied.
 #[derive(Debug, Error)]
-pub enum CarryError {
+pub enum ApplyError {
     /// The policy wants a signature that we have no key for.
     #[error(
         "there is no DKIM key for {0}: make one with `waxseal dkim new {0}`, publish its record, and restart"
@@ -34,7 +34,7 @@ pub enum CarryError {
     Unaligned(#[from] Unaligned),
 }
 
-impl From<AlignmentError> for CarryError {
+impl From<AlignmentError> for ApplyError {
     fn from(error: AlignmentError) -> Self {
         match error {
             AlignmentError::Unaligned(error) => Self::Unaligned(error),
@@ -43,7 +43,7 @@ impl From<AlignmentError> for CarryError {
     }
 }
 
-impl CarryError {
+impl ApplyError {
     /// One word for counts and logs.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl CarryError {
 }
 
 /// What is to be said to the MTA.
-pub(super) struct Carried {
+pub(super) struct AppliedEdits {
     pub(super) edits: Edits,
     pub(super) marks: Vec<Mark>,
     pub(super) author: Option<String>,
@@ -69,36 +69,29 @@ pub(super) struct Carried {
     pub(super) reasons: Vec<String>,
 }
 
-pub(super) fn carry(
-    generation: &Generation,
+pub(super) fn apply(
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
-    plan: &Plan,
-) -> Result<Carried, CarryError> {
+    resolved: &ResolvedRoute,
+) -> Result<AppliedEdits, ApplyError> {
     let mut reasons = Vec::new();
-    let relay = plan
+    let relay = resolved
         .relay
         .as_ref()
-        .and_then(|name| generation.config().relay(name.as_str()));
+        .and_then(|name| snapshot.config().relay(name.as_str()));
     let mut edits = Edits {
-        headers: header_edits(generation, message, decision),
+        headers: header_edits(snapshot, message, decision),
         ..Edits::default()
     };
-    let notices = insert_notices(generation, message, decision, &mut edits);
-    make_safe(
-        generation,
-        message,
-        decision,
-        relay,
-        &mut edits,
-        &mut reasons,
-    );
+    let notices = insert_notices(snapshot, message, decision, &mut edits);
+    make_transport_safe(snapshot, message, decision, relay, &mut edits, &mut reasons);
     let edited = match edits.applied(&message.content) {
         Cow::Borrowed(_) => None,
         Cow::Owned(edited) => Some(Content::new(edited)),
     };
     let edited = edited.as_ref().unwrap_or(&message.content);
-    let signatures = sign(generation, message, decision, edited)?;
+    let signatures = sign(snapshot, message, decision, edited)?;
     let author = edited.header("From").into_iter().next();
     // Prepending reverses: the first signature shall stand first.
     for signature in signatures.iter().rev() {
@@ -108,10 +101,11 @@ pub(super) fn carry(
             value,
         });
     }
-    edits.sender = (plan.return_path != message.envelope.sender).then(|| plan.return_path.clone());
-    edits.add_recipients.clone_from(&plan.copies);
-    let marks = route(generation, message, plan, relay, &mut edits);
-    Ok(Carried {
+    edits.sender =
+        (resolved.return_path != message.envelope.sender).then(|| resolved.return_path.clone());
+    edits.add_recipients.clone_from(&resolved.copies);
+    let marks = route(snapshot, message, resolved, relay, &mut edits);
+    Ok(AppliedEdits {
         edits,
         marks,
         author,
@@ -122,12 +116,12 @@ pub(super) fn carry(
 }
 
 fn header_edits(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
 ) -> Vec<HeaderEdit> {
     let stamp = Stamp {
-        hostname: &generation.config().hostname,
+        hostname: &snapshot.config().hostname,
         arrival: message.arrival,
         queue_id: &message.envelope.queue_id,
     };
@@ -135,12 +129,12 @@ fn header_edits(
 }
 
 fn insert_notices(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
     edits: &mut Edits,
 ) -> Vec<Notice> {
-    let editing = &generation.config().editing;
+    let editing = &snapshot.config().editing;
     let closed = if editing.wrap {
         Closed::Wrap
     } else {
@@ -162,15 +156,15 @@ fn insert_notices(
 }
 
 /// What a later hop would change would break the signature, so it is done here.
-fn make_safe(
-    generation: &Generation,
+fn make_transport_safe(
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
     relay: Option<&Relay>,
     edits: &mut Edits,
     reasons: &mut Vec<String>,
 ) {
-    let eight_bit = relay.map_or(generation.config().default_route.eight_bit, |relay| {
+    let eight_bit = relay.map_or(snapshot.config().default_route.eight_bit, |relay| {
         relay.eight_bit
     });
     let transport = Transport {
@@ -192,27 +186,27 @@ fn make_safe(
 
 /// Signs the message as it will be sent.
 fn sign(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
     edited: &Content,
-) -> Result<Vec<Signed>, CarryError> {
+) -> Result<Vec<Signed>, ApplyError> {
     if decision.sign.is_empty() {
         return Ok(Vec::new());
     }
-    let dkim = &generation.config().dkim;
+    let dkim = &snapshot.config().dkim;
     let mut domains = Vec::new();
     let mut keys = Vec::new();
     for domain in &decision.sign {
-        let no_key = || CarryError::NoKey(domain.clone());
-        match generation.keys().for_domain(domain) {
+        let no_key = || ApplyError::NoKey(domain.clone());
+        match snapshot.keys().for_domain(domain) {
             [] => return Err(no_key()),
             of_domain => keys.extend_from_slice(of_domain),
         }
         domains.push(domain.parse().map_err(|_| no_key())?);
     }
     let authors = dkim::author_domains(edited)?;
-    dkim::aligned(&authors, &domains, generation.keys(), &dkim.allow_unaligned)?;
+    dkim::aligned(&authors, &domains, snapshot.keys(), &dkim.allow_unaligned)?;
     let signed = dkim::sign(edited.bytes(), &keys, message.arrival, dkim.expire)?;
     Ok(signed)
 }
@@ -220,18 +214,18 @@ fn sign(
 /// Tells the MTA the route: straight to the relay, or by the split listener
 /// where some copies are local.
 fn route(
-    generation: &Generation,
+    snapshot: &PolicySnapshot,
     message: &Message,
-    plan: &Plan,
+    resolved: &ResolvedRoute,
     relay: Option<&Relay>,
     edits: &mut Edits,
 ) -> Vec<Mark> {
     let Some(relay) = relay else {
         return Vec::new();
     };
-    let destination = match (plan.sides, generation.split_smtpd()) {
-        (Sides::Both, Some(smtpd)) => {
-            let sealed = split::seal(generation, &relay.name, message);
+    let destination = match (resolved.scope, snapshot.split_smtpd()) {
+        (RecipientScope::Mixed, Some(smtpd)) => {
+            let sealed = split::seal(snapshot, &relay.name, message);
             edits.headers.push(HeaderEdit::Append {
                 name: SPLIT_FIELD.to_owned(),
                 value: format!(" {sealed}").into_bytes(),

@@ -12,10 +12,10 @@ use crate::config::Config;
 use crate::input_file::{self, Kind};
 
 /// Digests (SHA-256, hexadecimal) of all that a policy is made from: two
-/// generations with the same inputs and the same configuration decide alike.
+/// snapshots with the same inputs and the same configuration decide alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Inputs {
+pub struct InputDigests {
     /// The component.
     pub component: String,
     /// Its settings, where it has a file of them.
@@ -24,7 +24,7 @@ pub struct Inputs {
     pub tables: BTreeMap<String, String>,
 }
 
-impl Inputs {
+impl InputDigests {
     /// Reads the files that a configuration names.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Inputs {
     }
 }
 
-/// The digest of some bytes, as [`Inputs`] has it.
+/// The digest of some bytes, as [`InputDigests`] has it.
 pub fn digest_hex(bytes: &[u8]) -> String {
     HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }
