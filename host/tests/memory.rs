@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
-use waxseal::runtime::{CodeCache, Facts, Limits, RecordedFacts, Sandbox};
+use waxseal::runtime::{CodeCache, Facts, Limits, Sandbox, StaticFacts};
 use waxseal::store::Secret;
 
 const LIMITS: Limits = Limits {
@@ -74,7 +74,7 @@ fn message() -> Arc<Message> {
 
 fn facts() -> Arc<dyn Facts> {
     let now = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-    Arc::new(RecordedFacts::at(now))
+    Arc::new(StaticFacts::at(now))
 }
 
 /// Bytes of this process that are in memory, shared pages among them (`statm`).

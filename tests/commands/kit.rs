@@ -126,7 +126,7 @@ fn r29_inspect_tells_what_a_component_is() {
     let told: Value = serde_json::from_str(&succeeded(&told, "inspect")).expect("JSON");
     assert_eq!(told["name"], "guard");
     assert_eq!(told["contract"][0], "0.1.0");
-    assert_eq!(told["baked"], true);
+    assert_eq!(told["preinitialized"], true);
     assert_eq!(told["settings_schema"]["required"][0], "bulk-relay");
     assert_eq!(told["problem"], Value::Null);
 

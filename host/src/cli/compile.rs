@@ -4,12 +4,12 @@
 use std::io::{self, IsTerminal as _};
 
 use super::Status;
-use crate::runtime::{OrderError, compile_order};
+use crate::runtime::{WorkerError, run_compile_worker};
 
 pub(super) fn run() -> anyhow::Result<Status> {
     if io::stdin().is_terminal() {
-        return Err(OrderError::NoOrder.into());
+        return Err(WorkerError::InvalidRequest.into());
     }
-    compile_order(io::stdin().lock(), io::stdout().lock())?;
+    run_compile_worker(io::stdin().lock(), io::stdout().lock())?;
     Ok(Status::Done)
 }

@@ -12,7 +12,7 @@ use super::{Status, runtime, terminal};
 use crate::config::{self, Problem, Severity, Source};
 use crate::input_file;
 use crate::printable::Text;
-use crate::runtime::{Baking, CONTRACT_VERSIONS, Compiler, Import, Inspection, Standing};
+use crate::runtime::{CONTRACT_VERSIONS, Compiler, Import, ImportAccess, Inspection, Preinit};
 
 /// Tell what a component is: imports, exports, versions, settings, and what
 /// keeps it from being loaded.
@@ -107,7 +107,7 @@ fn object(inspection: &Inspection, mistakes: &[Problem]) -> Value {
     let imports: Vec<Value> = inspection
         .imports
         .iter()
-        .map(|import| json!({ "name": import.name, "standing": word(import.standing) }))
+        .map(|import| json!({ "name": import.name, "access": word(import.access) }))
         .collect();
     json!({
         "name": description.map(|of| &of.name),
@@ -116,9 +116,9 @@ fn object(inspection: &Inspection, mistakes: &[Problem]) -> Value {
         "sha256": inspection.sha256,
         "contract": inspection.contract,
         "settings_schema": schema.and_then(|text| serde_json::from_str::<Value>(text).ok()),
-        "baked": match &inspection.baking {
+        "preinitialized": match &inspection.preinit {
             None => Value::Null,
-            Some(baking) => json!(!matches!(baking, Baking::Impossible(_))),
+            Some(preinit) => json!(!matches!(preinit, Preinit::Impossible(_))),
         },
         "imports": imports,
         "exports": inspection.exports,
@@ -127,12 +127,12 @@ fn object(inspection: &Inspection, mistakes: &[Problem]) -> Value {
     })
 }
 
-fn word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Contract => "contract",
-        Standing::Empty => "empty",
-        Standing::Denied => "denied",
-        Standing::Foreign => "foreign",
+fn word(access: ImportAccess) -> &'static str {
+    match access {
+        ImportAccess::Contract => "contract",
+        ImportAccess::Empty => "empty",
+        ImportAccess::Denied => "denied",
+        ImportAccess::Foreign => "foreign",
     }
 }
 
@@ -157,8 +157,8 @@ fn text(inspection: &Inspection, out: &mut Text) -> io::Result<()> {
         };
         add("settings", schema)?;
     }
-    if let Some(baking) = &inspection.baking {
-        add("", &baked(baking))?;
+    if let Some(preinit) = &inspection.preinit {
+        add("", &preinit_text(preinit))?;
     }
     for (at, import) in inspection.imports.iter().enumerate() {
         add(if at == 0 { "imports" } else { "" }, &imported(import))?;
@@ -191,22 +191,22 @@ fn contract(inspection: &Inspection) -> String {
     format!("waxseal:policy {}", versions.join(", "))
 }
 
-fn baked(baking: &Baking) -> String {
-    match baking {
-        Baking::Baked => "baked in when it is loaded".to_owned(),
-        Baking::Possible => {
+fn preinit_text(preinit: &Preinit) -> String {
+    match preinit {
+        Preinit::Done => "baked in when it is loaded".to_owned(),
+        Preinit::Possible => {
             "baked in when it is loaded, as far as can be seen without them (--settings)".to_owned()
         }
-        Baking::Impossible(why) => format!("read for each message, which is slower: {why}"),
+        Preinit::Impossible(why) => format!("read for each message, which is slower: {why}"),
     }
 }
 
 fn imported(import: &Import) -> String {
-    let remark = match import.standing {
-        Standing::Contract => return import.name.clone(),
-        Standing::Empty => "there, and gives nothing away",
-        Standing::Denied => "DENIED: a call fails the decision",
-        Standing::Foreign => "REFUSED: no policy may import it",
+    let remark = match import.access {
+        ImportAccess::Contract => return import.name.clone(),
+        ImportAccess::Empty => "there, and gives nothing away",
+        ImportAccess::Denied => "DENIED: a call fails the decision",
+        ImportAccess::Foreign => "REFUSED: no policy may import it",
     };
     format!("{:<44}{remark}", import.name)
 }

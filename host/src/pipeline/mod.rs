@@ -30,7 +30,7 @@ use std::time::Instant;
 use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
 use crate::message::{Excess, Message, ReversePath};
-use crate::pool::{self, Late};
+use crate::pool::{self, DeadlineExceeded};
 use crate::quota::{ChargeError, Day, Ledger, Receipt};
 use crate::runtime::{Facts, LogLevel, LogLine, PolicyError, Seed};
 use crate::store::Key;
@@ -304,7 +304,11 @@ fn tell(ruling: &PolicyResult, message: &Message, snapshot: &PolicySnapshot) {
 }
 
 /// The result for a message that was given up at the deadline of its job.
-pub(crate) fn late(snapshot: &Arc<PolicySnapshot>, message: &Message, late: Late) -> Outcome {
+pub(crate) fn late(
+    snapshot: &Arc<PolicySnapshot>,
+    message: &Message,
+    late: DeadlineExceeded,
+) -> Outcome {
     failed(snapshot, message, late.into())
 }
 

@@ -15,7 +15,7 @@ use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::dkim::Signed;
 use crate::edit::{Edits, Mark, Notice};
 use crate::message::{Address, Excess, Message, ReversePath};
-use crate::pool::Late;
+use crate::pool::DeadlineExceeded;
 use crate::quota::Receipt;
 use crate::runtime::{LogLine, PolicyError, Seed};
 use crate::work::{Cause, Exhausted};
@@ -83,7 +83,7 @@ pub enum Failure {
     Canceled(Exhausted),
     /// The same, where the processing did not stop by itself.
     #[error("not done in time (limits.processing-time): {0}")]
-    Late(#[from] Late),
+    DeadlineExceeded(#[from] DeadlineExceeded),
 }
 
 impl From<Exhausted> for Failure {
@@ -103,7 +103,7 @@ impl Failure {
             Self::Resolve(_) => "ledger",
             Self::Apply(error) => error.kind(),
             Self::Canceled(_) => "canceled",
-            Self::Stopped(_) | Self::Late(_) => "processing-time",
+            Self::Stopped(_) | Self::DeadlineExceeded(_) => "processing-time",
         }
     }
 

@@ -56,20 +56,20 @@ impl LowPriorityExecutor {
     /// where there are no threads to be had.
     pub(crate) async fn run<T: Send + 'static>(&self, mut work: Work<T>) -> T {
         if on_low_priority_thread() {
-            return giving_way(work).await;
+            return yielding_to_others(work).await;
         }
         let begun = poll_fn(|context| Poll::Ready(work.as_mut().poll(context)));
         if let Poll::Ready(done) = begun.await {
             return done;
         }
-        self.run_behind(work).await
+        self.run_low_priority(work).await
     }
 
     /// Does all of some work on the low-priority threads: that of nobody who
     /// waits.
-    pub(crate) async fn run_behind<T: Send + 'static>(&self, work: Work<T>) -> T {
+    pub(crate) async fn run_low_priority<T: Send + 'static>(&self, work: Work<T>) -> T {
         match self.handle() {
-            Some(threads) => joined(threads.spawn(giving_way(work))).await,
+            Some(threads) => joined(threads.spawn(yielding_to_others(work))).await,
             None => work.await,
         }
     }
@@ -96,7 +96,7 @@ pub(super) async fn joined<T>(task: JoinHandle<T>) -> T {
 
 /// Offers the processor to others after each slice: by its priority alone, a
 /// thread that has just got one keeps it for milliseconds.
-async fn giving_way<T>(mut work: Work<T>) -> T {
+async fn yielding_to_others<T>(mut work: Work<T>) -> T {
     poll_fn(|context| {
         let polled = work.as_mut().poll(context);
         if polled.is_pending() {
@@ -122,7 +122,7 @@ fn threads() -> Option<Runtime> {
     let runtime = Builder::new_multi_thread()
         .worker_threads((THREADS * processors).min(MOST_THREADS))
         .thread_name("waxseal-slow")
-        .on_thread_start(step_back)
+        .on_thread_start(lower_priority)
         .enable_time()
         .build();
     match runtime {
@@ -136,7 +136,7 @@ fn threads() -> Option<Runtime> {
 
 /// A priority is a thread's on Linux. It is lowered from what the thread that
 /// asked first has: a candidate's in shadow stays the lowest.
-fn step_back() {
+fn lower_priority() {
     LOW_PRIORITY.set(true);
     if let Err(error) = rustix::process::nice(NICE) {
         tracing::warn!("long work has the priority of mail: {error}");

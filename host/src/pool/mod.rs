@@ -13,7 +13,7 @@
 //! A job has one deadline for everything from its order to its result, waiting
 //! for a thread included. Metered work ([`work`]) stops at the
 //! deadline by itself; so does what is awaited by [`in_time`]. What stops in
-//! neither way is given up a moment later ([`Late`]). A job whose result nobody
+//! neither way is given up a moment later ([`DeadlineExceeded`]). A job whose result nobody
 //! waits for any more is canceled: its work stops at the next check, and what it
 //! charged is given back in order.
 //!
@@ -62,7 +62,7 @@ pub struct Pool {
 
 /// What a job may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct JobLimits {
     /// Bytes of the message that is worked on.
     pub size: usize,
     /// When it has to be done.
@@ -72,7 +72,7 @@ pub struct Order {
 /// A job was given up at its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("deadline exceeded while {step}")]
-pub struct Late {
+pub struct DeadlineExceeded {
     /// What was being done, or waited for.
     pub step: &'static str,
 }
@@ -154,9 +154,9 @@ impl Pool {
     /// When the job was not done at its deadline, and did not stop by itself.
     pub async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        order: Order,
+        order: JobLimits,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Late> {
+    ) -> Result<T, DeadlineExceeded> {
         if JOB.try_with(|_| ()).is_ok() {
             return Ok(work.await);
         }
@@ -188,12 +188,12 @@ impl Pool {
                 Ok(done) => done,
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(_) => Err(Late { step: "stopping" }),
+                    Err(_) => Err(DeadlineExceeded { step: "stopping" }),
                 },
             },
             () = tokio::time::sleep_until(give_up) => {
                 task.abort();
-                Err(Late { step: job.step() })
+                Err(DeadlineExceeded { step: job.step() })
             }
         }
     }
@@ -210,14 +210,14 @@ async fn bounded<T>(
     job: Arc<Job>,
     give_up: tokio::time::Instant,
     work: impl Future<Output = T>,
-) -> Result<T, Late> {
+) -> Result<T, DeadlineExceeded> {
     if job.canceled.load(Ordering::Relaxed) || Instant::now() >= job.deadline {
-        return Err(Late { step: WAITING });
+        return Err(DeadlineExceeded { step: WAITING });
     }
     job.enter("processing");
     match tokio::time::timeout_at(give_up, work).await {
         Ok(done) => Ok(done),
-        Err(_) => Err(Late { step: job.step() }),
+        Err(_) => Err(DeadlineExceeded { step: job.step() }),
     }
 }
 

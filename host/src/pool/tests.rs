@@ -5,8 +5,8 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(3600);
 
-fn order(size: usize) -> Order {
-    Order {
+fn order(size: usize) -> JobLimits {
+    JobLimits {
         size,
         deadline: Instant::now() + LONG,
     }
@@ -75,7 +75,7 @@ async fn h1_long_work_on_as_many_messages_as_there_are_threads_lets_others_pass(
 
 #[tokio::test]
 async fn h1_work_past_its_deadline_stops_and_names_its_step() {
-    let order = Order {
+    let order = JobLimits {
         size: 1000,
         deadline: Instant::now() + Duration::from_millis(20),
     };
@@ -96,7 +96,7 @@ async fn h1_work_past_its_deadline_stops_and_names_its_step() {
 
 #[tokio::test]
 async fn h1_waiting_past_the_deadline_ends_and_names_what_was_waited_for() {
-    let order = Order {
+    let order = JobLimits {
         size: 1000,
         deadline: Instant::now() + Duration::from_millis(20),
     };
@@ -108,13 +108,17 @@ async fn h1_waiting_past_the_deadline_ends_and_names_what_was_waited_for() {
         (Cause::Deadline, "charging")
     );
     let late = Pool::new().run(order, std::future::pending::<()>()).await;
-    assert_eq!(late, Err(Late { step: WAITING }), "past before it began");
-    let order = Order {
+    assert_eq!(
+        late,
+        Err(DeadlineExceeded { step: WAITING }),
+        "past before it began"
+    );
+    let order = JobLimits {
         deadline: Instant::now() + Duration::from_millis(20),
         ..order
     };
     let late = Pool::new().run(order, std::future::pending::<()>()).await;
-    assert_eq!(late, Err(Late { step: "processing" }));
+    assert_eq!(late, Err(DeadlineExceeded { step: "processing" }));
 }
 
 #[tokio::test]

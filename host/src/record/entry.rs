@@ -11,7 +11,7 @@ use crate::decision::compare::{Difference, Field, compare};
 use crate::decision::{Decision, Verdict};
 use crate::message::{self, Address, AddressError, Content, Message, ReversePath};
 use crate::pipeline::{InputDigests, PolicyId, PolicyResult};
-use crate::runtime::{Answers, PolicyError, Seed};
+use crate::runtime::{FactTrace, PolicyError, Seed};
 
 /// Version of the form that entries are written in. One that is higher is not
 /// read; fields that are not known are passed over.
@@ -38,7 +38,7 @@ pub struct Entry {
     /// The message itself.
     pub message: StoredMessage,
     /// What the policy asked, and was told.
-    pub facts: Answers,
+    pub facts: FactTrace,
     /// Seed of the policy's randomness, hexadecimal.
     pub seed: String,
     /// Who decided.

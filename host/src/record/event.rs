@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::message::Message;
 use crate::pipeline::{InputDigests, PolicyId, PolicyResult};
-use crate::runtime::Answers;
+use crate::runtime::FactTrace;
 
 /// A message, and all that its decision was taken on.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct OwnedDecisionEvent {
     /// The message.
     pub message: Arc<Message>,
     /// What the policy asked, and was told.
-    pub facts: Answers,
+    pub facts: FactTrace,
     /// Who decided.
     pub policy: PolicyId,
     /// What that was made from.

@@ -11,7 +11,7 @@ use super::diff::{DiffAggregator, DiffGroup};
 use super::entry::{Cost, RecordedResult};
 use super::read::{Messages, ReadError, Reader, Recorded};
 use crate::pipeline::{PolicyId, PolicySnapshot, repeat};
-use crate::runtime::{RecordedFacts, Repeated};
+use crate::runtime::{ReplayedFacts, StaticFacts};
 
 /// Most things of one sort (problems, questions) that a report names.
 const NAMED: usize = 20;
@@ -192,8 +192,8 @@ impl Work {
                 return;
             }
         };
-        let nothing = RecordedFacts::at(entry.facts.now.clone());
-        let facts = Arc::new(Repeated::new(entry.facts.clone(), nothing));
+        let nothing = StaticFacts::at(entry.facts.now.clone());
+        let facts = Arc::new(ReplayedFacts::new(entry.facts.clone(), nothing));
         let ruling = repeat(&self.snapshot, &message, Arc::clone(&facts) as Arc<_>, seed).await;
         let now = RecordedResult::of(&ruling.decision);
         let questions = facts.unanswered();
@@ -243,7 +243,7 @@ impl Found {
         recorded: &Recorded,
         now: &RecordedResult,
         cost: Cost,
-        questions: &[crate::runtime::Question],
+        questions: &[crate::runtime::FactQuery],
     ) {
         let entry = &recorded.entry;
         let differences = entry.ruling.differences(now);

@@ -16,7 +16,7 @@ use crate::config::{KeepMessages, Record, Share};
 use crate::decision::Decision;
 use crate::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{self, InputDigests, PolicyId, PolicyResult};
-use crate::runtime::{Answers, PolicyError};
+use crate::runtime::{FactTrace, PolicyError};
 
 fn arrival(number: usize) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number as i64).expect("an instant")
@@ -52,7 +52,7 @@ fn seen(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
     };
     Arc::new(OwnedDecisionEvent {
         message: Arc::new(message),
-        facts: Answers::at(Zoned::new(arrival, TimeZone::UTC)),
+        facts: FactTrace::at(Zoned::new(arrival, TimeZone::UTC)),
         policy: PolicyId {
             name: "acme".to_owned(),
             version: "1".to_owned(),

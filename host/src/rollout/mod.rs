@@ -51,9 +51,9 @@ use arc_swap::ArcSwap;
 
 use crate::message::Message;
 use crate::pipeline::{self, Outcome, Pipeline};
-use crate::pool::{Order, Pool};
+use crate::pool::{JobLimits, Pool};
 use crate::quota::Ledger;
-use crate::runtime::{Facts, Recorder};
+use crate::runtime::{Facts, RecordingFacts};
 
 pub use history::{KEPT, RollbackError, SkipReason, Skipped};
 pub use manager::PolicyManager;
@@ -115,7 +115,7 @@ impl<L: Ledger> PolicyService<L> {
     /// future is dropped, the work is canceled.
     pub async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
         let snapshot = version.snapshot();
-        let order = Order {
+        let order = JobLimits {
             size: message.content.bytes().len(),
             deadline: Instant::now() + snapshot.config().limits.processing_time,
         };
@@ -183,7 +183,7 @@ impl<L: Ledger> PolicyService<L> {
 impl<L: Ledger> Inner<L> {
     async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
         let snapshot = version.snapshot();
-        let facts = Arc::new(Recorder::new(self.pipeline.facts(snapshot, &message)));
+        let facts = Arc::new(RecordingFacts::new(self.pipeline.facts(snapshot, &message)));
         let given = Arc::clone(&facts) as Arc<dyn Facts>;
         let outcome = self
             .pipeline

@@ -8,7 +8,7 @@ use crate::message::Message;
 use crate::pipeline::Outcome;
 use crate::quota::Ledger;
 use crate::record::{OwnedDecisionEvent, Recording};
-use crate::runtime::Answers;
+use crate::runtime::FactTrace;
 
 /// Sees each message that has been processed, before its reply is written.
 ///
@@ -44,7 +44,7 @@ pub struct DecisionEvent<'a> {
     /// The message as it came.
     pub message: &'a Arc<Message>,
     /// What was asked of the host, and its answers.
-    pub facts: &'a Answers,
+    pub facts: &'a FactTrace,
     /// What came of it; what the policy alone said is its `ruling`.
     pub outcome: &'a Outcome,
 }

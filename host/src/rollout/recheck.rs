@@ -17,7 +17,7 @@ use super::version_history::VersionHistory;
 use crate::message::Message;
 use crate::pipeline::{Pipeline, PolicySnapshot};
 use crate::quota::Ledger;
-use crate::runtime::{Answers, Repeated, Seed};
+use crate::runtime::{FactTrace, ReplayedFacts, Seed};
 
 /// Messages that wait, at most.
 const QUEUE: usize = 16;
@@ -45,7 +45,7 @@ pub(super) struct Suspect {
     pub(super) before: Arc<PolicySnapshot>,
     /// What the failed decision asked for. What only the version before asks for
     /// is looked up as it is now.
-    pub(super) facts: Answers,
+    pub(super) facts: FactTrace,
     pub(super) seed: Seed,
 }
 
@@ -166,12 +166,12 @@ fn decides<L: Ledger>(
     let snapshot = Arc::clone(&suspect.before);
     let message = Arc::clone(&suspect.message);
     let live = pipeline.facts(&snapshot, &message);
-    let facts = Arc::new(Repeated::new(suspect.facts.clone(), live));
+    let facts = Arc::new(ReplayedFacts::new(suspect.facts.clone(), live));
     let seed = suspect.seed;
     let counters = suspect.counters.clone();
     async move {
         let policy = snapshot.policy();
-        let decided = policy.decide_behind(message, facts, seed).await;
+        let decided = policy.decide_low_priority(message, facts, seed).await;
         decided.decision.is_ok_and(|decision| {
             let mut charges = decision.charges.iter();
             !charges.any(|charge| counters.contains(&charge.counter))

@@ -24,7 +24,7 @@ use crate::pipeline::{InputDigests, Pipeline, PolicyId, PolicySnapshot, repeat};
 use crate::quota::Ledger;
 use crate::record::diff::{DiffAggregator, DiffGroup};
 use crate::record::{ByteBudget, OwnedDecisionEvent, QueuedEvent, RecordedResult};
-use crate::runtime::Repeated;
+use crate::runtime::ReplayedFacts;
 
 /// Messages that wait for the candidate, at most.
 const QUEUE: usize = 256;
@@ -277,7 +277,7 @@ impl<L: Ledger> Worker<L> {
     async fn decide(&self, seen: &OwnedDecisionEvent) {
         let message = &seen.message;
         let live = self.pipeline.facts(&self.candidate, message);
-        let facts = Arc::new(Repeated::new(seen.facts.clone(), live));
+        let facts = Arc::new(ReplayedFacts::new(seen.facts.clone(), live));
         let given = Arc::clone(&facts) as Arc<_>;
         let ruling = repeat(&self.candidate, message, given, seen.ruling.seed).await;
         let mut found = lock(&self.found);

@@ -339,7 +339,7 @@ impl Doubt {
         version: &Arc<ActiveVersion>,
         message: &Arc<Message>,
         outcome: &Outcome,
-        facts: crate::runtime::Answers,
+        facts: crate::runtime::FactTrace,
     ) -> Option<Suspect> {
         let ruling = outcome.ruling.as_ref()?;
         let charges = ruling

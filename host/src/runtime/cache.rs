@@ -1,7 +1,7 @@
 //! Compiled code, kept on disk: what was compiled once is loaded in
 //! milliseconds from then on.
 //!
-//! Machine code is run with all the rights of the daemon, so what stands in the
+//! RuntimeEngine code is run with all the rights of the daemon, so what stands in the
 //! folder is held to this, each time it is read:
 //!
 //! - Folder and file belong to the user who runs this and nobody else may read
@@ -25,8 +25,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 
-use super::compile::{Compiled, Job};
-use super::{limits, parcel};
+use super::compile::{CompileRequest, Compiled};
+use super::{framing, limits};
 use crate::secure_fs::{self, PrivateFileError};
 use crate::store::{Key, Secret};
 
@@ -70,7 +70,7 @@ pub(super) struct Name([u8; TAG]);
 
 impl Name {
     /// Of the code for an engine with that fingerprint.
-    pub(super) fn new(job: &Job, sha256: &[u8; 32], fingerprint: &[u8; 32]) -> Self {
+    pub(super) fn new(request: &CompileRequest, sha256: &[u8; 32], fingerprint: &[u8; 32]) -> Self {
         let mut context = Context::new(&SHA256);
         let mut part = |bytes: &[u8]| {
             context.update(&(bytes.len() as u64).to_le_bytes());
@@ -80,9 +80,9 @@ impl Name {
         part(env!("CARGO_PKG_VERSION").as_bytes());
         part(fingerprint);
         part(sha256);
-        part(job.settings.as_bytes());
-        part(&job.seed);
-        part(&(job.memory as u64).to_le_bytes());
+        part(request.settings.as_bytes());
+        part(&request.seed);
+        part(&(request.memory as u64).to_le_bytes());
         let mut name = [0; TAG];
         name.copy_from_slice(context.finish().as_ref());
         Self(name)
@@ -165,10 +165,10 @@ impl CodeCache {
     }
 
     /// An entry is the magic word, the tag, and what the tag is about: the name
-    /// and a parcel.
+    /// and a frame.
     fn sealed(&self, name: &Name, compiled: &Compiled) -> serde_json::Result<Vec<u8>> {
-        let parcel = parcel::pack(compiled, &compiled.code)?;
-        let body = [&name.0[..], &parcel].concat();
+        let frame = framing::encode(compiled, &compiled.code)?;
+        let body = [&name.0[..], &frame].concat();
         Ok([&MAGIC[..], &self.key.tag(&body), &body].concat())
     }
 
@@ -203,8 +203,8 @@ impl CodeCache {
         if !ours {
             return None;
         }
-        let parcel = entry.slice(MAGIC.len() + TAG + name.0.len()..);
-        let (compiled, code) = parcel::unpack::<Compiled>(&parcel)?;
+        let frame = entry.slice(MAGIC.len() + TAG + name.0.len()..);
+        let (compiled, code) = framing::decode::<Compiled>(&frame)?;
         Some(Compiled { code, ..compiled })
     }
 
@@ -251,13 +251,14 @@ mod tests {
         Secret::from_bytes([3; 32])
     }
 
-    fn job(settings: &str) -> Job {
-        let (job, _) = Job::new(b"component"[..].into(), settings.into(), &[7; 32], 1 << 20);
-        job
+    fn request(settings: &str) -> CompileRequest {
+        let (request, _) =
+            CompileRequest::new(b"component"[..].into(), settings.into(), &[7; 32], 1 << 20);
+        request
     }
 
     fn name(settings: &str) -> Name {
-        Name::new(&job(settings), &[1; 32], &[2; 32])
+        Name::new(&request(settings), &[1; 32], &[2; 32])
     }
 
     fn compiled(code: &[u8]) -> Compiled {
@@ -268,7 +269,7 @@ mod tests {
                 settings_schema: None,
             },
             configured: Configured::default(),
-            unbaked: None,
+            not_preinitialized: None,
             code: Bytes::copy_from_slice(code),
         }
     }
@@ -289,12 +290,12 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&cache.folder)), (0o600, 0o700));
         assert_eq!(cache.get(&name("a = 1")), None);
-        let other_engine = Name::new(&job(""), &[1; 32], &[9; 32]);
-        let other_component = Name::new(&job(""), &[9; 32], &[2; 32]);
-        let mut other_seed = job("");
+        let other_engine = Name::new(&request(""), &[1; 32], &[9; 32]);
+        let other_component = Name::new(&request(""), &[9; 32], &[2; 32]);
+        let mut other_seed = request("");
         other_seed.seed[0] ^= 1;
         let other_seed = Name::new(&other_seed, &[1; 32], &[2; 32]);
-        let mut other_memory = job("");
+        let mut other_memory = request("");
         other_memory.memory += 1;
         let other_memory = Name::new(&other_memory, &[1; 32], &[2; 32]);
         for other in [other_engine, other_component, other_seed, other_memory] {

@@ -4,7 +4,7 @@
 //! then as it will serve, with its settings baked in and without the code that
 //! took them. Where they cannot be, the second is the component as it is.
 //!
-//! The same job gives the same answer wherever and whenever it is done, so that
+//! The same request gives the same answer wherever and whenever it is done, so that
 //! it may be done by another process, or have been done yesterday.
 
 use std::borrow::Cow;
@@ -17,19 +17,19 @@ use serde::{Deserialize, Serialize};
 use wasmtime::component::{Component, Instance, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
-use super::bake::Instrumented;
 use super::contract::Exports;
 use super::describe::{Configured, Description};
-use super::engine::Machine;
+use super::engine::RuntimeEngine;
 use super::error::{LoadError, PolicyError, SetupCall};
-use super::run::{self, Bounds, Setup};
-use super::shed::shed;
-use super::state::{Moment, Seed, State};
+use super::preinit::Instrumented;
+use super::run::{self, CallLimits, Setup};
+use super::state::{DeterministicEnv, Seed, State};
+use super::strip_setup::strip_setup;
 use super::{limits, link};
 
 /// All that the result depends on, beside the engine.
 #[derive(Clone)]
-pub(super) struct Job {
+pub(super) struct CompileRequest {
     pub(super) component: Arc<[u8]>,
     pub(super) settings: Arc<str>,
     /// Of the randomness that is baked in: the component's own, made of a
@@ -39,8 +39,8 @@ pub(super) struct Job {
     pub(super) memory: usize,
 }
 
-impl Job {
-    /// A job, and the digest of its component.
+impl CompileRequest {
+    /// A request, and the digest of its component.
     pub(super) fn new(
         component: Arc<[u8]>,
         settings: Arc<str>,
@@ -53,13 +53,13 @@ impl Job {
         seed.iter_mut()
             .zip(sha256)
             .for_each(|(byte, digest)| *byte ^= digest);
-        let job = Self {
+        let request = Self {
             component,
             settings,
             seed,
             memory,
         };
-        (job, sha256)
+        (request, sha256)
     }
 }
 
@@ -70,7 +70,7 @@ pub(super) struct Compiled {
     pub(super) configured: Configured,
     /// Why its settings could not be baked in: each instance is configured
     /// before it decides.
-    pub(super) unbaked: Option<String>,
+    pub(super) not_preinitialized: Option<String>,
     /// What wasmtime made of it.
     #[serde(skip)]
     pub(super) code: Bytes,
@@ -83,34 +83,37 @@ pub(super) struct Compiled {
 ///
 /// When the bytes are no component of our world, or the policy does not take
 /// its settings.
-pub(super) async fn compile(engine: &Engine, job: &Job) -> Result<Compiled, LoadError> {
-    let machine = Machine::setup()?;
+pub(super) async fn compile(
+    engine: &Engine,
+    request: &CompileRequest,
+) -> Result<Compiled, LoadError> {
+    let machine = RuntimeEngine::setup()?;
     let call = Setup {
         engine: &machine.engine,
-        moment: Moment {
+        moment: DeterministicEnv {
             since_epoch: Duration::ZERO,
-            seed: job.seed,
+            seed: request.seed,
         },
-        memory: job.memory,
+        memory: request.memory,
     };
-    let instrumented = Instrumented::new(&machine.engine, &job.component);
+    let instrumented = Instrumented::new(&machine.engine, &request.component);
     let component = match &instrumented {
         Ok(instrumented) => instrumented.component().clone(),
-        Err(_) => Component::from_binary(&machine.engine, &job.component)
+        Err(_) => Component::from_binary(&machine.engine, &request.component)
             .map_err(|error| LoadError::NotAComponent(run::brief(&format!("{error:#}"))))?,
     };
     let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
     let world = world(&linker, &component)?;
     let description = described(&call, &world).await?;
-    let (mut store, instance, configured) = configured(&call, &world, &job.settings).await?;
+    let (mut store, instance, configured) = configured(&call, &world, &request.settings).await?;
     let baked = match instrumented {
-        Ok(instrumented) => instrumented.bake(&mut store, instance).await,
+        Ok(instrumented) => instrumented.preinitialize(&mut store, instance).await,
         Err(error) => Err(error),
     };
-    let unbaked = baked.as_ref().err().map(|error| format!("{error:#}"));
+    let not_preinitialized = baked.as_ref().err().map(|error| format!("{error:#}"));
     let bytes = match &baked {
         Ok(baked) => without_setup(baked, &world.exports),
-        Err(_) => Cow::Borrowed(&*job.component),
+        Err(_) => Cow::Borrowed(&*request.component),
     };
     // It is a component, as is known by now: what fails here are the sizes.
     let code = engine
@@ -119,15 +122,15 @@ pub(super) async fn compile(engine: &Engine, job: &Job) -> Result<Compiled, Load
     Ok(Compiled {
         description,
         configured,
-        unbaked,
+        not_preinitialized,
         code: code.into(),
     })
 }
 
 /// Takes out what decisions cannot reach: that is not worth compiling well.
 fn without_setup<'a>(baked: &'a [u8], exports: &Exports) -> Cow<'a, [u8]> {
-    match shed(baked, &exports.of_setup()) {
-        Ok(lighter) => Cow::Owned(lighter),
+    match strip_setup(baked, &exports.of_setup()) {
+        Ok(stripped) => Cow::Owned(stripped),
         Err(error) => {
             tracing::debug!("the policy is compiled with all of its setup: {error:#}");
             Cow::Borrowed(baked)
@@ -136,21 +139,27 @@ fn without_setup<'a>(baked: &'a [u8], exports: &Exports) -> Cow<'a, [u8]> {
 }
 
 /// A component that can be instantiated, and where its exports are.
-pub(super) struct World {
+pub(super) struct LinkedPolicy {
     pub(super) pre: InstancePre<State>,
     pub(super) exports: Exports,
 }
 
 /// Finds the exports of our world in a component, or says what is not so.
-pub(super) fn world(linker: &Linker<State>, component: &Component) -> Result<World, LoadError> {
+pub(super) fn world(
+    linker: &Linker<State>,
+    component: &Component,
+) -> Result<LinkedPolicy, LoadError> {
     let wrong = |error: wasmtime::Error| LoadError::WrongWorld(format!("{error:#}"));
     let pre = linker.instantiate_pre(component).map_err(wrong)?;
     let exports = Exports::find(&pre).map_err(wrong)?;
-    Ok(World { pre, exports })
+    Ok(LinkedPolicy { pre, exports })
 }
 
 /// Describes an instance that is thrown away.
-pub(super) async fn described(call: &Setup<'_>, world: &World) -> Result<Description, LoadError> {
+pub(super) async fn described(
+    call: &Setup<'_>,
+    world: &LinkedPolicy,
+) -> Result<Description, LoadError> {
     let mut store = call.store();
     let outcome = run::within(limits::SETUP_TIME, async {
         let instance = world.pre.instantiate_async(&mut store).await?;
@@ -161,13 +170,13 @@ pub(super) async fn described(call: &Setup<'_>, world: &World) -> Result<Descrip
         call: SetupCall::Describe,
         error,
     };
-    run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)
+    run::classify(outcome, &store, &CallLimits::setup(call.memory)).map_err(failed)
 }
 
 /// Configures an instance, which is given back with what it holds.
 pub(super) async fn configured(
     call: &Setup<'_>,
-    world: &World,
+    world: &LinkedPolicy,
     settings: &str,
 ) -> Result<(Store<State>, Instance, Configured), LoadError> {
     let mut store = call.store();
@@ -183,7 +192,7 @@ pub(super) async fn configured(
         error,
     };
     let (instance, answer) =
-        run::classify(outcome, &store, &Bounds::setup(call.memory)).map_err(failed)?;
+        run::classify(outcome, &store, &CallLimits::setup(call.memory)).map_err(failed)?;
     match answer {
         Ok(configured) => Ok((store, instance, configured)),
         Err(problems) => Err(LoadError::Settings(problems)),

@@ -48,13 +48,13 @@ impl From<&crate::config::Limits> for Limits {
 
 /// An engine with the linker that those of all components on it begin as, and
 /// the clock that interrupts its guests for as long as it is there.
-pub(super) struct Machine {
+pub(super) struct RuntimeEngine {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
     _alive: Arc<()>,
 }
 
-impl Machine {
+impl RuntimeEngine {
     /// The one that decides on mail.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub trait Facts: Send + Sync {
 /// Facts that were recorded, or made up for a trial: what is not in them is not
 /// there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedFacts {
+pub struct StaticFacts {
     /// The moment of the decision.
     pub now: Zoned,
     /// Values by table and key.
@@ -37,7 +37,7 @@ pub struct RecordedFacts {
     pub authenticated_domains: BTreeSet<String>,
 }
 
-impl RecordedFacts {
+impl StaticFacts {
     /// A host that knows nothing but the time.
     pub fn at(now: Zoned) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl RecordedFacts {
     }
 }
 
-impl Facts for RecordedFacts {
+impl Facts for StaticFacts {
     fn now(&self) -> Zoned {
         self.now.clone()
     }

@@ -3,5 +3,5 @@
 /// A component without the functions that only these exports of its modules
 /// reach; none where it is not one.
 pub fn strip_setup(component: &[u8], exports: &[String]) -> Option<Vec<u8>> {
-    super::shed::shed(component, exports).ok()
+    super::strip_setup::strip_setup(component, exports).ok()
 }

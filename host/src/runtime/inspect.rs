@@ -9,15 +9,15 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
-use super::bake::Instrumented;
 use super::compile;
 use super::contract::PACKAGE;
 use super::describe::Description;
-use super::engine::Machine;
+use super::engine::RuntimeEngine;
 use super::error::{LoadError, SettingsProblem};
 use super::link;
+use super::preinit::Instrumented;
 use super::run::{self, Setup};
-use super::state::Moment;
+use super::state::DeterministicEnv;
 
 /// What a component is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub struct Inspection {
     /// What it says about itself; none where it does not get that far.
     pub description: Option<Description>,
     /// Whether settings can be baked in; none where it does not get that far.
-    pub baking: Option<Baking>,
+    pub preinit: Option<Preinit>,
     /// What is wrong with the settings that it was tried with.
     pub settings: Vec<SettingsProblem>,
     /// What keeps it from being loaded, whatever its settings.
@@ -52,7 +52,7 @@ impl Inspection {
             exports: Vec::new(),
             contract: Vec::new(),
             description: None,
-            baking: None,
+            preinit: None,
             settings: Vec::new(),
             problem: None,
         }
@@ -79,13 +79,13 @@ pub struct Import {
     /// Its name, such as `wasi:clocks/wall-clock@0.2.6`.
     pub name: String,
     /// What it finds there.
-    pub standing: Standing,
+    pub access: ImportAccess,
 }
 
 /// What a policy finds behind an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Standing {
+pub enum ImportAccess {
     /// The contract: the message, the facts, the log.
     Contract,
     /// A part of WASI that is there and gives nothing away.
@@ -99,9 +99,9 @@ pub enum Standing {
 /// Whether settings can be baked into a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Baking {
+pub enum Preinit {
     /// They were, when it was tried.
-    Baked,
+    Done,
     /// As far as can be seen without settings that it takes.
     Possible,
     /// Each message pays for reading them, and why.
@@ -132,7 +132,7 @@ async fn look(
     settings: Option<&str>,
     memory: usize,
 ) -> Result<(), LoadError> {
-    let machine = Machine::setup()?;
+    let machine = RuntimeEngine::setup()?;
     let instrumented = Instrumented::new(&machine.engine, bytes);
     let component = match &instrumented {
         Ok(instrumented) => instrumented.component().clone(),
@@ -140,15 +140,15 @@ async fn look(
             .map_err(|error| LoadError::NotAComponent(run::brief(&format!("{error:#}"))))?,
     };
     interfaces(told, &machine, &component);
-    told.baking = match &instrumented {
-        Ok(_) => Some(Baking::Possible),
-        Err(error) => Some(Baking::Impossible(format!("{error:#}"))),
+    told.preinit = match &instrumented {
+        Ok(_) => Some(Preinit::Possible),
+        Err(error) => Some(Preinit::Impossible(format!("{error:#}"))),
     };
     let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
     let world = compile::world(&linker, &component)?;
     let call = Setup {
         engine: &machine.engine,
-        moment: Moment {
+        moment: DeterministicEnv {
             since_epoch: Duration::ZERO,
             seed: [0; 32],
         },
@@ -158,23 +158,25 @@ async fn look(
     let settings = settings.unwrap_or_default();
     let (mut store, instance, _) = compile::configured(&call, &world, settings).await?;
     if let Ok(instrumented) = &instrumented {
-        told.baking = Some(match instrumented.bake(&mut store, instance).await {
-            Ok(_) => Baking::Baked,
-            Err(error) => Baking::Impossible(format!("{error:#}")),
-        });
+        told.preinit = Some(
+            match instrumented.preinitialize(&mut store, instance).await {
+                Ok(_) => Preinit::Done,
+                Err(error) => Preinit::Impossible(format!("{error:#}")),
+            },
+        );
     }
     Ok(())
 }
 
 /// Names of what goes in and out. The instrumentation exports one thing more.
-fn interfaces(told: &mut Inspection, machine: &Machine, component: &Component) {
+fn interfaces(told: &mut Inspection, machine: &RuntimeEngine, component: &Component) {
     let engine = &machine.engine;
     let all = component.component_type();
     let imports = all.imports(engine);
     told.imports = imports
         .map(|(name, _)| Import {
             name: name.to_owned(),
-            standing: link::standing(name),
+            access: link::access(name),
         })
         .collect();
     let exports = all.exports(engine).map(|(name, _)| name.to_owned());

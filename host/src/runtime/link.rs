@@ -11,7 +11,7 @@ use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 
 use super::contract;
 use super::error::{Denied, LoadError};
-use super::inspect::Standing;
+use super::inspect::ImportAccess;
 use super::state::State;
 
 /// Packages of WASI that are linked: without a preopened folder, an argument or
@@ -48,15 +48,15 @@ pub(super) fn base(engine: &Engine) -> wasmtime::Result<Linker<State>> {
 }
 
 /// What a policy finds behind an import of that name.
-pub(super) fn standing(import: &str) -> Standing {
+pub(super) fn access(import: &str) -> ImportAccess {
     if import.starts_with(contract::PACKAGE) {
-        Standing::Contract
+        ImportAccess::Contract
     } else if QUIET_WASI.iter().any(|package| import.starts_with(package)) {
-        Standing::Empty
+        ImportAccess::Empty
     } else if import.starts_with("wasi:") {
-        Standing::Denied
+        ImportAccess::Denied
     } else {
-        Standing::Foreign
+        ImportAccess::Foreign
     }
 }
 
@@ -75,10 +75,12 @@ pub(super) fn for_component(
     let mut linker = base.clone();
     let mut known = Vec::new();
     for (import, item) in component.component_type().imports(engine) {
-        let standing = standing(import);
-        let linked = matches!(standing, Standing::Contract | Standing::Empty);
+        let access = access(import);
+        let linked = matches!(access, ImportAccess::Contract | ImportAccess::Empty);
         let instance = match item.ty {
-            ComponentItem::ComponentInstance(instance) if standing != Standing::Foreign => instance,
+            ComponentItem::ComponentInstance(instance) if access != ImportAccess::Foreign => {
+                instance
+            }
             _ => return Err(LoadError::UnknownImport(import.to_owned())),
         };
         let items = instance.exports(engine).map(|(name, item)| (name, item.ty));

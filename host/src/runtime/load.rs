@@ -7,9 +7,9 @@ use data_encoding::HEXLOWER;
 use wasmtime::component::Component;
 
 use super::cache::{CodeCache, Name};
-use super::compile::{self, Compiled, Job, World};
-use super::compiler::{Compiler, Failed};
-use super::engine::{Code, Fingerprint, Machine};
+use super::compile::{self, CompileRequest, Compiled, LinkedPolicy};
+use super::compiler::{CompileFailure, Compiler};
+use super::engine::{Code, Fingerprint, RuntimeEngine};
 use super::error::LoadError;
 use super::state::Seed;
 use super::{Loaded, Policy, Sandbox, link, trim};
@@ -33,23 +33,23 @@ pub(super) async fn load(
     secret: Seed,
 ) -> Result<Policy, LoadError> {
     let memory = sandbox.inner.limits.memory;
-    let (job, sha256, found) = blocking({
+    let (request, sha256, found) = blocking({
         let sandbox = sandbox.clone();
         move || {
-            let (job, sha256) = Job::new(component, settings, &secret, memory);
-            let found = cached(&sandbox, &job, &sha256);
-            Ok((job, sha256, found))
+            let (request, sha256) = CompileRequest::new(component, settings, &secret, memory);
+            let found = cached(&sandbox, &request, &sha256);
+            Ok((request, sha256, found))
         }
     })
     .await?;
     let (compiled, placed) = match found {
         Some(found) => found,
         None => {
-            let compiled = compiled(sandbox, &job).await?;
-            kept(sandbox, &job, sha256, compiled).await?
+            let compiled = compiled(sandbox, &request).await?;
+            store_artifact(sandbox, &request, sha256, compiled).await?
         }
     };
-    if let Some(why) = &compiled.unbaked {
+    if let Some(why) = &compiled.not_preinitialized {
         tracing::warn!(
             policy = compiled.description.name,
             why,
@@ -59,7 +59,7 @@ pub(super) async fn load(
     let loaded = Loaded {
         sandbox: sandbox.clone(),
         digest: HEXLOWER.encode(&sha256),
-        settings: compiled.unbaked.map(|_| job.settings),
+        settings: compiled.not_preinitialized.map(|_| request.settings),
         description: compiled.description,
         configured: compiled.configured,
         world: placed,
@@ -69,12 +69,12 @@ pub(super) async fn load(
     })
 }
 
-type Found = (Compiled, World);
+type Found = (Compiled, LinkedPolicy);
 
-fn cached(sandbox: &Sandbox, job: &Job, sha256: &[u8; 32]) -> Option<Found> {
+fn cached(sandbox: &Sandbox, request: &CompileRequest, sha256: &[u8; 32]) -> Option<Found> {
     let (cache, fingerprint) = sandbox.inner.sources.cache.as_ref()?;
-    let compiled = cache.get(&Name::new(job, sha256, fingerprint))?;
-    match placed(&sandbox.inner.serving, &compiled) {
+    let compiled = cache.get(&Name::new(request, sha256, fingerprint))?;
+    match instantiate(&sandbox.inner.serving, &compiled) {
         Ok(placed) => Some((compiled, placed)),
         Err(error) => {
             tracing::warn!("compiled code is not used, and made anew: {error}");
@@ -83,25 +83,25 @@ fn cached(sandbox: &Sandbox, job: &Job, sha256: &[u8; 32]) -> Option<Found> {
     }
 }
 
-async fn compiled(sandbox: &Sandbox, job: &Job) -> Result<Compiled, LoadError> {
+async fn compiled(sandbox: &Sandbox, request: &CompileRequest) -> Result<Compiled, LoadError> {
     let sources = &sandbox.inner.sources;
     if let Some(compiler) = &sources.compiler {
         match compiler
-            .compile(job, sources.code, &sources.fingerprint)
+            .compile(request, sources.code, &sources.fingerprint)
             .await
         {
             Ok(compiled) => return Ok(compiled),
-            Err(Failed::Refused(error)) => return Err(error),
-            Err(Failed::NotStarted(why)) => {
+            Err(CompileFailure::Refused(error)) => return Err(error),
+            Err(CompileFailure::NotStarted(why)) => {
                 tracing::warn!("the policy is compiled beside the mail, which slows it: {why}");
             }
         }
     }
     let runtime = tokio::runtime::Handle::current();
-    let (sandbox, job) = (sandbox.clone(), job.clone());
+    let (sandbox, request) = (sandbox.clone(), request.clone());
     blocking(move || {
         let engine = &sandbox.inner.serving.engine;
-        let compiled = runtime.block_on(compile::compile(engine, &job));
+        let compiled = runtime.block_on(compile::compile(engine, &request));
         trim::give_back();
         compiled
     })
@@ -109,17 +109,17 @@ async fn compiled(sandbox: &Sandbox, job: &Job) -> Result<Compiled, LoadError> {
 }
 
 /// Puts code in its place, and keeps it for the next time.
-async fn kept(
+async fn store_artifact(
     sandbox: &Sandbox,
-    job: &Job,
+    request: &CompileRequest,
     sha256: [u8; 32],
     compiled: Compiled,
 ) -> Result<Found, LoadError> {
-    let (sandbox, job) = (sandbox.clone(), job.clone());
+    let (sandbox, request) = (sandbox.clone(), request.clone());
     blocking(move || {
-        let placed = placed(&sandbox.inner.serving, &compiled)?;
+        let placed = instantiate(&sandbox.inner.serving, &compiled)?;
         if let Some((cache, fingerprint)) = &sandbox.inner.sources.cache {
-            cache.put(&Name::new(&job, &sha256, fingerprint), &compiled);
+            cache.put(&Name::new(&request, &sha256, fingerprint), &compiled);
         }
         Ok((compiled, placed))
     })
@@ -127,7 +127,7 @@ async fn kept(
 }
 
 /// Takes the code of a compiled component over into an engine.
-fn placed(machine: &Machine, compiled: &Compiled) -> Result<World, LoadError> {
+fn instantiate(machine: &RuntimeEngine, compiled: &Compiled) -> Result<LinkedPolicy, LoadError> {
     let engine = &machine.engine;
     // SAFETY: these bytes are what `Engine::precompile_component` gave, unaltered,
     // as `deserialize` demands. They come from `compile` in this process; or from

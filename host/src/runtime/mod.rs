@@ -38,8 +38,6 @@
 //! settings has limits of its own, wide ones: it happens once, and not while a
 //! client waits.
 
-mod answers;
-mod bake;
 mod cache;
 mod compile;
 mod compiler;
@@ -48,16 +46,18 @@ mod describe;
 mod engine;
 mod error;
 mod facts;
+mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod inspect;
 mod limits;
 mod link;
 mod load;
-mod parcel;
+mod preinit;
 mod run;
-mod shed;
 mod state;
+mod strip_setup;
+mod trace;
 mod trim;
 mod wasi;
 
@@ -73,21 +73,21 @@ use crate::message::Message;
 use crate::pool::{self, LowPriorityExecutor};
 use crate::work;
 
-use compile::World;
-use engine::{Code, Machine};
+use compile::LinkedPolicy;
+use engine::{Code, RuntimeEngine};
 use load::Sources;
-use state::{HostWork, Subject};
+use state::{DecisionInput, HostWork};
 
-pub use answers::{Answers, Question, Recorder, Repeated};
 pub use cache::{CODE_FOLDER, CodeCache};
-pub use compiler::{Compiler, OrderError, compile_order};
+pub use compiler::{Compiler, WorkerError, run_compile_worker};
 pub use contract::CONTRACT_VERSIONS;
 pub use describe::{Configured, Description, Reference, ReferenceKind};
 pub use engine::Limits;
 pub use error::{LoadError, PolicyError, SettingsProblem, SetupCall};
-pub use facts::{Facts, RecordedFacts};
-pub use inspect::{Baking, Import, Inspection, Standing, inspect};
+pub use facts::{Facts, StaticFacts};
+pub use inspect::{Import, ImportAccess, Inspection, Preinit, inspect};
 pub use state::{LogLevel, LogLine, Seed};
+pub use trace::{FactQuery, FactTrace, RecordingFacts, ReplayedFacts};
 
 /// The engines and limits that policies are loaded into. One serves a whole
 /// process; cloning it is cheap.
@@ -97,7 +97,7 @@ pub struct Sandbox {
 }
 
 struct Inner {
-    serving: Machine,
+    serving: RuntimeEngine,
     limits: Limits,
     sources: Sources,
     /// An exhausted pool is an error and not a wait, so decisions wait here.
@@ -152,7 +152,7 @@ impl Builder {
     ///
     /// When the kernel does not give that address space.
     pub fn build(self) -> Result<Sandbox, LoadError> {
-        let serving = Machine::serving(&self.limits, self.code)?;
+        let serving = RuntimeEngine::serving(&self.limits, self.code)?;
         let fingerprint = engine::fingerprint(&serving.engine);
         let cache = match (self.cache, self.code) {
             (Some(cache), Code::Quick) if !cache.writes() => {
@@ -239,7 +239,7 @@ pub struct Policy {
 
 struct Loaded {
     sandbox: Sandbox,
-    world: World,
+    world: LinkedPolicy,
     description: Description,
     configured: Configured,
     digest: String,
@@ -249,7 +249,7 @@ struct Loaded {
 
 /// A decision, and what it took.
 #[derive(Clone, Debug)]
-pub struct Decided {
+pub struct Evaluation {
     /// The decision, or why there is none.
     pub decision: Result<Decision, PolicyError>,
     /// What the policy wrote to its log, panic text included.
@@ -278,7 +278,7 @@ impl Policy {
 
     /// Whether the settings were baked into the component. Where not, every
     /// decision pays for reading them.
-    pub fn is_baked(&self) -> bool {
+    pub fn is_preinitialized(&self) -> bool {
         self.loaded.settings.is_none()
     }
 
@@ -292,9 +292,9 @@ impl Policy {
         message: Arc<Message>,
         facts: Arc<dyn Facts>,
         seed: Seed,
-    ) -> Decided {
-        let turn = Turn::wait(&self.loaded).await;
-        let subject = Subject { message, facts };
+    ) -> Evaluation {
+        let turn = DecisionPermit::wait(&self.loaded).await;
+        let subject = DecisionInput { message, facts };
         let canceled = pool::bounds().canceled;
         let low_priority = &self.loaded.sandbox.inner.low_priority;
         let decided = turn.decide(subject, seed, canceled);
@@ -303,25 +303,25 @@ impl Policy {
 
     /// As [`Policy::decide`], for a decision that no client waits for: all of it
     /// is done on the threads that stand behind everything else.
-    pub async fn decide_behind(
+    pub async fn decide_low_priority(
         &self,
         message: Arc<Message>,
         facts: Arc<dyn Facts>,
         seed: Seed,
-    ) -> Decided {
-        let turn = Turn::wait(&self.loaded).await;
-        let subject = Subject { message, facts };
+    ) -> Evaluation {
+        let turn = DecisionPermit::wait(&self.loaded).await;
+        let subject = DecisionInput { message, facts };
         let low_priority = &self.loaded.sandbox.inner.low_priority;
         let decided = turn.decide(subject, seed, None);
-        low_priority.run_behind(Box::pin(decided)).await
+        low_priority.run_low_priority(Box::pin(decided)).await
     }
 }
 
 /// A turn of a policy's, with all that deciding takes: it may end on another
 /// thread than it began on, and after whoever asked has gone.
-struct Turn(Arc<Loaded>);
+struct DecisionPermit(Arc<Loaded>);
 
-impl Turn {
+impl DecisionPermit {
     async fn wait(loaded: &Arc<Loaded>) -> Self {
         // The semaphore is never closed.
         if let Ok(turn) = loaded.sandbox.inner.turns.acquire().await {
@@ -334,10 +334,10 @@ impl Turn {
     /// the thread of whoever asked: a decision is pure.
     async fn decide(
         self,
-        subject: Subject,
+        subject: DecisionInput,
         seed: Seed,
         canceled: Option<Arc<AtomicBool>>,
-    ) -> Decided {
+    ) -> Evaluation {
         let deadline = Instant::now() + self.0.sandbox.inner.limits.time;
         let bounds = work::Bounds {
             steps: None,
@@ -357,15 +357,20 @@ impl Turn {
 
     /// Decides once, and tells whether that has to be begun again where the
     /// host's work may take longer.
-    async fn attempt(&self, subject: Subject, seed: Seed, host: HostWork) -> (Decided, bool) {
+    async fn attempt(
+        &self,
+        subject: DecisionInput,
+        seed: Seed,
+        host: HostWork,
+    ) -> (Evaluation, bool) {
         let inner = &*self.0.sandbox.inner;
         let limits = &inner.limits;
-        let bounds = run::Bounds {
+        let bounds = run::CallLimits {
             time: limits.time,
             instructions: limits.instructions,
             memory: limits.memory,
         };
-        let moment = state::Moment {
+        let moment = state::DeterministicEnv {
             since_epoch: since_epoch(subject.message.arrival),
             seed,
         };
@@ -376,7 +381,7 @@ impl Turn {
         let too_long = store.data().host.is_too_long();
         let left = store.get_fuel().unwrap_or(0);
         let state = store.into_data();
-        let decided = Decided {
+        let decided = Evaluation {
             decision,
             instructions: bounds.instructions.saturating_sub(left),
             memory: state.memory.in_use(),
@@ -386,7 +391,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for DecisionPermit {
     fn drop(&mut self) {
         self.0.sandbox.inner.turns.add_permits(1);
     }
@@ -397,7 +402,7 @@ impl Loaded {
         &self,
         store: &mut wasmtime::Store<state::State>,
     ) -> wasmtime::Result<Result<Decision, PolicyError>> {
-        let World { pre, exports } = &self.world;
+        let LinkedPolicy { pre, exports } = &self.world;
         let instance = pre.instantiate_async(&mut *store).await?;
         if let Some(settings) = &self.settings {
             let again = exports.configure_again(&mut *store, &instance, settings);

@@ -12,20 +12,20 @@ use wasmtime_wasi::I32Exit;
 
 use super::error::{Denied, OverBudget, Overtime, PolicyError};
 use super::limits;
-use super::state::{Moment, State, Subject, one_line};
+use super::state::{DecisionInput, DeterministicEnv, State, one_line};
 
 /// What a guest call gave: its result or an error of wasmtime's; none within
 /// its time.
 pub(super) type Outcome<T> = Option<wasmtime::Result<T>>;
 
 /// Limits of one call, for telling which was reached.
-pub(super) struct Bounds {
+pub(super) struct CallLimits {
     pub(super) time: Duration,
     pub(super) instructions: u64,
     pub(super) memory: usize,
 }
 
-impl Bounds {
+impl CallLimits {
     pub(super) fn setup(memory: usize) -> Self {
         Self {
             time: limits::SETUP_TIME,
@@ -38,23 +38,28 @@ impl Bounds {
 /// What all calls of one loading share.
 pub(super) struct Setup<'a> {
     pub(super) engine: &'a Engine,
-    pub(super) moment: Moment,
+    pub(super) moment: DeterministicEnv,
     pub(super) memory: usize,
 }
 
 impl Setup<'_> {
     /// A store without a message.
     pub(super) fn store(&self) -> Store<State> {
-        store(self.engine, None, self.moment, &Bounds::setup(self.memory))
+        store(
+            self.engine,
+            None,
+            self.moment,
+            &CallLimits::setup(self.memory),
+        )
     }
 }
 
 /// A store with its limits set.
 pub(super) fn store(
     engine: &Engine,
-    subject: Option<Subject>,
-    moment: Moment,
-    bounds: &Bounds,
+    subject: Option<DecisionInput>,
+    moment: DeterministicEnv,
+    bounds: &CallLimits,
 ) -> Store<State> {
     let mut store = Store::new(engine, State::new(subject, bounds.memory, moment));
     store.limiter(|state| &mut state.memory);
@@ -67,7 +72,7 @@ pub(super) fn store(
     store
 }
 
-/// Bounds a call by wall clock. A guest that computes yields after each slice,
+/// CallLimits a call by wall clock. A guest that computes yields after each slice,
 /// and one that waits for something yields at once; when the future is dropped
 /// the guest's stack is, too.
 ///
@@ -103,7 +108,7 @@ pub(super) async fn within<T>(
 pub(super) fn classify<T>(
     outcome: Outcome<T>,
     store: &Store<State>,
-    bounds: &Bounds,
+    bounds: &CallLimits,
 ) -> Result<T, PolicyError> {
     let error = match outcome {
         Some(Ok(value)) => return Ok(value),

@@ -42,7 +42,7 @@ pub struct LogLine {
 
 /// Data of one store.
 pub(super) struct State {
-    pub(super) subject: Option<Subject>,
+    pub(super) subject: Option<DecisionInput>,
     pub(super) memory: MemoryLimit,
     pub(super) log: Log,
     /// Bytes that may still be copied into the guest.
@@ -51,7 +51,7 @@ pub(super) struct State {
     pub(super) host: HostWork,
     table: ResourceTable,
     wasi: Option<Box<Wasi>>,
-    moment: Moment,
+    moment: DeterministicEnv,
 }
 
 /// What a guest that asks for WASI gets.
@@ -62,7 +62,7 @@ struct Wasi {
 
 /// What is decided on.
 #[derive(Clone)]
-pub(super) struct Subject {
+pub(super) struct DecisionInput {
     pub(super) message: Arc<Message>,
     pub(super) facts: Arc<dyn Facts>,
 }
@@ -131,13 +131,17 @@ impl HostWork {
 /// All that a guest can learn of time and chance: the same moment and seed give
 /// the same decision, bit for bit.
 #[derive(Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct DeterministicEnv {
     pub(super) since_epoch: Duration,
     pub(super) seed: Seed,
 }
 
 impl State {
-    pub(super) fn new(subject: Option<Subject>, memory: usize, moment: Moment) -> Self {
+    pub(super) fn new(
+        subject: Option<DecisionInput>,
+        memory: usize,
+        moment: DeterministicEnv,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits::HANDLES);
         Self {

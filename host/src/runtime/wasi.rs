@@ -20,10 +20,10 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
 use super::limits;
-use super::state::Moment;
+use super::state::DeterministicEnv;
 
 /// A context for one store.
-pub(super) fn context(moment: Moment, stderr: Stderr) -> WasiCtx {
+pub(super) fn context(moment: DeterministicEnv, stderr: Stderr) -> WasiCtx {
     // Guests may tell each of these apart, and none from the seed itself.
     let random = |purpose: u8| {
         let mut seed = moment.seed;

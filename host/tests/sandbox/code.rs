@@ -83,7 +83,7 @@ async fn r26_code_that_was_compiled_once_is_loaded_from_the_cache() {
     assert_eq!(first.description(), again.description());
     assert_eq!(first.configured(), again.configured());
     assert_eq!(first.digest(), again.digest());
-    assert!(again.is_baked());
+    assert!(again.is_preinitialized());
     assert_eq!(answer(&again, "settings").await, "words");
     for subject in ["well", "lookups", "trap"] {
         let (a, b) = (decide(&first, subject).await, decide(&again, subject).await);
@@ -115,7 +115,7 @@ async fn r26_a_policy_that_is_not_baked_is_kept_with_its_settings_apart() {
     let again = load(&place.cache_alone(), "stderr")
         .await
         .expect("is there");
-    assert!(!again.is_baked());
+    assert!(!again.is_preinitialized());
     assert_eq!(answer(&again, "settings").await, "stderr");
 }
 
@@ -193,7 +193,7 @@ async fn r26_what_another_process_compiled_decides_the_same() {
     let there = Sandbox::builder(LIMITS).compiler(Compiler::new(WAXSEAL));
     let there = load(&built(there), "words").await.expect("loads");
     assert_eq!(here.description(), there.description());
-    assert!(there.is_baked());
+    assert!(there.is_preinitialized());
     for subject in ["settings", "lookups", "trap"] {
         let (a, b) = (decide(&here, subject).await, decide(&there, subject).await);
         assert_eq!(a.decision, b.decision, "{subject}");

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
-use waxseal::runtime::{Decided, Limits, Policy, PolicyError, RecordedFacts, Sandbox, Seed};
+use waxseal::runtime::{Evaluation, Limits, Policy, PolicyError, Sandbox, Seed, StaticFacts};
 
 /// Limits that only those come near who mean to.
 pub(crate) const LIMITS: Limits = Limits {
@@ -82,16 +82,16 @@ pub(crate) fn with_text(subject: &str, text: &str) -> Arc<Message> {
 }
 
 /// Facts of a host with one table.
-pub(crate) fn facts() -> Arc<RecordedFacts> {
+pub(crate) fn facts() -> Arc<StaticFacts> {
     let arrival = Timestamp::from_second(ARRIVAL).expect("an instant");
-    let mut facts = RecordedFacts::at(arrival.to_zoned(TimeZone::UTC));
+    let mut facts = StaticFacts::at(arrival.to_zoned(TimeZone::UTC));
     let place = ("table".to_owned(), "key".to_owned());
     facts.lookups.insert(place, "v".to_owned());
     Arc::new(facts)
 }
 
 /// Decides on a message with that subject.
-pub(crate) async fn decide(policy: &Policy, subject: &str) -> Decided {
+pub(crate) async fn decide(policy: &Policy, subject: &str) -> Evaluation {
     policy.decide(message(subject), facts(), SEED).await
 }
 
@@ -109,7 +109,7 @@ pub(crate) async fn answer(policy: &Policy, subject: &str) -> String {
     answer_of(decide(policy, subject).await, subject)
 }
 
-pub(crate) fn answer_of(decided: Decided, subject: &str) -> String {
+pub(crate) fn answer_of(decided: Evaluation, subject: &str) -> String {
     match decided.decision {
         Ok(mut decision) => decision.reasons.pop().expect("a reason"),
         Err(error) => panic!("{subject:?}: {error}"),

@@ -1,6 +1,6 @@
 //! R29: what is told of a component that may or may not be a policy.
 
-use waxseal::runtime::{Baking, Inspection, Standing, inspect};
+use waxseal::runtime::{ImportAccess, Inspection, Preinit, inspect};
 
 use crate::given::component;
 use crate::load::{COMPONENT, CORE_MODULE, importing};
@@ -11,10 +11,10 @@ async fn inspected(bytes: &[u8], settings: Option<&str>) -> Inspection {
     inspect(bytes, settings, MEMORY).await
 }
 
-fn standing(inspection: &Inspection, name: &str) -> Standing {
+fn access(inspection: &Inspection, name: &str) -> ImportAccess {
     let mut imports = inspection.imports.iter();
     let import = imports.find(|import| import.name.starts_with(name));
-    import.unwrap_or_else(|| panic!("no {name}")).standing
+    import.unwrap_or_else(|| panic!("no {name}")).access
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,12 +26,15 @@ async fn r29_a_policy_is_told_with_its_contract_imports_and_exports() {
     assert_eq!(told.contract, ["0.1.0"]);
     let exports = ["waxseal:policy/setup@0.1.0", "waxseal:policy/handler@0.1.0"];
     assert_eq!(told.exports, exports);
-    assert_eq!(standing(&told, "waxseal:policy/mail@"), Standing::Contract);
-    assert_eq!(standing(&told, "wasi:filesystem/types@"), Standing::Empty);
-    assert_eq!(standing(&told, "wasi:sockets/tcp@"), Standing::Denied);
+    assert_eq!(
+        access(&told, "waxseal:policy/mail@"),
+        ImportAccess::Contract
+    );
+    assert_eq!(access(&told, "wasi:filesystem/types@"), ImportAccess::Empty);
+    assert_eq!(access(&told, "wasi:sockets/tcp@"), ImportAccess::Denied);
     let description = told.description.expect("a description");
     assert_eq!(description.name, "waxseal-misbehaving");
-    assert_eq!(told.baking, Some(Baking::Baked));
+    assert_eq!(told.preinit, Some(Preinit::Done));
 }
 
 /// The standard policy takes no empty settings: that is no fault of its own.
@@ -40,10 +43,10 @@ async fn r29_a_policy_is_told_whether_or_not_it_is_tried_with_settings() {
     let bytes = component("guard_rust");
     let told = inspected(&bytes, None).await;
     assert!(told.is_fit() && told.description.is_some(), "{told:?}");
-    assert_eq!(told.baking, Some(Baking::Possible));
+    assert_eq!(told.preinit, Some(Preinit::Possible));
     let told = inspected(&bytes, Some("bulk-relay = \"bulk\"")).await;
     assert!(told.is_fit(), "{told:?}");
-    assert_eq!(told.baking, Some(Baking::Baked));
+    assert_eq!(told.preinit, Some(Preinit::Done));
     let told = inspected(&bytes, Some("bulk-relay = 5\n")).await;
     assert!(!told.is_fit());
     assert_eq!(
@@ -55,7 +58,7 @@ async fn r29_a_policy_is_told_whether_or_not_it_is_tried_with_settings() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_settings_that_cannot_be_baked_in_are_told_with_the_reason() {
     let told = inspected(&component("waxseal_misbehaving"), Some("stderr")).await;
-    let Some(Baking::Impossible(why)) = told.baking else {
+    let Some(Preinit::Impossible(why)) = told.preinit else {
         panic!("{told:?}");
     };
     assert!(why.contains("handle"), "{why}");
@@ -76,5 +79,5 @@ async fn r29_what_is_no_policy_is_told_with_what_keeps_it_from_being_one() {
         assert!(!told.is_fit());
     }
     let told = inspected(&foreign, None).await;
-    assert_eq!(standing(&told, "acme:spy/keys"), Standing::Foreign);
+    assert_eq!(access(&told, "acme:spy/keys"), ImportAccess::Foreign);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use tokio::sync::OnceCell;
 use waxseal::decision::{Charge, Decision, HeaderField, ReturnPathChoice, Unit, Verdict, WhenFull};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::runtime::{CodeCache, LoadError, Policy, RecordedFacts, ReferenceKind, Sandbox};
+use waxseal::runtime::{CodeCache, LoadError, Policy, ReferenceKind, Sandbox, StaticFacts};
 use waxseal::store::Secret;
 
 use crate::given::{ARRIVAL, LIMITS, SEED, component, facts};
@@ -77,7 +77,7 @@ fn addressed(fields: &str, body: &str, recipients: &[(&str, bool)]) -> Arc<Messa
 }
 
 /// What all of them decide; the policies are compared with the first of them.
-async fn decided(message: &Arc<Message>, facts: &Arc<RecordedFacts>) -> Decision {
+async fn decided(message: &Arc<Message>, facts: &Arc<StaticFacts>) -> Decision {
     let mut first: Option<Decision> = None;
     for (name, policy) in guards().await {
         let (message, facts) = (Arc::clone(message), Arc::clone(facts));
@@ -125,7 +125,7 @@ async fn r29_each_language_is_loaded_with_its_settings_baked_in() {
             (&*description.name, &*description.version),
             ("guard", "0.1.0")
         );
-        assert!(policy.is_baked(), "{name}");
+        assert!(policy.is_preinitialized(), "{name}");
         let schema = description.settings_schema.as_deref().expect("a schema");
         let schema: serde_json::Value = serde_json::from_str(schema).expect("JSON");
         assert_eq!(schema["required"][0], "bulk-relay", "{name}");
@@ -208,7 +208,7 @@ async fn r29_an_attachment_that_is_too_large_holds_the_message_in_each_language(
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_a_table_of_the_hosts_makes_exceptions_in_each_language() {
     let message = message("Subject: company confidential\r\n", "hello\r\n");
-    let mut facts = RecordedFacts::clone(&facts());
+    let mut facts = StaticFacts::clone(&facts());
     let place = ("may-send-anything".to_owned(), "alice@acme.test".to_owned());
     facts.lookups.insert(place, "yes".to_owned());
     let decision = decided(&message, &Arc::new(facts)).await;

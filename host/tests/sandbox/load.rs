@@ -40,7 +40,7 @@ async fn r25_a_component_is_loaded_and_says_what_it_is() {
     assert_eq!(policy.description().name, "rust-minimal");
     assert_eq!(policy.description().version, "0.1.0");
     assert_eq!(policy.digest().len(), 64);
-    assert!(policy.is_baked());
+    assert!(policy.is_preinitialized());
     assert!(decide(&policy, "hello").await.decision.is_ok());
 }
 

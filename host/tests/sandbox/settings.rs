@@ -16,7 +16,7 @@ async fn refused(settings: &str) -> LoadError {
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_settings_are_baked_in_and_decisions_see_them() {
     let policy = with_settings("a \"setting\"\nand ünother").await;
-    assert!(policy.is_baked());
+    assert!(policy.is_preinitialized());
     assert_eq!(
         answer(&policy, "settings").await,
         "a \"setting\"\nand ünother"
@@ -26,7 +26,7 @@ async fn r25_settings_are_baked_in_and_decisions_see_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_what_a_rust_policy_prints_while_it_is_configured_is_no_hindrance() {
     let policy = with_settings("print").await;
-    assert!(policy.is_baked());
+    assert!(policy.is_preinitialized());
     let decided = decide(&policy, "print").await;
     let lines: Vec<_> = decided.log.iter().map(|line| &*line.text).collect();
     let printed = [
@@ -40,7 +40,7 @@ async fn r29_what_a_rust_policy_prints_while_it_is_configured_is_no_hindrance() 
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_a_policy_that_cannot_be_baked_is_configured_for_each_message() {
     let policy = with_settings("stderr").await;
-    assert!(!policy.is_baked());
+    assert!(!policy.is_preinitialized());
     for _ in 0..2 {
         assert_eq!(answer(&policy, "settings").await, "stderr");
         assert_eq!(answer(&policy, "count").await, "1");

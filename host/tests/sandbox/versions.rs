@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use waxseal::decision::{Decision, Verdict};
 use waxseal::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::runtime::{
-    CONTRACT_VERSIONS, LoadError, LogLevel, Policy, PolicyError, RecordedFacts, ReferenceKind,
+    CONTRACT_VERSIONS, LoadError, LogLevel, Policy, PolicyError, ReferenceKind, StaticFacts,
 };
 
 use crate::given::{SEED, sandbox};
@@ -64,10 +64,10 @@ fn message(subject: &str) -> Arc<Message> {
     })
 }
 
-fn facts() -> Arc<RecordedFacts> {
+fn facts() -> Arc<StaticFacts> {
     let tokyo = TimeZone::fixed(jiff::tz::offset(9));
     let arrival = message("").arrival.to_zoned(tokyo);
-    let mut facts = RecordedFacts::at(arrival);
+    let mut facts = StaticFacts::at(arrival);
     let place = ("table".to_owned(), "key".to_owned());
     facts.lookups.insert(place, "value".to_owned());
     facts.usable_relays.insert("relay".to_owned());
@@ -109,7 +109,7 @@ async fn r29_a_component_of_each_frozen_version_is_loaded() {
             ("witness", "1.2.3")
         );
         assert_eq!(description.settings_schema.as_deref(), Some("{}"));
-        assert!(policy.is_baked());
+        assert!(policy.is_preinitialized());
         let configured = policy.configured();
         let kinds: Vec<_> = configured.references.iter().map(|at| at.kind).collect();
         let all = [

@@ -77,7 +77,7 @@ async fn r25_a_policy_that_is_loaded_again_decides_the_same_in_as_many_instructi
         let component = component("waxseal_standard");
         let policy = sandbox.load(component, settings.into(), &SEED).await;
         let policy = policy.expect("it loads");
-        assert!(policy.is_baked());
+        assert!(policy.is_preinitialized());
         all.push(decide(&policy, "hello").await);
     }
     for other in &all[1..] {

@@ -22,7 +22,7 @@ use crate::milter::answer;
 use crate::milter::codec::{Decoder, Reply};
 use crate::milter::filter::Filter;
 use crate::milter::session::{Complete, ProtocolError, Session, State, Step};
-use crate::pool::{Late, Order};
+use crate::pool::{DeadlineExceeded, JobLimits};
 
 /// Bytes read at once. Postfix writes 128 KiB at most, and a short message
 /// comes in two writes. The room belongs to the thread, not to the connection,
@@ -58,7 +58,7 @@ pub(super) enum Broken {
 /// What waiting for a message's answer came to.
 enum Waited {
     /// The answer, or why there is none.
-    Answer(Result<Result<Done, Late>, String>),
+    Answer(Result<Result<Done, DeadlineExceeded>, String>),
     /// The MTA gave the message up.
     GivenUp,
     /// The daemon stops, and the message takes too long.
@@ -256,7 +256,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
         if !self.room_for(cost, shared.limits.held_wait.min(time)).await {
             return self.fail().await;
         }
-        let order = Order {
+        let order = JobLimits {
             size: complete.collected.size(),
             deadline,
         };
@@ -315,7 +315,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
     /// then, for as long as the MTA waits as well.
     async fn wait_for(
         &mut self,
-        answer: impl Future<Output = Result<Done, Late>>,
+        answer: impl Future<Output = Result<Done, DeadlineExceeded>>,
     ) -> Result<Waited, Broken> {
         let shared = Arc::clone(&self.shared);
         let limits = &shared.limits;

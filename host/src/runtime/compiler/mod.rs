@@ -11,8 +11,8 @@
 //! process costs some ten milliseconds of half a second, and a rule without
 //! exceptions needs no guess of what a component will take.
 
-mod child;
 mod confine;
+mod worker;
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -26,20 +26,20 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::compile::{Compiled, Job};
+use super::compile::{CompileRequest, Compiled};
 use super::engine::{Code, Fingerprint};
 use super::error::LoadError;
 use super::inspect::Inspection;
 use super::state::Seed;
-use super::{limits, parcel, run};
+use super::{framing, limits, run};
 
-pub use child::{OrderError, compile_order};
+pub use worker::{WorkerError, run_compile_worker};
 
 /// That the kernel lacks a part of the sandbox has been logged, once for all.
 static UNCONFINED: AtomicBool = AtomicBool::new(false);
 
 /// A program that compiles: `PROGRAM compile`, which is the `waxseal` command,
-/// or any that calls [`compile_order`]. It gets to say what code this process
+/// or any that calls [`run_compile_worker`]. It gets to say what code this process
 /// runs, so it has to be trusted as this one is.
 #[derive(Clone, Debug)]
 pub struct Compiler {
@@ -50,7 +50,7 @@ pub struct Compiler {
 
 /// What is to be compiled; the component and the settings stand behind it.
 #[derive(Serialize, Deserialize)]
-struct Order {
+struct WorkerRequest {
     fingerprint: Fingerprint,
     code: Code,
     seed: Seed,
@@ -75,8 +75,8 @@ enum Task {
 
 /// What that process replies; code stands behind it.
 #[derive(Serialize, Deserialize)]
-struct Reply {
-    answer: Answer,
+struct WorkerReply {
+    answer: WorkerOutcome,
     /// What of its sandbox the kernel does not have.
     unconfined: Vec<String>,
 }
@@ -84,7 +84,7 @@ struct Reply {
 /// What came of it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Answer {
+enum WorkerOutcome {
     Compiled(Compiled),
     Refused(LoadError),
     Inspected(Inspection),
@@ -93,7 +93,7 @@ enum Answer {
 }
 
 /// Why there is no code.
-pub(super) enum Failed {
+pub(super) enum CompileFailure {
     /// There is no such process: it can be compiled here.
     NotStarted(String),
     /// It would not be compiled here either, or had better not.
@@ -118,26 +118,29 @@ impl Compiler {
 
     pub(super) async fn compile(
         &self,
-        job: &Job,
+        request: &CompileRequest,
         code: Code,
         fingerprint: &Fingerprint,
-    ) -> Result<Compiled, Failed> {
-        let order = Order {
+    ) -> Result<Compiled, CompileFailure> {
+        let order = WorkerRequest {
             fingerprint: *fingerprint,
             code,
-            seed: job.seed,
-            memory: job.memory,
-            component: job.component.len(),
+            seed: request.seed,
+            memory: request.memory,
+            component: request.component.len(),
             task: Task::Compile,
         };
-        match self.ask(&order, &job.component, &job.settings).await? {
-            (Answer::Compiled(compiled), code) => Ok(Compiled { code, ..compiled }),
-            (Answer::Refused(error), _) => Err(Failed::Refused(error)),
-            (Answer::OtherEngine, _) => Err(Failed::NotStarted(format!(
+        match self
+            .ask(&order, &request.component, &request.settings)
+            .await?
+        {
+            (WorkerOutcome::Compiled(compiled), code) => Ok(Compiled { code, ..compiled }),
+            (WorkerOutcome::Refused(error), _) => Err(CompileFailure::Refused(error)),
+            (WorkerOutcome::OtherEngine, _) => Err(CompileFailure::NotStarted(format!(
                 "{} is another version of this program",
                 self.program.display()
             ))),
-            (Answer::Inspected(_), _) => Err(Failed::Refused(LoadError::Compiler(
+            (WorkerOutcome::Inspected(_), _) => Err(CompileFailure::Refused(LoadError::Compiler(
                 "it answered another question".to_owned(),
             ))),
         }
@@ -151,7 +154,7 @@ impl Compiler {
         settings: Option<&str>,
         memory: usize,
     ) -> Inspection {
-        let order = Order {
+        let order = WorkerRequest {
             fingerprint: Fingerprint::default(),
             code: Code::Quick,
             seed: Seed::default(),
@@ -163,10 +166,10 @@ impl Compiler {
         };
         let asked = self.ask(&order, component, settings.unwrap_or_default());
         let failed = match asked.await {
-            Ok((Answer::Inspected(inspection), _)) => return inspection,
+            Ok((WorkerOutcome::Inspected(inspection), _)) => return inspection,
             Ok(_) => "the process that inspects it answered another question".to_owned(),
-            Err(Failed::NotStarted(why)) => why,
-            Err(Failed::Refused(error)) => error.to_string(),
+            Err(CompileFailure::NotStarted(why)) => why,
+            Err(CompileFailure::Refused(error)) => error.to_string(),
         };
         Inspection::failed(component, failed)
     }
@@ -174,20 +177,20 @@ impl Compiler {
     /// Has an order carried out by a process of its own.
     async fn ask(
         &self,
-        order: &Order,
+        order: &WorkerRequest,
         component: &[u8],
         settings: &str,
-    ) -> Result<(Answer, Bytes), Failed> {
-        let told = |what: String| Failed::Refused(LoadError::Compiler(what));
+    ) -> Result<(WorkerOutcome, Bytes), CompileFailure> {
+        let told = |what: String| CompileFailure::Refused(LoadError::Compiler(what));
         let given = [component, settings.as_bytes()].concat();
-        let order = parcel::pack(order, &given).map_err(|error| told(error.to_string()))?;
+        let order = framing::encode(order, &given).map_err(|error| told(error.to_string()))?;
         drop(given);
         // The semaphore is never closed.
         let _one = self.one.acquire().await;
         let child = self.start().map_err(|error| {
-            Failed::NotStarted(format!("{} compile: {error}", self.program.display()))
+            CompileFailure::NotStarted(format!("{} compile: {error}", self.program.display()))
         })?;
-        let ended = timeout(limits::COMPILE_TIME, converse(child, order)).await;
+        let ended = timeout(limits::COMPILE_TIME, exchange(child, order)).await;
         let ended = match ended {
             Ok(ended) => ended.map_err(|error| told(error.to_string()))?,
             Err(_) => {
@@ -195,8 +198,8 @@ impl Compiler {
                 return Err(told(format!("it took longer than {limit:?}")));
             }
         };
-        let Some((reply, code)) = parcel::unpack::<Reply>(&ended.answer) else {
-            return Err(told(ended.told()));
+        let Some((reply, code)) = framing::decode::<WorkerReply>(&ended.answer) else {
+            return Err(told(ended.describe_exit()));
         };
         if !reply.unconfined.is_empty() && !UNCONFINED.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -230,7 +233,7 @@ struct Ended {
 
 impl Ended {
     /// Why there is no answer.
-    fn told(&self) -> String {
+    fn describe_exit(&self) -> String {
         let words = run::brief(String::from_utf8_lossy(&self.stderr).trim());
         match words.as_str() {
             "" => format!("it ended without an answer ({})", self.status),
@@ -240,7 +243,7 @@ impl Ended {
 }
 
 /// Gives a process its order, and takes what it says to the end.
-async fn converse(mut child: Child, order: Vec<u8>) -> std::io::Result<Ended> {
+async fn exchange(mut child: Child, order: Vec<u8>) -> std::io::Result<Ended> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let give = async move {
         if let Some(mut stdin) = stdin {
@@ -251,8 +254,8 @@ async fn converse(mut child: Child, order: Vec<u8>) -> std::io::Result<Ended> {
     };
     let ((), answer, stderr) = tokio::join!(
         give,
-        heard(stdout, limits::COMPILED),
-        heard(stderr, limits::COMPILER_WORDS),
+        read_capped(stdout, limits::COMPILED),
+        read_capped(stderr, limits::COMPILER_WORDS),
     );
     Ok(Ended {
         status: child.wait().await?,
@@ -262,7 +265,7 @@ async fn converse(mut child: Child, order: Vec<u8>) -> std::io::Result<Ended> {
 }
 
 /// All that is said, and the beginning of it kept.
-async fn heard(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
+async fn read_capped(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut from) = from {
         (&mut from).take(most).read_to_end(&mut kept).await?;

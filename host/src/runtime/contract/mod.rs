@@ -116,7 +116,7 @@ mod tests {
     use wasmparser::{Parser, Payload};
 
     use super::*;
-    use crate::runtime::shed::shed;
+    use crate::runtime::strip_setup::strip_setup;
 
     fn bytes_of_code(component: &[u8]) -> usize {
         let mut bytes = 0;
@@ -134,10 +134,10 @@ mod tests {
             let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
             let witness = std::fs::read(format!("{folder}/witness-{version}.wasm"));
             let witness = witness.expect("a frozen component");
-            let lighter = shed(&witness, &core_functions(setup)).expect("lighter");
-            let (whole, left) = (bytes_of_code(&witness), bytes_of_code(&lighter));
+            let stripped = strip_setup(&witness, &core_functions(setup)).expect("stripped");
+            let (whole, left) = (bytes_of_code(&witness), bytes_of_code(&stripped));
             assert!(left < whole, "{version}: {left} of {whole}");
-            let same = shed(&witness, &core_functions("other")).expect("the same");
+            let same = strip_setup(&witness, &core_functions("other")).expect("the same");
             assert_eq!(bytes_of_code(&same), whole, "{version}");
         }
     }

@@ -12,7 +12,7 @@ use super::bindings::waxseal::policy::{facts, log, mail, types};
 use crate::message::{Content, Message};
 use crate::runtime::error::OverBudget;
 use crate::runtime::limits;
-use crate::runtime::state::{LogLevel, State, Subject};
+use crate::runtime::state::{DecisionInput, LogLevel, State};
 
 /// What `resource message` stands for.
 #[expect(unreachable_pub, reason = "the generated code exports it")]
@@ -26,7 +26,7 @@ pub struct FactsHandle;
 pub(super) const HANDLE: u32 = 1;
 
 impl State {
-    fn subject(&self) -> Result<&Subject> {
+    fn subject(&self) -> Result<&DecisionInput> {
         let missing = || OverBudget("there is no message while settings are read".to_owned());
         Ok(self.subject.as_ref().ok_or_else(missing)?)
     }

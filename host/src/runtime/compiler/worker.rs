@@ -11,19 +11,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 use thiserror::Error;
 
 use super::confine::confine;
-use super::{Answer, Order, Reply, Task};
-use crate::runtime::compile::{self, Job};
-use crate::runtime::{engine, inspect, limits, parcel};
+use super::{Task, WorkerOutcome, WorkerReply, WorkerRequest};
+use crate::runtime::compile::{self, CompileRequest};
+use crate::runtime::{engine, framing, inspect, limits};
 
 /// Why there is no answer to an order.
 #[derive(Debug, Error)]
-pub enum OrderError {
+pub enum WorkerError {
     /// It cannot be read, or the answer not be written.
     #[error("{0}")]
     Io(#[from] io::Error),
     /// It is none.
     #[error("this is no order to compile: they are given by the daemon")]
-    NoOrder,
+    InvalidRequest,
     /// A limit cannot be set.
     #[error("limiting this process: {0}")]
     Limits(#[from] rustix::io::Errno),
@@ -39,13 +39,14 @@ pub enum OrderError {
 /// # Errors
 ///
 /// When there is no answer; that a policy is refused is one.
-pub fn compile_order(input: impl Read, mut output: impl Write) -> Result<(), OrderError> {
+pub fn run_compile_worker(input: impl Read, mut output: impl Write) -> Result<(), WorkerError> {
     // Threads have the priority of the one that makes them. Where priorities
     // may not be changed at all, it is compiled all the same.
     let _ = nice(limits::COMPILER_NICE);
     let mut order = Vec::new();
     input.take(limits::COMPILED).read_to_end(&mut order)?;
-    let (order, given) = parcel::unpack::<Order>(&order.into()).ok_or(OrderError::NoOrder)?;
+    let (order, given) =
+        framing::decode::<WorkerRequest>(&order.into()).ok_or(WorkerError::InvalidRequest)?;
     limit(order.memory)?;
     let unconfined = confine().iter().map(ToString::to_string).collect();
     let answer = match order.task {
@@ -53,20 +54,20 @@ pub fn compile_order(input: impl Read, mut output: impl Write) -> Result<(), Ord
         Task::Inspect { with_settings } => inspected(&order, &given, with_settings)?,
     };
     let code = match &answer {
-        Answer::Compiled(compiled) => compiled.code.clone(),
+        WorkerOutcome::Compiled(compiled) => compiled.code.clone(),
         _ => Bytes::new(),
     };
-    let answer = parcel::pack(&Reply { answer, unconfined }, &code);
+    let answer = framing::encode(&WorkerReply { answer, unconfined }, &code);
     output.write_all(&answer?)?;
     Ok(output.flush()?)
 }
 
 /// The component and the settings that stand behind an order.
-fn parts<'a>(order: &Order, given: &'a Bytes) -> Result<(&'a [u8], &'a str), OrderError> {
+fn parts<'a>(order: &WorkerRequest, given: &'a Bytes) -> Result<(&'a [u8], &'a str), WorkerError> {
     let (component, settings) = given
         .split_at_checked(order.component)
-        .ok_or(OrderError::NoOrder)?;
-    let settings = str::from_utf8(settings).map_err(|_| OrderError::NoOrder)?;
+        .ok_or(WorkerError::InvalidRequest)?;
+    let settings = str::from_utf8(settings).map_err(|_| WorkerError::InvalidRequest)?;
     Ok((component, settings))
 }
 
@@ -76,16 +77,20 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-fn inspected(order: &Order, given: &Bytes, with_settings: bool) -> Result<Answer, OrderError> {
+fn inspected(
+    order: &WorkerRequest,
+    given: &Bytes,
+    with_settings: bool,
+) -> Result<WorkerOutcome, WorkerError> {
     let (component, settings) = parts(order, given)?;
     let settings = with_settings.then_some(settings);
     let inspected = inspect::inspect(component, settings, order.memory);
-    Ok(Answer::Inspected(runtime()?.block_on(inspected)))
+    Ok(WorkerOutcome::Inspected(runtime()?.block_on(inspected)))
 }
 
-fn compiled(order: &Order, given: &Bytes) -> Result<Answer, OrderError> {
+fn compiled(order: &WorkerRequest, given: &Bytes) -> Result<WorkerOutcome, WorkerError> {
     let (component, settings) = parts(order, given)?;
-    let job = Job {
+    let request = CompileRequest {
         component: component.into(),
         settings: settings.into(),
         seed: order.seed,
@@ -96,13 +101,13 @@ fn compiled(order: &Order, given: &Bytes) -> Result<Answer, OrderError> {
         if engine::fingerprint(&engine) != order.fingerprint {
             return Ok(None);
         }
-        let compiled = runtime.block_on(compile::compile(&engine, &job));
+        let compiled = runtime.block_on(compile::compile(&engine, &request));
         compiled.map(Some)
     });
     Ok(match compiled {
-        Ok(Some(compiled)) => Answer::Compiled(compiled),
-        Ok(None) => Answer::OtherEngine,
-        Err(error) => Answer::Refused(error),
+        Ok(Some(compiled)) => WorkerOutcome::Compiled(compiled),
+        Ok(None) => WorkerOutcome::OtherEngine,
+        Err(error) => WorkerOutcome::Refused(error),
     })
 }
 
@@ -140,8 +145,11 @@ mod tests {
     fn what_is_no_order_is_refused() {
         for given in [&b""[..], b"\0asm", &[0xff; 100]] {
             let mut answer = Vec::new();
-            let refused = compile_order(given, &mut answer);
-            assert!(matches!(refused, Err(OrderError::NoOrder)), "{refused:?}");
+            let refused = run_compile_worker(given, &mut answer);
+            assert!(
+                matches!(refused, Err(WorkerError::InvalidRequest)),
+                "{refused:?}"
+            );
             assert!(answer.is_empty());
         }
     }
@@ -168,14 +176,14 @@ mod tests {
         ];
         for error in errors {
             let told = format!("{error:?}");
-            let reply = Reply {
-                answer: Answer::Refused(error),
+            let reply = WorkerReply {
+                answer: WorkerOutcome::Refused(error),
                 unconfined: Vec::new(),
             };
-            let parcel = parcel::pack(&reply, &[]).expect("packed");
-            let unpacked = parcel::unpack::<Reply>(&parcel.into());
+            let frame = framing::encode(&reply, &[]).expect("packed");
+            let unpacked = framing::decode::<WorkerReply>(&frame.into());
             match unpacked.map(|(reply, _)| reply.answer) {
-                Some(Answer::Refused(error)) => assert_eq!(format!("{error:?}"), told),
+                Some(WorkerOutcome::Refused(error)) => assert_eq!(format!("{error:?}"), told),
                 _ => panic!("{told} came to something else"),
             }
         }

@@ -14,26 +14,26 @@ use serde::de::DeserializeOwned;
 /// # Errors
 ///
 /// When the value cannot be written as JSON.
-pub(super) fn pack(value: &impl Serialize, bytes: &[u8]) -> serde_json::Result<Vec<u8>> {
+pub(super) fn encode(value: &impl Serialize, bytes: &[u8]) -> serde_json::Result<Vec<u8>> {
     let json = serde_json::to_vec(value)?;
     let length = u32::try_from(json.len()).map_err(serde::ser::Error::custom)?;
-    let mut parcel = Vec::with_capacity(LENGTH + json.len() + bytes.len());
-    parcel.extend_from_slice(&length.to_le_bytes());
-    parcel.extend_from_slice(&json);
-    parcel.extend_from_slice(bytes);
-    Ok(parcel)
+    let mut frame = Vec::with_capacity(LENGTH + json.len() + bytes.len());
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(&json);
+    frame.extend_from_slice(bytes);
+    Ok(frame)
 }
 
 /// Bytes of the length that stands first.
 const LENGTH: usize = 4;
 
 /// What was packed; none where the bytes are something else, or not all of it.
-pub(super) fn unpack<T: DeserializeOwned>(parcel: &Bytes) -> Option<(T, Bytes)> {
-    let (length, rest) = parcel.split_first_chunk::<LENGTH>()?;
+pub(super) fn decode<T: DeserializeOwned>(frame: &Bytes) -> Option<(T, Bytes)> {
+    let (length, rest) = frame.split_first_chunk::<LENGTH>()?;
     let length = u32::from_le_bytes(*length) as usize;
     let json = rest.get(..length)?;
     let value = serde_json::from_slice(json).ok()?;
-    Some((value, parcel.slice(LENGTH + length..)))
+    Some((value, frame.slice(LENGTH + length..)))
 }
 
 #[cfg(test)]
@@ -45,14 +45,14 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_packed_is_unpacked(text in ".{0,40}", bytes in any::<Vec<u8>>()) {
-            let parcel = Bytes::from(pack(&text, &bytes).expect("packed"));
-            let (read, rest) = unpack::<String>(&parcel).expect("unpacked");
+            let frame = Bytes::from(encode(&text, &bytes).expect("packed"));
+            let (read, rest) = decode::<String>(&frame).expect("unpacked");
             prop_assert_eq!((read, rest), (text, Bytes::from(bytes)));
         }
 
         #[test]
         fn anything_else_is_refused_or_read_without_harm(bytes in any::<Vec<u8>>()) {
-            let _ = unpack::<String>(&Bytes::from(bytes));
+            let _ = decode::<String>(&Bytes::from(bytes));
         }
     }
 }

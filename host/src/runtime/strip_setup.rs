@@ -20,21 +20,21 @@ use wasmtime::{Result, bail, format_err};
 ///
 /// When the bytes are no component, or one of those exports is used by other
 /// modules, too, or more than once.
-pub(super) fn shed(component: &[u8], exports: &[String]) -> Result<Vec<u8>> {
-    let mut lighter = wasm_encoder::Component::new();
+pub(super) fn strip_setup(component: &[u8], exports: &[String]) -> Result<Vec<u8>> {
+    let mut stripped = wasm_encoder::Component::new();
     let mut depth = 0_u32;
-    let mut lifted = Vec::new();
+    let mut used = Vec::new();
     for payload in Parser::new(0).parse_all(component) {
         let payload = payload?;
         if let (0, Some((id, range))) = (depth, payload.as_section()) {
             let within = component.get(range);
             let data = within.ok_or_else(|| format_err!("a section reaches over the end"))?;
             let module = match &payload {
-                Payload::ModuleSection { .. } => Some(lighter_module(data, exports)?),
+                Payload::ModuleSection { .. } => Some(strip_module(data, exports)?),
                 _ => None,
             };
             let data = module.as_deref().unwrap_or(data);
-            lighter.section(&RawSection { id, data });
+            stripped.section(&RawSection { id, data });
         }
         match payload {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
@@ -47,15 +47,15 @@ pub(super) fn shed(component: &[u8], exports: &[String]) -> Result<Vec<u8>> {
             Payload::ComponentAliasSection(aliases) => {
                 for alias in aliases {
                     if let ComponentAlias::CoreInstanceExport { name, .. } = alias? {
-                        refuse_if(&lifted, name, "there are several uses of")?;
-                        lifted.extend(exports.iter().filter(|export| *export == name).cloned());
+                        refuse_if(&used, name, "there are several uses of")?;
+                        used.extend(exports.iter().filter(|export| *export == name).cloned());
                     }
                 }
             }
             _ => {}
         }
     }
-    Ok(lighter.finish())
+    Ok(stripped.finish())
 }
 
 fn refuse_if(names: &[String], name: &str, why: &str) -> Result<()> {
@@ -65,31 +65,31 @@ fn refuse_if(names: &[String], name: &str, why: &str) -> Result<()> {
     Ok(())
 }
 
-fn lighter_module(module: &[u8], exports: &[String]) -> Result<Vec<u8>> {
+fn strip_module(module: &[u8], exports: &[String]) -> Result<Vec<u8>> {
     let calls = Calls::of(module, exports)?;
     if !calls.any_left_out {
         return Ok(module.to_vec());
     }
     let needed = calls.reachable();
-    let mut lighter = wasm_encoder::Module::new();
+    let mut stripped = wasm_encoder::Module::new();
     for payload in Parser::new(0).parse_all(module) {
         let payload = payload?;
         match &payload {
             Payload::CodeSectionStart { range, .. } => {
                 let code = code(module, range.clone(), &needed[calls.imported..])?;
-                lighter.section(&code);
+                stripped.section(&code);
             }
             // Hints and debug information tell of places in bodies that are gone.
             Payload::CustomSection(custom) if custom.name() != "name" => {}
             _ => {
                 if let Some((id, range)) = payload.as_section() {
                     let data = &module[range];
-                    lighter.section(&RawSection { id, data });
+                    stripped.section(&RawSection { id, data });
                 }
             }
         }
     }
-    Ok(lighter.finish())
+    Ok(stripped.finish())
 }
 
 /// The code section again, with empty bodies where one is not needed.
@@ -345,25 +345,28 @@ mod tests {
     #[test]
     fn r26_what_only_setup_reaches_loses_its_body_and_nothing_else_does() {
         let whole = component(&["setup", "decide"]);
-        let lighter = shed(&whole, &names(&["setup"])).expect("lighter");
+        let stripped = strip_setup(&whole, &names(&["setup"])).expect("stripped");
         assert_eq!(bare(&whole), [0; 0]);
-        assert_eq!(bare(&lighter), [1, 3]);
-        let lighter = shed(&whole, &names(&["decide"])).expect("lighter");
-        assert_eq!(bare(&lighter), [2, 4]);
+        assert_eq!(bare(&stripped), [1, 3]);
+        let stripped = strip_setup(&whole, &names(&["decide"])).expect("stripped");
+        assert_eq!(bare(&stripped), [2, 4]);
     }
 
     #[test]
     fn r26_a_component_without_setup_stays_as_it_is() {
         let whole = component(&["decide"]);
-        assert_eq!(shed(&whole, &names(&["other"])).expect("the same"), whole);
+        assert_eq!(
+            strip_setup(&whole, &names(&["other"])).expect("the same"),
+            whole
+        );
     }
 
     #[test]
     fn r26_what_others_use_too_is_not_left_out() {
         let twice = component(&["setup", "setup"]);
-        assert!(shed(&twice, &names(&["setup"])).is_err());
+        assert!(strip_setup(&twice, &names(&["setup"])).is_err());
         let imported = component(&["look"]);
-        assert!(shed(&imported, &names(&["look"])).is_err());
+        assert!(strip_setup(&imported, &names(&["look"])).is_err());
     }
 
     #[test]
@@ -371,13 +374,13 @@ mod tests {
         let whole = component(&["setup", "decide"]);
         let setup = names(&["setup"]);
         for length in 0..whole.len() {
-            let _either = shed(&whole[..length], &setup);
+            let _either = strip_setup(&whole[..length], &setup);
         }
         for place in 0..whole.len() {
             for bit in 0..8 {
                 let mut damaged = whole.clone();
                 damaged[place] ^= 1 << bit;
-                let _either = shed(&damaged, &setup);
+                let _either = strip_setup(&damaged, &setup);
             }
         }
     }

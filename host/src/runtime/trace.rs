@@ -4,7 +4,7 @@
 //! "There is none" is an answer like any other and is kept as one. A question
 //! that was never put is something else: whoever repeats a decision with another
 //! policy has to know that it asks for more than was recorded
-//! ([`Repeated::unanswered`]).
+//! ([`ReplayedFacts::unanswered`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,10 +22,10 @@ const MOST: usize = 4096;
 /// Most bytes of names, keys and values that are kept of one decision.
 const MOST_BYTES: usize = 1 << 20;
 
-/// Answers of the host to one decision.
+/// FactTrace of the host to one decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Answers {
+pub struct FactTrace {
     /// The moment of the decision, with its time zone.
     pub now: Zoned,
     /// Values by table and key; none where there was no such table or key.
@@ -45,7 +45,7 @@ pub struct Answers {
     pub truncated: bool,
 }
 
-impl Answers {
+impl FactTrace {
     /// Nothing was asked but the time.
     pub fn at(now: Zoned) -> Self {
         Self {
@@ -61,13 +61,13 @@ impl Answers {
 
 /// Hands other facts on and keeps what was asked for: with that, the decision
 /// can be repeated when the facts have changed.
-pub struct Recorder<F> {
+pub struct RecordingFacts<F> {
     facts: F,
     kept: Mutex<Kept>,
 }
 
 struct Kept {
-    answers: Answers,
+    answers: FactTrace,
     number: usize,
     bytes: usize,
 }
@@ -86,11 +86,11 @@ impl Kept {
     }
 }
 
-impl<F: Facts> Recorder<F> {
+impl<F: Facts> RecordingFacts<F> {
     /// Begins to record.
     pub fn new(facts: F) -> Self {
         let kept = Mutex::new(Kept {
-            answers: Answers::at(facts.now()),
+            answers: FactTrace::at(facts.now()),
             number: 0,
             bytes: 0,
         });
@@ -98,7 +98,7 @@ impl<F: Facts> Recorder<F> {
     }
 
     /// What was asked for so far.
-    pub fn answers(&self) -> Answers {
+    pub fn answers(&self) -> FactTrace {
         self.kept().answers.clone()
     }
 
@@ -111,7 +111,7 @@ impl<F: Facts> Recorder<F> {
         &self,
         name: &str,
         answer: T,
-        list: impl Fn(&mut Answers) -> &mut BTreeMap<String, T>,
+        list: impl Fn(&mut FactTrace) -> &mut BTreeMap<String, T>,
     ) {
         let mut kept = self.kept();
         if list(&mut kept.answers).contains_key(name) || !kept.has_room(name.len()) {
@@ -121,7 +121,7 @@ impl<F: Facts> Recorder<F> {
     }
 }
 
-impl<F: Facts> Facts for Recorder<F> {
+impl<F: Facts> Facts for RecordingFacts<F> {
     fn now(&self) -> Zoned {
         self.facts.now()
     }
@@ -163,7 +163,7 @@ impl<F: Facts> Facts for Recorder<F> {
 
 /// Something that a policy asks the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Question {
+pub enum FactQuery {
     /// A key of a lookup table.
     Lookup(String, String),
     /// Whether a relay is usable.
@@ -174,7 +174,7 @@ pub enum Question {
     DomainAuthenticated(String),
 }
 
-impl fmt::Display for Question {
+impl fmt::Display for FactQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lookup(table, key) => write!(f, "\"{key}\" in table \"{table}\""),
@@ -189,15 +189,15 @@ impl fmt::Display for Question {
 
 /// Gives recorded answers again. What is not among them is asked elsewhere, and
 /// remembered as unanswered.
-pub struct Repeated<F> {
-    answers: Answers,
+pub struct ReplayedFacts<F> {
+    answers: FactTrace,
     elsewhere: F,
-    unanswered: Mutex<BTreeSet<Question>>,
+    unanswered: Mutex<BTreeSet<FactQuery>>,
 }
 
-impl<F: Facts> Repeated<F> {
+impl<F: Facts> ReplayedFacts<F> {
     /// Recorded answers first, then those of `elsewhere`.
-    pub fn new(answers: Answers, elsewhere: F) -> Self {
+    pub fn new(answers: FactTrace, elsewhere: F) -> Self {
         Self {
             answers,
             elsewhere,
@@ -207,13 +207,13 @@ impl<F: Facts> Repeated<F> {
 
     /// What was asked for and not among the answers; the first of it, where
     /// that is very much.
-    pub fn unanswered(&self) -> Vec<Question> {
+    pub fn unanswered(&self) -> Vec<FactQuery> {
         let questions = self.unanswered.lock();
         let questions = questions.unwrap_or_else(PoisonError::into_inner);
         questions.iter().cloned().collect()
     }
 
-    fn missed(&self, question: Question) {
+    fn missed(&self, question: FactQuery) {
         let mut questions = self.unanswered.lock();
         let questions = questions.as_deref_mut();
         if let Ok(questions) = questions
@@ -224,7 +224,7 @@ impl<F: Facts> Repeated<F> {
     }
 }
 
-impl<F: Facts> Facts for Repeated<F> {
+impl<F: Facts> Facts for ReplayedFacts<F> {
     fn now(&self) -> Zoned {
         self.answers.now.clone()
     }
@@ -234,7 +234,7 @@ impl<F: Facts> Facts for Repeated<F> {
         match known.and_then(|known| known.get(key)) {
             Some(value) => value.clone(),
             None => {
-                self.missed(Question::Lookup(table.to_owned(), key.to_owned()));
+                self.missed(FactQuery::Lookup(table.to_owned(), key.to_owned()));
                 self.elsewhere.lookup(table, key)
             }
         }
@@ -244,7 +244,7 @@ impl<F: Facts> Facts for Repeated<F> {
         match self.answers.relays_usable.get(name) {
             Some(&usable) => usable,
             None => {
-                self.missed(Question::RelayUsable(name.to_owned()));
+                self.missed(FactQuery::RelayUsable(name.to_owned()));
                 self.elsewhere.relay_usable(name)
             }
         }
@@ -254,7 +254,7 @@ impl<F: Facts> Facts for Repeated<F> {
         match self.answers.relays_sent.get(name) {
             Some(&sent) => sent,
             None => {
-                self.missed(Question::RelaySent(name.to_owned()));
+                self.missed(FactQuery::RelaySent(name.to_owned()));
                 self.elsewhere.relay_sent(name)
             }
         }
@@ -264,7 +264,7 @@ impl<F: Facts> Facts for Repeated<F> {
         match self.answers.domains_authenticated.get(name) {
             Some(&authenticated) => authenticated,
             None => {
-                self.missed(Question::DomainAuthenticated(name.to_owned()));
+                self.missed(FactQuery::DomainAuthenticated(name.to_owned()));
                 self.elsewhere.domain_authenticated(name)
             }
         }
@@ -274,11 +274,11 @@ impl<F: Facts> Facts for Repeated<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::RecordedFacts;
+    use crate::runtime::StaticFacts;
 
-    fn live() -> RecordedFacts {
+    fn live() -> StaticFacts {
         let now = "2026-03-02T09:30:00.123+01:00[Europe/Berlin]";
-        let mut live = RecordedFacts::at(now.parse().expect("a moment"));
+        let mut live = StaticFacts::at(now.parse().expect("a moment"));
         let place = ("vip".to_owned(), "ann@acme.test".to_owned());
         live.lookups.insert(place, "gold".to_owned());
         live.usable_relays.insert("north".to_owned());
@@ -287,8 +287,8 @@ mod tests {
         live
     }
 
-    fn nothing() -> RecordedFacts {
-        RecordedFacts::at(Zoned::default())
+    fn nothing() -> StaticFacts {
+        StaticFacts::at(Zoned::default())
     }
 
     fn ask(facts: &dyn Facts) -> impl PartialEq + std::fmt::Debug + use<> {
@@ -306,39 +306,39 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_is_answered_again_alike_after_it_was_written_down() {
-        let recorder = Recorder::new(live());
+        let recorder = RecordingFacts::new(live());
         let told = ask(&recorder);
         let written = serde_json::to_string(&recorder.answers()).expect("JSON");
-        let read: Answers = serde_json::from_str(&written).expect("answers");
+        let read: FactTrace = serde_json::from_str(&written).expect("answers");
         assert_eq!(read, recorder.answers());
-        let again = Repeated::new(read, nothing());
+        let again = ReplayedFacts::new(read, nothing());
         assert_eq!(ask(&again), told);
         assert_eq!(again.unanswered(), []);
     }
 
     #[test]
     fn what_there_was_not_is_told_from_what_was_never_asked_for() {
-        let recorder = Recorder::new(live());
+        let recorder = RecordingFacts::new(live());
         assert_eq!(recorder.lookup("vip", "bob@acme.test"), None);
-        let again = Repeated::new(recorder.answers(), live());
+        let again = ReplayedFacts::new(recorder.answers(), live());
         assert_eq!(again.lookup("vip", "bob@acme.test"), None);
         assert_eq!(again.unanswered(), []);
         let gold = again.lookup("vip", "ann@acme.test");
         assert_eq!(gold.as_deref(), Some("gold"), "asked elsewhere");
-        let question = Question::Lookup("vip".to_owned(), "ann@acme.test".to_owned());
+        let question = FactQuery::Lookup("vip".to_owned(), "ann@acme.test".to_owned());
         assert_eq!(again.unanswered(), [question]);
     }
 
     #[test]
     fn r28_a_million_questions_are_not_all_kept() {
-        let recorder = Recorder::new(nothing());
+        let recorder = RecordingFacts::new(nothing());
         for number in 0..1_000_000 {
             recorder.relay_usable(&number.to_string());
         }
         let answers = recorder.answers();
         assert!(answers.truncated);
         assert_eq!(answers.relays_usable.len(), MOST);
-        let again = Repeated::new(answers, nothing());
+        let again = ReplayedFacts::new(answers, nothing());
         for number in 0..1_000_000 {
             again.relay_usable(&number.to_string());
         }

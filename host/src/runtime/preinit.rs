@@ -45,7 +45,7 @@ impl<'a> Instrumented<'a> {
     ///
     /// When the state cannot be read or written down. With a handle of the
     /// host's in it, it would mean nothing later.
-    pub(super) async fn bake(
+    pub(super) async fn preinitialize(
         &self,
         store: &mut Store<State>,
         instance: Instance,
