@@ -153,7 +153,7 @@ expect = { relay = "default-route", text = "Acme Ltd." }
         &[
             "FAILED  newsletters\n        some.toml:7",
             "relay  some.toml:13",
-            "expected  default-route\n        came  bulk",
+            "expected  default-route\n      actual  bulk",
             "notices  some.toml:14",
             "imprint inserted  ✗\n              legal inserted  ✗",
             "imprint skipped, since the message is list mail  ✗",
@@ -267,7 +267,7 @@ expect = { golden = "wrong.eml", relay = "bulk" }
         &[
             "-Acme Ltd., Testland",
             "+Acme Ltd., Elsewhere",
-            "what came",
+            "+++ actual",
             " Hello Bob",
         ],
     );
@@ -507,7 +507,7 @@ fn r16_why_authentication_fails_is_said_in_words() {
         &[
             "authentication by bulk",
             "expected  dmarc = pass",
-            "came  dmarc = fail",
+            "actual  dmarc = fail",
             "at bulk, SPF passes for acme.test",
             "SPF of acme.test does not allow 198.51.100.7 (fail)",
             "there is no DKIM signature",

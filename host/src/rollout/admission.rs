@@ -207,7 +207,7 @@ async fn failures(snapshot: &Arc<PolicySnapshot>) -> Vec<Problem> {
             case.failures.iter().map(|failure| {
                 let message = format!(
                     "the test \"{}\" fails: {} is {}",
-                    case.name, failure.what, failure.came
+                    case.name, failure.what, failure.actual
                 );
                 let expected = Some(failure.expected.clone());
                 let mut problem = Problem::of_file(&case.file, message, expected);

@@ -64,21 +64,21 @@ pub(super) async fn examine(
     let Some(verifier) = verifier() else {
         return Vec::new();
     };
-    let theirs = case.given.signs.values().flatten();
+    let theirs = case.input.signs.values().flatten();
     let theirs = Keys::for_tests(theirs).unwrap_or_default();
     let keys = [theirs.all(), snapshot.keys().all()];
     let records = keys.iter().flatten().map(|key| {
         let record = key.record();
         (record.name.to_ascii_lowercase(), record.value.clone())
     });
-    let dns = Dns::new(&case.given.dns, records);
+    let dns = Dns::new(&case.input.dns, records);
     let relays = outcome.relay.iter().chain(&outcome.fallbacks);
     let routes = relays.map(|relay| Some(relay.as_str())).chain([None]);
     let mut hops = Vec::new();
     for relay in routes {
         let path = return_path_by(snapshot, message, decision, relay)
             .unwrap_or_else(|_| outcome.return_path.clone());
-        let bytes = match relay.and_then(|relay| case.given.signs.get(relay)) {
+        let bytes = match relay.and_then(|relay| case.input.signs.get(relay)) {
             Some(domains) => signed_again(content, domains, message.arrival),
             None => Cow::Borrowed(content.bytes()),
         };
@@ -213,7 +213,7 @@ impl Look<'_> {
         };
         let signs = self
             .relay
-            .is_some_and(|relay| self.case.given.signs.contains_key(relay));
+            .is_some_and(|relay| self.case.input.signs.contains_key(relay));
         // A relay that signs by itself does so behind that.
         !eight_bit && !signs && !content.body().is_ascii()
     }
@@ -223,8 +223,8 @@ impl Look<'_> {
 const RECIPIENT: &str = "recipient.test";
 
 fn addresses<'a>(case: &'a Case, route: Option<&str>) -> Option<&'a [IpAddr]> {
-    let given = case.given.sends_from.get(route.unwrap_or(DEFAULT_ROUTE))?;
-    Some(given.value.as_slice()).filter(|addresses| !addresses.is_empty())
+    let input = case.input.sends_from.get(route.unwrap_or(DEFAULT_ROUTE))?;
+    Some(input.value.as_slice()).filter(|addresses| !addresses.is_empty())
 }
 
 fn author(content: &Content) -> String {

@@ -47,8 +47,8 @@ impl<'a> Check<'a> {
         &self.case.expected
     }
 
-    fn fail(&mut self, what: &str, span: &Range<usize>, expected: &str, came: String) {
-        let failure = Failure::new(what, expected, came);
+    fn fail(&mut self, what: &str, span: &Range<usize>, expected: &str, actual: String) {
+        let failure = Failure::new(what, expected, actual);
         self.failures.push(self.placed(failure, span));
     }
 
@@ -56,27 +56,27 @@ impl<'a> Check<'a> {
         failure.at(Some(self.case.line(span)))
     }
 
-    fn pattern(&mut self, what: &str, expected: Option<&Spanned<Pattern>>, came: Option<&str>) {
+    fn pattern(&mut self, what: &str, expected: Option<&Spanned<Pattern>>, actual: Option<&str>) {
         let Some(expected) = expected else {
             return;
         };
-        if !came.is_some_and(|came| expected.value.fits(came)) {
-            let came = came.unwrap_or(NONE).to_owned();
-            self.fail(what, &expected.span, &expected.value.to_string(), came);
+        if !actual.is_some_and(|actual| expected.value.fits(actual)) {
+            let actual = actual.unwrap_or(NONE).to_owned();
+            self.fail(what, &expected.span, &expected.value.to_string(), actual);
         }
     }
 
     fn verdict(&mut self) {
-        let word = self.observed.word;
+        let verdict_kind = self.observed.verdict_kind;
         let reply = self.reply();
         if let Some(expected) = &self.expected().verdict
-            && expected.value != word
+            && expected.value != verdict_kind
         {
-            let came = match &reply {
-                Some(reply) => format!("{}: {reply}", word.as_str()),
-                None => word.as_str().to_owned(),
+            let actual = match &reply {
+                Some(reply) => format!("{}: {reply}", verdict_kind.as_str()),
+                None => verdict_kind.as_str().to_owned(),
             };
-            let mut failure = Failure::new("verdict", expected.value.as_str(), came);
+            let mut failure = Failure::new("verdict", expected.value.as_str(), actual);
             if self.observed.outcome.is_none() {
                 failure = failure.note(NOT_OUTGOING.to_owned());
             }
@@ -99,28 +99,28 @@ impl<'a> Check<'a> {
     /// A policy that fails is told even where the case expects only what becomes
     /// of the message then.
     fn failure(&mut self) {
-        let came = self
+        let actual = self
             .observed
             .outcome
             .as_ref()
             .and_then(|outcome| outcome.failure.as_ref());
-        match (&self.expected().failure, came) {
+        match (&self.expected().failure, actual) {
             (None, None) => {}
             (None, Some(failure)) => {
                 let told = Failure::new("failure", NONE, failure.kind().to_owned());
                 self.failures.push(told.note(failure.to_string()));
             }
-            (Some(expected), came) => {
-                let kind = came.map(crate::pipeline::Failure::kind);
-                let text = came.map(ToString::to_string);
+            (Some(expected), actual) => {
+                let kind = actual.map(crate::pipeline::Failure::kind);
+                let text = actual.map(ToString::to_string);
                 let fits = |text: Option<&str>| text.is_some_and(|text| expected.value.fits(text));
                 if !fits(kind) && !fits(text.as_deref()) {
-                    let came = match (kind, text) {
+                    let actual = match (kind, text) {
                         (Some(kind), Some(text)) => format!("{kind}: {text}"),
                         _ => NONE.to_owned(),
                     };
                     let wanted = expected.value.to_string();
-                    self.fail("failure", &expected.span, &wanted, came);
+                    self.fail("failure", &expected.span, &wanted, actual);
                 }
             }
         }
@@ -130,9 +130,9 @@ impl<'a> Check<'a> {
         let outcome = self.observed.outcome.as_ref();
         if let Some(expected) = &self.expected().relay {
             let relay = outcome.and_then(|outcome| outcome.relay.as_ref());
-            let came = relay.map_or(DEFAULT_ROUTE, |relay| relay.as_str());
-            if came != expected.value {
-                let mut failure = Failure::new("relay", &expected.value, came.to_owned());
+            let actual = relay.map_or(DEFAULT_ROUTE, |relay| relay.as_str());
+            if actual != expected.value {
+                let mut failure = Failure::new("relay", &expected.value, actual.to_owned());
                 let known =
                     expected.value == DEFAULT_ROUTE || config.relay(&expected.value).is_some();
                 if !known {
@@ -153,10 +153,10 @@ impl<'a> Check<'a> {
         }
         if let Some(expected) = &self.expected().fallbacks {
             let fallbacks = outcome.map_or(&[][..], |outcome| &outcome.fallbacks);
-            let came: Vec<&str> = fallbacks.iter().map(|relay| relay.as_str()).collect();
-            if came != expected.value {
+            let actual: Vec<&str> = fallbacks.iter().map(|relay| relay.as_str()).collect();
+            if actual != expected.value {
                 let wanted = listed(&expected.value, ", ");
-                self.fail("fallbacks", &expected.span, &wanted, listed(&came, ", "));
+                self.fail("fallbacks", &expected.span, &wanted, listed(&actual, ", "));
             }
         }
     }
@@ -172,12 +172,12 @@ impl<'a> Check<'a> {
                 || (wanted == "<>" && bare.is_empty())
                 || expected.value.fits(bare);
             if !fits {
-                let came = if path == kept {
+                let actual = if path == kept {
                     format!("{path} (kept)")
                 } else {
                     path
                 };
-                self.fail("return-path", &expected.span, &wanted, came);
+                self.fail("return-path", &expected.span, &wanted, actual);
             }
         }
         let author = match outcome {
@@ -218,8 +218,8 @@ impl<'a> Check<'a> {
         self.items("charges", expected.charges.as_ref(), charges);
     }
 
-    fn list(&mut self, what: &str, expected: Option<&Spanned<Vec<Pattern>>>, came: &[String]) {
-        self.items(what, expected, came);
+    fn list(&mut self, what: &str, expected: Option<&Spanned<Vec<Pattern>>>, actual: &[String]) {
+        self.items(what, expected, actual);
     }
 
     /// Each thing that came has to fit an element, and each element something
@@ -228,15 +228,15 @@ impl<'a> Check<'a> {
         &mut self,
         what: &str,
         expected: Option<&Spanned<Vec<E>>>,
-        came: &[T],
+        actual: &[T],
     ) {
         let Some(Spanned { value, span }) = expected else {
             return;
         };
-        let wanted = |came: &T| value.iter().any(|element| element.fits(came));
+        let wanted = |actual: &T| value.iter().any(|element| element.fits(actual));
         let there =
-            |element: &E| element.is_anything() || came.iter().any(|came| element.fits(came));
-        if came.iter().all(wanted) && value.iter().all(there) {
+            |element: &E| element.is_anything() || actual.iter().any(|actual| element.fits(actual));
+        if actual.iter().all(wanted) && value.iter().all(there) {
             return;
         }
         let marked = |text: String, fits: bool| if fits { text } else { format!("{text}  ✗") };
@@ -244,9 +244,9 @@ impl<'a> Check<'a> {
             .iter()
             .map(|element| marked(element.shown(), there(element)))
             .collect();
-        let shown: Vec<String> = came
+        let shown: Vec<String> = actual
             .iter()
-            .map(|came| marked(came.shown(), wanted(came)))
+            .map(|actual| marked(actual.shown(), wanted(actual)))
             .collect();
         self.fail(what, span, &listed(&elements, "\n"), listed(&shown, "\n"));
     }
@@ -259,17 +259,17 @@ impl<'a> Check<'a> {
             .map_or(&[][..], |outcome| &outcome.labels);
         for (name, expected) in &self.expected().labels {
             let label = labels.iter().find(|label| label.name == *name);
-            let came = label.map(|label| label.value.as_str());
-            let fits = match (&expected.value, came) {
+            let actual = label.map(|label| label.value.as_str());
+            let fits = match (&expected.value, actual) {
                 (None, None) => true,
-                (Some(pattern), Some(came)) => pattern.fits(came),
+                (Some(pattern), Some(actual)) => pattern.fits(actual),
                 _ => false,
             };
             if !fits {
                 let wanted = expected.value.as_ref();
                 let wanted = wanted.map_or(NONE.to_owned(), ToString::to_string);
-                let came = came.unwrap_or(NONE).to_owned();
-                self.fail(&format!("labels.{name}"), &expected.span, &wanted, came);
+                let actual = actual.unwrap_or(NONE).to_owned();
+                self.fail(&format!("labels.{name}"), &expected.span, &wanted, actual);
             }
         }
     }
@@ -277,31 +277,31 @@ impl<'a> Check<'a> {
     fn message(&mut self) {
         let content = &self.observed.content;
         for (name, expected) in &self.expected().header {
-            let came = content.header(name);
+            let actual = content.header(name);
             let (fits, wanted) = match &expected.value {
-                Field::Absent => (came.is_empty(), "no such field".to_owned()),
-                Field::Present => (!came.is_empty(), "such a field".to_owned()),
-                Field::Values(patterns) => (in_order(patterns, &came), listed(patterns, "\n")),
+                Field::Absent => (actual.is_empty(), "no such field".to_owned()),
+                Field::Present => (!actual.is_empty(), "such a field".to_owned()),
+                Field::Values(patterns) => (in_order(patterns, &actual), listed(patterns, "\n")),
             };
             if !fits {
                 let what = format!("header.{name}");
-                self.fail(&what, &expected.span, &wanted, listed(&came, "\n"));
+                self.fail(&what, &expected.span, &wanted, listed(&actual, "\n"));
             }
         }
         if let Some(expected) = &self.expected().parts {
             let parts = content.structure().parts().iter();
-            let came: Vec<String> = parts
+            let actual: Vec<String> = parts
                 .map(|part| part.media().essence().to_owned())
                 .collect();
-            if !in_order(&expected.value, &came) {
+            if !in_order(&expected.value, &actual) {
                 let wanted = listed(&expected.value, "\n");
-                self.fail("parts", &expected.span, &wanted, listed(&came, "\n"));
+                self.fail("parts", &expected.span, &wanted, listed(&actual, "\n"));
             }
         }
         if let Some(expected) = &self.expected().unchanged {
             let same = content.bytes() == self.observed.message.content.bytes();
             if same != expected.value {
-                let word = |same: bool| if same { "not changed" } else { "changed" };
+                let verdict_kind = |same: bool| if same { "not changed" } else { "changed" };
                 let mut failure =
                     Failure::new("message", word(expected.value), word(same).to_owned());
                 if !same {
@@ -328,26 +328,26 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn text(&mut self, what: &str, expected: &Spanned<Text>, came: &str) {
-        let came = came.replace("\r\n", "\n");
+    fn text(&mut self, what: &str, expected: &Spanned<Text>, actual: &str) {
+        let actual = actual.replace("\r\n", "\n");
         let Spanned { value, span } = expected;
         for pattern in &value.contains {
-            if !pattern.fits(&came) {
+            if !pattern.fits(&actual) {
                 let wanted = format!("a text that contains\n{}", inner(pattern));
-                self.fail(what, span, &wanted, came.trim_end().to_owned());
+                self.fail(what, span, &wanted, actual.trim_end().to_owned());
             }
         }
         for pattern in &value.lacks {
-            if pattern.fits(&came) {
+            if pattern.fits(&actual) {
                 let wanted = format!("a text without\n{}", inner(pattern));
-                self.fail(what, span, &wanted, came.trim_end().to_owned());
+                self.fail(what, span, &wanted, actual.trim_end().to_owned());
             }
         }
         if let Some(equals) = &value.equals
-            && equals.trim_end() != came.trim_end()
+            && equals.trim_end() != actual.trim_end()
         {
             let failure = Failure::new(what, "this text", "another".to_owned());
-            let diff = unified(equals.trim_end(), came.trim_end(), "expected");
+            let diff = unified(equals.trim_end(), actual.trim_end(), "expected");
             self.failures.push(self.placed(failure.diff(diff), span));
         }
     }
@@ -373,14 +373,14 @@ impl<'a> Check<'a> {
                 .next();
                 let span = span.unwrap_or_else(|| self.case.span.clone());
                 let what = format!("authentication.by.{route}");
-                let came = format!("it may leave by {}", listed(&routes, ", "));
-                self.fail(&what, &span, "a route of the message", came);
+                let actual = format!("it may leave by {}", listed(&routes, ", "));
+                self.fail(&what, &span, "a route of the message", actual);
             }
         }
         if hops.is_empty() {
             let span = self.case.span.clone();
-            let came = "the message does not leave".to_owned();
-            self.fail("authentication", &span, "results of every route", came);
+            let actual = "the message does not leave".to_owned();
+            self.fail("authentication", &span, "results of every route", actual);
         }
         for hop in hops {
             let own = expected.by.get(&hop.route);
@@ -409,15 +409,15 @@ impl<'a> Check<'a> {
         ];
         let mut wrong = Vec::new();
         let mut span = None;
-        for (name, of, came) in checks {
+        for (name, of, actual) in checks {
             let wanted = own.and_then(of).or_else(|| of(everywhere));
             let Some(wanted) = wanted else {
                 continue;
             };
             // The default route has no relay that could check anything.
             let asked = name != "at-relay" || hop.route != DEFAULT_ROUTE;
-            if asked && came != Some(wanted.value.as_str()) {
-                wrong.push((name, wanted.value.as_str(), came.unwrap_or("not known")));
+            if asked && actual != Some(wanted.value.as_str()) {
+                wrong.push((name, wanted.value.as_str(), actual.unwrap_or("not known")));
                 span.get_or_insert_with(|| wanted.span.clone());
             }
         }
@@ -427,8 +427,8 @@ impl<'a> Check<'a> {
             };
             let what = format!("authentication by {}", hop.route);
             let wanted = list(|(name, wanted, _)| format!("{name} = {wanted}"));
-            let came = list(|(name, _, came)| format!("{name} = {came}"));
-            let failure = Failure::new(&what, &wanted, came).note(hop.words.clone());
+            let actual = list(|(name, _, actual)| format!("{name} = {actual}"));
+            let failure = Failure::new(&what, &wanted, actual).note(hop.words.clone());
             self.failures.push(self.placed(failure, &span));
         }
     }
@@ -446,15 +446,15 @@ impl<'a> Check<'a> {
             && cost.instructions > most.value
         {
             let wanted = format!("at most {}", most.value);
-            let came = cost.instructions.to_string();
-            self.fail("instructions", &most.span, &wanted, came);
+            let actual = cost.instructions.to_string();
+            self.fail("instructions", &most.span, &wanted, actual);
         }
         if let Some(most) = &self.expected().memory
             && cost.memory > most.value
         {
             let wanted = format!("at most {} bytes", most.value);
-            let came = format!("{} bytes", cost.memory);
-            self.fail("memory", &most.span, &wanted, came);
+            let actual = format!("{} bytes", cost.memory);
+            self.fail("memory", &most.span, &wanted, actual);
         }
     }
 }
@@ -474,5 +474,5 @@ fn inner(pattern: &Pattern) -> String {
 
 fn changes(before: &Content, after: &Content) -> String {
     let text = |content: &Content| String::from_utf8_lossy(content.bytes()).replace("\r\n", "\n");
-    unified(&text(before), &text(after), "as it came")
+    unified(&text(before), &text(after), "as received")
 }

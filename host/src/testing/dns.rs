@@ -29,7 +29,7 @@ pub(super) struct Records {
 
 /// Records by name; lower case, without a dot at the end. Those of addresses
 /// (PTR) stand under the address.
-pub(super) type Given = BTreeMap<String, Records>;
+pub(super) type GivenRecords = BTreeMap<String, Records>;
 
 /// The records as the verifier asks for them.
 pub(super) struct Dns {
@@ -45,7 +45,10 @@ type Answer<T> = Result<RecordSet<T>, Negative>;
 impl Dns {
     /// The records that are given, and those of `keys` (name and text) whose
     /// names are not among them.
-    pub(super) fn new(given: &Given, keys: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub(super) fn new(
+        input: &GivenRecords,
+        keys: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         let mut dns = Self {
             txt: Answers::with(TxtRecord::Error(Error::from(NOT_THERE))),
             mx: Answers::with(Err(NOT_THERE)),
@@ -54,11 +57,11 @@ impl Dns {
             ptr: Answers::with(Err(NOT_THERE)),
         };
         for (name, text) in keys {
-            if !given.contains_key(&name) {
+            if !input.contains_key(&name) {
                 dns.txt.add(query(&name), txt(&name, &[text]));
             }
         }
-        for (name, records) in given {
+        for (name, records) in input {
             dns.add(name, records);
         }
         dns

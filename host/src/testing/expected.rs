@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use waxseal_settings::{Item, Spanned, Table};
 
-use super::given::over;
+use super::input::over;
 use super::pattern::Pattern;
 use crate::config::ByteSize;
 use crate::decision::{Unit, WhenFull};
@@ -16,7 +16,7 @@ use crate::edit;
 
 /// What becomes of a message, in a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum ExpectedVerdict {
     Accept,
     Reject,
     Defer,
@@ -26,7 +26,7 @@ pub(super) enum Word {
     Untouched,
 }
 
-impl Word {
+impl ExpectedVerdict {
     const ALL: [(&'static str, Self); 6] = [
         ("accept", Self::Accept),
         ("reject", Self::Reject),
@@ -122,7 +122,7 @@ impl Results {
 /// What a case expects. None: it is not looked at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
-    pub(super) verdict: Option<Spanned<Word>>,
+    pub(super) verdict: Option<Spanned<ExpectedVerdict>>,
     pub(super) reply: Option<Spanned<Pattern>>,
     pub(super) failure: Option<Spanned<Pattern>>,
     pub(super) relay: Option<Spanned<String>>,
@@ -152,7 +152,11 @@ impl Expected {
         let at_most = table.table("at-most");
         let at_most = at_most.as_ref();
         Self {
-            verdict: spanned(table, "verdict", table.choice("verdict", &Word::ALL)),
+            verdict: spanned(
+                table,
+                "verdict",
+                table.choice("verdict", &ExpectedVerdict::ALL),
+            ),
             reply: pattern(table, "reply"),
             failure: pattern(table, "failure"),
             relay: table.string("relay"),

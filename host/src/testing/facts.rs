@@ -20,14 +20,14 @@ impl<F: Facts> Facts for GivenFacts<F> {
 
     fn lookup(&self, table: &str, key: &str) -> Option<String> {
         let place = (table.to_owned(), key.to_owned());
-        match self.case.given.tables.get(&place) {
+        match self.case.input.tables.get(&place) {
             Some(value) => value.clone(),
             None => self.facts.lookup(table, key),
         }
     }
 
     fn relay_usable(&self, name: &str) -> bool {
-        let on = self.case.given.relays.get(name);
+        let on = self.case.input.relays.get(name);
         on.is_none_or(|on| on.value) && self.facts.relay_usable(name)
     }
 
@@ -37,7 +37,7 @@ impl<F: Facts> Facts for GivenFacts<F> {
 
     fn domain_authenticated(&self, name: &str) -> bool {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
-        match self.case.given.domains.get(&name) {
+        match self.case.input.domains.get(&name) {
             Some(known) => *known,
             None => self.facts.domain_authenticated(&name),
         }

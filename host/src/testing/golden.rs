@@ -22,7 +22,7 @@ use crate::secure_fs::{Directory, FileMode};
 #[derive(Clone, Debug)]
 pub(super) struct Golden {
     pub(super) path: PathBuf,
-    pub(super) came: Vec<u8>,
+    pub(super) actual: Vec<u8>,
     state: State,
     line: Option<usize>,
 }
@@ -51,11 +51,11 @@ pub(super) fn compare(case: &Case, observed: &Observed) -> Option<Golden> {
         .outcome
         .as_ref()
         .map_or(0, |outcome| outcome.signatures.len());
-    let came = kept_form(&observed.content, ours);
+    let actual = kept_form(&observed.content, ours);
     let state = match input_file::read(&path, input_file::MESSAGE) {
-        Ok(expected) if without_cr(&expected) == came => State::Same,
+        Ok(expected) if without_cr(&expected) == actual => State::Same,
         Ok(expected) => State::Differs {
-            diff: diff(&path, &without_cr(&expected), &came),
+            diff: diff(&path, &without_cr(&expected), &actual),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => State::Missing,
         Err(error) => State::Unreadable(error.to_string()),
@@ -63,7 +63,7 @@ pub(super) fn compare(case: &Case, observed: &Observed) -> Option<Golden> {
     let golden = case.expected.golden.as_ref();
     Some(Golden {
         path,
-        came,
+        actual,
         state,
         line: golden.map(|golden| case.line(&golden.span)),
     })
@@ -73,8 +73,8 @@ impl Golden {
     /// What is to be told, where it is not the same.
     pub(super) fn failure(&self) -> Option<Failure> {
         let path = self.path.display();
-        let failure = |came: String| {
-            Failure::new("message", &format!("that of {path}"), came)
+        let failure = |actual: String| {
+            Failure::new("message", &format!("that of {path}"), actual)
                 .at(self.line)
                 .golden()
         };
@@ -110,7 +110,7 @@ impl Report {
                 continue;
             }
             if let Some(other) = written.get(&golden.path) {
-                if *other != golden.came {
+                if *other != golden.actual {
                     let path = golden.path.display();
                     let failure = Failure::new(
                         "message",
@@ -123,11 +123,11 @@ impl Report {
                 }
                 continue;
             }
-            written.insert(golden.path.clone(), golden.came.clone());
+            written.insert(golden.path.clone(), golden.actual.clone());
             if !changed {
                 continue;
             }
-            write(&golden.path, &golden.came)?;
+            write(&golden.path, &golden.actual)?;
             blessed.push(match golden.state {
                 State::Missing => Blessed::New(golden.path.clone()),
                 _ => Blessed::Changed(golden.path.clone()),
@@ -194,22 +194,22 @@ fn domain(value: &[u8]) -> String {
         .unwrap_or_default()
 }
 
-fn diff(path: &Path, expected: &[u8], came: &[u8]) -> String {
-    let (expected, came) = (
+fn diff(path: &Path, expected: &[u8], actual: &[u8]) -> String {
+    let (expected, actual) = (
         String::from_utf8_lossy(expected),
-        String::from_utf8_lossy(came),
+        String::from_utf8_lossy(actual),
     );
-    unified(&expected, &came, &path.display().to_string())
+    unified(&expected, &actual, &path.display().to_string())
 }
 
 /// What has to be changed in one text to make it the other.
-pub(super) fn unified(expected: &str, came: &str, name: &str) -> String {
+pub(super) fn unified(expected: &str, actual: &str, name: &str) -> String {
     TextDiff::configure()
         .timeout(DIFF_TIME)
-        .diff_lines(expected, came)
+        .diff_lines(expected, actual)
         .unified_diff()
         .context_radius(2)
-        .header(name, "what came")
+        .header(name, "actual")
         .to_string()
 }
 

@@ -19,22 +19,22 @@ pub(super) fn listed<T: ToString>(items: &[T], between: &str) -> String {
 
 /// As many as there are patterns, each fitting its own; a last `*` is for all
 /// that follow.
-pub(super) fn in_order(patterns: &[Pattern], came: &[String]) -> bool {
+pub(super) fn in_order(patterns: &[Pattern], actual: &[String]) -> bool {
     let (patterns, open) = match patterns.split_last() {
         Some((last, others)) if last.is_anything() && !others.is_empty() => (others, true),
         _ => (patterns, false),
     };
-    (came.len() == patterns.len() || open && came.len() > patterns.len())
+    (actual.len() == patterns.len() || open && actual.len() > patterns.len())
         && patterns
             .iter()
-            .zip(came)
-            .all(|(pattern, came)| pattern.fits(came))
+            .zip(actual)
+            .all(|(pattern, actual)| pattern.fits(actual))
 }
 
 /// Something that a list expects.
 pub(super) trait Element<T> {
     /// Whether that is meant.
-    fn fits(&self, came: &T) -> bool;
+    fn fits(&self, actual: &T) -> bool;
     /// Whether anything is meant, even nothing.
     fn is_anything(&self) -> bool;
     /// For people.
@@ -54,8 +54,8 @@ impl Shown for String {
 }
 
 impl Element<String> for Pattern {
-    fn fits(&self, came: &String) -> bool {
-        Self::fits(self, came)
+    fn fits(&self, actual: &String) -> bool {
+        Self::fits(self, actual)
     }
 
     fn is_anything(&self) -> bool {
@@ -81,16 +81,17 @@ impl Shown for Notice {
 }
 
 impl Element<Notice> for expected::Notice {
-    fn fits(&self, came: &Notice) -> bool {
-        self.id.fits(&came.id)
-            && self.outcome.is_none_or(|outcome| outcome == came.outcome)
+    fn fits(&self, actual: &Notice) -> bool {
+        self.id.fits(&actual.id)
+            && self.outcome.is_none_or(|outcome| outcome == actual.outcome)
             && self
                 .places
                 .as_ref()
-                .is_none_or(|places| *places == came.places)
+                .is_none_or(|places| *places == actual.places)
             && self.reason.as_ref().is_none_or(|reason| {
-                came.reason
-                    .is_some_and(|came| reason.fits(&came.to_string()))
+                actual
+                    .reason
+                    .is_some_and(|actual| reason.fits(&actual.to_string()))
             })
     }
 
@@ -136,13 +137,13 @@ impl Shown for Charge {
 }
 
 impl Element<Charge> for expected::Charge {
-    fn fits(&self, came: &Charge) -> bool {
-        self.counter.fits(&came.counter)
-            && self.unit.is_none_or(|unit| unit == came.unit)
+    fn fits(&self, actual: &Charge) -> bool {
+        self.counter.fits(&actual.counter)
+            && self.unit.is_none_or(|unit| unit == actual.unit)
             && self
                 .maximum
-                .is_none_or(|maximum| Some(maximum) == came.maximum)
-            && self.full.is_none_or(|full| full == came.full)
+                .is_none_or(|maximum| Some(maximum) == actual.maximum)
+            && self.full.is_none_or(|full| full == actual.full)
     }
 
     fn is_anything(&self) -> bool {

@@ -20,11 +20,11 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Vec<waxseal::config::Problem>> {
-//! use waxseal::testing::{Options, Suite, Workshop};
+//! use waxseal::testing::{Options, Suite, TestEnvironment};
 //!
 //! let suite = Suite::read(&["tests/policy".into()])?;
-//! let mut workshop = Workshop::new("waxseal.toml".into());
-//! let report = suite.run(&mut workshop, &Options::default()).await?;
+//! let mut environment = TestEnvironment::new("waxseal.toml".into());
+//! let report = suite.run(&mut environment, &Options::default()).await?;
 //! println!("{}", report.text());
 //! # Ok(())
 //! # }
@@ -33,10 +33,11 @@
 mod authentication;
 mod check;
 mod dns;
+mod environment;
 mod expected;
 mod facts;
-mod given;
 mod golden;
+mod input;
 mod lists;
 mod pattern;
 mod report;
@@ -46,11 +47,10 @@ mod suite;
 #[cfg(test)]
 mod tests;
 mod text;
-mod workshop;
 
+pub use environment::TestEnvironment;
 pub use golden::Blessed;
 pub use report::{CaseReport, Failure, Report};
 pub use run::{Options, Progress};
 pub use stamp::{Stamps, stamps};
 pub use suite::{Suite, test_files};
-pub use workshop::Workshop;

@@ -118,7 +118,7 @@ pub struct Failure {
     /// What was expected; several lines for a list.
     pub expected: String,
     /// What came.
-    pub came: String,
+    pub actual: String,
     /// What there is to say about it.
     pub note: Option<String>,
     /// What would have to be changed in the message that was expected.
@@ -129,12 +129,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(what: &str, expected: &str, came: String) -> Self {
+    pub(super) fn new(what: &str, expected: &str, actual: String) -> Self {
         Self {
             what: what.to_owned(),
             line: None,
             expected: expected.to_owned(),
-            came,
+            actual,
             note: None,
             diff: None,
             golden: false,

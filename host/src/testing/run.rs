@@ -9,12 +9,12 @@ use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use super::authentication::{self, Hop};
-use super::expected::Word;
+use super::environment::TestEnvironment;
+use super::expected::ExpectedVerdict;
 use super::facts::GivenFacts;
-use super::given::{Field, Given};
+use super::input::{CaseInput, Field};
 use super::report::{CaseReport, Failure, Report};
 use super::suite::{Case, Suite};
-use super::workshop::Workshop;
 use super::{check, golden};
 use crate::SPLIT_FIELD;
 use crate::config::{Config, Problem};
@@ -54,7 +54,7 @@ impl Suite {
     /// configurations, settings and policies that the files name.
     pub async fn run(
         &self,
-        workshop: &mut Workshop,
+        environment: &mut TestEnvironment,
         options: &Options,
     ) -> Result<Report, Vec<Problem>> {
         let mut snapshots = Vec::with_capacity(self.setups.len());
@@ -64,7 +64,7 @@ impl Suite {
                 snapshots.push(None);
                 continue;
             }
-            match workshop.snapshot(setup).await {
+            match environment.snapshot(setup).await {
                 Ok(snapshot) => snapshots.push(Some(snapshot)),
                 Err(of_setup) => problems.extend(of_setup),
             }
@@ -72,7 +72,7 @@ impl Suite {
         if !problems.is_empty() {
             return Err(problems);
         }
-        workshop.keep(&snapshots);
+        environment.keep(&snapshots);
         let jobs = self.cases.iter().filter_map(|case| {
             let snapshot = snapshots.get(case.setup)?.clone()?;
             Some((Arc::clone(case), snapshot))
@@ -137,7 +137,7 @@ async fn run(jobs: Vec<Job>, options: &Options) -> Report {
 
 /// What came of a case.
 pub(super) struct Observed {
-    pub(super) word: Word,
+    pub(super) verdict_kind: ExpectedVerdict,
     /// None where the message is not ours to decide on.
     pub(super) outcome: Option<Outcome>,
     /// The message as it came.
@@ -173,11 +173,11 @@ async fn observe(
         .listeners
         .iter()
         .find(|listener| listener.name == message.envelope.listener);
-    let named = listener.filter(|_| case.given.listener.is_some());
+    let named = listener.filter(|_| case.input.listener.is_some());
     let client = &message.envelope.client;
     if let Direction::Passing(_) = Direction::of_trial(config, named, client) {
         return Observed {
-            word: Word::Untouched,
+            verdict_kind: ExpectedVerdict::Untouched,
             outcome: None,
             content: Content::new(message.content.bytes().to_vec()),
             message,
@@ -185,7 +185,7 @@ async fn observe(
             time: begun.elapsed(),
         };
     }
-    let used = case.given.used.clone();
+    let used = case.input.used.clone();
     let pipeline = Pipeline::new(Arc::new(Dry::with(used)));
     let facts = GivenFacts {
         case: Arc::clone(case),
@@ -201,7 +201,7 @@ async fn observe(
         authentication::examine(case, snapshot, &outcome, &message, &content).await
     };
     Observed {
-        word: word(&outcome.verdict),
+        verdict_kind: verdict_kind(&outcome.verdict),
         outcome: Some(outcome),
         message,
         content,
@@ -220,13 +220,13 @@ fn leaving(outcome: &Outcome, message: &Message) -> Vec<u8> {
     edits.applied(&message.content).into_owned()
 }
 
-fn word(verdict: &Verdict) -> Word {
+fn verdict_kind(verdict: &Verdict) -> ExpectedVerdict {
     match verdict {
-        Verdict::Accept => Word::Accept,
-        Verdict::Reject(_) => Word::Reject,
-        Verdict::Defer(_) => Word::Defer,
-        Verdict::Discard => Word::Discard,
-        Verdict::Hold(_) => Word::Hold,
+        Verdict::Accept => ExpectedVerdict::Accept,
+        Verdict::Reject(_) => ExpectedVerdict::Reject,
+        Verdict::Defer(_) => ExpectedVerdict::Defer,
+        Verdict::Discard => ExpectedVerdict::Discard,
+        Verdict::Hold(_) => ExpectedVerdict::Hold,
     }
 }
 
@@ -238,16 +238,16 @@ const ARRIVAL: i64 = 1_768_478_400;
 const QUEUE_ID: &str = "TEST";
 
 fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
-    let given = &case.given;
-    let failure = |what: &str, expected: &str, came: String, line: Option<usize>| {
-        Box::new(Failure::new(what, expected, came).at(line))
+    let input = &case.input;
+    let failure = |what: &str, expected: &str, actual: String, line: Option<usize>| {
+        Box::new(Failure::new(what, expected, actual).at(line))
     };
-    let content = with_header(Content::of_file(case.message.to_vec()), given);
+    let content = with_header(Content::of_file(case.message.to_vec()), input);
     if content.fields().is_empty() {
-        let came = "a message without a header".to_owned();
-        return Err(failure("message", "a message (RFC 5322)", came, None));
+        let actual = "a message without a header".to_owned();
+        return Err(failure("message", "a message (RFC 5322)", actual, None));
     }
-    let listener = match &given.listener {
+    let listener = match &input.listener {
         None => None,
         Some(name) => {
             let found = config
@@ -256,48 +256,58 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
                 .find(|listener| listener.name == name.value);
             if found.is_none() && !config.listeners.is_empty() {
                 let line = Some(case.line(&name.span));
-                let came = format!("\"{}\"", name.value);
+                let actual = format!("\"{}\"", name.value);
                 return Err(failure(
                     "listener",
                     "one of the configuration's",
-                    came,
+                    actual,
                     line,
                 ));
             }
             Some(name.value.clone())
         }
     };
-    if let Some((name, on)) = given
+    if let Some((name, on)) = input
         .relays
         .iter()
         .find(|(name, _)| config.relay(name).is_none())
     {
         let line = Some(case.line(&on.span));
-        let came = format!("\"{name}\"");
-        return Err(failure("relays", "relays of the configuration", came, line));
+        let actual = format!("\"{name}\"");
+        return Err(failure(
+            "relays",
+            "relays of the configuration",
+            actual,
+            line,
+        ));
     }
-    let sender = match (&given.sender, author(&content)) {
+    let sender = match (&input.sender, author(&content)) {
         (Some(sender), _) => sender.clone(),
         (None, Some(author)) => ReversePath::Address(author),
         (None, None) => {
-            let came = "no author in From, and no `sender`".to_owned();
-            return Err(failure("sender", "an envelope sender", came, None));
+            let actual = "no author in From, and no `sender`".to_owned();
+            return Err(failure("sender", "an envelope sender", actual, None));
         }
     };
-    let recipients = match &given.recipients {
+    let recipients = match &input.recipients {
         Some(recipients) => recipients.clone(),
         None => content.addressees(),
     };
     if recipients.is_empty() {
-        let came = "none in To, Cc or Bcc, and no `recipients`".to_owned();
-        return Err(failure("recipients", "at least one recipient", came, None));
+        let actual = "none in To, Cc or Bcc, and no `recipients`".to_owned();
+        return Err(failure(
+            "recipients",
+            "at least one recipient",
+            actual,
+            None,
+        ));
     }
     let recipient = |address: Address| Recipient {
         local: config.is_local(&address),
         address,
     };
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let user = match (&given.user, given.client_ip) {
+    let user = match (&input.user, input.client_ip) {
         // Nothing is said: it is submitted by its author.
         (None, None) if config.outgoing.logins => {
             author(&content).map(|author| author.as_str().to_owned())
@@ -309,16 +319,16 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
             queue_id: QUEUE_ID.to_owned(),
             listener: listener.unwrap_or_else(|| of_trials(config)),
             client: Client {
-                address: given.client_ip.flatten(),
-                name: text(&given.client_name),
-                helo: text(&given.helo),
+                address: input.client_ip.flatten(),
+                name: text(&input.client_name),
+                helo: text(&input.helo),
                 user,
-                tls: text(&given.tls),
+                tls: text(&input.tls),
             },
             sender,
             recipients: recipients.into_iter().map(recipient).collect(),
         },
-        arrival: given
+        arrival: input
             .arrival
             .or_else(|| jiff::Timestamp::from_second(ARRIVAL).ok())
             .unwrap_or_default(),
@@ -341,12 +351,12 @@ fn author(content: &Content) -> Option<Address> {
 }
 
 /// The message with the fields that the case gives.
-fn with_header(content: Content, given: &Given) -> Content {
-    if given.header.is_empty() {
+fn with_header(content: Content, input: &CaseInput) -> Content {
+    if input.header.is_empty() {
         return content;
     }
     let mut headers = Vec::new();
-    for (name, field) in &given.header {
+    for (name, field) in &input.header {
         let there = content.count_named(name);
         let values = match field {
             Field::Absent => &[][..],

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use waxseal_settings::{Spanned, Table};
 
+use super::environment::{Settings, Setup};
 use super::expected::{Expected, Golden};
-use super::given::Given;
-use super::workshop::{Settings, Setup};
+use super::input::CaseInput;
 use crate::config::{self, Domain, Problem, Severity, Source};
 use crate::input_file;
 
@@ -29,7 +29,7 @@ pub(super) struct Case {
     pub(super) span: Range<usize>,
     /// Which of the suite's setups it is run with.
     pub(super) setup: usize,
-    pub(super) given: Given,
+    pub(super) input: CaseInput,
     pub(super) expected: Expected,
     /// The message as it stands in its file.
     pub(super) message: Arc<[u8]>,
@@ -116,7 +116,7 @@ struct Reader {
 struct Common<'a> {
     source: &'a Source,
     setup: usize,
-    given: Given,
+    input: CaseInput,
     expected: Expected,
 }
 
@@ -166,21 +166,21 @@ impl Reader {
 
     fn tests(&mut self, source: &Source, top: &Table<'_>) {
         let setup = self.setup(source, top);
-        let shared = Given::read_shared(top);
+        let shared = CaseInput::read_shared(top);
         let defaults = top.table("defaults");
-        let (given, expected) = match &defaults {
+        let (input, expected) = match &defaults {
             None => (shared, Expected::default()),
             Some(table) => {
                 let expected = table.table("expect");
                 let expected = expected.map(|table| Expected::read(&table));
-                let given = Given::read(table).over(&shared);
-                (given, expected.unwrap_or_default())
+                let input = CaseInput::read(table).over(&shared);
+                (input, expected.unwrap_or_default())
             }
         };
         let common = Common {
             source,
             setup,
-            given,
+            input,
             expected,
         };
         top.require(
@@ -236,7 +236,7 @@ impl Reader {
     fn case(&mut self, common: &Common<'_>, table: &Table<'_>) {
         table.require("name", "a name that tells what is tested");
         let name = table.string("name");
-        let given = Given::read(table).over(&common.given);
+        let input = CaseInput::read(table).over(&common.input);
         let expected = table.table("expect");
         let expected = expected.map(|table| Expected::read(&table));
         let expected = expected.unwrap_or_default().over(&common.expected);
@@ -244,15 +244,15 @@ impl Reader {
         // The name is a problem already where there is none.
         let name = name.map(|name| name.value).unwrap_or_default();
         if rows.is_empty() {
-            return self.add(common, table, name, given, expected);
+            return self.add(common, table, name, input, expected);
         }
         for (at, row) in rows.iter().enumerate() {
             let number = (at + 1).to_string();
             let own = row.string("name").map_or(number, |name| name.value);
-            let given = Given::read(row).over(&given);
+            let input = CaseInput::read(row).over(&input);
             let of_row = row.table("expect").map(|table| Expected::read(&table));
             let expected = of_row.unwrap_or_default().over(&expected);
-            self.add(common, row, format!("{name}: {own}"), given, expected);
+            self.add(common, row, format!("{name}: {own}"), input, expected);
         }
     }
 
@@ -261,7 +261,7 @@ impl Reader {
         common: &Common<'_>,
         table: &Table<'_>,
         name: String,
-        given: Given,
+        input: CaseInput,
         expected: Expected,
     ) {
         if expected.is_empty() {
@@ -272,7 +272,7 @@ impl Reader {
         let golden = expected.golden.as_ref();
         let golden = golden.map(|golden| golden_path(&common.source.path, &name, &golden.value));
         self.files.extend(golden.clone());
-        let Some(message) = self.message(common, table, given.message.as_ref()) else {
+        let Some(message) = self.message(common, table, input.message.as_ref()) else {
             return;
         };
         self.cases.push(Case {
@@ -280,7 +280,7 @@ impl Reader {
             source: common.source.clone(),
             span: table.span(),
             setup: common.setup,
-            given,
+            input,
             expected,
             message,
             golden,
@@ -292,19 +292,19 @@ impl Reader {
         &mut self,
         common: &Common<'_>,
         table: &Table<'_>,
-        given: Option<&Spanned<String>>,
+        input: Option<&Spanned<String>>,
     ) -> Option<Arc<[u8]>> {
-        let Some(given) = given else {
+        let Some(input) = input else {
             let message = "the case has no message".to_owned();
             let expected = "`message`, a path relative to this file, or a whole message";
             table.problem(table.span(), message, Some(expected.to_owned()));
             return None;
         };
-        if given.value.contains('\n') {
-            return Some(given.value.as_bytes().into());
+        if input.value.contains('\n') {
+            return Some(input.value.as_bytes().into());
         }
         let folder = common.source.path.parent().unwrap_or(Path::new(""));
-        let path = folder.join(&given.value);
+        let path = folder.join(&input.value);
         if let Some(message) = self.messages.get(&path) {
             return Some(Arc::clone(message));
         }
@@ -318,7 +318,7 @@ impl Reader {
             Err(error) => {
                 let message = format!("the message {}: {error}", path.display());
                 let expected = "a path relative to this file, or a whole message";
-                table.problem(given.span.clone(), message, Some(expected.to_owned()));
+                table.problem(input.span.clone(), message, Some(expected.to_owned()));
                 None
             }
         }

@@ -75,14 +75,14 @@ expect = { relay = "three" }
     let suite = read(&[("t.toml", text)]).expect("a suite");
     assert_eq!(names(&suite), ["c: 1", "c: own"]);
     let (first, second) = (&suite.cases[0], &suite.cases[1]);
-    let used: Vec<_> = first.given.used.iter().collect();
+    let used: Vec<_> = first.input.used.iter().collect();
     let expected = [("x", 1), ("y", 3), ("z", 4)].map(|(name, units)| (name.to_owned(), units));
     assert!(
         used.into_iter()
             .eq(expected.iter().map(|(name, units)| (name, units)))
     );
-    assert_eq!(first.given.user.as_deref(), Some("ann"));
-    assert_eq!(second.given.user.as_deref(), Some(""));
+    assert_eq!(first.input.user.as_deref(), Some("ann"));
+    assert_eq!(second.input.user.as_deref(), Some(""));
     let relay = |case: &super::suite::Case| case.expected.relay.clone().map(|relay| relay.value);
     assert_eq!(relay(first).as_deref(), Some("two"));
     assert_eq!(relay(second).as_deref(), Some("three"));

@@ -116,7 +116,7 @@ impl Failure {
         }
         let _ = writeln!(text);
         lines(text, "expected", &self.expected);
-        lines(text, "came", &self.came);
+        lines(text, "actual", &self.actual);
         if let Some(note) = &self.note {
             lines(text, "", note);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use waxseal::config::{KeepMessages, Record, Share};
 use waxseal::record::{self, Messages, Options, Recording, Report};
 use waxseal::rollout::Observer;
-use waxseal::testing::{self, Suite, Workshop};
+use waxseal::testing::{self, Suite, TestEnvironment};
 
 use crate::given::{Place, component, process};
 
@@ -145,9 +145,9 @@ async fn a_recorded_message_becomes_a_test_that_passes() {
         let file = place.path(&format!("{queue_id}.toml"));
         std::fs::write(&file, text).expect("written");
         let suite = Suite::read(&[file]).unwrap_or_else(|problems| panic!("{problems:?}"));
-        let mut workshop = Workshop::new(place.path("waxseal.toml"));
+        let mut environment = TestEnvironment::new(place.path("waxseal.toml"));
         let report = suite
-            .run(&mut workshop, &testing::Options::default())
+            .run(&mut environment, &testing::Options::default())
             .await
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         assert!(report.passed(), "{}", report.text());

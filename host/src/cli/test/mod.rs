@@ -16,7 +16,7 @@ use crate::config::{self, Problem};
 use crate::printable::{Text, one_line};
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler};
 use crate::store::Secret;
-use crate::testing::{Blessed, Options, Progress, Report, Suite, Workshop};
+use crate::testing::{Blessed, Options, Progress, Report, Suite, TestEnvironment};
 
 /// Run policy tests: sample mail, and what is expected to become of it.
 ///
@@ -50,14 +50,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, config: &Path, json: bool) -> anyhow::Result<Status> {
     super::quiet_log();
-    let workshop = Workshop::new(config.to_owned()).compiling_with(Compiler::this_program());
+    let environment =
+        TestEnvironment::new(config.to_owned()).compiling_with(Compiler::this_program());
     let mut tests = Tests {
         arguments,
         json,
         paths: paths(arguments, config),
-        workshop: match code_cache() {
-            Some(cache) => workshop.keeping_code(cache),
-            None => workshop,
+        environment: match code_cache() {
+            Some(cache) => environment.keeping_code(cache),
+            None => environment,
         },
     };
     if arguments.watch {
@@ -95,7 +96,7 @@ struct Tests<'a> {
     arguments: &'a Arguments,
     json: bool,
     paths: Vec<PathBuf>,
-    workshop: Workshop,
+    environment: TestEnvironment,
 }
 
 /// What `--json` prints.
@@ -136,9 +137,9 @@ impl Tests<'_> {
             progress: Some(progress(&bar)),
             ..Options::default()
         };
-        let ran = runtime()?.block_on(suite.run(&mut self.workshop, &options));
+        let ran = runtime()?.block_on(suite.run(&mut self.environment, &options));
         bar.finish_and_clear();
-        files.extend(self.workshop.files());
+        files.extend(self.environment.files());
         let mut report = match ran {
             Ok(report) => report,
             Err(problems) => {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use waxseal::testing::{Options, Suite, Workshop};
+use waxseal::testing::{Options, Suite, TestEnvironment};
 
 use crate::mails::mail;
 use crate::settings::settings;
@@ -32,12 +32,12 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let mut workshop = Workshop::new(PathBuf::new());
+    let mut environment = TestEnvironment::new(PathBuf::new());
     let options = Options::default();
     let mut times = Vec::new();
     // The first run compiles the policy, and is not counted.
     for round in 0..4 {
-        let report = runtime.block_on(suite.run(&mut workshop, &options));
+        let report = runtime.block_on(suite.run(&mut environment, &options));
         let report = match report {
             Ok(report) => report,
             Err(problems) => bail!("{}", waxseal::config::render(&problems, false)),

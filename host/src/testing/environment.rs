@@ -105,7 +105,7 @@ impl Setup {
 
 /// Sandboxes and snapshots for running cases. Kept from one run to the next,
 /// it saves compiling policies that have not changed.
-pub struct Workshop {
+pub struct TestEnvironment {
     default_config: PathBuf,
     code: Option<CodeCache>,
     compiler: Option<Compiler>,
@@ -119,7 +119,7 @@ struct Kept {
     snapshot: Arc<PolicySnapshot>,
 }
 
-impl Workshop {
+impl TestEnvironment {
     /// Nothing is read yet. `default_config` is for test files that do not say
     /// what they test.
     pub fn new(default_config: PathBuf) -> Self {

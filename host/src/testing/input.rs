@@ -25,7 +25,7 @@ pub(super) enum Field {
 
 /// What a case is given. None: nothing was said.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Given {
+pub(super) struct CaseInput {
     /// A path, or the message itself where it has several lines.
     pub(super) message: Option<Spanned<String>>,
     pub(super) header: BTreeMap<String, Field>,
@@ -47,14 +47,14 @@ pub(super) struct Given {
     pub(super) domains: BTreeMap<String, bool>,
     /// Values by table and key; none where the key is not there.
     pub(super) tables: BTreeMap<(String, String), Option<String>>,
-    pub(super) dns: dns::Given,
+    pub(super) dns: dns::GivenRecords,
     /// Addresses that relays, and we by the default route, send from.
     pub(super) sends_from: BTreeMap<String, Spanned<Vec<IpAddr>>>,
     /// Domains that relays sign for by themselves.
     pub(super) signs: BTreeMap<String, Vec<Domain>>,
 }
 
-impl Given {
+impl CaseInput {
     pub(super) fn read(table: &Table<'_>) -> Self {
         Self {
             message: table.string("message"),
@@ -252,7 +252,7 @@ fn tables(table: &Table<'_>) -> BTreeMap<(String, String), Option<String>> {
 }
 
 /// `[dns]`: by name, a text or several for TXT, or a table of all types.
-fn records(table: &Table<'_>) -> dns::Given {
+fn records(table: &Table<'_>) -> dns::GivenRecords {
     let named = each(table, "dns", |names, name| {
         if names.type_of(name) != Some("table") {
             let txt = values(names.strings(name))?;
