@@ -70,7 +70,7 @@ pub mod daemon;
 pub mod decision;
 pub mod dkim;
 pub mod edit;
-mod figures;
+mod format;
 mod input_file;
 mod log;
 pub mod message;

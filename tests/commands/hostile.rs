@@ -7,21 +7,21 @@ use std::process::{Command, Output, Stdio};
 use waxseal_tests::waxseal::{command, policy, repository};
 
 /// A folder with a configuration of the guard, whose files can be replaced.
-struct Place {
+struct TestDir {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl TestDir {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let place = Self { folder };
+        let dir = Self { folder };
         let settings = repository("examples/policies/guard/settings.toml");
-        fs::copy(settings, place.path("settings.toml")).expect("settings");
-        fs::copy(policy("guard_rust"), place.path("policy.wasm")).expect("the component");
-        fs::write(place.path("table"), "ann@acme.test yes\n").expect("a table");
-        fs::write(place.path("message.eml"), MESSAGE).expect("a message");
-        place.configure("policy.wasm", "settings.toml", "table");
-        place
+        fs::copy(settings, dir.path("settings.toml")).expect("settings");
+        fs::copy(policy("guard_rust"), dir.path("policy.wasm")).expect("the component");
+        fs::write(dir.path("table"), "ann@acme.test yes\n").expect("a table");
+        fs::write(dir.path("message.eml"), MESSAGE).expect("a message");
+        dir.configure("policy.wasm", "settings.toml", "table");
+        dir
     }
 
     fn configure(&self, component: &str, settings: &str, table: &str) {
@@ -75,8 +75,8 @@ fn is_unsafe(c: char) -> bool {
 
 #[test]
 fn h5_a_file_name_writes_no_line_and_no_escape_sequence_to_the_terminal() {
-    let place = Place::new();
-    let output = place.run(&["try", "message.eml"]);
+    let dir = TestDir::new();
+    let output = dir.run(&["try", "message.eml"]);
     let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
     assert!(said.contains("hold"), "{said}");
     for line in said.lines() {
@@ -88,7 +88,7 @@ fn h5_a_file_name_writes_no_line_and_no_escape_sequence_to_the_terminal() {
         "{said}"
     );
     assert!(said.contains("\\u001b[31m\\u202e\\u009b.exe"), "{said}");
-    let output = place.run(&["try", "message.eml", "--json"]);
+    let output = dir.run(&["try", "message.eml", "--json"]);
     let said = String::from_utf8(output.stdout).expect("text");
     assert!(
         !said.lines().any(|line| line.chars().any(is_unsafe)),
@@ -113,9 +113,9 @@ fn image(path: &Path) {
 
 #[test]
 fn h4_commands_refuse_what_is_not_a_regular_file_and_what_is_too_large() {
-    let place = Place::new();
-    fifo(&place.path("fifo"));
-    image(&place.path("image"));
+    let dir = TestDir::new();
+    fifo(&dir.path("fifo"));
+    image(&dir.path("image"));
     let kinds = [
         ("/dev/zero", "it is a character device, not a regular file"),
         ("fifo", "it is a FIFO, not a regular file"),
@@ -123,73 +123,73 @@ fn h4_commands_refuse_what_is_not_a_regular_file_and_what_is_too_large() {
         ("image", "it has 314572800 bytes, more than the"),
     ];
     for (file, reason) in kinds {
-        place.refused(&["inspect", file], reason);
-        place.refused(&["inspect", "policy.wasm", "--settings", file], reason);
-        place.refused(&["try", file], reason);
-        place.refused(&["replay", "--policy", file, "recording"], "recording");
+        dir.refused(&["inspect", file], reason);
+        dir.refused(&["inspect", "policy.wasm", "--settings", file], reason);
+        dir.refused(&["try", file], reason);
+        dir.refused(&["replay", "--policy", file, "recording"], "recording");
         let config = ["check", "--config", file];
-        place.refused(&config, reason);
+        dir.refused(&config, reason);
         for (component, settings, table) in [
             (file, "settings.toml", "table"),
             ("policy.wasm", file, "table"),
             ("policy.wasm", "settings.toml", file),
         ] {
-            place.configure(component, settings, table);
-            place.refused(&["check"], reason);
-            place.configure("policy.wasm", "settings.toml", "table");
+            dir.configure(component, settings, table);
+            dir.refused(&["check"], reason);
+            dir.configure("policy.wasm", "settings.toml", "table");
         }
         if file != "." {
-            place.refused(&["test", file], reason);
+            dir.refused(&["test", file], reason);
         }
         let case = format!(
             "policy = \"policy.wasm\"\nsettings = \"settings.toml\"\n[relay.bulk]\n\
              [table.may-send-anything]\nfile = \"table\"\n[[case]]\nname = \"one\"\nmessage = \"{file}\"\nexpect = {{ verdict = \"hold\" }}\n"
         );
-        fs::write(place.path("test.toml"), case).expect("a test");
-        place.refused(&["test", "test.toml"], reason);
+        fs::write(dir.path("test.toml"), case).expect("a test");
+        dir.refused(&["test", "test.toml"], reason);
     }
 }
 
 /// The daemon goes on, and says why, at once: it is asked the next thing straight away.
 #[test]
 fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
-    let place = Place::new();
-    fifo(&place.path("fifo"));
-    image(&place.path("image"));
+    let dir = TestDir::new();
+    fifo(&dir.path("fifo"));
+    image(&dir.path("image"));
     let mut daemon = command();
-    let log = fs::File::create(place.path("log")).expect("a log");
+    let log = fs::File::create(dir.path("log")).expect("a log");
     let mut daemon = daemon
-        .current_dir(place.folder.path())
+        .current_dir(dir.folder.path())
         .args(["run", "--allow-root", "--config", "waxseal.toml"])
         .stdin(Stdio::null())
         .stderr(log)
         .spawn()
         .expect("waxseal");
-    let log = || fs::read_to_string(place.path("log")).unwrap_or_default();
+    let log = || fs::read_to_string(dir.path("log")).unwrap_or_default();
     waxseal_tests::wait_for("the daemon to listen", || {
         let ended = daemon.try_wait().expect("its state");
         assert!(ended.is_none(), "it ended: {}", log());
-        std::os::unix::net::UnixStream::connect(place.path("milter.sock")).ok()
+        std::os::unix::net::UnixStream::connect(dir.path("milter.sock")).ok()
     });
     for (file, reason) in [
         ("/dev/zero", "character device"),
         ("fifo", "it is a FIFO"),
         ("image", "it has 314572800 bytes"),
     ] {
-        place.refused(&["policy", "swap", file], reason);
-        place.refused(
+        dir.refused(&["policy", "swap", file], reason);
+        dir.refused(
             &["policy", "swap", "policy.wasm", "--settings", file],
             reason,
         );
-        place.refused(&["policy", "shadow", file], reason);
+        dir.refused(&["policy", "shadow", file], reason);
     }
     // A watched file that becomes something else.
-    fs::remove_file(place.path("settings.toml")).expect("removed");
-    fifo(&place.path("settings.toml"));
+    fs::remove_file(dir.path("settings.toml")).expect("removed");
+    fifo(&dir.path("settings.toml"));
     waxseal_tests::wait_for("the watched file to be refused", || {
         log().contains("it is a FIFO").then_some(())
     });
-    let status = place.run(&["policy", "status"]);
+    let status = dir.run(&["policy", "status"]);
     assert!(status.status.success(), "{}", log());
     let memory = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("its status");
     let peak = memory
@@ -210,16 +210,16 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
 /// Whoever runs the tests: root is refused, everybody else is not.
 #[test]
 fn l10_the_daemon_does_not_run_as_root_unless_it_is_told_to() {
-    let place = Place::new();
-    fs::remove_file(place.path("policy.wasm")).expect("removed");
-    let output = place.run(&["run"]);
+    let dir = TestDir::new();
+    fs::remove_file(dir.path("policy.wasm")).expect("removed");
+    let output = dir.run(&["run"]);
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     let root = rustix::process::geteuid().is_root();
     assert_eq!(words.contains("does not run as root"), root, "{words}");
     assert_eq!(words.contains("User=waxseal"), root, "{words}");
     // With the flag it comes as far as reading the policy, which is not there.
-    let output = place.run(&["run", "--allow-root"]);
+    let output = dir.run(&["run", "--allow-root"]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("policy.wasm"), "{words}");
 }
@@ -244,14 +244,14 @@ fn compiling(parent: u32) -> Option<PathBuf> {
 /// `configure` never ends: whoever runs it is looked at meanwhile.
 #[test]
 fn l11_commands_compile_in_a_confined_process_of_their_own() {
-    let place = Place::new();
-    fs::copy(policy("waxseal_misbehaving"), place.path("policy.wasm")).expect("the component");
-    fs::write(place.path("settings.toml"), "loop").expect("settings");
-    fs::create_dir(place.path("recording")).expect("made");
-    fs::write(place.path("recording/decisions.jsonl"), "").expect("a recording");
+    let dir = TestDir::new();
+    fs::copy(policy("waxseal_misbehaving"), dir.path("policy.wasm")).expect("the component");
+    fs::write(dir.path("settings.toml"), "loop").expect("settings");
+    fs::create_dir(dir.path("recording")).expect("made");
+    fs::write(dir.path("recording/decisions.jsonl"), "").expect("a recording");
     let case = "policy = \"policy.wasm\"\nsettings = \"settings.toml\"\n[[case]]\nname = \"one\"\n\
                 message = \"message.eml\"\nexpect = { verdict = \"hold\" }\n";
-    fs::write(place.path("test.toml"), case).expect("a test");
+    fs::write(dir.path("test.toml"), case).expect("a test");
     for arguments in [
         &["check"][..],
         &["try", "message.eml"],
@@ -261,9 +261,9 @@ fn l11_commands_compile_in_a_confined_process_of_their_own() {
     ] {
         let mut command = command();
         let mut running = command
-            .current_dir(place.folder.path())
+            .current_dir(dir.folder.path())
             .args(arguments)
-            .env("XDG_CACHE_HOME", place.path("cache"))
+            .env("XDG_CACHE_HOME", dir.path("cache"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -31,11 +31,11 @@ fn succeeded(output: &Output, what: &str) -> String {
 /// Makes a policy, builds it and runs its tests, as its README says: with the
 /// tools in place, and `file` taken for new enough.
 fn made_and_tested(language: &str, file: &str, ready: impl FnOnce(&Path)) {
-    let place = tempfile::tempdir().expect("a folder");
-    let told = waxseal(place.path(), &["new", "my-policy", "--lang", language]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let told = waxseal(dir.path(), &["new", "my-policy", "--lang", language]);
     let told = succeeded(&told, language);
     assert!(told.contains("cd my-policy && make test"), "{told}");
-    let project = place.path().join("my-policy");
+    let project = dir.path().join("my-policy");
     ready(&project);
     // The Node that builds the examples: a machine's own may be too old.
     let mut path = OsString::from(repository("target/node/bin:"));
@@ -78,13 +78,13 @@ fn r29_a_new_policy_in_python_builds_and_its_tests_pass() {
 
 #[test]
 fn r29_a_folder_that_exists_is_not_made_a_policy() {
-    let place = tempfile::tempdir().expect("a folder");
-    fs::create_dir(place.path().join("mine")).expect("a folder");
-    let output = waxseal(place.path(), &["new", "mine", "--lang", "python"]);
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("mine")).expect("a folder");
+    let output = waxseal(dir.path(), &["new", "mine", "--lang", "python"]);
     assert_eq!(output.status.code(), Some(2));
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains("mine") && told.contains("exists"), "{told}");
-    let left = fs::read_dir(place.path().join("mine")).expect("it").count();
+    let left = fs::read_dir(dir.path().join("mine")).expect("it").count();
     assert_eq!(left, 0);
 }
 
@@ -94,7 +94,7 @@ fn r29_the_same_test_file_passes_in_each_language() {
     let guard = repository("examples/policies/guard");
     let file = fs::read_to_string(guard.join("tests/guard.toml")).expect("the tests");
     for language in ["rust", "javascript", "python"] {
-        let place = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a folder");
         let component = policy(&format!("guard_{language}"));
         let above = format!("{}/", repository("").display());
         let own = file
@@ -111,18 +111,18 @@ fn r29_the_same_test_file_passes_in_each_language() {
                 "\"may-send-anything\"\n",
                 &format!("{:?}\n", guard.join("tests/may-send-anything")),
             );
-        fs::write(place.path().join("guard.toml"), own).expect("the tests");
-        let told = succeeded(&waxseal(place.path(), &["test", "guard.toml"]), language);
+        fs::write(dir.path().join("guard.toml"), own).expect("the tests");
+        let told = succeeded(&waxseal(dir.path(), &["test", "guard.toml"]), language);
         assert!(told.contains("7 passed"), "{language}: {told}");
     }
 }
 
 #[test]
 fn r29_inspect_tells_what_a_component_is() {
-    let place = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
     let component = policy("guard_rust");
     let component = component.to_str().expect("a path");
-    let told = waxseal(place.path(), &["inspect", component, "--json"]);
+    let told = waxseal(dir.path(), &["inspect", component, "--json"]);
     let told: Value = serde_json::from_str(&succeeded(&told, "inspect")).expect("JSON");
     assert_eq!(told["name"], "guard");
     assert_eq!(told["contract"][0], "0.1.0");
@@ -130,17 +130,14 @@ fn r29_inspect_tells_what_a_component_is() {
     assert_eq!(told["settings_schema"]["required"][0], "bulk-relay");
     assert_eq!(told["problem"], Value::Null);
 
-    fs::write(place.path().join("s.toml"), "bulk-relay = 5\n").expect("settings");
-    let output = waxseal(
-        place.path(),
-        &["inspect", component, "--settings", "s.toml"],
-    );
+    fs::write(dir.path().join("s.toml"), "bulk-relay = 5\n").expect("settings");
+    let output = waxseal(dir.path(), &["inspect", component, "--settings", "s.toml"]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("s.toml:1:14"), "{told}");
 
-    fs::write(place.path().join("no.wasm"), "no component").expect("a file");
-    let output = waxseal(place.path(), &["inspect", "no.wasm"]);
+    fs::write(dir.path().join("no.wasm"), "no component").expect("a file");
+    let output = waxseal(dir.path(), &["inspect", "no.wasm"]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(told.contains("no WebAssembly component"), "{told}");

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use waxseal_tests::dkim::verify;
-use waxseal_tests::place::Place;
 use waxseal_tests::rig::{LISTED, STRANGER};
 use waxseal_tests::sink::{Sinks, Spec};
 use waxseal_tests::smtp::{Client, Reply};
+use waxseal_tests::test_dir::TestDir;
 use waxseal_tests::wait::wait_for;
 use waxseal_tests::waxseal::{Waxseal, binary, policy};
 
@@ -20,13 +20,13 @@ struct Embedded {
     process: Child,
     address: SocketAddr,
     sinks: Sinks,
-    place: Place,
+    dir: TestDir,
 }
 
 impl Embedded {
     fn start(name: &str, settings: &str) -> Self {
-        let place = Place::claim(name);
-        let sinks = Sinks::start(&place, &["northwind", "default"].map(Spec::open));
+        let dir = TestDir::claim(name);
+        let sinks = Sinks::start(&dir, &["northwind", "default"].map(Spec::open));
         let relay = sinks.get("northwind").address;
         let config = format!(
             "hostname = \"mx.test\"\nlocal-domains = [\"inside.test\"]\n\
@@ -38,13 +38,13 @@ impl Embedded {
             relay.ip(),
             relay.port()
         );
-        fs::write(place.path("waxseal.toml"), config).expect("waxseal.toml");
-        fs::write(place.path("settings.toml"), settings).expect("settings.toml");
-        let address = place.port(2525);
-        let log = fs::File::create(place.path("embed.log")).expect("a log");
+        fs::write(dir.path("waxseal.toml"), config).expect("waxseal.toml");
+        fs::write(dir.path("settings.toml"), settings).expect("settings.toml");
+        let address = dir.port(2525);
+        let log = fs::File::create(dir.path("embed.log")).expect("a log");
         let process = Command::new(server())
             .arg("--config")
-            .arg(place.path("waxseal.toml"))
+            .arg(dir.path("waxseal.toml"))
             .args(["--listen", &address.to_string()])
             .args(["--next-hop", &sinks.get("default").address.to_string()])
             .stdin(Stdio::null())
@@ -55,7 +55,7 @@ impl Embedded {
             process,
             address,
             sinks,
-            place,
+            dir,
         };
         embedded.wait_for_log("listening");
         embedded
@@ -66,7 +66,7 @@ impl Embedded {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.place.path("embed.log")).unwrap_or_default()
+        fs::read_to_string(self.dir.path("embed.log")).unwrap_or_default()
     }
 
     fn client(&self, from: IpAddr) -> Client {
@@ -82,7 +82,7 @@ impl Embedded {
 
     /// Puts other settings in service, as an administrator would.
     fn swap(&self, settings: &str) {
-        fs::write(self.place.path("settings.toml"), settings).expect("settings.toml");
+        fs::write(self.dir.path("settings.toml"), settings).expect("settings.toml");
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("a signal");
     }
@@ -114,7 +114,7 @@ fn r30_an_embedding_server_relays_rewrites_signs_and_swaps() {
     let relayed = embedded.sinks.get("northwind").deliveries().remove(0);
     assert_eq!(relayed.sender, "bounces@acme.test");
     assert_eq!(relayed.recipients, ["bob@outside.test"]);
-    let records = Waxseal::new(embedded.place.folder(), vec![]).records("acme.test");
+    let records = Waxseal::new(embedded.dir.folder(), vec![]).records("acme.test");
     let signatures = verify(&relayed.bytes, &records);
     assert!(
         !signatures.is_empty() && signatures.iter().all(|one| one.valid),
@@ -147,7 +147,7 @@ fn r30_an_embedding_server_has_no_queue_and_takes_nothing_that_it_cannot_hand_on
     assert_eq!(stranger.code, 550, "{stranger:?}");
 
     // All servers go away: the client keeps the message.
-    let none = Place::claim("r30-none");
+    let none = TestDir::claim("r30-none");
     embedded.sinks = Sinks::start(&none, &[]);
     let reply = embedded.send(&["bob@outside.test"]);
     assert_eq!(reply.code, 451, "{reply:?}");

@@ -5,21 +5,21 @@ use std::process::Command;
 
 use waxseal_tests::Client;
 use waxseal_tests::guard::Guard;
-use waxseal_tests::place::Place;
 use waxseal_tests::postfix::{Postfix, Wishes};
 use waxseal_tests::sink::{Sinks, Spec};
+use waxseal_tests::test_dir::TestDir;
 use waxseal_tests::wait_for;
 
 use crate::mail::plain;
 
-fn deliver_one(place: &Place) -> (Postfix, Sinks) {
-    let sinks = Sinks::start(place, &[Spec::open("default"), Spec::open("inside")]);
+fn deliver_one(dir: &TestDir) -> (Postfix, Sinks) {
+    let sinks = Sinks::start(dir, &[Spec::open("default"), Spec::open("inside")]);
     let wishes = Wishes {
         default_route: sinks.get("default").nexthop(),
         transports: vec![("inside.test".into(), sinks.get("inside").nexthop())],
         ..Wishes::default()
     };
-    let postfix = Postfix::start(place, &wishes);
+    let postfix = Postfix::start(dir, &wishes);
     let mut client = Client::connect(postfix.mx()).expect("a connection");
     client.login("alice").expect("a login");
     let message = plain("alice@acme.test", "harness");
@@ -40,14 +40,14 @@ fn deliver_one(place: &Place) -> (Postfix, Sinks) {
 
 #[test]
 fn mail_gets_through_a_private_postfix() {
-    let place = Place::claim("harness");
-    let _running = deliver_one(&place);
+    let dir = TestDir::claim("harness");
+    let _running = deliver_one(&dir);
 }
 
 #[test]
 fn a_wrong_password_does_not_log_in() {
-    let place = Place::claim("harness-login");
-    let (postfix, _sinks) = deliver_one(&place);
+    let dir = TestDir::claim("harness-login");
+    let (postfix, _sinks) = deliver_one(&dir);
     let mut client = Client::connect(postfix.mx()).expect("a connection");
     let reply = client
         .command("AUTH PLAIN AGFsaWNlAHdyb25n")
@@ -57,10 +57,10 @@ fn a_wrong_password_does_not_log_in() {
 
 #[test]
 fn nothing_outlives_a_test_that_cannot_clean_up() {
-    let place = Place::claim("harness-guard");
-    let guard = Guard::of(place.folder());
-    let (postfix, _sinks) = deliver_one(&place);
-    let master = std::fs::read_to_string(place.path("queue/pid/master.pid")).expect("a process id");
+    let dir = TestDir::claim("harness-guard");
+    let guard = Guard::of(dir.folder());
+    let (postfix, _sinks) = deliver_one(&dir);
+    let master = std::fs::read_to_string(dir.path("queue/pid/master.pid")).expect("a process id");
     // As if the process had been killed: no destructor of Postfix runs.
     std::mem::forget(postfix);
     drop(guard);
@@ -71,5 +71,5 @@ fn nothing_outlives_a_test_that_cannot_clean_up() {
             .expect("kill");
         (!alive.status.success()).then_some(())
     });
-    assert!(!place.folder().exists());
+    assert!(!dir.folder().exists());
 }

@@ -7,20 +7,20 @@ use std::path::PathBuf;
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use waxseal_tests::milter::{Client, Mail, Manners};
-use waxseal_tests::place::Place;
+use waxseal_tests::milter::{Client, Mail, MtaProfile};
+use waxseal_tests::test_dir::TestDir;
 use waxseal_tests::wait_for;
 use waxseal_tests::waxseal::{Waxseal, policy};
 
 struct Daemon {
     waxseal: Waxseal,
-    place: Place,
+    dir: TestDir,
 }
 
 impl Daemon {
     /// With a listener for users and another one.
     fn start(name: &str, limits: &str) -> Self {
-        let place = Place::claim(name);
+        let dir = TestDir::claim(name);
         let config = format!(
             "hostname = \"mx.test\"\n[policy]\nfile = \"{}\"\nsettings = \"settings.toml\"\n\
              [[listener]]\nname = \"users\"\nmode = \"submission\"\naddress = \"unix:users.sock\"\n\
@@ -29,11 +29,11 @@ impl Daemon {
         );
         let settings = "return-path = \"keep\"\n[domain.\"acme.test\"]\nnotices = [\"legal\"]\nrelays = []\n\
                         [notice.legal]\ntext = \"Acme Ltd\"\nhtml = \"<p>Acme Ltd</p>\"\n";
-        fs::write(place.path("waxseal.toml"), config).expect("waxseal.toml");
-        fs::write(place.path("settings.toml"), settings).expect("settings");
-        let mut waxseal = Waxseal::new(place.folder(), Vec::new());
+        fs::write(dir.path("waxseal.toml"), config).expect("waxseal.toml");
+        fs::write(dir.path("settings.toml"), settings).expect("settings");
+        let mut waxseal = Waxseal::new(dir.folder(), Vec::new());
         waxseal.start();
-        let daemon = Self { waxseal, place };
+        let daemon = Self { waxseal, dir };
         for listener in ["users", "mx"] {
             wait_for("waxseal to listen", || {
                 UnixStream::connect(daemon.socket(listener)).ok()
@@ -43,13 +43,13 @@ impl Daemon {
     }
 
     fn socket(&self, listener: &str) -> PathBuf {
-        self.place.path(&format!("{listener}.sock"))
+        self.dir.path(&format!("{listener}.sock"))
     }
 
     /// The reply to a message of a user.
     fn answer(&self, mail: &Mail) -> String {
         let mut client =
-            Client::unix(&self.socket("users"), Manners::postfix()).expect("negotiated");
+            Client::unix(&self.socket("users"), MtaProfile::postfix()).expect("negotiated");
         client.greet().expect("greeted");
         let replies = client.send(mail).expect("answered");
         let last = replies.last().expect("a reply");
@@ -180,7 +180,7 @@ fn m2_a_thousand_silent_connections_hold_off_nobody() {
         .collect();
     let short = mail(Vec::new(), b"x\r\n".to_vec());
     assert!(daemon.answer(&short).starts_with('a'));
-    let mut other = Client::unix(&daemon.socket("mx"), Manners::postfix()).expect("negotiated");
+    let mut other = Client::unix(&daemon.socket("mx"), MtaProfile::postfix()).expect("negotiated");
     other.greet().expect("greeted");
     assert!(daemon.answer(&short).starts_with('a'));
     let log = daemon.waxseal.log();

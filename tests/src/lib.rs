@@ -12,12 +12,12 @@ pub mod dkim;
 pub mod guard;
 pub mod hostile;
 pub mod milter;
-pub mod place;
 pub mod postfix;
 pub mod rig;
 pub mod sink;
 pub mod smtp;
 pub mod stages;
+pub mod test_dir;
 pub mod wait;
 pub mod waxseal;
 

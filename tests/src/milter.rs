@@ -1,7 +1,7 @@
 //! A milter client that speaks as an MTA does: for tests, the benchmark and the
 //! tests that kill the daemon.
 //!
-//! [`Manners`] says which MTA: version, what it offers, which frames it sends.
+//! [`MtaProfile`] says which MTA: version, what it offers, which frames it sends.
 //! [`Client::send`] sends a whole message and gathers every reply; single steps
 //! are there for tests that break the rules. Blocking, standard library only,
 //! and independent of the server's own codec, so that a mistake there shows.
@@ -37,7 +37,7 @@ pub mod steps {
 
 /// How an MTA behaves.
 #[derive(Clone, Debug)]
-pub struct Manners {
+pub struct MtaProfile {
     /// Version offered.
     pub version: u32,
     /// Actions offered.
@@ -56,7 +56,7 @@ pub struct Manners {
     pub brackets: bool,
 }
 
-impl Manners {
+impl MtaProfile {
     /// Postfix 3.7, an SMTP client at 192.0.2.7, no login.
     pub fn postfix() -> Self {
         let pairs = |pairs: &[(&str, &str)]| {
@@ -90,11 +90,11 @@ impl Manners {
 
     /// Postfix 3.7 with a logged-in client.
     pub fn postfix_with_login(user: &str) -> Self {
-        let mut manners = Self::postfix();
-        manners
+        let mut profile = Self::postfix();
+        profile
             .macros
             .push((b'M', vec![("{auth_authen}".into(), user.into())]));
-        manners
+        profile
     }
 
     /// Postfix 3.7 for a message handed in by the `sendmail` command.
@@ -225,7 +225,7 @@ impl Mail {
 /// A connection to a milter.
 pub struct Client {
     stream: Stream,
-    manners: Manners,
+    profile: MtaProfile,
     /// Frames of macros, ready to be sent: one for each command that has any.
     macros: Vec<(u8, Vec<u8>)>,
     agreed_steps: u32,
@@ -243,8 +243,8 @@ impl Client {
     /// # Errors
     ///
     /// The milter is not there, or does not negotiate.
-    pub fn tcp(address: SocketAddr, manners: Manners) -> io::Result<Self> {
-        Self::over(Stream::Tcp(TcpStream::connect(address)?), manners)
+    pub fn tcp(address: SocketAddr, profile: MtaProfile) -> io::Result<Self> {
+        Self::over(Stream::Tcp(TcpStream::connect(address)?), profile)
     }
 
     /// Connects over a socket file and negotiates.
@@ -252,17 +252,17 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::tcp`].
-    pub fn unix(path: &Path, manners: Manners) -> io::Result<Self> {
-        Self::over(Stream::Unix(UnixStream::connect(path)?), manners)
+    pub fn unix(path: &Path, profile: MtaProfile) -> io::Result<Self> {
+        Self::over(Stream::Unix(UnixStream::connect(path)?), profile)
     }
 
-    fn over(stream: Stream, manners: Manners) -> io::Result<Self> {
+    fn over(stream: Stream, profile: MtaProfile) -> io::Result<Self> {
         let patience = Some(Duration::from_secs(30));
         match &stream {
             Stream::Tcp(stream) => stream.set_read_timeout(patience)?,
             Stream::Unix(stream) => stream.set_read_timeout(patience)?,
         }
-        let macros = manners.macros.iter().map(|(stage, pairs)| {
+        let macros = profile.macros.iter().map(|(stage, pairs)| {
             let pairs = pairs
                 .iter()
                 .map(|(name, value)| format!("{name}\0{value}\0"));
@@ -276,7 +276,7 @@ impl Client {
         let mut client = Self {
             macros: macros.collect(),
             stream,
-            manners,
+            profile,
             agreed_steps: 0,
             negotiated: Vec::new(),
             out: Vec::new(),
@@ -284,9 +284,9 @@ impl Client {
             taken: 0,
         };
         let offer = [
-            client.manners.version,
-            client.manners.actions,
-            client.manners.steps,
+            client.profile.version,
+            client.profile.actions,
+            client.profile.steps,
         ];
         client.put(b'O', &offer.map(u32::to_be_bytes).concat());
         let answer = client.reply()?;
@@ -409,7 +409,7 @@ impl Client {
     ///
     /// As [`Client::reply`].
     pub fn greet(&mut self) -> io::Result<()> {
-        let connect = self.manners.connect.clone();
+        let connect = self.profile.connect.clone();
         self.command(b'C', &connect)?;
         self.command(b'H', b"client.test\0")?;
         Ok(())
@@ -427,7 +427,7 @@ impl Client {
             let recipient = self.path(recipient);
             self.command(b'R', &recipient)?;
         }
-        if self.manners.data {
+        if self.profile.data {
             self.command(b'T', b"")
         } else {
             Ok(None)
@@ -476,7 +476,7 @@ impl Client {
         if let Some(early) = self.settling(b'N', b"")? {
             return Ok(Some(early));
         }
-        for chunk in mail.body.chunks(self.manners.chunk) {
+        for chunk in mail.body.chunks(self.profile.chunk) {
             match self.settling(b'B', chunk)? {
                 Some(skip) if skip.name == b's' => break,
                 Some(early) => return Ok(Some(early)),
@@ -506,7 +506,7 @@ impl Client {
     }
 
     fn path(&self, address: &str) -> Vec<u8> {
-        if self.manners.brackets {
+        if self.profile.brackets {
             format!("<{address}>\0").into_bytes()
         } else {
             format!("{address}\0").into_bytes()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::auth;
-use crate::place::Place;
+use crate::test_dir::TestDir;
 
 /// Port on which anybody may send (`smtpd`).
 pub const MX: u16 = 2525;
@@ -46,19 +46,16 @@ impl Postfix {
     /// # Panics
     ///
     /// When the user is not root, Postfix is missing, or does not start.
-    pub fn start(place: &Place, wishes: &Wishes) -> Self {
+    pub fn start(dir: &TestDir, wishes: &Wishes) -> Self {
         let postfix = Self {
-            folder: place.folder().to_owned(),
-            mx: place.port(MX),
-            submission: place.port(SUBMISSION),
+            folder: dir.folder().to_owned(),
+            mx: dir.port(MX),
+            submission: dir.port(SUBMISSION),
         };
         for folder in ["etc", "queue", "data"] {
-            fs::create_dir_all(place.path(folder)).expect("folder for Postfix");
+            fs::create_dir_all(dir.path(folder)).expect("folder for Postfix");
         }
-        run(
-            "chown",
-            ["postfix".as_ref(), place.path("data").as_os_str()],
-        );
+        run("chown", ["postfix".as_ref(), dir.path("data").as_os_str()]);
         postfix.configure(wishes);
         let started = postfix.command("postfix", ["start"]);
         assert!(
@@ -67,7 +64,7 @@ impl Postfix {
             String::from_utf8_lossy(&started.stderr),
             postfix.log()
         );
-        auth::serve(&place.path("queue/private/auth"));
+        auth::serve(&dir.path("queue/private/auth"));
         postfix
     }
 

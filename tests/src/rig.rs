@@ -10,10 +10,10 @@ use std::process::Command;
 
 use crate::dkim::Record;
 use crate::guard::Guard;
-use crate::place::Place;
 use crate::postfix::{Postfix, Wishes};
 use crate::sink::{Delivery, Sink, Sinks, Spec};
 use crate::smtp::{Client, Reply};
+use crate::test_dir::TestDir;
 use crate::wait::wait_for;
 use crate::waxseal::{self, Listening, Waxseal};
 
@@ -46,7 +46,7 @@ pub struct RigBuilder {
     tcp: bool,
     chroot: bool,
     main: String,
-    place: Place,
+    dir: TestDir,
 }
 
 /// A running whole. What it holds ends in the order of its fields.
@@ -58,14 +58,14 @@ pub struct Rig {
     pub postfix: Postfix,
     sinks: Sinks,
     _guard: Guard,
-    place: Place,
+    dir: TestDir,
 }
 
 impl Rig {
     /// Begins a rig; `name` is seen in its folder's name.
     pub fn builder(name: &str) -> RigBuilder {
         RigBuilder {
-            place: Place::claim(name),
+            dir: TestDir::claim(name),
             networks: format!("\"{LISTED}\""),
             specs: vec![Spec::open("default"), Spec::open("inside")],
             relays: String::new(),
@@ -165,7 +165,7 @@ impl RigBuilder {
 
     /// The configuration's folder, for files that it names.
     pub fn folder(&self) -> &Path {
-        self.place.folder()
+        self.dir.folder()
     }
 
     /// Starts everything, Waxseal included.
@@ -181,19 +181,19 @@ impl RigBuilder {
     ///
     /// When something is missing or does not start.
     pub fn prepare(self) -> Rig {
-        let place = &self.place;
-        let guard = Guard::of(place.folder());
-        let sinks = Sinks::start(place, &self.specs);
-        fs::write(place.path("waxseal.toml"), self.toml(&sinks)).expect("waxseal.toml");
+        let dir = &self.dir;
+        let guard = Guard::of(dir.folder());
+        let sinks = Sinks::start(dir, &self.specs);
+        fs::write(dir.path("waxseal.toml"), self.toml(&sinks)).expect("waxseal.toml");
         if let Some(settings) = &self.settings {
-            fs::write(place.path("settings.toml"), settings).expect("settings");
+            fs::write(dir.path("settings.toml"), settings).expect("settings");
         }
         let listeners = self
             .listeners()
             .map(|(name, _, port)| self.listening(name, port));
-        let waxseal = Waxseal::new(place.folder(), listeners.collect());
+        let waxseal = Waxseal::new(dir.folder(), listeners.collect());
         self.make_socket_folder();
-        let (folder, queue) = (place.path("etc/waxseal"), place.path("queue"));
+        let (folder, queue) = (dir.path("etc/waxseal"), dir.path("queue"));
         let (shown, queue) = (folder.display().to_string(), queue.display().to_string());
         waxseal.output(&["postfix", "--write", &shown, "--queue-directory", &queue]);
         let read = |name: &str| {
@@ -208,11 +208,11 @@ impl RigBuilder {
             chroot: self.chroot,
         };
         Rig {
-            postfix: Postfix::start(place, &wishes),
+            postfix: Postfix::start(dir, &wishes),
             waxseal,
             sinks,
             _guard: guard,
-            place: self.place,
+            dir: self.dir,
         }
     }
 
@@ -228,15 +228,15 @@ impl RigBuilder {
 
     fn listening(&self, name: &str, port: u16) -> Listening {
         match self.tcp {
-            true => Listening::Tcp(self.place.port(port)),
-            false => Listening::Unix(self.place.path(&format!("{SOCKETS}/{name}.sock"))),
+            true => Listening::Tcp(self.dir.port(port)),
+            false => Listening::Unix(self.dir.path(&format!("{SOCKETS}/{name}.sock"))),
         }
     }
 
     /// The submission listener, as Postfix names it within its queue folder.
     fn submission_milter(&self) -> String {
         match self.tcp {
-            true => format!("inet:{}", self.place.port(MILTER_SUBMISSION)),
+            true => format!("inet:{}", self.dir.port(MILTER_SUBMISSION)),
             false => "unix:waxseal/users.sock".into(),
         }
     }
@@ -244,7 +244,7 @@ impl RigBuilder {
     /// The folder of the sockets, as the documents have it: Postfix's own user
     /// reaches them, and no other does.
     fn make_socket_folder(&self) {
-        let folder = self.place.path(SOCKETS);
+        let folder = self.dir.path(SOCKETS);
         fs::create_dir_all(&folder).expect("the folder of sockets");
         let status = Command::new("install")
             .args(["-d", "-g", "postfix", "-m", "2710"])
@@ -278,7 +278,7 @@ impl RigBuilder {
                 text.push_str("socket-group = \"postfix\"\n");
             }
             if mode == "split" {
-                text.push_str(&format!("smtpd = \"{}\"\n", self.place.port(SPLIT_SMTPD)));
+                text.push_str(&format!("smtpd = \"{}\"\n", self.dir.port(SPLIT_SMTPD)));
             }
         }
         text.push_str(&format!("[outgoing]\nnetworks = [{}]\n", self.networks));
@@ -306,12 +306,12 @@ impl Rig {
 
     /// Where the split listener's smtpd takes mail.
     pub fn split_smtpd(&self) -> SocketAddr {
-        self.place.port(SPLIT_SMTPD)
+        self.dir.port(SPLIT_SMTPD)
     }
 
     /// A path in the configuration's folder.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.place.path(name)
+        self.dir.path(name)
     }
 
     /// A client that nobody knows.

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use crate::place::Place;
+use crate::test_dir::TestDir;
 
 /// What a server asks of those who connect.
 #[derive(Clone, Debug, Serialize)]
@@ -129,15 +129,15 @@ impl Sinks {
     /// # Panics
     ///
     /// When python3 or aiosmtpd are missing, or a server does not start.
-    pub fn start(place: &Place, specs: &[Spec]) -> Self {
-        let folder = place.path("sinks");
+    pub fn start(dir: &TestDir, specs: &[Spec]) -> Self {
+        let folder = dir.path("sinks");
         let mut sinks: Vec<Sink> = (2600..)
             .zip(specs)
             .map(|(port, spec)| Sink {
                 name: spec.name.clone(),
                 address: match spec.localhost {
                     true => SocketAddr::from(([127, 0, 0, 1], 0)),
-                    false => place.port(port),
+                    false => dir.port(port),
                 },
                 folder: folder.join(&spec.name),
             })
@@ -153,7 +153,7 @@ impl Sinks {
             })
             .collect();
         let line = serde_json::json!({"folder": folder, "servers": servers});
-        let log = std::fs::File::create(place.path("sinks.log")).expect("log of the sinks");
+        let log = std::fs::File::create(dir.path("sinks.log")).expect("log of the sinks");
         let mut process = Command::new("/usr/bin/python3")
             .arg(support("sinks.py"))
             .stdin(Stdio::piped())
@@ -169,7 +169,7 @@ impl Sinks {
             .read_line(&mut ready)
             .expect("an answer");
         let ports: Vec<u16> = serde_json::from_str(&ready).unwrap_or_else(|_| {
-            let log = std::fs::read_to_string(place.path("sinks.log"));
+            let log = std::fs::read_to_string(dir.path("sinks.log"));
             panic!("the sinks did not start: {}", log.unwrap_or_default())
         });
         for (sink, port) in sinks.iter_mut().zip(ports) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::admin::api::StatusResponse;
-use crate::figures::grouped;
+use crate::format::grouped;
 use crate::printable::Text;
 use crate::rollout::{
     Comparison, InRecording, LatencySummary, Refusal, Status, VersionStats, VersionSummary,

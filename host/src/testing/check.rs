@@ -301,7 +301,7 @@ impl<'a> Check<'a> {
         if let Some(expected) = &self.expected().unchanged {
             let same = content.bytes() == self.observed.message.content.bytes();
             if same != expected.value {
-                let verdict_kind = |same: bool| if same { "not changed" } else { "changed" };
+                let word = |same: bool| if same { "not changed" } else { "changed" };
                 let mut failure =
                     Failure::new("message", word(expected.value), word(same).to_owned());
                 if !same {

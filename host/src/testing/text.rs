@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::report::{CaseReport, Failure, Report};
-use crate::figures::grouped;
+use crate::format::grouped;
 use crate::printable::{Color, Text};
 use crate::runtime::{LogLevel, LogLine};
 

@@ -15,7 +15,7 @@ use waxseal::milter::{
     Receipt, Server, Submission, UnixSocket,
 };
 use waxseal::pool::Pool;
-use waxseal_tests::milter::{Client, Manners, Reply};
+use waxseal_tests::milter::{Client, MtaProfile, Reply};
 
 /// Does what the message's body asks for.
 pub(crate) struct Obedient {
@@ -137,17 +137,17 @@ impl Running {
         }
     }
 
-    pub(crate) fn tcp(&self, manners: Manners) -> Client {
+    pub(crate) fn tcp(&self, profile: MtaProfile) -> Client {
         let Endpoint::Tcp(address) = self.endpoints[0] else {
             panic!("TCP comes first")
         };
-        let mut client = Client::tcp(address, manners).expect("negotiated");
+        let mut client = Client::tcp(address, profile).expect("negotiated");
         client.greet().expect("greeted");
         client
     }
 
-    pub(crate) fn unix(&self, manners: Manners) -> Client {
-        let mut client = Client::unix(&self.socket, manners).expect("negotiated");
+    pub(crate) fn unix(&self, profile: MtaProfile) -> Client {
+        let mut client = Client::unix(&self.socket, profile).expect("negotiated");
         client.greet().expect("greeted");
         client
     }

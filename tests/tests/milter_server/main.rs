@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use waxseal::milter::{BindError, Endpoint, Handed, Limits, Server};
 use waxseal::pool::Pool;
-use waxseal_tests::milter::{Client, Mail, Manners, Reply};
+use waxseal_tests::milter::{Client, Mail, MtaProfile, Reply};
 
 use given::{PATIENCE, Running, accepted, listener, text_of, unix};
 
@@ -26,29 +26,29 @@ fn messages_come_through_byte_for_byte_over_tcp_and_unix_from_every_mta() {
         Mail::with_body(large),
         Mail::with_body(""),
     ];
-    let all_manners = [
-        Manners::postfix(),
-        Manners::postfix_local(),
-        Manners::sendmail(),
-        Manners::version(2),
-        Manners::version(3),
-        Manners::version(4),
+    let all_profiles = [
+        MtaProfile::postfix(),
+        MtaProfile::postfix_local(),
+        MtaProfile::sendmail(),
+        MtaProfile::version(2),
+        MtaProfile::version(3),
+        MtaProfile::version(4),
         // Chunks cut between CR and LF.
-        Manners {
+        MtaProfile {
             chunk: 9,
-            ..Manners::postfix()
+            ..MtaProfile::postfix()
         },
     ];
-    for manners in all_manners {
-        for mut client in [server.tcp(manners.clone()), server.unix(manners.clone())] {
+    for profile in all_profiles {
+        for mut client in [server.tcp(profile.clone()), server.unix(profile.clone())] {
             for mail in &mails {
                 assert_eq!(
                     client.send(mail).expect("answered"),
                     accepted(),
-                    "{manners:?}"
+                    "{profile:?}"
                 );
                 let seen = server.seen().pop().expect("one message");
-                assert!(seen.content.bytes() == mail.bytes(), "{manners:?}");
+                assert!(seen.content.bytes() == mail.bytes(), "{profile:?}");
                 assert_eq!(seen.queue_id, "4F00D");
                 assert_eq!(server.receipt(), Handed::Over);
                 client.put(b'A', b"");
@@ -61,14 +61,14 @@ fn messages_come_through_byte_for_byte_over_tcp_and_unix_from_every_mta() {
 fn nothing_is_agreed_on_that_was_not_offered() {
     let server = Running::start(Limits::default());
     for version in 2..=6 {
-        let manners = if version == 6 {
-            Manners::sendmail()
+        let profile = if version == 6 {
+            MtaProfile::sendmail()
         } else {
-            Manners::version(version)
+            MtaProfile::version(version)
         };
-        let [agreed, actions, steps] = server.tcp(manners.clone()).agreed();
+        let [agreed, actions, steps] = server.tcp(profile.clone()).agreed();
         assert_eq!(agreed, version);
-        assert_eq!((actions & !manners.actions, steps & !manners.steps), (0, 0));
+        assert_eq!((actions & !profile.actions, steps & !profile.steps), (0, 0));
     }
 }
 
@@ -79,8 +79,8 @@ fn what_passes_is_not_shown_to_the_filter() {
         sender: "pass@example.org".into(),
         ..Mail::with_body("edit")
     };
-    for manners in [Manners::postfix(), Manners::version(2)] {
-        let mut client = server.unix(manners);
+    for profile in [MtaProfile::postfix(), MtaProfile::version(2)] {
+        let mut client = server.unix(profile);
         assert_eq!(client.send(&mail).expect("answered"), accepted());
         assert!(server.seen().is_empty());
         assert_eq!(
@@ -95,7 +95,7 @@ fn what_passes_is_not_shown_to_the_filter() {
 fn edits_come_with_the_final_reply_and_body_chunks_follow_each_other() {
     let server = Running::start(Limits::default());
     let replies = server
-        .tcp(Manners::postfix())
+        .tcp(MtaProfile::postfix())
         .send(&Mail::with_body("edit"))
         .expect("answered");
     let names: Vec<u8> = replies.iter().map(|reply| reply.name).collect();
@@ -106,7 +106,7 @@ fn edits_come_with_the_final_reply_and_body_chunks_follow_each_other() {
 #[test]
 fn edits_that_the_mta_cannot_do_fail_the_message_and_are_told() {
     let server = Running::start(Limits::default());
-    let mut client = server.tcp(Manners::version(2));
+    let mut client = server.tcp(MtaProfile::version(2));
     let replies = client
         .send(&Mail::with_body("null sender"))
         .expect("answered");
@@ -117,9 +117,9 @@ fn edits_that_the_mta_cannot_do_fail_the_message_and_are_told() {
 #[test]
 fn a_panic_fails_one_message_and_harms_no_other() {
     let server = Running::start(Limits::default());
-    let mut other = server.tcp(Manners::postfix());
+    let mut other = server.tcp(MtaProfile::postfix());
     other.envelope(&Mail::with_body("")).expect("sent");
-    let mut client = server.tcp(Manners::postfix());
+    let mut client = server.tcp(MtaProfile::postfix());
     let replies = client.send(&Mail::with_body("panic")).expect("answered");
     assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
     assert_eq!(
@@ -139,7 +139,7 @@ fn a_panic_fails_one_message_and_harms_no_other() {
 #[test]
 fn frames_that_make_no_sense_close_their_connection_and_harm_no_other() {
     let server = Running::start(Limits::default());
-    let mut other = server.unix(Manners::postfix());
+    let mut other = server.unix(MtaProfile::postfix());
     other.envelope(&Mail::with_body("")).expect("sent");
     let broken: [(u8, &[u8]); 4] = [
         (b'E', b""),
@@ -148,7 +148,7 @@ fn frames_that_make_no_sense_close_their_connection_and_harm_no_other() {
         (b'O', b"twice, and too short"),
     ];
     for (command, data) in broken {
-        let mut client = server.unix(Manners::postfix());
+        let mut client = server.unix(MtaProfile::postfix());
         client.put(command, data);
         assert!(client.closed().expect("closed"), "{}", char::from(command));
     }
@@ -161,8 +161,8 @@ fn a_message_over_the_limit_is_refused_and_the_next_one_is_not() {
     let mut limits = Limits::default();
     limits.message.size = 100_000;
     let server = Running::start(limits);
-    for manners in [Manners::postfix(), Manners::version(2)] {
-        let mut client = server.tcp(manners);
+    for profile in [MtaProfile::postfix(), MtaProfile::version(2)] {
+        let mut client = server.tcp(profile);
         let replies = client
             .send(&Mail::with_body(vec![b'x'; 1_000_000]))
             .expect("answered");
@@ -186,14 +186,14 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
     let server = Running::start(limits);
     let big = Mail::with_body([b"wait".as_slice(), &[b'x'; 2_000_000]].concat());
     // One holds most of the room, one overdraws it; a third finds none.
-    let mut holding: Vec<Client> = (0..2).map(|_| server.tcp(Manners::postfix())).collect();
+    let mut holding: Vec<Client> = (0..2).map(|_| server.tcp(MtaProfile::postfix())).collect();
     for client in &mut holding {
         client.envelope(&big).expect("sent");
         client.content(&big).expect("sent");
         client.command_without_reply(b'E').expect("sent");
         server.at_work.recv_timeout(PATIENCE).expect("at work");
     }
-    let mut third = server.tcp(Manners::postfix());
+    let mut third = server.tcp(MtaProfile::postfix());
     let replies = third
         .send(&Mail::with_body(vec![b'x'; 2_000_000]))
         .expect("answered");
@@ -219,7 +219,7 @@ fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
         ..Limits::default()
     };
     let server = Running::start(limits);
-    let mut client = server.tcp(Manners::postfix());
+    let mut client = server.tcp(MtaProfile::postfix());
     let mail = Mail::with_body("wait");
     client.envelope(&mail).expect("sent");
     client.content(&mail).expect("sent");
@@ -239,7 +239,7 @@ fn a_decision_that_takes_too_long_fails_the_message() {
         ..Limits::default()
     });
     let replies = server
-        .tcp(Manners::postfix())
+        .tcp(MtaProfile::postfix())
         .send(&Mail::with_body("wait"))
         .expect("answered");
     assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
@@ -249,7 +249,7 @@ fn a_decision_that_takes_too_long_fails_the_message() {
 fn a_reply_that_could_not_be_written_is_told() {
     let server = Running::start(Limits::default());
     for give_up in [true, false] {
-        let mut client = server.unix(Manners::postfix());
+        let mut client = server.unix(MtaProfile::postfix());
         let mail = Mail::with_body("wait");
         client.envelope(&mail).expect("sent");
         client.content(&mail).expect("sent");
@@ -276,7 +276,7 @@ fn idle_connections_are_closed() {
     let Endpoint::Tcp(address) = server.endpoints[0] else {
         panic!("TCP comes first")
     };
-    let mut client = Client::tcp(address, Manners::postfix()).expect("negotiated");
+    let mut client = Client::tcp(address, MtaProfile::postfix()).expect("negotiated");
     assert!(client.closed().expect("closed"));
 }
 
@@ -298,7 +298,7 @@ fn m2_a_connection_that_says_nothing_is_closed_soon() {
 #[test]
 fn h1_a_message_that_the_mta_gives_up_is_canceled_and_others_go_on() {
     let server = Running::start(Limits::default());
-    let mut client = server.unix(Manners::postfix());
+    let mut client = server.unix(MtaProfile::postfix());
     let mail = Mail::with_body("wait");
     client.envelope(&mail).expect("sent");
     client.content(&mail).expect("sent");
@@ -321,18 +321,18 @@ fn a_connection_too_many_waits_for_its_turn() {
         ..Limits::default()
     });
     // Each of the two listeners has one place.
-    let mut first = server.unix(Manners::postfix());
+    let mut first = server.unix(MtaProfile::postfix());
     let (sender, second) = mpsc::channel();
     let socket = server.socket.clone();
     std::thread::spawn(move || {
-        let client = Client::unix(&socket, Manners::postfix());
+        let client = Client::unix(&socket, MtaProfile::postfix());
         let _ = sender.send(client);
     });
     assert_eq!(
         first.send(&Mail::with_body("x")).expect("answered"),
         accepted()
     );
-    assert!(second.try_recv().is_err(), "the place is taken");
+    assert!(second.try_recv().is_err(), "the dir is taken");
     drop(first);
     let second = second.recv_timeout(PATIENCE).expect("its turn");
     let mut second = second.expect("negotiated");
@@ -346,10 +346,10 @@ fn a_connection_too_many_waits_for_its_turn() {
 #[test]
 fn a_stop_lets_messages_finish_and_closes_idle_connections() {
     let mut server = Running::start(Limits::default());
-    let mut idle = server.unix(Manners::postfix());
-    let mut busy = server.unix(Manners::postfix());
+    let mut idle = server.unix(MtaProfile::postfix());
+    let mut busy = server.unix(MtaProfile::postfix());
     // Each step is answered, so the server is known to have seen it.
-    let mut begun = server.tcp(Manners::version(4));
+    let mut begun = server.tcp(MtaProfile::version(4));
     let mail = Mail::with_body("wait");
     begun.envelope(&Mail::with_body("x")).expect("answered");
     busy.envelope(&mail).expect("sent");
@@ -358,7 +358,7 @@ fn a_stop_lets_messages_finish_and_closes_idle_connections() {
     server.at_work.recv_timeout(PATIENCE).expect("at work");
     server.stop();
     assert!(idle.closed().expect("closed"));
-    assert!(Client::unix(&server.socket, Manners::postfix()).is_err());
+    assert!(Client::unix(&server.socket, MtaProfile::postfix()).is_err());
     server.filter.go_on.notify_waiters();
     assert_eq!(busy.reply().expect("answered"), Reply::bare(b'a'));
     assert!(busy.closed().expect("closed"));
@@ -374,7 +374,7 @@ fn a_stop_does_not_wait_for_ever() {
         stop: Duration::from_millis(5),
         ..Limits::default()
     });
-    let mut busy = server.unix(Manners::postfix());
+    let mut busy = server.unix(MtaProfile::postfix());
     let mail = Mail::with_body("wait");
     busy.envelope(&mail).expect("sent");
     busy.content(&mail).expect("sent");

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use waxseal_tests::milter::{Client, Mail, Manners};
+use waxseal_tests::milter::{Client, Mail, MtaProfile};
 
 /// Where a milter listens.
 #[derive(Clone, Debug)]
@@ -23,24 +23,24 @@ impl Endpoint {
     /// Connects as a Postfix that a logged-in user sends through.
     pub(crate) fn connect(&self) -> std::io::Result<Client> {
         match self {
-            Self::Unix(path) => Client::unix(path, manners()),
-            Self::Tcp(address) => Client::tcp(*address, manners()),
+            Self::Unix(path) => Client::unix(path, profile()),
+            Self::Tcp(address) => Client::tcp(*address, profile()),
         }
     }
 }
 
 /// Postfix 3.7, with the macros that it sends ahead of every command by itself.
-fn manners() -> Manners {
-    let mut manners = Manners::postfix_with_login("alice");
-    manners
+fn profile() -> MtaProfile {
+    let mut profile = MtaProfile::postfix_with_login("alice");
+    profile
         .macros
         .retain(|(stage, _)| *stage != b'T' && *stage != b'E');
     for stage in *b"TLNBE" {
-        manners
+        profile
             .macros
             .push((stage, vec![("i".to_owned(), "4F00D1234567".to_owned())]));
     }
-    manners
+    profile
 }
 
 /// What a milter has to do to each message, so that no figure is of one that did

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use waxseal_tests::milter::Mail;
-use waxseal_tests::place::Place;
+use waxseal_tests::test_dir::TestDir;
 
 use crate::load::{Expected, rate};
 use crate::mails::mails;
@@ -58,8 +58,8 @@ const SUBJECTS: [Subject; 5] = [
 
 /// Measures milters.
 pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
-    let place = Place::claim("bench");
-    let milters = Milters::start(&place).context("starting the milters")?;
+    let dir = TestDir::claim("bench");
+    let milters = Milters::start(&dir).context("starting the milters")?;
     for (size, name) in [(2 << 10, "2 KB"), (50 << 10, "50 KB")] {
         let (bulk, individual) = (mails(size, true), mails(size, false));
         let measured = |tcp: bool| {

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use waxseal_tests::place::Place;
+use waxseal_tests::test_dir::TestDir;
 use waxseal_tests::wait_for;
 use waxseal_tests::waxseal::{binary, policy};
 
@@ -49,12 +49,12 @@ impl Drop for Process {
 }
 
 impl Milters {
-    pub(crate) fn start(place: &Place) -> anyhow::Result<Self> {
-        let (file, key) = key(place)?;
+    pub(crate) fn start(dir: &TestDir) -> anyhow::Result<Self> {
+        let (file, key) = key(dir)?;
         Ok(Self {
-            noop: noop(place)?,
-            opendkim: opendkim(place, &file)?,
-            waxseal: waxseal(place)?,
+            noop: noop(dir)?,
+            opendkim: opendkim(dir, &file)?,
+            waxseal: waxseal(dir)?,
             key,
         })
     }
@@ -62,12 +62,12 @@ impl Milters {
 
 impl Milter {
     fn started(
-        place: &Place,
+        dir: &TestDir,
         name: &str,
         port: u16,
         commands: Vec<Command>,
     ) -> anyhow::Result<Self> {
-        let log = File::create(place.path(&format!("{name}.log")))?;
+        let log = File::create(dir.path(&format!("{name}.log")))?;
         let mut processes = Vec::new();
         for mut command in commands {
             command
@@ -80,8 +80,8 @@ impl Milter {
             processes.push(Process(child));
         }
         let milter = Self {
-            unix: Endpoint::Unix(socket(place, name)),
-            tcp: Endpoint::Tcp(place.port(port)),
+            unix: Endpoint::Unix(socket(dir, name)),
+            tcp: Endpoint::Tcp(dir.port(port)),
             processes,
         };
         for endpoint in [&milter.unix, &milter.tcp] {
@@ -134,12 +134,12 @@ pub(crate) fn processor_time(stat: &str) -> anyhow::Result<Duration> {
     Ok(Duration::from_secs(1) * ticks / TICKS)
 }
 
-fn socket(place: &Place, name: &str) -> PathBuf {
-    place.path(&format!("{name}.sock"))
+fn socket(dir: &TestDir, name: &str) -> PathBuf {
+    dir.path(&format!("{name}.sock"))
 }
 
 /// One key for all: a file that nobody else may read, as signers demand it.
-fn key(place: &Place) -> anyhow::Result<(PathBuf, Vec<u8>)> {
+fn key(dir: &TestDir) -> anyhow::Result<(PathBuf, Vec<u8>)> {
     let made = Command::new("openssl")
         .args([
             "genpkey",
@@ -155,7 +155,7 @@ fn key(place: &Place) -> anyhow::Result<(PathBuf, Vec<u8>)> {
         "openssl: {}",
         String::from_utf8_lossy(&made.stderr)
     );
-    let folder = place.path("keys/acme.test");
+    let folder = dir.path("keys/acme.test");
     fs::create_dir_all(&folder)?;
     let file = folder.join("bench.pem");
     let mut written = OpenOptions::new()
@@ -168,7 +168,7 @@ fn key(place: &Place) -> anyhow::Result<(PathBuf, Vec<u8>)> {
 }
 
 /// Our own server around a filter that does nothing.
-fn noop(place: &Place) -> anyhow::Result<Milter> {
+fn noop(dir: &TestDir) -> anyhow::Result<Milter> {
     let program = binary().with_file_name("examples").join("milter_noop");
     ensure!(
         program.exists(),
@@ -180,20 +180,20 @@ fn noop(place: &Place) -> anyhow::Result<Milter> {
         command.arg(endpoint);
         command
     };
-    let unix = on(format!("unix:{}", socket(place, "noop").display()));
+    let unix = on(format!("unix:{}", socket(dir, "noop").display()));
     Milter::started(
-        place,
+        dir,
         "noop",
         8891,
-        vec![unix, on(format!("inet:{}", place.port(8891)))],
+        vec![unix, on(format!("inet:{}", dir.port(8891)))],
     )
 }
 
 /// OpenDKIM takes one socket, so there are two of it.
-fn opendkim(place: &Place, key: &Path) -> anyhow::Result<Milter> {
-    let tcp = place.port(8892);
+fn opendkim(dir: &TestDir, key: &Path) -> anyhow::Result<Milter> {
+    let tcp = dir.port(8892);
     let on = |name: &str, endpoint: String| -> anyhow::Result<Command> {
-        let hosts = place.path("opendkim.hosts");
+        let hosts = dir.path("opendkim.hosts");
         fs::write(&hosts, "127.0.0.0/8\n192.0.2.0/24\n")?;
         let text = format!(
             "Mode s\nDomain acme.test\nSelector bench\nKeyFile {}\nRequireSafeKeys no\n\
@@ -202,7 +202,7 @@ fn opendkim(place: &Place, key: &Path) -> anyhow::Result<Milter> {
             key.display(),
             hosts.display(),
         );
-        let file = place.path(name);
+        let file = dir.path(name);
         fs::write(&file, text)?;
         let mut command = Command::new("/usr/sbin/opendkim");
         command.arg("-f").arg("-x").arg(file);
@@ -211,19 +211,19 @@ fn opendkim(place: &Place, key: &Path) -> anyhow::Result<Milter> {
     let commands = vec![
         on(
             "opendkim-unix.conf",
-            format!("local:{}", socket(place, "opendkim").display()),
+            format!("local:{}", socket(dir, "opendkim").display()),
         )?,
         on(
             "opendkim-tcp.conf",
             format!("inet:{}@{}", tcp.port(), tcp.ip()),
         )?,
     ];
-    Milter::started(place, "opendkim", tcp.port(), commands)
+    Milter::started(dir, "opendkim", tcp.port(), commands)
 }
 
 /// The daemon, as an administrator runs it, but for the wall clock of a decision:
 /// see `limits` of the decisions.
-fn waxseal(place: &Place) -> anyhow::Result<Milter> {
+fn waxseal(dir: &TestDir) -> anyhow::Result<Milter> {
     let relay = |name: &str| {
         format!("[relay.{name}]\nhost = \"{name}.test\"\nport = 25\nsecurity = \"none\"\n")
     };
@@ -236,16 +236,16 @@ fn waxseal(place: &Place) -> anyhow::Result<Milter> {
          [[listener]]\nname = \"tcp\"\nmode = \"mixed\"\naddress = \"inet:{}\"\n\
          [[listener]]\nname = \"split\"\nmode = \"split\"\naddress = \"inet:{}\"\nsmtpd = \"{}\"\n{}",
         policy("waxseal_standard").display(),
-        socket(place, "waxseal").display(),
-        place.port(8893),
-        place.port(8894),
-        place.port(10025),
+        socket(dir, "waxseal").display(),
+        dir.port(8893),
+        dir.port(8894),
+        dir.port(10025),
         ["northwind", "bluebird", "quarry"].map(relay).concat(),
     );
-    let file = place.path("waxseal.toml");
+    let file = dir.path("waxseal.toml");
     fs::write(&file, config)?;
-    fs::write(place.path("settings.toml"), settings(DOMAINS))?;
+    fs::write(dir.path("settings.toml"), settings(DOMAINS))?;
     let mut command = Command::new(binary());
     command.args(["run", "--allow-root", "--config"]).arg(file);
-    Milter::started(place, "waxseal", 8893, vec![command])
+    Milter::started(dir, "waxseal", 8893, vec![command])
 }

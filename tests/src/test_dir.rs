@@ -15,13 +15,13 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 /// With an address of its own a rig can use the same ports as all others, and
 /// no port has to be guessed free before somebody else binds it.
 #[derive(Debug)]
-pub struct Place {
+pub struct TestDir {
     address: Ipv4Addr,
     folder: tempfile::TempDir,
     _claim: TcpListener,
 }
 
-impl Place {
+impl TestDir {
     /// Claims one.
     ///
     /// # Panics
