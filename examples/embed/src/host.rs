@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use waxseal::config::{self, Config, Mode, Problem, Security, Severity};
 use waxseal::message::{Client, Message};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
-use waxseal::quota::{Day, Ledger as _, Live};
+use waxseal::quota::{Day, Ledger, Live};
 use waxseal::rollout::{ActivationReason, ActiveVersion, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal::store::{Secret, SqliteStore};
@@ -28,7 +28,8 @@ pub(crate) struct Host {
     next_hop: SocketAddr,
     sandbox: Sandbox,
     secrets: Arc<DerivedKeys>,
-    service: PolicyService<Live>,
+    ledger: Arc<Live>,
+    service: PolicyService,
     /// One swap at a time.
     swapping: Mutex<()>,
 }
@@ -47,7 +48,7 @@ impl Host {
         let store = Arc::new(SqliteStore::open(&config.state)?);
         let now = Timestamp::now();
         let day = Day::of(now, &config.time_zone);
-        let ledger = Live::open(store, &day, config.limits.new_counters)?;
+        let ledger = Arc::new(Live::open(store, &day, config.limits.new_counters)?);
         let sandbox = Sandbox::new(Limits::from(&config.limits))?;
         let snapshot = build(&sandbox, config, &secrets).await?;
         let versions = Arc::new(VersionHistory::new(snapshot, now));
@@ -56,7 +57,11 @@ impl Host {
             next_hop,
             sandbox,
             secrets,
-            service: PolicyService::new(Pipeline::new(Arc::new(ledger)), versions),
+            service: PolicyService::new(
+                Pipeline::new(Arc::clone(&ledger) as Arc<dyn Ledger>),
+                versions,
+            ),
+            ledger,
             swapping: Mutex::default(),
         })
     }
@@ -106,7 +111,7 @@ impl Host {
     /// Undoes the charges of a message that nobody took.
     pub(crate) fn not_sent(&self, outcome: &mut Outcome) {
         if let Some(receipt) = outcome.receipt.take() {
-            self.service.pipeline().ledger().refund(receipt);
+            self.ledger.refund(receipt);
         }
     }
 
@@ -124,7 +129,7 @@ impl Host {
 
     /// Gives back what was taken of today's maxima and not used.
     pub(crate) async fn close(&self) {
-        if let Err(error) = self.service.pipeline().ledger().close().await {
+        if let Err(error) = self.ledger.close().await {
             tracing::error!("giving back what was not used of today's maxima: {error}");
         }
     }

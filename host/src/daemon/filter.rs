@@ -11,12 +11,11 @@ use crate::milter::{
     Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
 };
 use crate::pipeline::{Direction, Outcome, PolicySnapshot, Unroutable};
-use crate::quota::Ledger;
 use crate::rollout::{ActiveVersion, PolicyService};
 
 /// Decides on messages with the version in service when they began.
-pub struct PolicyFilter<L> {
-    service: Arc<PolicyService<L>>,
+pub struct PolicyFilter {
+    service: Arc<PolicyService>,
 }
 
 /// What a message is decided with.
@@ -25,14 +24,14 @@ pub struct Transaction {
     mode: Mode,
 }
 
-impl<L: Ledger> PolicyFilter<L> {
+impl PolicyFilter {
     /// A filter that asks the policy in service.
-    pub fn new(service: Arc<PolicyService<L>>) -> Self {
+    pub fn new(service: Arc<PolicyService>) -> Self {
         Self { service }
     }
 }
 
-impl<L: Ledger> Filter for PolicyFilter<L> {
+impl Filter for PolicyFilter {
     type Transaction = Transaction;
 
     fn begin(&self, listener: &Listener) -> Transaction {
@@ -96,7 +95,7 @@ fn direction(transaction: &Transaction, client: &Client, local: bool) -> Directi
     Direction::of(config, transaction.mode, client)
 }
 
-impl<L: Ledger> PolicyFilter<L> {
+impl PolicyFilter {
     async fn decide(&self, version: &Arc<ActiveVersion>, message: Message) -> Answer {
         let message = Arc::new(message);
         let outcome = self.service.process(version, Arc::clone(&message)).await;

@@ -101,7 +101,7 @@ struct Daemon {
     manager: Arc<PolicyManager>,
     ledger: Arc<Live>,
     recordings: Arc<Recordings>,
-    server: Server<PolicyFilter<Live>>,
+    server: Server<PolicyFilter>,
     beside: JoinSet<()>,
 }
 
@@ -126,7 +126,7 @@ impl Daemon {
             .await
             .map_err(DaemonError::Problems)?;
         let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day, new_counters)?);
-        let pipeline = Pipeline::new(Arc::clone(&ledger));
+        let pipeline = Pipeline::new(Arc::clone(&ledger) as Arc<dyn Ledger>);
         let service = Arc::new(PolicyService::new(pipeline, Arc::clone(manager.versions())));
         let recordings = Recordings::begin(Arc::clone(&service)).await;
         let shadows = shadows(&manager, &service, secret);
@@ -170,9 +170,9 @@ impl Daemon {
 
 /// Candidates are compiled as versions in service are, and kept where those
 /// are: one that is promoted need not be compiled again.
-fn shadows<L: Ledger>(
+fn shadows(
     manager: &Arc<PolicyManager>,
-    service: &Arc<PolicyService<L>>,
+    service: &Arc<PolicyService>,
     secret: Secret,
 ) -> Arc<ShadowController> {
     let single = move |config: &Config| {

@@ -10,17 +10,17 @@ use crate::runtime::Facts;
 
 /// Facts for one message: tables and relays of its snapshot, counters of the
 /// ledger.
-pub(super) struct LiveFacts<L> {
+pub(super) struct LiveFacts {
     snapshot: Arc<PolicySnapshot>,
-    ledger: Arc<L>,
+    ledger: Arc<dyn Ledger>,
     day: Day,
     arrival: Timestamp,
 }
 
-impl<L: Ledger> LiveFacts<L> {
+impl LiveFacts {
     pub(super) fn new(
         snapshot: Arc<PolicySnapshot>,
-        ledger: Arc<L>,
+        ledger: Arc<dyn Ledger>,
         day: Day,
         arrival: Timestamp,
     ) -> Self {
@@ -33,7 +33,7 @@ impl<L: Ledger> LiveFacts<L> {
     }
 }
 
-impl<L: Ledger> Facts for LiveFacts<L> {
+impl Facts for LiveFacts {
     fn now(&self) -> Zoned {
         self.arrival
             .to_zoned(self.snapshot.config().time_zone.clone())

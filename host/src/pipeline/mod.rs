@@ -52,18 +52,18 @@ use resolve::{ResolveInput, Resolved, ResolvedRoute};
 
 /// Processes messages with a ledger of its own: live for the daemon, dry for
 /// trials.
-pub struct Pipeline<L> {
-    ledger: Arc<L>,
+pub struct Pipeline {
+    ledger: Arc<dyn Ledger>,
 }
 
-impl<L: Ledger> Pipeline<L> {
+impl Pipeline {
     /// A pipeline that charges to `ledger`.
-    pub fn new(ledger: Arc<L>) -> Self {
+    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
         Self { ledger }
     }
 
     /// The ledger.
-    pub fn ledger(&self) -> &Arc<L> {
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.ledger
     }
 
@@ -82,7 +82,7 @@ impl<L: Ledger> Pipeline<L> {
         &self,
         snapshot: &Arc<PolicySnapshot>,
         message: &Message,
-    ) -> impl Facts + use<L> + 'static {
+    ) -> impl Facts + use<> + 'static {
         LiveFacts::new(
             Arc::clone(snapshot),
             Arc::clone(&self.ledger),
@@ -187,12 +187,12 @@ type Input = (Arc<PolicySnapshot>, Arc<Message>, Decision, ResolvedRoute);
 
 /// What a message was charged. Given back when the message is not let through,
 /// also when it is given up half way.
-struct Charged<'a, L: Ledger> {
-    ledger: &'a L,
+struct Charged<'a> {
+    ledger: &'a dyn Ledger,
     receipt: Option<Receipt>,
 }
 
-impl<L: Ledger> Drop for Charged<'_, L> {
+impl Drop for Charged<'_> {
     fn drop(&mut self) {
         if let Some(receipt) = self.receipt.take() {
             self.ledger.refund(receipt);

@@ -65,10 +65,10 @@ pub(super) struct ResolveInput<'a> {
     pub(super) facts: &'a dyn Facts,
 }
 
-pub(super) async fn resolve<L: Ledger>(
+pub(super) async fn resolve(
     input: &ResolveInput<'_>,
     day: &Day,
-    ledger: &L,
+    ledger: &dyn Ledger,
 ) -> Result<Resolved, ResolveError> {
     let &ResolveInput {
         snapshot,

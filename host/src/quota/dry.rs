@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::live::merged;
-use super::{ChargeError, Day, Draw, Ledger, Receipt};
+use super::{Charge, ChargeError, Day, Draw, Ledger, Receipt};
 use crate::store::{Store, StoreError};
 
 /// Looks whether counters have room, and leaves them as they are.
@@ -44,8 +44,8 @@ impl Dry {
     }
 }
 
-impl Ledger for Dry {
-    async fn charge(&self, day: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
+impl Dry {
+    fn check(&self, day: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
         for draw in merged(draws).iter() {
             match draw.maximum {
                 Some(maximum)
@@ -61,6 +61,12 @@ impl Ledger for Dry {
             }
         }
         Ok(Receipt::default())
+    }
+}
+
+impl Ledger for Dry {
+    fn charge(&self, day: &Day, draws: &[Draw]) -> Charge {
+        Charge::ready(self.check(day, draws))
     }
 
     fn refund(&self, _: Receipt) {}

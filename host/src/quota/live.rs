@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::book::{Book, Short};
 use super::clerk::{Clerk, Order, lock};
-use super::{ChargeError, Day, Draw, Ledger, Receipt};
+use super::{Charge, ChargeError, Day, Draw, Ledger, Receipt};
 use crate::store::{Store, StoreError};
 
 /// Charges from units taken from the store beforehand.
@@ -62,13 +62,13 @@ impl Live {
 }
 
 impl Ledger for Live {
-    async fn charge(&self, day: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
+    fn charge(&self, day: &Day, draws: &[Draw]) -> Charge {
         let draws = merged(draws);
         // In a statement of its own: the lock must not outlive it.
         let charged = lock(&self.book).charge(day.date(), &draws);
         match charged {
-            Ok(receipt) => return Ok(receipt),
-            Err(Short::Closed) => return Err(ChargeError::Closed),
+            Ok(receipt) => return Charge::ready(Ok(receipt)),
+            Err(Short::Closed) => return Charge::ready(Err(ChargeError::Closed)),
             Err(Short::Units(_) | Short::Maximum(_)) => {}
         }
         let (reply, answer) = oneshot::channel();
@@ -77,8 +77,10 @@ impl Ledger for Live {
             draws: draws.into_owned(),
             reply,
         };
-        self.orders.send(order).map_err(|_| ChargeError::Closed)?;
-        answer.await.unwrap_or(Err(ChargeError::Closed))
+        match self.orders.send(order) {
+            Ok(()) => Charge::pending(async { answer.await.unwrap_or(Err(ChargeError::Closed)) }),
+            Err(_) => Charge::ready(Err(ChargeError::Closed)),
+        }
     }
 
     fn refund(&self, receipt: Receipt) {

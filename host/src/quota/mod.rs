@@ -6,9 +6,11 @@
 //! [`Ledger`], so that what tries a message runs as what sends it.
 
 mod book;
+mod charge;
 mod clerk;
 mod day;
 mod dry;
+mod ledger;
 mod live;
 #[cfg(test)]
 mod tests;
@@ -22,8 +24,10 @@ use thiserror::Error;
 use crate::decision::RELAY_COUNTERS;
 use crate::store::StoreError;
 
+pub use charge::Charge;
 pub use day::Day;
 pub use dry::Dry;
+pub use ledger::Ledger;
 pub use live::Live;
 
 /// Name of the counter of messages that the default route takes.
@@ -93,45 +97,4 @@ pub enum ChargeError {
     /// The ledger has been closed.
     #[error("nothing is counted any more: waxseal is stopping")]
     Closed,
-}
-
-/// Where messages are charged.
-pub trait Ledger: Send + Sync + 'static {
-    /// Charges a message to all counters, or to none.
-    ///
-    /// # Errors
-    ///
-    /// When a counter has no room, or when nothing can be counted.
-    fn charge(
-        &self,
-        day: &Day,
-        draws: &[Draw],
-    ) -> impl Future<Output = Result<Receipt, ChargeError>> + Send;
-
-    /// Undoes a charge: the relay did not take the message, or the reply was
-    /// not written.
-    fn refund(&self, receipt: Receipt);
-
-    /// Units of a counter that are spent, as far as this ledger knows without
-    /// asking anybody: its own to the last, those of other hosts as of a moment
-    /// ago.
-    fn used(&self, day: &Day, counter: &str) -> u64;
-}
-
-impl<L: Ledger> Ledger for Arc<L> {
-    fn charge(
-        &self,
-        day: &Day,
-        draws: &[Draw],
-    ) -> impl Future<Output = Result<Receipt, ChargeError>> + Send {
-        L::charge(self, day, draws)
-    }
-
-    fn refund(&self, receipt: Receipt) {
-        L::refund(self, receipt);
-    }
-
-    fn used(&self, day: &Day, counter: &str) -> u64 {
-        L::used(self, day, counter)
-    }
 }

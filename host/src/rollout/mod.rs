@@ -52,7 +52,6 @@ use arc_swap::ArcSwap;
 use crate::message::Message;
 use crate::pipeline::{self, Outcome, Pipeline};
 use crate::pool::{JobLimits, Pool};
-use crate::quota::Ledger;
 use crate::runtime::{Facts, RecordingFacts};
 
 pub use history::{KEPT, RollbackError, SkipReason, Skipped};
@@ -71,21 +70,21 @@ use recheck::Rechecks;
 
 /// Processes messages with the version that was in service when they began, and
 /// counts what came of it.
-pub struct PolicyService<L> {
-    inner: Arc<Inner<L>>,
+pub struct PolicyService {
+    inner: Arc<Inner>,
     pool: Arc<Pool>,
 }
 
-struct Inner<L> {
-    pipeline: Pipeline<L>,
+struct Inner {
+    pipeline: Pipeline,
     versions: Arc<VersionHistory>,
     observers: ArcSwap<Vec<Arc<dyn Observer>>>,
     rechecks: Arc<Rechecks>,
 }
 
-impl<L: Ledger> PolicyService<L> {
+impl PolicyService {
     /// A service of these versions.
-    pub fn new(pipeline: Pipeline<L>, versions: Arc<VersionHistory>) -> Self {
+    pub fn new(pipeline: Pipeline, versions: Arc<VersionHistory>) -> Self {
         Self {
             inner: Arc::new(Inner {
                 pipeline,
@@ -175,12 +174,12 @@ impl<L: Ledger> PolicyService<L> {
     }
 
     /// The pipeline.
-    pub fn pipeline(&self) -> &Pipeline<L> {
+    pub fn pipeline(&self) -> &Pipeline {
         &self.inner.pipeline
     }
 }
 
-impl<L: Ledger> Inner<L> {
+impl Inner {
     async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
         let snapshot = version.snapshot();
         let facts = Arc::new(RecordingFacts::new(self.pipeline.facts(snapshot, &message)));

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use super::PolicyService;
 use super::version::ActiveVersion;
 use crate::message::Message;
 use crate::pipeline::Outcome;
-use crate::quota::Ledger;
 use crate::record::{OwnedDecisionEvent, Recording};
 use crate::runtime::FactTrace;
 
@@ -17,22 +15,6 @@ use crate::runtime::FactTrace;
 pub trait Observer: Send + Sync {
     /// A message has been processed.
     fn decided(&self, event: &DecisionEvent<'_>);
-}
-
-/// Where observers can be put: a service, whatever its ledger.
-pub(super) trait Observable: Send + Sync {
-    fn observe(&self, observer: Arc<dyn Observer>);
-    fn forget(&self, observer: &Arc<dyn Observer>);
-}
-
-impl<L: Ledger> Observable for PolicyService<L> {
-    fn observe(&self, observer: Arc<dyn Observer>) {
-        PolicyService::observe(self, observer);
-    }
-
-    fn forget(&self, observer: &Arc<dyn Observer>) {
-        PolicyService::forget(self, observer);
-    }
 }
 
 /// A message, and all that its decision came from. With the same facts, another

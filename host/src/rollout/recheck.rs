@@ -70,10 +70,10 @@ impl Rechecks {
     }
 
     /// Takes a message that the caller has answered; never waits.
-    pub(super) fn offer<L: Ledger>(
+    pub(super) fn offer(
         self: &Arc<Self>,
         suspect: Suspect,
-        ledger: &Arc<L>,
+        ledger: &Arc<dyn Ledger>,
         versions: &Arc<VersionHistory>,
     ) {
         let bytes = suspect.message.content.bytes().len();
@@ -97,7 +97,7 @@ impl Rechecks {
         let _ = pending.wait_for(|pending| *pending == 0).await;
     }
 
-    async fn run<L: Ledger>(self: Arc<Self>, pipeline: Pipeline<L>, versions: Arc<VersionHistory>) {
+    async fn run(self: Arc<Self>, pipeline: Pipeline, versions: Arc<VersionHistory>) {
         loop {
             let Some((next, bytes)) = self.waiting().next() else {
                 return;
@@ -159,10 +159,7 @@ impl<T> Queue<T> {
 }
 
 /// Whether the version before decides a message.
-fn decides<L: Ledger>(
-    pipeline: &Pipeline<L>,
-    suspect: &Suspect,
-) -> impl Future<Output = bool> + Send + use<L> {
+fn decides(pipeline: &Pipeline, suspect: &Suspect) -> impl Future<Output = bool> + Send + use<> {
     let snapshot = Arc::clone(&suspect.before);
     let message = Arc::clone(&suspect.message);
     let live = pipeline.facts(&snapshot, &message);

@@ -8,10 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::PolicyService;
-use super::observe::{Observable, Observer};
+use super::observe::Observer;
 use super::version_history::VersionHistory;
 use crate::config::Record;
-use crate::quota::Ledger;
 use crate::record::Recording;
 
 /// How long a stop waits for what is still to be written.
@@ -20,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Keeps the right recording going.
 pub struct Recordings {
     versions: Arc<VersionHistory>,
-    service: Arc<dyn Observable>,
+    service: Arc<PolicyService>,
     current: Mutex<Option<Current>>,
 }
 
@@ -45,7 +44,7 @@ pub struct InRecording {
 
 impl Recordings {
     /// Begins what the version in service asks for.
-    pub async fn begin<L: Ledger>(service: Arc<PolicyService<L>>) -> Arc<Self> {
+    pub async fn begin(service: Arc<PolicyService>) -> Arc<Self> {
         let recordings = Arc::new(Self {
             versions: Arc::clone(service.versions()),
             service,

@@ -13,13 +13,11 @@ use thiserror::Error;
 
 use super::PolicyService;
 use super::manager::PolicyManager;
-use super::observe::{Observable, Observer};
+use super::observe::Observer;
 use super::shadow_run::{Comparison, ShadowRun};
 use super::status::Refusal;
 use super::version::ActiveVersion;
 use crate::config::{Config, Share};
-use crate::pipeline::PolicySnapshot;
-use crate::quota::Ledger;
 use crate::runtime::{LoadError, Sandbox};
 
 /// Makes a sandbox for one candidate, under the limits of a configuration but
@@ -62,7 +60,7 @@ pub enum ShadowError {
 /// The candidate in shadow, if there is one.
 pub struct ShadowController {
     manager: Arc<PolicyManager>,
-    stage: Arc<dyn Stage>,
+    service: Arc<PolicyService>,
     sandbox: Box<MakeSandbox>,
     current: Mutex<Option<Current>>,
     /// One command at a time.
@@ -77,37 +75,16 @@ struct Current {
     observer: Arc<dyn Observer>,
 }
 
-/// Where a candidate plays: a service, whatever its ledger.
-trait Stage: Observable {
-    fn begin(
-        &self,
-        candidate: Arc<PolicySnapshot>,
-        share: Share,
-        now: Timestamp,
-    ) -> io::Result<ShadowRun>;
-}
-
-impl<L: Ledger> Stage for PolicyService<L> {
-    fn begin(
-        &self,
-        candidate: Arc<PolicySnapshot>,
-        share: Share,
-        now: Timestamp,
-    ) -> io::Result<ShadowRun> {
-        ShadowRun::start(candidate, share, self.pipeline().ledger(), now)
-    }
-}
-
 impl ShadowController {
     /// No candidate yet.
-    pub fn new<L: Ledger>(
+    pub fn new(
         manager: Arc<PolicyManager>,
-        service: Arc<PolicyService<L>>,
+        service: Arc<PolicyService>,
         sandbox: Box<MakeSandbox>,
     ) -> Self {
         Self {
             manager,
-            stage: service,
+            service,
             sandbox,
             current: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
@@ -133,7 +110,12 @@ impl ShadowController {
             .candidate(sandbox, file.clone(), settings.clone(), now)
             .await
             .map_err(ShadowError::Refused)?;
-        let shadow = Arc::new(self.stage.begin(candidate, share, now)?);
+        let shadow = Arc::new(ShadowRun::start(
+            candidate,
+            share,
+            self.service.pipeline().ledger(),
+            now,
+        )?);
         let observer: Arc<dyn Observer> = Arc::clone(&shadow) as _;
         let comparison = shadow.comparison();
         tracing::info!(
@@ -222,11 +204,11 @@ impl ShadowController {
     fn replace(&self, next: Option<Current>) -> Option<Current> {
         let mut current = self.current();
         if let Some(next) = &next {
-            self.stage.observe(Arc::clone(&next.observer));
+            self.service.observe(Arc::clone(&next.observer));
         }
         let old = mem::replace(&mut *current, next);
         if let Some(old) = &old {
-            self.stage.forget(&old.observer);
+            self.service.forget(&old.observer);
         }
         old
     }

@@ -158,10 +158,10 @@ impl ShadowRun {
     /// # Errors
     ///
     /// When there is no thread for it.
-    pub fn start<L: Ledger>(
+    pub fn start(
         candidate: Arc<PolicySnapshot>,
         share: Share,
-        ledger: &Arc<L>,
+        ledger: &Arc<dyn Ledger>,
         now: Timestamp,
     ) -> io::Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE);
@@ -253,14 +253,14 @@ impl Observer for ShadowRun {
 }
 
 /// The side of the thread.
-struct Worker<L> {
+struct Worker {
     candidate: Arc<PolicySnapshot>,
-    pipeline: Pipeline<L>,
+    pipeline: Pipeline,
     stopped: Arc<AtomicBool>,
     found: Arc<Mutex<Found>>,
 }
 
-impl<L: Ledger> Worker<L> {
+impl Worker {
     /// Nothing else runs in this runtime: waiting for messages may block it.
     async fn run(self, waiting: &Receiver<QueuedEvent>) {
         if let Err(error) = rustix::process::nice(NICE) {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use waxseal::config::{self, Config};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, Pipeline, PolicySnapshot};
-use waxseal::quota::{Dry, Ledger};
+use waxseal::quota::Dry;
 use waxseal::rollout::{ActiveVersion, PolicyManager, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal::store::Secret;
@@ -90,7 +90,7 @@ impl Place {
     }
 
     /// A service of what the files say now.
-    pub(crate) async fn service(&self) -> Arc<PolicyService<Dry>> {
+    pub(crate) async fn service(&self) -> Arc<PolicyService> {
         let snapshot = self.snapshot().await;
         service(Arc::new(VersionHistory::new(snapshot, now())))
     }
@@ -102,7 +102,7 @@ pub(crate) async fn start(place: &Place) -> Arc<PolicyManager> {
     started.unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-pub(crate) fn service(versions: Arc<VersionHistory>) -> Arc<PolicyService<Dry>> {
+pub(crate) fn service(versions: Arc<VersionHistory>) -> Arc<PolicyService> {
     let ledger = Arc::new(Dry::default());
     Arc::new(PolicyService::new(Pipeline::new(ledger), versions))
 }
@@ -144,15 +144,15 @@ fn message_of(login: Option<&str>, subject: &str, text: &str) -> Arc<Message> {
 }
 
 /// Processes a message with the version in service.
-pub(crate) async fn process(service: &PolicyService<Dry>, subject: &str, text: &str) -> Outcome {
+pub(crate) async fn process(service: &PolicyService, subject: &str, text: &str) -> Outcome {
     let version = service.begin();
     service.process(&version, message(subject, text)).await
 }
 
 /// The same for a message of a login, and waits until the version before has
 /// been asked about it, if it failed.
-pub(crate) async fn process_of<L: Ledger>(
-    service: &PolicyService<L>,
+pub(crate) async fn process_of(
+    service: &PolicyService,
     login: &str,
     subject: &str,
     text: &str,
@@ -165,7 +165,7 @@ pub(crate) async fn process_of<L: Ledger>(
 }
 
 /// The settings that a version decides with, as its policy tells them.
-pub(crate) async fn settings(service: &PolicyService<Dry>, version: &Arc<ActiveVersion>) -> String {
+pub(crate) async fn settings(service: &PolicyService, version: &Arc<ActiveVersion>) -> String {
     let outcome = service.process(version, message("settings", "x")).await;
     outcome.reasons.concat()
 }

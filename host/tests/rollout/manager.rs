@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use waxseal::pipeline::InputDigests;
-use waxseal::quota::Dry;
 use waxseal::rollout::{
     ActivationReason, ActiveVersion, PinReason, PolicyManager, PolicyService, Trigger,
 };
@@ -14,7 +13,7 @@ use crate::given::{
 
 /// What a manager has in service, by its settings.
 async fn serving(manager: &Arc<PolicyManager>) -> String {
-    let service: Arc<PolicyService<Dry>> = service(Arc::clone(manager.versions()));
+    let service: Arc<PolicyService> = service(Arc::clone(manager.versions()));
     settings(&service, &service.begin()).await
 }
 

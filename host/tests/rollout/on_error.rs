@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal::decision::Verdict;
 use waxseal::pipeline::{Outcome, Pipeline};
-use waxseal::quota::{ChargeError, Day, Draw, Dry, Ledger, Receipt};
+use waxseal::quota::{Charge, ChargeError, Day, Draw, Dry, Ledger, Receipt};
 
 use crate::given::{Place, message};
 
@@ -12,8 +12,8 @@ use crate::given::{Place, message};
 struct Unavailable;
 
 impl Ledger for Unavailable {
-    async fn charge(&self, _: &Day, _: &[Draw]) -> Result<Receipt, ChargeError> {
-        Err(ChargeError::Closed)
+    fn charge(&self, _: &Day, _: &[Draw]) -> Charge {
+        Charge::ready(Err(ChargeError::Closed))
     }
 
     fn refund(&self, _: Receipt) {}
@@ -23,7 +23,7 @@ impl Ledger for Unavailable {
     }
 }
 
-async fn processed<L: Ledger>(ledger: L, on_error: &str, subject: &str) -> Outcome {
+async fn processed(ledger: impl Ledger, on_error: &str, subject: &str) -> Outcome {
     let place = Place::new(&format!("on-error = \"{on_error}\""));
     let pipeline = Pipeline::new(Arc::new(ledger));
     let snapshot = place.snapshot().await;

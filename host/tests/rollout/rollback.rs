@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waxseal::dkim::{Algorithm, generate};
 use waxseal::pipeline::Pipeline;
-use waxseal::quota::{ChargeError, Day, Draw, Dry, Ledger, Receipt};
+use waxseal::quota::{Charge, ChargeError, Day, Draw, Ledger, Receipt};
 use waxseal::rollout::{
     ActivationReason, PinReason, PolicyManager, PolicyService, RollbackError, SkipReason,
     VersionHistory,
@@ -51,7 +51,7 @@ fn networks(manager: &PolicyManager) -> usize {
     version.snapshot().config().outgoing.networks.len()
 }
 
-fn of(manager: &PolicyManager) -> Arc<PolicyService<Dry>> {
+fn of(manager: &PolicyManager) -> Arc<PolicyService> {
     service(Arc::clone(manager.versions()))
 }
 
@@ -61,12 +61,7 @@ async fn serving(manager: &PolicyManager) -> String {
 }
 
 /// Different messages that the version in service fails on, each of a login.
-async fn fail(
-    service: &PolicyService<Dry>,
-    subject: &str,
-    messages: u64,
-    login: impl Fn(u64) -> u64,
-) {
+async fn fail(service: &PolicyService, subject: &str, messages: u64, login: impl Fn(u64) -> u64) {
     for message in 0..messages {
         let login = format!("login {}", login(message));
         let text = format!("{subject} {message} of {login}");
@@ -106,14 +101,14 @@ async fn h4_what_a_sender_can_make_any_version_fail_on_causes_no_rollback() {
 struct Exhausted;
 
 impl Ledger for Exhausted {
-    async fn charge(&self, _: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
-        match draws.iter().find(|draw| draw.counter == "all") {
+    fn charge(&self, _: &Day, draws: &[Draw]) -> Charge {
+        Charge::ready(match draws.iter().find(|draw| draw.counter == "all") {
             Some(draw) => Err(ChargeError::TooManyCounters {
                 counter: draw.counter.clone(),
                 limit: 1,
             }),
             None => Ok(Receipt::default()),
-        }
+        })
     }
 
     fn refund(&self, _: Receipt) {}

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use waxseal::config::{Config, Share};
 use waxseal::pipeline::{BuildReport, PolicySnapshot};
-use waxseal::quota::Dry;
 use waxseal::rollout::{
     Comparison, Observer, PolicyService, ShadowController, ShadowError, ShadowRun,
 };
@@ -29,7 +28,7 @@ async fn candidate(place: &Place) -> Arc<PolicySnapshot> {
     snapshot
 }
 
-async fn begin(service: &PolicyService<Dry>, place: &Place, share: Share) -> Arc<ShadowRun> {
+async fn begin(service: &PolicyService, place: &Place, share: Share) -> Arc<ShadowRun> {
     let candidate = candidate(place).await;
     let ledger = service.pipeline().ledger();
     let shadow = Arc::new(ShadowRun::start(candidate, share, ledger, now()).expect("a thread"));

@@ -191,18 +191,18 @@ async fn snapshot(
     }
 }
 
-async fn service(policy: &str) -> anyhow::Result<Arc<PolicyService<Dry>>> {
+async fn service(policy: &str) -> anyhow::Result<Arc<PolicyService>> {
     service_with(policy, "").await
 }
 
-async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<PolicyService<Dry>>> {
+async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<PolicyService>> {
     let snapshot = snapshot(policy, lines, None).await?;
     let versions = VersionHistory::new(snapshot, Timestamp::now());
     let pipeline = Pipeline::new(Arc::new(Dry::default()));
     Ok(Arc::new(PolicyService::new(pipeline, Arc::new(versions))))
 }
 
-async fn shadow(service: &PolicyService<Dry>) -> anyhow::Result<Arc<ShadowRun>> {
+async fn shadow(service: &PolicyService) -> anyhow::Result<Arc<ShadowRun>> {
     let candidate = snapshot("waxseal_misbehaving", "", Some(1)).await?;
     let ledger = service.pipeline().ledger();
     let shadow = ShadowRun::start(candidate, Share::ALL, ledger, Timestamp::now())?;
@@ -212,10 +212,7 @@ async fn shadow(service: &PolicyService<Dry>) -> anyhow::Result<Arc<ShadowRun>> 
 }
 
 /// Times of good decisions, sorted, waiting for a thread included.
-async fn decisions(
-    service: &Arc<PolicyService<Dry>>,
-    subject: &str,
-) -> anyhow::Result<Vec<Duration>> {
+async fn decisions(service: &Arc<PolicyService>, subject: &str) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
     let end = Instant::now() + TIME;
     while Instant::now() < end {
@@ -235,7 +232,7 @@ async fn decisions(
 }
 
 /// Messages that make the policy loop, one after the other.
-async fn endless(service: Arc<PolicyService<Dry>>, ended: Arc<AtomicBool>) {
+async fn endless(service: Arc<PolicyService>, ended: Arc<AtomicBool>) {
     while !ended.load(Ordering::Relaxed) {
         let version = service.begin();
         service.process(&version, message("loop")).await;
