@@ -8,7 +8,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::{Status, runtime, terminal};
+use super::support::{Status, quiet_log, runtime, trial_sandbox, trial_secret};
+use super::terminal;
 use crate::config::{self, Config, Problem, Severity};
 use crate::pipeline::{BuildReport, DerivedKeys, PolicyId, PolicySnapshot, reinjected};
 use crate::postfix;
@@ -32,7 +33,7 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, path: &Path, json: bool) -> anyhow::Result<Status> {
-    super::quiet_log();
+    quiet_log();
     let mut out = terminal::text();
     let report = match config::examine(path)? {
         (Some(config), problems) if problems.is_empty() => {
@@ -68,8 +69,8 @@ impl Report {
 /// `waxseal.toml` has mistakes: the policy and its settings may have some, too,
 /// which are better told now than one round later.
 async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::Result<Report> {
-    let secret = super::trial_secret(config);
-    let sandbox = super::trial_sandbox(config, &secret)?;
+    let secret = trial_secret(config);
+    let sandbox = trial_sandbox(config, &secret)?;
     problems
         .extend(PolicySnapshot::examine_policy(&sandbox, config, &DerivedKeys::new(&secret)).await);
     Ok(Report::bad(config.relays.len(), problems))
@@ -80,8 +81,8 @@ async fn check(arguments: &Arguments, mut config: Config) -> anyhow::Result<Repo
     let generate = std::mem::replace(&mut config.dkim.generate, false);
     let relays = config.relays.len();
     let keys = config.dkim.keys.clone();
-    let secret = super::trial_secret(&config);
-    let sandbox = super::trial_sandbox(&config, &secret)?;
+    let secret = trial_secret(&config);
+    let sandbox = trial_sandbox(&config, &secret)?;
     let secrets = Arc::new(DerivedKeys::new(&secret));
     let today = jiff::Zoned::now().date();
     let built = PolicySnapshot::build(&sandbox, config.clone(), secrets, today).await;

@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use super::Status;
+use super::support::Status;
 use crate::runtime::{WorkerError, run_compile_worker};
 
 pub(super) fn run() -> anyhow::Result<Status> {

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::Status;
+use super::support::{Status, show_problems};
 use crate::config::{Config, Domain, Problem, Severity, render};
 use crate::dkim::{Algorithm, GenerateError, Key, Keys, Record, generate};
 use crate::printable::Text;
@@ -159,7 +159,7 @@ fn record(config: &Config, domain: &Domain, json: bool, out: &mut Text) -> anyho
             .filter(|problem| is_of(problem, config, domain))
             .collect();
         if !theirs.is_empty() {
-            super::show_problems(&theirs);
+            show_problems(&theirs);
             bail!("{domain} has no key that can be used");
         }
         complain(

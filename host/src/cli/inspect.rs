@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Status, runtime, terminal};
+use super::support::{Status, quiet_log, runtime};
+use super::terminal;
 use crate::config::{self, Problem, Severity, Source};
 use crate::input_file;
 use crate::printable::Text;
@@ -33,7 +34,7 @@ pub(super) struct Arguments {
 const MEMORY: usize = 64 << 20;
 
 pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::Result<Status> {
-    super::quiet_log();
+    quiet_log();
     let file = &arguments.file;
     let bytes = input_file::read(file, input_file::COMPONENT)
         .with_context(|| format!("reading {}", file.display()))?;

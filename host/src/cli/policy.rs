@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Status, comparison, runtime, terminal, versions};
+use super::support::{Status, runtime};
+use super::{comparison, terminal, versions};
 use crate::admin::api::{self, ActivationResponse, ErrorBody, Swap};
 use crate::admin::{Answer, Client};
 use crate::config::{self, ConfigError, Share};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::Status;
+use super::support::Status;
 use crate::config::Config;
 use crate::postfix::{QUEUE_DIRECTORY, Setup};
 use crate::printable::Text;

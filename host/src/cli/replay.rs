@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::{Status, runtime, show_problems, terminal};
+use super::support::{Status, quiet_log, runtime, show_problems, trial_secret};
+use super::terminal;
 use crate::config::Config;
 use crate::pipeline::{BuildReport, DerivedKeys, PolicyId, PolicySnapshot};
 use crate::printable::Text;
@@ -85,7 +86,7 @@ impl Moment {
 }
 
 pub(super) fn run(arguments: &Arguments, config: Config, json: bool) -> anyhow::Result<Status> {
-    super::quiet_log();
+    quiet_log();
     let messages = match &arguments.messages {
         Some(folder) => Messages::in_folder(folder)?,
         None => Messages::default(),
@@ -157,7 +158,7 @@ async fn snapshot(mut config: Config, parallel: usize) -> anyhow::Result<Arc<Pol
     let sandbox = Sandbox::builder(limits)
         .compiler(Compiler::this_program())
         .build()?;
-    let secrets = Arc::new(DerivedKeys::new(&super::trial_secret(&config)));
+    let secrets = Arc::new(DerivedKeys::new(&trial_secret(&config)));
     let today = jiff::Zoned::now()
         .with_time_zone(config.time_zone.clone())
         .date();

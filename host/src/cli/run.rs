@@ -9,7 +9,7 @@ use crate::daemon::{self, DaemonError};
 use crate::log::{Format, Lines};
 use tracing_subscriber::EnvFilter;
 
-use super::{Status, runtime, show_problems};
+use super::support::{Status, runtime, show_problems};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

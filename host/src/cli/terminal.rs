@@ -73,7 +73,7 @@ mod tests {
             "src/cli/compile.rs",
             "its output is for the daemon, not for people",
         ),
-        ("src/cli/mod.rs", "hands standard error to the log"),
+        ("src/cli/support.rs", "hands standard error to the log"),
         ("src/cli/run.rs", "hands standard error to the log"),
         ("src/secure_fs/root.rs", "says which tests did not run"),
     ];

@@ -10,7 +10,8 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Status, report, runtime, show_problems, terminal};
+use super::support::{Status, quiet_log, runtime, show_problems, trial_sandbox, trial_secret};
+use super::{report, terminal};
 use crate::config::{Config, Mode};
 use crate::decision::Verdict;
 use crate::input_file;
@@ -50,7 +51,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, config: Config, json: bool) -> anyhow::Result<Status> {
-    super::quiet_log();
+    quiet_log();
     runtime()?.block_on(try_message(arguments, config, json))
 }
 
@@ -59,9 +60,9 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let message = read_message(arguments, &config, now)?;
     let day = Day::of(now, &config.time_zone);
     let ledger = Arc::new(counters(&config, &day)?);
-    let secret = super::trial_secret(&config);
+    let secret = trial_secret(&config);
     let secrets = Arc::new(DerivedKeys::new(&secret));
-    let sandbox = super::trial_sandbox(&config, &secret)?;
+    let sandbox = trial_sandbox(&config, &secret)?;
     let direction = Direction::of_trial(&config, None, &message.envelope.client);
     let BuildReport { snapshot, .. } =
         match PolicySnapshot::build(&sandbox, config, secrets, day.date()).await {

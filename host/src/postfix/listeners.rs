@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use super::setup::{Attachment, Service, Setting};
+use super::model::{Attachment, Service, Setting};
 use super::transports;
 use crate::config::{Config, ListenAddress, Listener, Mode};
 use crate::relay::SPLIT_TRANSPORT;

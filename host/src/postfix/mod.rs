@@ -18,6 +18,7 @@
 
 mod in_view;
 mod listeners;
+mod model;
 mod render;
 mod setup;
 mod transports;
@@ -27,7 +28,8 @@ mod write;
 mod tests;
 
 pub use in_view::reinjections;
-pub use setup::{Attachment, PasswordMap, QUEUE_DIRECTORY, Service, Setting, Setup};
+pub use model::{Attachment, PasswordMap, Service, Setting, Setup};
+pub use setup::QUEUE_DIRECTORY;
 pub use write::WriteError;
 
 #[cfg(doc)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::setup::{Service, Setting, Setup};
+use super::model::{Service, Setting, Setup};
 
 impl Setup {
     /// The lines for `main.cf`, comments included.

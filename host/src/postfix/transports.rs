@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::setup::{PasswordMap, Service, Setting};
+use super::model::{PasswordMap, Service, Setting};
 use crate::config::{Login, Relay, Security};
 use crate::relay::{SPLIT_TRANSPORT, nexthop, transport};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::setup::{PasswordMap, Setup};
+use super::model::{PasswordMap, Setup};
 use crate::secure_fs::{self, Directory, FileMode, PrivateFileError};
 
 /// What everybody may read: Postfix's own services run as another user.

@@ -5,12 +5,12 @@ use std::ops::Range;
 use waxseal_settings::Spanned;
 
 use super::authentication::{DEFAULT_ROUTE, Hop};
+use super::diff::unified;
 use super::expected::{Expected, Field, Results, Text};
-use super::golden::unified;
+use super::failure::Failure;
 use super::lists::{Element, NONE, Shown, in_order, listed};
+use super::observed::Observed;
 use super::pattern::Pattern;
-use super::report::Failure;
-use super::run::Observed;
 use super::suite::Case;
 use crate::config::Config;
 use crate::decision::Verdict;

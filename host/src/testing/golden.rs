@@ -4,44 +4,31 @@
 //! run: with line feeds, and with our own signatures reduced to their domain,
 //! since keys differ.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use similar::TextDiff;
-
-use super::report::{Failure, Report};
-use super::run::Observed;
+use super::diff::unified;
+use super::failure::Failure;
+use super::observed::Observed;
 use super::suite::Case;
 use crate::input_file;
 use crate::message::Content;
-use crate::secure_fs::{Directory, FileMode};
 
 /// The message of a case held against its file.
 #[derive(Clone, Debug)]
 pub(super) struct Golden {
     pub(super) path: PathBuf,
     pub(super) actual: Vec<u8>,
-    state: State,
-    line: Option<usize>,
+    pub(super) state: State,
+    pub(super) line: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Same,
     Missing,
     Unreadable(String),
     Differs { diff: String },
-}
-
-/// A file that was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Blessed {
-    /// It was not there before.
-    New(PathBuf),
-    /// It said something else.
-    Changed(PathBuf),
 }
 
 /// Holds the message of a case against its file, if it has one.
@@ -88,62 +75,6 @@ impl Golden {
             State::Differs { diff } => Some(failure("another".to_owned()).diff(diff.clone())),
         }
     }
-}
-
-impl Report {
-    /// Writes the messages that came into the files that are to hold them, of
-    /// those cases that fail in nothing else. Tells which were written; the
-    /// reports of their cases have no failure then.
-    ///
-    /// # Errors
-    ///
-    /// When a file cannot be written.
-    pub fn bless(&mut self) -> io::Result<Vec<Blessed>> {
-        let mut blessed = Vec::new();
-        let mut written: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
-        for case in &mut self.cases {
-            let Some(golden) = &case.golden else {
-                continue;
-            };
-            let changed = !case.failures.is_empty();
-            if case.failures.iter().any(|failure| !failure.golden) {
-                continue;
-            }
-            if let Some(other) = written.get(&golden.path) {
-                if *other != golden.actual {
-                    let path = golden.path.display();
-                    let failure = Failure::new(
-                        "message",
-                        &format!("that of {path}"),
-                        "another than that of a case with the same file".to_owned(),
-                    );
-                    case.failures = vec![failure.at(golden.line)];
-                } else {
-                    case.failures.clear();
-                }
-                continue;
-            }
-            written.insert(golden.path.clone(), golden.actual.clone());
-            if !changed {
-                continue;
-            }
-            write(&golden.path, &golden.actual)?;
-            blessed.push(match golden.state {
-                State::Missing => Blessed::New(golden.path.clone()),
-                _ => Blessed::Changed(golden.path.clone()),
-            });
-            case.failures.clear();
-        }
-        Ok(blessed)
-    }
-}
-
-/// Whole or not at all: what is there stays until the new one is complete.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let told =
-        |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let (folder, name) = Directory::make_around(path, 0o777).map_err(told)?;
-    folder.replace(name, bytes, FileMode::Usual).map_err(told)
 }
 
 fn without_cr(bytes: &[u8]) -> Vec<u8> {
@@ -201,17 +132,3 @@ fn diff(path: &Path, expected: &[u8], actual: &[u8]) -> String {
     );
     unified(&expected, &actual, &path.display().to_string())
 }
-
-/// What has to be changed in one text to make it the other.
-pub(super) fn unified(expected: &str, actual: &str, name: &str) -> String {
-    TextDiff::configure()
-        .timeout(DIFF_TIME)
-        .diff_lines(expected, actual)
-        .unified_diff()
-        .context_radius(2)
-        .header(name, "actual")
-        .to_string()
-}
-
-/// How long the smallest difference is looked for; a larger one is shown then.
-const DIFF_TIME: Duration = Duration::from_secs(1);

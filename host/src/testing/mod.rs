@@ -15,7 +15,7 @@
 //!   nothing is asked of the network, and no state of the host is read.
 //! - **It changes nothing.** Counters are looked at and not charged. Private keys
 //!   and passwords are not read: signatures are made with keys that stand for
-//!   them. Files with expected messages are written by [`Report::bless`] alone.
+//!   them. Files with expected messages are written by [`bless`] alone.
 //! - **It ends**: each case within the limits of one decision.
 //!
 //! ```no_run
@@ -31,14 +31,18 @@
 //! ```
 
 mod authentication;
+mod bless;
 mod check;
+mod diff;
 mod dns;
 mod environment;
 mod expected;
 mod facts;
+mod failure;
 mod golden;
 mod input;
 mod lists;
+mod observed;
 mod pattern;
 mod report;
 mod run;
@@ -48,9 +52,10 @@ mod suite;
 mod tests;
 mod text;
 
+pub use bless::{Blessed, bless};
 pub use environment::TestEnvironment;
-pub use golden::Blessed;
-pub use report::{CaseReport, Failure, Report};
+pub use failure::Failure;
+pub use report::{CaseReport, Report};
 pub use run::{Options, Progress};
 pub use stamp::{Stamps, stamps};
 pub use suite::{Suite, test_files};

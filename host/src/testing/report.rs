@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::failure::Failure;
 use super::golden::Golden;
-use super::run::Observed;
+use super::observed::Observed;
 use super::suite::Case;
-use crate::runtime::LogLine;
+use crate::runtime::{LogLevel, LogLine};
 
 /// What came of running cases.
 #[derive(Debug, Serialize)]
@@ -108,69 +109,21 @@ impl CaseReport {
     }
 }
 
-/// Something that is not as expected.
-#[derive(Clone, Debug, Serialize)]
-pub struct Failure {
-    /// What it is about, as the test file names it.
-    pub what: String,
-    /// Where that is expected, a line of the test file.
-    pub line: Option<usize>,
-    /// What was expected; several lines for a list.
-    pub expected: String,
-    /// What came.
-    pub actual: String,
-    /// What there is to say about it.
-    pub note: Option<String>,
-    /// What would have to be changed in the message that was expected.
-    pub diff: Option<String>,
-    /// Whether it is the file with the whole message that differs.
-    #[serde(skip)]
-    pub(super) golden: bool,
-}
-
-impl Failure {
-    pub(super) fn new(what: &str, expected: &str, actual: String) -> Self {
-        Self {
-            what: what.to_owned(),
-            line: None,
-            expected: expected.to_owned(),
-            actual,
-            note: None,
-            diff: None,
-            golden: false,
-        }
-    }
-
-    pub(super) fn at(self, line: Option<usize>) -> Self {
-        Self { line, ..self }
-    }
-
-    pub(super) fn note(self, note: String) -> Self {
-        Self {
-            note: Some(note),
-            ..self
-        }
-    }
-
-    pub(super) fn diff(self, diff: String) -> Self {
-        Self {
-            diff: Some(diff),
-            ..self
-        }
-    }
-
-    pub(super) fn golden(self) -> Self {
-        Self {
-            golden: true,
-            ..self
-        }
-    }
-}
-
 fn micros<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn log<S: serde::Serializer>(lines: &[LogLine], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(lines.iter().map(super::text::log_line))
+    serializer.collect_seq(lines.iter().map(log_line))
+}
+
+/// A line of the policy's log.
+pub(super) fn log_line(line: &LogLine) -> String {
+    let level = match line.level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    };
+    format!("{level}: {}", line.text)
 }

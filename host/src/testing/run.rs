@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::task::JoinSet;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
-use super::authentication::{self, Hop};
+use super::authentication;
 use super::environment::TestEnvironment;
 use super::expected::ExpectedVerdict;
 use super::facts::GivenFacts;
+use super::failure::Failure;
 use super::input::{CaseInput, Field};
-use super::report::{CaseReport, Failure, Report};
+use super::observed::Observed;
+use super::report::{CaseReport, Report};
 use super::suite::{Case, Suite};
 use super::{check, golden};
 use crate::SPLIT_FIELD;
@@ -133,20 +135,6 @@ async fn run(jobs: Vec<Job>, options: &Options) -> Report {
         cases: done.into_iter().map(|(_, report)| report).collect(),
         time: begun.elapsed(),
     }
-}
-
-/// What came of a case.
-pub(super) struct Observed {
-    pub(super) verdict_kind: ExpectedVerdict,
-    /// None where the message is not ours to decide on.
-    pub(super) outcome: Option<Outcome>,
-    /// The message as it came.
-    pub(super) message: Arc<Message>,
-    /// The message as it leaves.
-    pub(super) content: Content,
-    /// What a recipient finds, by every route.
-    pub(super) hops: Vec<Hop>,
-    pub(super) time: Duration,
 }
 
 async fn of_case(case: &Arc<Case>, snapshot: &Arc<PolicySnapshot>) -> CaseReport {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::report::{CaseReport, Failure, Report};
+use super::failure::Failure;
+use super::report::{CaseReport, Report, log_line};
 use crate::format::grouped;
 use crate::printable::{Color, Text};
-use crate::runtime::{LogLevel, LogLine};
 
 /// How many of the slowest cases a summary names.
 const SLOWEST: usize = 3;
@@ -146,17 +146,6 @@ fn lines(text: &mut Text, title: &str, value: &str) {
     if all.len() > LONGEST {
         let _ = writeln!(text, "  {:>10}  … {} lines more", "", all.len() - LONGEST);
     }
-}
-
-/// A line of the policy's log.
-pub(super) fn log_line(line: &LogLine) -> String {
-    let level = match line.level {
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warn",
-        LogLevel::Error => "error",
-    };
-    format!("{level}: {}", line.text)
 }
 
 fn time(time: Duration) -> String {

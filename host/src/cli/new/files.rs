@@ -1,6 +1,6 @@
 //! The files of a new policy, as they are in this project: nothing is fetched.
 
-use super::Language;
+use super::language::Language;
 
 /// A file of a new project: its path there, and its text.
 pub(super) type File = (&'static str, &'static str);

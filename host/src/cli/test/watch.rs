@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::{Status, Tests};
+use super::session::Tests;
+use crate::cli::support::Status;
 use crate::cli::terminal;
 use crate::testing::{self, Stamps, stamps};
 
