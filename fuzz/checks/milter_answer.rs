@@ -3,11 +3,11 @@
 
 use waxseal::edit::{HeaderEdit, Mark};
 use waxseal::message::{Address, Content, ReversePath};
-use waxseal::milter::answer::{Seen, write};
-use waxseal::milter::codec::{Decoder, Frame, Offer};
-use waxseal::milter::negotiation::Agreement;
-use waxseal::milter::session::FieldNames;
-use waxseal::milter::{Answer, LetGo};
+use waxseal::milter::codec::{Decoder, Frame, OptNeg};
+use waxseal::milter::negotiation::Negotiated;
+use waxseal::milter::response::{MessageShape, encode};
+use waxseal::milter::session::HeaderNames;
+use waxseal::milter::{EarlyAccept, Response};
 
 use crate::cost::Cost;
 use crate::input::Input;
@@ -26,19 +26,19 @@ pub(crate) fn check(data: &[u8]) {
     let content = Content::new(message);
     let edits = String::from_utf8_lossy(&edits);
     let answer = answer(&edits);
-    let offer = Offer {
+    let offer = OptNeg {
         version,
         actions,
-        steps: 0x1f_ffff,
+        protocol_flags: 0x1f_ffff,
     };
-    let Ok(agreement) = Agreement::new(offer, LetGo::AtEnd) else {
+    let Ok(negotiated) = Negotiated::new(offer, EarlyAccept::Off) else {
         return;
     };
-    let mut names = FieldNames::default();
+    let mut names = HeaderNames::default();
     for field in content.fields() {
         names.push(content.name_of(field));
     }
-    let seen = Seen {
+    let shape = MessageShape {
         names: &names,
         fields: content.fields().len(),
         body,
@@ -46,7 +46,7 @@ pub(crate) fn check(data: &[u8]) {
     let size = content.bytes().len() + edits.len();
     let replies = Cost::PASSES.hold("the answer", size, || {
         let mut replies = Vec::new();
-        let written = write(&answer, &agreement, seen, &mut replies);
+        let written = encode(&answer, &negotiated, shape, &mut replies);
         assert!(written.is_ok() || replies.is_empty(), "half an answer");
         written.map(|()| replies)
     });
@@ -57,7 +57,7 @@ pub(crate) fn check(data: &[u8]) {
     for counts_removed in [false, true] {
         let mut mta = Mta::new(&content, counts_removed);
         mta.follow(&replies);
-        if agreement.leading_space() {
+        if negotiated.leading_space() {
             assert_eq!(
                 mta.header(),
                 header(&expected),
@@ -73,8 +73,8 @@ pub(crate) fn check(data: &[u8]) {
 /// `^Name:value` above, `+Name:value` below, `=nName:value` for the nth,
 /// `-nName`, `!Name:value` for a mark, `e address` for the sender, `r address` for
 /// one more recipient, and `b text` for a body.
-fn answer(text: &str) -> Answer {
-    let mut answer = Answer::accept();
+fn answer(text: &str) -> Response {
+    let mut answer = Response::accept();
     // A policy's decision has at most a hundred changes.
     for line in text.split('\n').take(200) {
         let mut characters = line.chars();

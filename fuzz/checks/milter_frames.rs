@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use waxseal::message::Limits;
 use waxseal::milter::codec::Decoder;
 use waxseal::milter::session::{Session, Step};
-use waxseal::milter::{Answer, Early, Filter, Interest, LetGo, Listener, Submission};
+use waxseal::milter::{
+    EarlyAccept, EnvelopeInfo, Filter, Interest, Listener, Response, Submission,
+};
 
 use crate::cost::Cost;
 
@@ -17,16 +19,16 @@ impl Filter for Everything {
 
     fn begin(&self, _: &Listener) {}
 
-    fn wants(&self, (): &(), early: &Early<'_>) -> Interest {
-        match early.recipients.len() {
+    fn wants(&self, (): &(), envelope: &EnvelopeInfo<'_>) -> Interest {
+        match envelope.recipients.len() {
             0 => Interest::Pass,
             1 => Interest::Decide,
             _ => Interest::Header,
         }
     }
 
-    async fn filter(&self, (): (), _: Submission) -> Answer {
-        Answer::accept()
+    async fn filter(&self, (): (), _: Submission) -> Response {
+        Response::accept()
     }
 }
 
@@ -56,7 +58,7 @@ fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
         Arc::new(Everything),
         Arc::new(Listener {
             name: "fuzz".into(),
-            let_go: LetGo::AtEnd,
+            early_accept: EarlyAccept::Off,
         }),
         Limits {
             size: LIMIT,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use waxseal::edit::{Edits, HeaderEdit};
 use waxseal::milter::{
-    Answer, Early, Endpoint, Filter, Interest, LetGo, Limits, Listener, ListenerSettings, Server,
-    Submission, UnixSocket,
+    EarlyAccept, Endpoint, EnvelopeInfo, Filter, Interest, Limits, Listener, ListenerSettings,
+    Response, Server, Submission, UnixSocket,
 };
 use waxseal::pool::Pool;
 
@@ -24,26 +24,26 @@ impl Filter for Noop {
 
     fn begin(&self, _: &Listener) {}
 
-    fn wants(&self, (): &(), _: &Early<'_>) -> Interest {
+    fn wants(&self, (): &(), _: &EnvelopeInfo<'_>) -> Interest {
         self.interest
     }
 
-    async fn filter(&self, (): (), submission: Submission) -> Answer {
+    async fn filter(&self, (): (), submission: Submission) -> Response {
         std::hint::black_box(submission.content.bytes().len());
         if !self.edit {
-            return Answer::accept();
+            return Response::accept();
         }
         let value = [b" ".as_slice(), &[b's'; 300]].concat();
         let headers = vec![HeaderEdit::Prepend {
             name: "X-Null-Signature".into(),
             value,
         }];
-        Answer {
+        Response {
             edits: Edits {
                 headers,
                 ..Edits::default()
             },
-            ..Answer::default()
+            ..Response::default()
         }
     }
 }
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = ListenerSettings {
         name: "noop".into(),
         endpoint: endpoint(arguments.first().ok_or("no endpoint is given")?)?,
-        let_go: LetGo::AtEnd,
+        early_accept: EarlyAccept::Off,
         connections: None,
     };
     let interest = if has("--pass") {

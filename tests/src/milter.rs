@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Steps (`SMFIP_…`) that a client asks about.
-pub mod steps {
+pub mod protocol_flags {
     /// SKIP may be answered to a body chunk.
     pub const SKIP: u32 = 0x400;
     /// Header values with their leading space.
@@ -43,7 +43,7 @@ pub struct MtaProfile {
     /// Actions offered.
     pub actions: u32,
     /// Steps offered.
-    pub steps: u32,
+    pub protocol_flags: u32,
     /// Sends DATA (version 4 and later).
     pub data: bool,
     /// Most bytes of a body chunk.
@@ -68,7 +68,7 @@ impl MtaProfile {
         Self {
             version: 6,
             actions: 0x1ff,
-            steps: 0x1f_ffff,
+            protocol_flags: 0x1f_ffff,
             data: true,
             chunk: 65_535,
             macros: vec![
@@ -109,14 +109,14 @@ impl MtaProfile {
     /// Sendmail 8.17.
     pub fn sendmail() -> Self {
         Self {
-            steps: 0x301f_ffff,
+            protocol_flags: 0x301f_ffff,
             ..Self::postfix()
         }
     }
 
     /// An MTA of that older version: every step is answered.
     pub fn version(version: u32) -> Self {
-        let steps = match version {
+        let protocol_flags = match version {
             2 => 0x7f,
             3 => 0x17f,
             _ => 0x37f,
@@ -124,7 +124,7 @@ impl MtaProfile {
         Self {
             version,
             actions: 0x3f,
-            steps,
+            protocol_flags,
             data: version >= 4,
             ..Self::postfix()
         }
@@ -286,7 +286,7 @@ impl Client {
         let offer = [
             client.profile.version,
             client.profile.actions,
-            client.profile.steps,
+            client.profile.protocol_flags,
         ];
         client.put(b'O', &offer.map(u32::to_be_bytes).concat());
         let answer = client.reply()?;
@@ -387,7 +387,7 @@ impl Client {
             put(&mut self.out, b'D', frame);
         }
         self.put(command, data);
-        if self.agreed_steps & steps::quiet(command) != 0 {
+        if self.agreed_steps & protocol_flags::quiet(command) != 0 {
             return Ok(None);
         }
         self.reply().map(Some)
@@ -457,7 +457,7 @@ impl Client {
     ///
     /// As [`Client::reply`].
     pub fn content(&mut self, mail: &Mail) -> io::Result<Option<Reply>> {
-        let leading = self.agreed_steps & steps::LEADING_SPACE != 0;
+        let leading = self.agreed_steps & protocol_flags::LEADING_SPACE != 0;
         for (name, value) in &mail.fields {
             let value = match value.strip_prefix(b" ") {
                 Some(rest) if !leading => rest,

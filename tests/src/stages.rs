@@ -13,11 +13,11 @@ use waxseal::edit::{
     Closed, Context, Edits, Settings, Stamp, Transport, header_edits, insert, prepare,
 };
 use waxseal::message::{Content, Structure};
-use waxseal::milter::Answer;
-use waxseal::milter::answer::{self, Seen};
-use waxseal::milter::codec::Offer;
-use waxseal::milter::negotiation::{Agreement, LetGo};
-use waxseal::milter::session::FieldNames;
+use waxseal::milter::Response;
+use waxseal::milter::codec::OptNeg;
+use waxseal::milter::negotiation::{EarlyAccept, Negotiated};
+use waxseal::milter::response::{self, MessageShape};
+use waxseal::milter::session::HeaderNames;
 
 use crate::hostile;
 
@@ -41,7 +41,7 @@ pub const STAGES: [Stage; 9] = [
 pub struct Kit {
     keys: Keys,
     decision: Decision,
-    agreement: Agreement,
+    negotiated: Negotiated,
 }
 
 impl Kit {
@@ -66,16 +66,16 @@ impl Kit {
         generate(&settings, &domain, Algorithm::Rsa, selector, day)?;
         let (keys, problems) = Keys::load(&settings);
         anyhow::ensure!(problems.is_empty(), "{problems:?}");
-        let offer = Offer {
+        let offer = OptNeg {
             version: 6,
             actions: 0x1ff,
-            steps: 0x1f_ffff,
+            protocol_flags: 0x1f_ffff,
         };
-        let agreement = Agreement::new(offer, LetGo::AtEnd).context("milter version 6")?;
+        let negotiated = Negotiated::new(offer, EarlyAccept::Off).context("milter version 6")?;
         Ok(Self {
             keys,
             decision: decision()?,
-            agreement,
+            negotiated,
         })
     }
 
@@ -164,24 +164,24 @@ impl Kit {
         let mut headers = header_edits(&content, &self.decision, &stamp());
         let disclaimers = &self.decision.disclaimers;
         headers.extend(insert(&content, &context(Closed::Wrap), disclaimers).headers);
-        let mut names = FieldNames::default();
+        let mut names = HeaderNames::default();
         for field in content.fields() {
             names.push(content.name_of(field));
         }
-        let seen = Seen {
+        let shape = MessageShape {
             names: &names,
             fields: content.fields().len(),
             body: true,
         };
-        let answer = Answer {
+        let answer = Response {
             edits: Edits {
                 headers,
                 ..Edits::default()
             },
-            ..Answer::default()
+            ..Response::default()
         };
         // As above.
-        let _ = answer::write(&answer, &self.agreement, seen, &mut Vec::new());
+        let _ = response::encode(&answer, &self.negotiated, shape, &mut Vec::new());
     }
 
     /// All that is done with a message that is edited and signed, in the order in

@@ -8,7 +8,8 @@ use crate::config::Mode;
 use crate::decision::{Reply, Verdict};
 use crate::message::{self, Client, Envelope, Message, Recipient};
 use crate::milter::{
-    Answer, Early, Filter, Handed, Interest, Listener, Receipt, Submission, Unreadable,
+    EnvelopeInfo, Filter, Interest, InvalidAddress, Listener, Receipt, ReplyStatus, Response,
+    Submission,
 };
 use crate::pipeline::{Direction, Outcome, PolicySnapshot, Unroutable};
 use crate::rollout::{ActiveVersion, PolicyService};
@@ -48,8 +49,8 @@ impl Filter for PolicyFilter {
         Transaction { version, mode }
     }
 
-    fn wants(&self, transaction: &Transaction, early: &Early<'_>) -> Interest {
-        match direction(transaction, early.client, early.local) {
+    fn wants(&self, transaction: &Transaction, envelope: &EnvelopeInfo<'_>) -> Interest {
+        match direction(transaction, envelope.client, envelope.submitted_locally) {
             Direction::Outgoing => Interest::Decide,
             Direction::Returning => Interest::Header,
             Direction::Passing(_) => Interest::Pass,
@@ -61,30 +62,34 @@ impl Filter for PolicyFilter {
         Some((limits.message, limits.processing_time))
     }
 
-    async fn filter(&self, transaction: Transaction, submission: Submission) -> Answer {
-        let direction = direction(&transaction, &submission.client, submission.local);
+    async fn filter(&self, transaction: Transaction, submission: Submission) -> Response {
+        let direction = direction(
+            &transaction,
+            &submission.client,
+            submission.submitted_locally,
+        );
         let version = transaction.version;
         let snapshot = version.snapshot();
         let message = match collected(snapshot, submission) {
             Ok(message) => message,
             Err((queue_id, unreadable, reply)) => {
                 tracing::warn!(queue_id, "refused: {unreadable}");
-                return Answer::of(Verdict::Reject(reply));
+                return Response::new(Verdict::Reject(reply));
             }
         };
         match direction {
             Direction::Outgoing => self.decide(&version, message).await,
             Direction::Returning => route(snapshot, &message),
-            Direction::Passing(_) => Answer::accept(),
+            Direction::Passing(_) => Response::accept(),
         }
     }
 }
 
 /// Mail of this host's own programs (`sendmail`) has no client. It is outgoing
 /// where loopback is listed, as it would be had they connected.
-fn direction(transaction: &Transaction, client: &Client, local: bool) -> Direction {
+fn direction(transaction: &Transaction, client: &Client, submitted_locally: bool) -> Direction {
     let config = transaction.version.snapshot().config();
-    if local {
+    if submitted_locally {
         let address = Some(Ipv4Addr::LOCALHOST.into());
         let client = Client {
             address,
@@ -96,20 +101,20 @@ fn direction(transaction: &Transaction, client: &Client, local: bool) -> Directi
 }
 
 impl PolicyFilter {
-    async fn decide(&self, version: &Arc<ActiveVersion>, message: Message) -> Answer {
+    async fn decide(&self, version: &Arc<ActiveVersion>, message: Message) -> Response {
         let message = Arc::new(message);
         let outcome = self.service.process(version, Arc::clone(&message)).await;
         told(&message.envelope, &outcome);
         let ledger = Arc::clone(self.service.pipeline().ledger());
         let receipt = match outcome.receipt {
-            Some(charged) => Receipt::new(move |handed| {
-                if handed == Handed::Not {
+            Some(charged) => Receipt::new(move |status| {
+                if status == ReplyStatus::NotWritten {
                     ledger.refund(charged);
                 }
             }),
             None => Receipt::default(),
         };
-        Answer {
+        Response {
             verdict: outcome.verdict,
             edits: outcome.edits,
             marks: outcome.marks,
@@ -147,7 +152,7 @@ fn told(envelope: &Envelope, outcome: &Outcome) {
 }
 
 /// A copy that came back by the split listener.
-fn route(snapshot: &PolicySnapshot, message: &Message) -> Answer {
+fn route(snapshot: &PolicySnapshot, message: &Message) -> Response {
     let queue_id = message.envelope.queue_id.as_str();
     match snapshot.route_returned(message) {
         Ok(returned) => {
@@ -162,10 +167,10 @@ fn route(snapshot: &PolicySnapshot, message: &Message) -> Answer {
                 relay,
                 "routed a copy of a message with recipients on both sides"
             );
-            Answer {
+            Response {
                 edits: returned.edits,
                 marks: returned.marks,
-                ..Answer::accept()
+                ..Response::accept()
             }
         }
         Err(unroutable) => {
@@ -178,7 +183,7 @@ fn route(snapshot: &PolicySnapshot, message: &Message) -> Answer {
                     tracing::warn!(queue_id, listener, "deferred: {unroutable}");
                 }
             }
-            Answer::of(Verdict::Defer(Reply {
+            Response::new(Verdict::Defer(Reply {
                 code: 451,
                 enhanced: "4.7.1".to_owned(),
                 text: "this message cannot be routed now; Waxseal's log says why".to_owned(),
@@ -187,12 +192,12 @@ fn route(snapshot: &PolicySnapshot, message: &Message) -> Answer {
     }
 }
 
-type Refused = (String, Unreadable, Reply);
+type Refused = (String, InvalidAddress, Reply);
 
 /// What the milter collected, as a message to decide on.
 fn collected(snapshot: &PolicySnapshot, submission: Submission) -> Result<Message, Refused> {
     let queue_id = submission.queue_id;
-    let refused = |queue_id: &str, unreadable: Unreadable, enhanced: &str, what: &str| {
+    let refused = |queue_id: &str, unreadable: InvalidAddress, enhanced: &str, what: &str| {
         let text = format!("the {what} address is not valid: {}", unreadable.error);
         (
             queue_id.to_owned(),

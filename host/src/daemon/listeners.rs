@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::config::{self, ListenAddress};
 use crate::input_file;
-use crate::milter::{self, Endpoint, LetGo, ListenerSettings, UnixSocket};
+use crate::milter::{self, EarlyAccept, Endpoint, ListenerSettings, UnixSocket};
 
 /// `socket-group` names a group that this machine does not have.
 #[derive(Debug, Error)]
@@ -39,7 +39,7 @@ fn setting(listener: &config::Listener) -> Result<ListenerSettings, UnknownGroup
         name: listener.name.clone(),
         endpoint,
         // The other way costs every message a round trip more.
-        let_go: LetGo::AtEnd,
+        early_accept: EarlyAccept::Off,
         connections: listener.connections,
     })
 }
@@ -69,11 +69,11 @@ pub(super) fn limits(limits: &config::Limits) -> milter::Limits {
     let defaults = milter::Limits::default();
     milter::Limits {
         connections: limits.connections,
-        first_command: limits.first_command_time,
+        first_command_timeout: limits.first_command_time,
         message: limits.message,
-        processing: limits.processing_time,
-        held: limits.held,
-        stop: limits.stop_time,
+        processing_timeout: limits.processing_time,
+        memory: limits.held,
+        shutdown_timeout: limits.stop_time,
         ..defaults
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::negotiation::LetGo;
+use super::negotiation::EarlyAccept;
 use crate::decision::Verdict;
 use crate::edit::{Edits, Mark};
 use crate::message::{self, Address, AddressError, Client, Content, ReversePath};
@@ -17,7 +17,7 @@ pub struct Listener {
     /// Its name in `waxseal.toml`.
     pub name: Arc<str>,
     /// When messages that the filter does not want are let go.
-    pub let_go: LetGo,
+    pub early_accept: EarlyAccept,
 }
 
 /// What the server calls for each message.
@@ -36,7 +36,7 @@ pub trait Filter: Send + Sync + 'static {
 
     /// How much of the message has to be collected. Asked once, when the
     /// envelope is complete; what is not wanted is never held in memory.
-    fn wants(&self, transaction: &Self::Transaction, early: &Early<'_>) -> Interest;
+    fn wants(&self, transaction: &Self::Transaction, envelope: &EnvelopeInfo<'_>) -> Interest;
 
     /// Most of everything that a message may have, and how long it may be
     /// processed; none leaves both to [`Limits`](super::Limits). Asked once, when
@@ -55,7 +55,7 @@ pub trait Filter: Send + Sync + 'static {
         &self,
         transaction: Self::Transaction,
         submission: Submission,
-    ) -> impl Future<Output = Answer> + Send;
+    ) -> impl Future<Output = Response> + Send;
 }
 
 /// How much of a message the filter wants to see.
@@ -72,15 +72,15 @@ pub enum Interest {
 
 /// What is known of a message when its envelope is complete.
 #[derive(Clone, Copy, Debug)]
-pub struct Early<'a> {
+pub struct EnvelopeInfo<'a> {
     /// Where it came in.
     pub listener: &'a Listener,
     /// Who hands it in, login included.
     pub client: &'a Client,
     /// It was handed in by a command on the MTA's own host.
-    pub local: bool,
+    pub submitted_locally: bool,
     /// The envelope sender.
-    pub sender: &'a Result<ReversePath, Unreadable>,
+    pub sender: &'a Result<ReversePath, InvalidAddress>,
     /// The envelope recipients so far accepted by the MTA.
     pub recipients: &'a [Recipient],
 }
@@ -99,9 +99,9 @@ pub struct Submission {
     /// It was handed in by a command on the MTA's own host (`sendmail`): there
     /// is no client, and a recipient that is refused would leave the message
     /// stuck.
-    pub local: bool,
+    pub submitted_locally: bool,
     /// The envelope sender.
-    pub sender: Result<ReversePath, Unreadable>,
+    pub sender: Result<ReversePath, InvalidAddress>,
     /// The envelope recipients, in the order of their RCPT commands.
     pub recipients: Vec<Recipient>,
     /// When MAIL was given.
@@ -116,7 +116,7 @@ pub struct Submission {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// Where the message is to go.
-    pub address: Result<Address, Unreadable>,
+    pub address: Result<Address, InvalidAddress>,
     /// How the MTA means to deliver (`{rcpt_mailer}`), from SMTP only: a hint,
     /// it does not tell local recipients from others.
     pub mailer: Option<String>,
@@ -126,7 +126,7 @@ pub struct Recipient {
 /// it is the filter's to say.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{:?}: {error}", raw.escape_ascii().to_string())]
-pub struct Unreadable {
+pub struct InvalidAddress {
     /// The bytes that the MTA sent.
     pub raw: Box<[u8]>,
     /// What is wrong with them.
@@ -136,7 +136,7 @@ pub struct Unreadable {
 
 /// What is to become of a message.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct Response {
     /// What becomes of it.
     pub verdict: Verdict,
     /// What is changed on it; left out unless it is accepted or held.
@@ -147,14 +147,14 @@ pub struct Answer {
     pub receipt: Receipt,
 }
 
-impl Answer {
+impl Response {
     /// The message goes on as it is.
     pub fn accept() -> Self {
         Self::default()
     }
 
     /// The message goes no further, or is held, as it is.
-    pub fn of(verdict: Verdict) -> Self {
+    pub fn new(verdict: Verdict) -> Self {
         Self {
             verdict,
             ..Self::default()
@@ -166,39 +166,39 @@ impl Answer {
 /// message is given back if it was not. A receipt that is dropped tells that it
 /// was not.
 #[derive(Default)]
-pub struct Receipt(Option<Box<dyn FnOnce(Handed) + Send>>);
+pub struct Receipt(Option<Box<dyn FnOnce(ReplyStatus) + Send>>);
 
 /// Whether a reply was handed to the MTA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handed {
+pub enum ReplyStatus {
     /// It was written whole. (Whether the MTA acted on it is its own affair.)
-    Over,
+    Written,
     /// It was not: the MTA had given up, the connection broke, or the edits
     /// could not be said to this MTA.
-    Not,
+    NotWritten,
 }
 
 impl Receipt {
     /// Calls `told` when it is known.
-    pub fn new(told: impl FnOnce(Handed) + Send + 'static) -> Self {
+    pub fn new(told: impl FnOnce(ReplyStatus) + Send + 'static) -> Self {
         Self(Some(Box::new(told)))
     }
 
     /// Tells how it went.
-    pub fn tell(mut self, handed: Handed) {
-        self.settle(handed);
+    pub fn tell(mut self, status: ReplyStatus) {
+        self.settle(status);
     }
 
-    fn settle(&mut self, handed: Handed) {
+    fn settle(&mut self, status: ReplyStatus) {
         if let Some(told) = self.0.take() {
-            told(handed);
+            told(status);
         }
     }
 }
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        self.settle(Handed::Not);
+        self.settle(ReplyStatus::NotWritten);
     }
 }
 

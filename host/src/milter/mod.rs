@@ -5,7 +5,7 @@
 //! | [`codec`] | frames, commands and replies |
 //! | [`negotiation`] | what a connection agrees on, versions 2 to 6 |
 //! | [`session`] | one connection as a state machine, no I/O |
-//! | [`answer`] | what was decided, as one buffer of replies |
+//! | [`response`] | what was decided, as one buffer of replies |
 //! | [`filter`] | the seam to whatever decides |
 //! | [`server`] | sockets, limits, an orderly stop |
 //!
@@ -20,16 +20,17 @@
 //! Postfix names the queue id from DATA on only, and shows mail from its own
 //! host's `sendmail` as a client on port 0 with addresses without brackets.
 
-pub mod answer;
 pub mod codec;
 pub mod filter;
 pub mod negotiation;
+pub mod response;
 pub mod server;
 pub mod session;
 
 pub use filter::{
-    Answer, Early, Filter, Handed, Interest, Listener, Receipt, Recipient, Submission, Unreadable,
+    EnvelopeInfo, Filter, Interest, InvalidAddress, Listener, Receipt, Recipient, ReplyStatus,
+    Response, Submission,
 };
-pub use negotiation::LetGo;
+pub use negotiation::EarlyAccept;
 pub use server::{BindError, Endpoint, Limits, ListenerSettings, Server, UnixSocket};
 pub(crate) use server::{SocketFile, bind_unix};

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::codec::{Kind, Offer, Reply, actions, steps};
+use super::codec::{Kind, OptNeg, Reply, actions, protocol_flags};
 
 /// Oldest version that is spoken (Sendmail 8.12, Postfix `milter_protocol = 2`).
 pub const OLDEST: u32 = 2;
@@ -22,18 +22,18 @@ const WANTED_ACTIONS: u32 = actions::ADD_HEADERS
 
 /// The steps that need no answer. Each answer is a round trip: with all of them
 /// a message costs 2 ms on one connection, with none 0.08 ms.
-const WANTED_STEPS: u32 = steps::NO_UNKNOWN
-    | steps::SKIP
-    | steps::LEADING_SPACE
-    | steps::QUIET_CONNECT
-    | steps::QUIET_HELO
-    | steps::QUIET_MAIL
-    | steps::QUIET_RCPT
-    | steps::QUIET_DATA
-    | steps::QUIET_UNKNOWN
-    | steps::QUIET_HEADER
-    | steps::QUIET_END_OF_HEADER
-    | steps::QUIET_BODY;
+const WANTED_PROTOCOL_FLAGS: u32 = protocol_flags::NO_UNKNOWN
+    | protocol_flags::SKIP
+    | protocol_flags::HEADER_LEADING_SPACE
+    | protocol_flags::NO_REPLY_CONNECT
+    | protocol_flags::NO_REPLY_HELO
+    | protocol_flags::NO_REPLY_MAIL
+    | protocol_flags::NO_REPLY_RCPT
+    | protocol_flags::NO_REPLY_DATA
+    | protocol_flags::NO_REPLY_UNKNOWN
+    | protocol_flags::NO_REPLY_HEADER
+    | protocol_flags::NO_REPLY_END_OF_HEADER
+    | protocol_flags::NO_REPLY_BODY;
 
 /// Macros by stage (`SMFIM_…`). An empty list spares the MTA a frame before
 /// each command of that stage. The queue id is asked for wherever it can first
@@ -55,11 +55,11 @@ pub struct UnsupportedVersion(pub u32);
 
 /// When a message that nobody wants to see is let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum LetGo {
+pub enum EarlyAccept {
     /// At its end: the MTA sends all of it, nothing of it is kept, and no step
     /// waits for an answer.
     #[default]
-    AtEnd,
+    Off,
     /// At DATA: the MTA need not send header and body, for the price of one
     /// more round trip on every message. Pays where large mail passes
     /// untouched.
@@ -68,11 +68,11 @@ pub enum LetGo {
 
 /// What was agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Agreement {
-    agreed: Offer,
+pub struct Negotiated {
+    options: OptNeg,
 }
 
-impl Agreement {
+impl Negotiated {
     /// What we agree to out of what the MTA offers: never more than was
     /// offered, which MTAs take for an error, and nothing that the version does
     /// not have, whatever the peer claims.
@@ -80,62 +80,62 @@ impl Agreement {
     /// # Errors
     ///
     /// The peer speaks a version older than [`OLDEST`].
-    pub fn new(offer: Offer, let_go: LetGo) -> Result<Self, UnsupportedVersion> {
+    pub fn new(offer: OptNeg, early_accept: EarlyAccept) -> Result<Self, UnsupportedVersion> {
         if offer.version < OLDEST {
             return Err(UnsupportedVersion(offer.version));
         }
         let version = offer.version.min(NEWEST);
-        let (known_actions, known_steps) = known(version);
-        let wanted_steps = match let_go {
-            LetGo::AtEnd => WANTED_STEPS,
-            LetGo::AtData => WANTED_STEPS & !steps::QUIET_DATA,
+        let (known_actions, known_flags) = known(version);
+        let wanted_flags = match early_accept {
+            EarlyAccept::Off => WANTED_PROTOCOL_FLAGS,
+            EarlyAccept::AtData => WANTED_PROTOCOL_FLAGS & !protocol_flags::NO_REPLY_DATA,
         };
         Ok(Self {
-            agreed: Offer {
+            options: OptNeg {
                 version,
                 actions: offer.actions & known_actions & WANTED_ACTIONS,
-                steps: offer.steps & known_steps & wanted_steps,
+                protocol_flags: offer.protocol_flags & known_flags & wanted_flags,
             },
         })
     }
 
     /// The version in use, 2 to 6.
     pub fn version(&self) -> u32 {
-        self.agreed.version
+        self.options.version
     }
 
     /// Whether the MTA lets us do this (a bit of
     /// [`actions`]).
     pub fn allows(&self, action: u32) -> bool {
-        self.agreed.actions & action != 0
+        self.options.actions & action != 0
     }
 
     /// Header values come and go with their leading white space.
     pub fn leading_space(&self) -> bool {
-        self.agreed.steps & steps::LEADING_SPACE != 0
+        self.options.protocol_flags & protocol_flags::HEADER_LEADING_SPACE != 0
     }
 
     /// SKIP may be answered to a body chunk.
     pub fn skip(&self) -> bool {
-        self.agreed.steps & steps::SKIP != 0
+        self.options.protocol_flags & protocol_flags::SKIP != 0
     }
 
     /// Whether the MTA waits for an answer to this command.
-    pub fn answered(&self, kind: Kind) -> bool {
+    pub fn expects_reply(&self, kind: Kind) -> bool {
         let quiet = match kind {
-            Kind::Connect => steps::QUIET_CONNECT,
-            Kind::Helo => steps::QUIET_HELO,
-            Kind::Mail => steps::QUIET_MAIL,
-            Kind::Rcpt => steps::QUIET_RCPT,
-            Kind::Data => steps::QUIET_DATA,
-            Kind::Header => steps::QUIET_HEADER,
-            Kind::EndOfHeader => steps::QUIET_END_OF_HEADER,
-            Kind::Body => steps::QUIET_BODY,
-            Kind::Unknown => steps::QUIET_UNKNOWN,
+            Kind::Connect => protocol_flags::NO_REPLY_CONNECT,
+            Kind::Helo => protocol_flags::NO_REPLY_HELO,
+            Kind::Mail => protocol_flags::NO_REPLY_MAIL,
+            Kind::Rcpt => protocol_flags::NO_REPLY_RCPT,
+            Kind::Data => protocol_flags::NO_REPLY_DATA,
+            Kind::Header => protocol_flags::NO_REPLY_HEADER,
+            Kind::EndOfHeader => protocol_flags::NO_REPLY_END_OF_HEADER,
+            Kind::Body => protocol_flags::NO_REPLY_BODY,
+            Kind::Unknown => protocol_flags::NO_REPLY_UNKNOWN,
             Kind::Negotiate | Kind::EndOfBody => return true,
             Kind::Macros | Kind::Abort | Kind::Quit | Kind::QuitNewConnection => return false,
         };
-        self.agreed.steps & quiet == 0
+        self.options.protocol_flags & quiet == 0
     }
 
     /// The answer to the offer.
@@ -145,7 +145,7 @@ impl Agreement {
         } else {
             &[]
         };
-        Reply::Negotiate(self.agreed, macros)
+        Reply::Negotiate(self.options, macros)
     }
 }
 
@@ -153,11 +153,14 @@ impl Agreement {
 /// beyond these mean something else to it, or nothing.
 fn known(version: u32) -> (u32, u32) {
     const ACTIONS_2: u32 = 0x3f;
-    const STEPS_2: u32 = 0x7f;
+    const FLAGS_2: u32 = 0x7f;
     match version {
-        ..=2 => (ACTIONS_2, STEPS_2),
-        3 => (ACTIONS_2, STEPS_2 | steps::NO_UNKNOWN),
-        4 | 5 => (ACTIONS_2, STEPS_2 | steps::NO_UNKNOWN | steps::NO_DATA),
+        ..=2 => (ACTIONS_2, FLAGS_2),
+        3 => (ACTIONS_2, FLAGS_2 | protocol_flags::NO_UNKNOWN),
+        4 | 5 => (
+            ACTIONS_2,
+            FLAGS_2 | protocol_flags::NO_UNKNOWN | protocol_flags::NO_DATA,
+        ),
         _ => (0x1ff, 0x1f_ffff),
     }
 }
@@ -166,26 +169,26 @@ fn known(version: u32) -> (u32, u32) {
 mod tests {
     use super::*;
 
-    const EVERYTHING: Offer = Offer {
+    const EVERYTHING: OptNeg = OptNeg {
         version: 6,
         actions: 0x1ff,
-        steps: 0x1f_ffff,
+        protocol_flags: 0x1f_ffff,
     };
 
-    fn agreed(offer: Offer) -> Offer {
-        Agreement::new(offer, LetGo::AtEnd)
+    fn agreed(offer: OptNeg) -> OptNeg {
+        Negotiated::new(offer, EarlyAccept::Off)
             .expect("a version we speak")
-            .agreed
+            .options
     }
 
     #[test]
     fn nothing_is_agreed_on_that_was_not_offered() {
         for version in OLDEST..=NEWEST {
             for bit in 0..32 {
-                let offer = Offer {
+                let offer = OptNeg {
                     version,
                     actions: 1 << bit,
-                    steps: 1 << bit,
+                    protocol_flags: 1 << bit,
                 };
                 let agreed = agreed(offer);
                 assert_eq!(
@@ -194,7 +197,7 @@ mod tests {
                     "version {version}, bit {bit}"
                 );
                 assert_eq!(
-                    agreed.steps & !offer.steps,
+                    agreed.protocol_flags & !offer.protocol_flags,
                     0,
                     "version {version}, bit {bit}"
                 );
@@ -206,23 +209,23 @@ mod tests {
     fn older_peers_get_no_flag_of_later_versions() {
         let by_version = [
             (2, 0x37, 0),
-            (3, 0x37, steps::NO_UNKNOWN),
-            (4, 0x37, steps::NO_UNKNOWN),
-            (5, 0x37, steps::NO_UNKNOWN),
-            (6, 0x1f7, WANTED_STEPS),
+            (3, 0x37, protocol_flags::NO_UNKNOWN),
+            (4, 0x37, protocol_flags::NO_UNKNOWN),
+            (5, 0x37, protocol_flags::NO_UNKNOWN),
+            (6, 0x1f7, WANTED_PROTOCOL_FLAGS),
         ];
-        for (version, actions, steps) in by_version {
-            let agreed = agreed(Offer {
+        for (version, actions, protocol_flags) in by_version {
+            let agreed = agreed(OptNeg {
                 version,
                 actions: u32::MAX,
-                steps: u32::MAX,
+                protocol_flags: u32::MAX,
             });
             assert_eq!(
                 agreed,
-                Offer {
+                OptNeg {
                     version,
                     actions,
-                    steps
+                    protocol_flags,
                 },
                 "version {version}"
             );
@@ -232,7 +235,7 @@ mod tests {
     #[test]
     fn newer_peers_are_answered_with_our_newest_version() {
         assert_eq!(
-            agreed(Offer {
+            agreed(OptNeg {
                 version: 9,
                 ..EVERYTHING
             })
@@ -240,12 +243,12 @@ mod tests {
             NEWEST
         );
         assert_eq!(
-            Agreement::new(
-                Offer {
+            Negotiated::new(
+                OptNeg {
                     version: 1,
                     ..EVERYTHING
                 },
-                LetGo::AtEnd
+                EarlyAccept::Off
             ),
             Err(UnsupportedVersion(1))
         );
@@ -253,7 +256,7 @@ mod tests {
 
     #[test]
     fn only_the_end_of_a_message_is_answered_where_the_mta_can_do_without() {
-        let agreement = Agreement::new(EVERYTHING, LetGo::AtEnd).expect("6");
+        let negotiated = Negotiated::new(EVERYTHING, EarlyAccept::Off).expect("6");
         for kind in [
             Kind::Connect,
             Kind::Helo,
@@ -262,35 +265,35 @@ mod tests {
             Kind::Data,
             Kind::Header,
         ] {
-            assert!(!agreement.answered(kind), "{kind:?}");
+            assert!(!negotiated.expects_reply(kind), "{kind:?}");
         }
-        assert!(agreement.answered(Kind::EndOfBody));
-        assert!(!agreement.answered(Kind::Abort));
-        let early = Agreement::new(EVERYTHING, LetGo::AtData).expect("6");
-        assert!(early.answered(Kind::Data));
-        let old = Agreement::new(
-            Offer {
+        assert!(negotiated.expects_reply(Kind::EndOfBody));
+        assert!(!negotiated.expects_reply(Kind::Abort));
+        let early = Negotiated::new(EVERYTHING, EarlyAccept::AtData).expect("6");
+        assert!(early.expects_reply(Kind::Data));
+        let old = Negotiated::new(
+            OptNeg {
                 version: 2,
                 ..EVERYTHING
             },
-            LetGo::AtEnd,
+            EarlyAccept::Off,
         )
         .expect("2");
-        assert!(old.answered(Kind::Header) && !old.answered(Kind::Abort));
+        assert!(old.expects_reply(Kind::Header) && !old.expects_reply(Kind::Abort));
     }
 
     #[test]
     fn macros_are_asked_for_only_where_the_mta_lets_us() {
         let answer = |actions| {
             let mut out = Vec::new();
-            let agreement = Agreement::new(
-                Offer {
+            let negotiated = Negotiated::new(
+                OptNeg {
                     actions,
                     ..EVERYTHING
                 },
-                LetGo::AtEnd,
+                EarlyAccept::Off,
             );
-            agreement
+            negotiated
                 .expect("6")
                 .reply()
                 .encode(&mut out)

@@ -11,8 +11,8 @@ use waxseal::decision::Verdict;
 use waxseal::edit::{Edits, HeaderEdit};
 use waxseal::message::ReversePath;
 use waxseal::milter::{
-    Answer, Early, Endpoint, Filter, Handed, Interest, LetGo, Limits, Listener, ListenerSettings,
-    Receipt, Server, Submission, UnixSocket,
+    EarlyAccept, Endpoint, EnvelopeInfo, Filter, Interest, Limits, Listener, ListenerSettings,
+    Receipt, ReplyStatus, Response, Server, Submission, UnixSocket,
 };
 use waxseal::pool::Pool;
 use waxseal_tests::milter::{Client, MtaProfile, Reply};
@@ -22,7 +22,7 @@ pub(crate) struct Obedient {
     pub(crate) seen: Mutex<Vec<Submission>>,
     pub(crate) at_work: mpsc::Sender<()>,
     pub(crate) go_on: Arc<Notify>,
-    pub(crate) receipts: mpsc::Sender<Handed>,
+    pub(crate) receipts: mpsc::Sender<ReplyStatus>,
 }
 
 impl Filter for Obedient {
@@ -30,22 +30,22 @@ impl Filter for Obedient {
 
     fn begin(&self, _: &Listener) {}
 
-    fn wants(&self, (): &(), early: &Early<'_>) -> Interest {
-        match early.sender.as_ref().map(ReversePath::as_str) {
+    fn wants(&self, (): &(), envelope: &EnvelopeInfo<'_>) -> Interest {
+        match envelope.sender.as_ref().map(ReversePath::as_str) {
             Ok("pass@example.org") => Interest::Pass,
             Ok("panic@example.org") => panic!("asked to panic early"),
             _ => Interest::Decide,
         }
     }
 
-    async fn filter(&self, (): (), submission: Submission) -> Answer {
+    async fn filter(&self, (): (), submission: Submission) -> Response {
         let body = submission.content.body();
         let told = self.receipts.clone();
-        let mut answer = Answer {
-            receipt: Receipt::new(move |handed| {
-                let _ = told.send(handed);
+        let mut answer = Response {
+            receipt: Receipt::new(move |status| {
+                let _ = told.send(status);
             }),
-            ..Answer::accept()
+            ..Response::accept()
         };
         if body.starts_with(b"panic") {
             panic!("asked to panic");
@@ -80,7 +80,7 @@ pub(crate) struct Running {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) filter: Arc<Obedient>,
     pub(crate) at_work: mpsc::Receiver<()>,
-    pub(crate) receipts: mpsc::Receiver<Handed>,
+    pub(crate) receipts: mpsc::Receiver<ReplyStatus>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) stopped: mpsc::Receiver<()>,
     pub(crate) socket: PathBuf,
@@ -162,7 +162,7 @@ impl Running {
         }
     }
 
-    pub(crate) fn receipt(&self) -> Handed {
+    pub(crate) fn receipt(&self) -> ReplyStatus {
         self.receipts.recv_timeout(PATIENCE).expect("a receipt")
     }
 }
@@ -178,7 +178,7 @@ pub(crate) fn listener(name: &str, endpoint: Endpoint) -> ListenerSettings {
     ListenerSettings {
         name: name.into(),
         endpoint,
-        let_go: LetGo::AtEnd,
+        early_accept: EarlyAccept::Off,
         connections: None,
     }
 }

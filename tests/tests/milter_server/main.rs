@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use waxseal::milter::{BindError, Endpoint, Handed, Limits, Server};
+use waxseal::milter::{BindError, Endpoint, Limits, ReplyStatus, Server};
 use waxseal::pool::Pool;
 use waxseal_tests::milter::{Client, Mail, MtaProfile, Reply};
 
@@ -50,7 +50,7 @@ fn messages_come_through_byte_for_byte_over_tcp_and_unix_from_every_mta() {
                 let seen = server.seen().pop().expect("one message");
                 assert!(seen.content.bytes() == mail.bytes(), "{profile:?}");
                 assert_eq!(seen.queue_id, "4F00D");
-                assert_eq!(server.receipt(), Handed::Over);
+                assert_eq!(server.receipt(), ReplyStatus::Written);
                 client.put(b'A', b"");
             }
         }
@@ -66,9 +66,15 @@ fn nothing_is_agreed_on_that_was_not_offered() {
         } else {
             MtaProfile::version(version)
         };
-        let [agreed, actions, steps] = server.tcp(profile.clone()).agreed();
+        let [agreed, actions, protocol_flags] = server.tcp(profile.clone()).agreed();
         assert_eq!(agreed, version);
-        assert_eq!((actions & !profile.actions, steps & !profile.steps), (0, 0));
+        assert_eq!(
+            (
+                actions & !profile.actions,
+                protocol_flags & !profile.protocol_flags
+            ),
+            (0, 0)
+        );
     }
 }
 
@@ -111,7 +117,10 @@ fn edits_that_the_mta_cannot_do_fail_the_message_and_are_told() {
         .send(&Mail::with_body("null sender"))
         .expect("answered");
     assert!(text_of(&replies).starts_with("451 4.7.1 "), "{replies:?}");
-    assert_eq!((replies.len(), server.receipt()), (1, Handed::Not));
+    assert_eq!(
+        (replies.len(), server.receipt()),
+        (1, ReplyStatus::NotWritten)
+    );
 }
 
 #[test]
@@ -179,8 +188,8 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
     let limits = Limits {
         // A message of the large kind takes five times its bytes while it is
         // processed.
-        held: 16_000_000,
-        held_wait: Duration::from_millis(1),
+        memory: 16_000_000,
+        memory_wait: Duration::from_millis(1),
         ..Limits::default()
     };
     let server = Running::start(limits);
@@ -215,7 +224,7 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
 #[test]
 fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
     let limits = Limits {
-        progress: Duration::from_millis(5),
+        progress_interval: Duration::from_millis(5),
         ..Limits::default()
     };
     let server = Running::start(limits);
@@ -235,7 +244,7 @@ fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
 #[test]
 fn a_decision_that_takes_too_long_fails_the_message() {
     let server = Running::start(Limits {
-        processing: Duration::from_millis(5),
+        processing_timeout: Duration::from_millis(5),
         ..Limits::default()
     });
     let replies = server
@@ -263,14 +272,14 @@ fn a_reply_that_could_not_be_written_is_told() {
             drop(client);
         }
         server.filter.go_on.notify_waiters();
-        assert_eq!(server.receipt(), Handed::Not);
+        assert_eq!(server.receipt(), ReplyStatus::NotWritten);
     }
 }
 
 #[test]
 fn idle_connections_are_closed() {
     let server = Running::start(Limits {
-        idle: Duration::from_millis(5),
+        idle_timeout: Duration::from_millis(5),
         ..Limits::default()
     });
     let Endpoint::Tcp(address) = server.endpoints[0] else {
@@ -283,7 +292,7 @@ fn idle_connections_are_closed() {
 #[test]
 fn m2_a_connection_that_says_nothing_is_closed_soon() {
     let server = Running::start(Limits {
-        first_command: Duration::from_millis(5),
+        first_command_timeout: Duration::from_millis(5),
         ..Limits::default()
     });
     let Endpoint::Tcp(address) = server.endpoints[0] else {
@@ -309,9 +318,9 @@ fn h1_a_message_that_the_mta_gives_up_is_canceled_and_others_go_on() {
     // The connection is served again before the filter is done with the message.
     let next = client.send(&Mail::with_body("x"));
     assert_eq!(next.expect("answered"), accepted());
-    assert_eq!(server.receipt(), Handed::Over);
+    assert_eq!(server.receipt(), ReplyStatus::Written);
     server.filter.go_on.notify_waiters();
-    assert_eq!(server.receipt(), Handed::Not);
+    assert_eq!(server.receipt(), ReplyStatus::NotWritten);
 }
 
 #[test]
@@ -371,7 +380,7 @@ fn a_stop_lets_messages_finish_and_closes_idle_connections() {
 #[test]
 fn a_stop_does_not_wait_for_ever() {
     let mut server = Running::start(Limits {
-        stop: Duration::from_millis(5),
+        shutdown_timeout: Duration::from_millis(5),
         ..Limits::default()
     });
     let mut busy = server.unix(MtaProfile::postfix());

@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
     /// `O`: what the MTA offers; the first command of a connection.
-    Negotiate(Offer),
+    Negotiate(OptNeg),
     /// `D`: macros for the command that follows.
     Macros(Macros<'a>),
     /// `C`: an SMTP client connected.
@@ -73,13 +73,13 @@ pub enum Kind {
 
 /// What the MTA offers in its first command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Offer {
+pub struct OptNeg {
     /// Highest version it speaks.
     pub version: u32,
     /// What it lets milters change: bits of [`actions`](super::actions).
     pub actions: u32,
-    /// How it can shape the conversation: bits of [`steps`](super::steps).
-    pub steps: u32,
+    /// How it can shape the conversation: bits of [`protocol_flags`](super::protocol_flags).
+    pub protocol_flags: u32,
 }
 
 /// Where an SMTP client connected from.
@@ -104,13 +104,13 @@ pub enum PeerAddress<'a> {
 pub enum Malformed {
     /// No such command.
     #[error("{:?} is no milter command", char::from(*.0))]
-    Name(u8),
+    UnknownCommand(u8),
     /// The data ends too early, or a text does not end with NUL.
     #[error("the data of {0:?} is cut short")]
-    Short(Kind),
+    Truncated(Kind),
     /// CONNECT with a family or an address that cannot be read.
     #[error("CONNECT names an address that cannot be read")]
-    Address,
+    InvalidAddress,
 }
 
 impl<'a> Command<'a> {
@@ -121,9 +121,11 @@ impl<'a> Command<'a> {
     /// Tells what of the data is missing.
     pub fn decode(name: u8, data: &'a [u8]) -> Result<Self, Malformed> {
         Ok(match name {
-            b'O' => Self::Negotiate(Offer::decode(data)?),
+            b'O' => Self::Negotiate(OptNeg::decode(data)?),
             b'D' => {
-                let (&stage, pairs) = data.split_first().ok_or(Malformed::Short(Kind::Macros))?;
+                let (&stage, pairs) = data
+                    .split_first()
+                    .ok_or(Malformed::Truncated(Kind::Macros))?;
                 Self::Macros(Macros { stage, pairs })
             }
             b'C' => connect(data)?,
@@ -144,7 +146,7 @@ impl<'a> Command<'a> {
             b'A' => Self::Abort,
             b'Q' => Self::Quit,
             b'K' => Self::QuitNewConnection,
-            _ => return Err(Malformed::Name(name)),
+            _ => return Err(Malformed::UnknownCommand(name)),
         })
     }
 
@@ -169,16 +171,16 @@ impl<'a> Command<'a> {
     }
 }
 
-impl Offer {
+impl OptNeg {
     fn decode(data: &[u8]) -> Result<Self, Malformed> {
         // Bytes behind the third word are no business of a milter.
         match data {
             [a, b, c, d, e, f, g, h, i, j, k, l, ..] => Ok(Self {
                 version: u32::from_be_bytes([*a, *b, *c, *d]),
                 actions: u32::from_be_bytes([*e, *f, *g, *h]),
-                steps: u32::from_be_bytes([*i, *j, *k, *l]),
+                protocol_flags: u32::from_be_bytes([*i, *j, *k, *l]),
             }),
-            _ => Err(Malformed::Short(Kind::Negotiate)),
+            _ => Err(Malformed::Truncated(Kind::Negotiate)),
         }
     }
 }
@@ -237,7 +239,7 @@ impl<'a> Macros<'a> {
 }
 
 fn connect(data: &[u8]) -> Result<Command<'_>, Malformed> {
-    let short = Malformed::Short(Kind::Connect);
+    let short = Malformed::Truncated(Kind::Connect);
     let (name, rest) = split(data, Kind::Connect)?;
     let (family, rest) = rest.split_first().ok_or(short)?;
     if *family == b'U' {
@@ -251,10 +253,10 @@ fn connect(data: &[u8]) -> Result<Command<'_>, Malformed> {
     let address = match family {
         b'L' => PeerAddress::Local(address),
         b'4' | b'6' => PeerAddress::Network {
-            address: parse_ip(address).ok_or(Malformed::Address)?,
+            address: parse_ip(address).ok_or(Malformed::InvalidAddress)?,
             port: u16::from_be_bytes(*port),
         },
-        _ => return Err(Malformed::Address),
+        _ => return Err(Malformed::InvalidAddress),
     };
     Ok(Command::Connect { name, address })
 }
@@ -271,11 +273,11 @@ pub(in crate::milter) fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
 
 /// What stands before the first NUL, and what stands behind it.
 fn split(data: &[u8], kind: Kind) -> Result<(&[u8], &[u8]), Malformed> {
-    let nul = memchr(0, data).ok_or(Malformed::Short(kind))?;
+    let nul = memchr(0, data).ok_or(Malformed::Truncated(kind))?;
     Ok((&data[..nul], &data[nul + 1..]))
 }
 
 /// A text that is to end with NUL.
 fn text(data: &[u8], kind: Kind) -> Result<&[u8], Malformed> {
-    data.strip_suffix(b"\0").ok_or(Malformed::Short(kind))
+    data.strip_suffix(b"\0").ok_or(Malformed::Truncated(kind))
 }

@@ -16,7 +16,7 @@ mod reply;
 mod tests;
 
 pub(in crate::milter) use command::parse_ip;
-pub use command::{Arguments, Command, Kind, Macros, Malformed, Offer, PeerAddress};
+pub use command::{Arguments, Command, Kind, Macros, Malformed, OptNeg, PeerAddress};
 pub use frame::{Decoder, Frame, FrameError, MAXIMUM_FRAME};
 pub use reply::{LARGEST_REPLY, Reply, ReplyTooLong};
 
@@ -43,7 +43,7 @@ pub mod actions {
 }
 
 /// Bits that shape the conversation (`SMFIP_…`).
-pub mod steps {
+pub mod protocol_flags {
     /// CONNECT is not sent.
     pub const NO_CONNECT: u32 = 0x01;
     /// HELO is not sent.
@@ -59,7 +59,7 @@ pub mod steps {
     /// The end of the header is not sent.
     pub const NO_END_OF_HEADER: u32 = 0x40;
     /// No reply to a header field.
-    pub const QUIET_HEADER: u32 = 0x80;
+    pub const NO_REPLY_HEADER: u32 = 0x80;
     /// Unknown SMTP commands are not sent (version 3).
     pub const NO_UNKNOWN: u32 = 0x100;
     /// DATA is not sent (version 4).
@@ -67,23 +67,23 @@ pub mod steps {
     /// SKIP may be answered to a body chunk.
     pub const SKIP: u32 = 0x400;
     /// Recipients that the MTA refused are sent too.
-    pub const REFUSED_RECIPIENTS: u32 = 0x800;
+    pub const REJECTED_RECIPIENTS: u32 = 0x800;
     /// No reply to CONNECT.
-    pub const QUIET_CONNECT: u32 = 0x1000;
+    pub const NO_REPLY_CONNECT: u32 = 0x1000;
     /// No reply to HELO.
-    pub const QUIET_HELO: u32 = 0x2000;
+    pub const NO_REPLY_HELO: u32 = 0x2000;
     /// No reply to MAIL.
-    pub const QUIET_MAIL: u32 = 0x4000;
+    pub const NO_REPLY_MAIL: u32 = 0x4000;
     /// No reply to RCPT.
-    pub const QUIET_RCPT: u32 = 0x8000;
+    pub const NO_REPLY_RCPT: u32 = 0x8000;
     /// No reply to DATA.
-    pub const QUIET_DATA: u32 = 0x1_0000;
+    pub const NO_REPLY_DATA: u32 = 0x1_0000;
     /// No reply to an unknown command.
-    pub const QUIET_UNKNOWN: u32 = 0x2_0000;
+    pub const NO_REPLY_UNKNOWN: u32 = 0x2_0000;
     /// No reply to the end of the header.
-    pub const QUIET_END_OF_HEADER: u32 = 0x4_0000;
+    pub const NO_REPLY_END_OF_HEADER: u32 = 0x4_0000;
     /// No reply to a body chunk.
-    pub const QUIET_BODY: u32 = 0x8_0000;
+    pub const NO_REPLY_BODY: u32 = 0x8_0000;
     /// Header values come and go with their leading white space.
-    pub const LEADING_SPACE: u32 = 0x10_0000;
+    pub const HEADER_LEADING_SPACE: u32 = 0x10_0000;
 }

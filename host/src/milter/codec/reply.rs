@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::Offer;
+use super::OptNeg;
 
 /// Most bytes of data in a reply (`MILTER_CHUNK_SIZE`): longer ones are refused
 /// by Sendmail, and the body has to be cut for every MTA.
@@ -18,7 +18,7 @@ pub struct ReplyTooLong(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
     /// `O`: what was agreed on, and the macros wanted at each stage.
-    Negotiate(Offer, &'a [(u32, &'a str)]),
+    Negotiate(OptNeg, &'a [(u32, &'a str)]),
     /// `c`: go on.
     Continue,
     /// `a`: nothing more about this message is wanted.
@@ -108,16 +108,20 @@ impl Reply<'_> {
     }
 }
 
-fn negotiate(agreed: Offer, macros: &[(u32, &str)], out: &mut Vec<u8>) -> Result<(), ReplyTooLong> {
+fn negotiate(
+    agreed: OptNeg,
+    macros: &[(u32, &str)],
+    out: &mut Vec<u8>,
+) -> Result<(), ReplyTooLong> {
     let mut lists = Vec::new();
     for (stage, names) in macros {
         lists.extend_from_slice(&stage.to_be_bytes());
         lists.extend_from_slice(names.as_bytes());
         lists.push(0);
     }
-    let [version, actions, steps] =
-        [agreed.version, agreed.actions, agreed.steps].map(u32::to_be_bytes);
-    frame(out, b'O', &[&version, &actions, &steps, &lists])
+    let [version, actions, protocol_flags] =
+        [agreed.version, agreed.actions, agreed.protocol_flags].map(u32::to_be_bytes);
+    frame(out, b'O', &[&version, &actions, &protocol_flags, &lists])
 }
 
 fn frame(out: &mut Vec<u8>, name: u8, parts: &[&[u8]]) -> Result<(), ReplyTooLong> {

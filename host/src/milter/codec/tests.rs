@@ -171,8 +171,14 @@ fn clients_are_known_by_family() {
         Ok(PeerAddress::Local(b"/run/x"))
     );
     assert_eq!(client(b"a\0U"), Ok(PeerAddress::Unknown));
-    assert_eq!(client(b"a\x004\0\x19nowhere\0"), Err(Malformed::Address));
-    assert_eq!(client(b"a\x004\0"), Err(Malformed::Short(Kind::Connect)));
+    assert_eq!(
+        client(b"a\x004\0\x19nowhere\0"),
+        Err(Malformed::InvalidAddress)
+    );
+    assert_eq!(
+        client(b"a\x004\0"),
+        Err(Malformed::Truncated(Kind::Connect))
+    );
 }
 
 /// The corpus of the fuzzer, in every build.

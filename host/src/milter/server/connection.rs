@@ -13,15 +13,15 @@ use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::budget::Share;
-use super::guard::unwound;
-use super::job::{self, Done};
-use super::places::Place;
+use super::byte_budget::BytePermit;
+use super::connection_slots::ConnectionSlot;
+use super::guard::catch_panic;
+use super::process::{self, EncodedResponse};
 use super::socket::Transport;
-use crate::milter::answer;
 use crate::milter::codec::{Decoder, Reply};
 use crate::milter::filter::Filter;
-use crate::milter::session::{Complete, ProtocolError, Session, State, Step};
+use crate::milter::response;
+use crate::milter::session::{EndOfMessage, ProtocolError, Session, State, Step};
 use crate::pool::{DeadlineExceeded, JobLimits};
 
 /// Bytes read at once. Postfix writes 128 KiB at most, and a short message
@@ -42,33 +42,33 @@ thread_local! {
 
 /// Why a connection ended that neither side closed in order.
 #[derive(Debug, Error)]
-pub(super) enum Broken {
+pub(super) enum ConnectionError {
     #[error("{0}; the connection is closed")]
     Protocol(#[from] ProtocolError),
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
     #[error("nothing came for {0:?}; the connection is closed")]
-    Idle(Duration),
+    IdleTimeout(Duration),
     #[error("the MTA takes no reply; the connection is closed")]
-    Stuck,
+    WriteTimeout,
     #[error("nothing was said on it, and others need its place; the connection is closed")]
-    Silent,
+    Evicted,
 }
 
 /// What waiting for a message's answer came to.
-enum Waited {
+enum Processed {
     /// The answer, or why there is none.
-    Answer(Result<Result<Done, DeadlineExceeded>, String>),
+    Finished(Result<Result<EncodedResponse, DeadlineExceeded>, String>),
     /// The MTA gave the message up.
-    GivenUp,
+    Aborted,
     /// The daemon stops, and the message takes too long.
     Stopped,
 }
 
 /// What waiting for the next bytes came to.
-enum Arrived<F: Filter> {
+enum Input<F: Filter> {
     Step(Step<F>),
-    End,
+    Eof,
 }
 
 pub(super) struct Connection<F: Filter, T> {
@@ -79,9 +79,9 @@ pub(super) struct Connection<F: Filter, T> {
     replies: Vec<u8>,
     /// Bytes behind a frame that had to be dealt with first.
     backlog: Vec<u8>,
-    share: Share,
+    permit: BytePermit,
     stop: CancellationToken,
-    place: Place,
+    slot: ConnectionSlot,
     /// The first commands have come.
     spoken: bool,
 }
@@ -92,7 +92,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
         shared: Arc<Shared<F>>,
         session: Session<F>,
         stop: CancellationToken,
-        place: Place,
+        slot: ConnectionSlot,
     ) -> Self {
         Self {
             stream,
@@ -101,9 +101,9 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             decoder: Decoder::default(),
             replies: Vec::new(),
             backlog: Vec::new(),
-            share: Share::default(),
+            permit: BytePermit::default(),
             stop,
-            place,
+            slot,
             spoken: false,
         }
     }
@@ -114,14 +114,17 @@ impl<F: Filter, T: Transport> Connection<F, T> {
     }
 
     /// Serves the connection until either side ends it.
-    pub(super) async fn serve(&mut self) -> Result<(), Broken> {
+    pub(super) async fn serve(&mut self) -> Result<(), ConnectionError> {
         let stop = self.stop.clone();
         let mut stopped = pin!(stop.cancelled());
         let mut stopping = false;
         let shared = Arc::clone(&self.shared);
-        let closed = self.place.closed().clone();
+        let closed = self.slot.closed().clone();
         let mut closed = pin!(closed.cancelled());
-        let first = shared.limits.first_command.min(shared.limits.idle);
+        let first = shared
+            .limits
+            .first_command_timeout
+            .min(shared.limits.idle_timeout);
         let mut idle = pin!(tokio::time::sleep(first));
         let begun = Instant::now();
         loop {
@@ -134,14 +137,14 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                     stopping = true;
                 }
                 if stopping && !self.session.state().in_message() {
-                    return Poll::Ready(Ok(Arrived::End));
+                    return Poll::Ready(Ok(Input::Eof));
                 }
                 if !self.spoken && closed.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(Err(Broken::Silent));
+                    return Poll::Ready(Err(ConnectionError::Evicted));
                 }
                 // Bytes that come one by one are not a command.
                 let (longest, since) = if self.spoken {
-                    (shared.limits.idle, waiting_since)
+                    (shared.limits.idle_timeout, waiting_since)
                 } else {
                     (first, begun)
                 };
@@ -150,7 +153,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 while idle.as_mut().poll(context).is_ready() {
                     let waited = since.elapsed();
                     if waited >= longest {
-                        return Poll::Ready(Err(Broken::Idle(longest)));
+                        return Poll::Ready(Err(ConnectionError::IdleTimeout(longest)));
                     }
                     let again = tokio::time::Instant::now() + (longest - waited);
                     idle.as_mut().reset(again);
@@ -159,25 +162,25 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             })
             .await?;
             match arrived {
-                Arrived::End | Arrived::Step(Step::Close) => return Ok(()),
-                Arrived::Step(Step::Continue) => {
+                Input::Eof | Input::Step(Step::Close) => return Ok(()),
+                Input::Step(Step::Continue) => {
                     self.flush().await?;
-                    let wait = shared.limits.held_wait;
+                    let wait = shared.limits.memory_wait;
                     if !self.room_for(self.session.held(), wait).await {
-                        self.session.lose(self.shared.limits.failure());
-                        self.share.release();
+                        self.session.fail_with(self.shared.limits.failure());
+                        self.permit.release();
                     }
                 }
-                Arrived::Step(Step::Decide(complete)) => {
+                Input::Step(Step::Decide(complete)) => {
                     self.decide(*complete).await?;
-                    self.share.release();
+                    self.permit.release();
                 }
             }
         }
     }
 
     /// Feeds the session with what is there.
-    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<Arrived<F>, Broken>> {
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<Input<F>, ConnectionError>> {
         if !self.backlog.is_empty() {
             let backlog = std::mem::take(&mut self.backlog);
             return Poll::Ready(self.consume(&backlog));
@@ -191,56 +194,56 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             };
             read?;
             if buffer.filled().is_empty() {
-                return Poll::Ready(Ok(Arrived::End));
+                return Poll::Ready(Ok(Input::Eof));
             }
             Poll::Ready(self.consume(buffer.filled()))
         })
     }
 
-    fn consume(&mut self, mut input: &[u8]) -> Result<Arrived<F>, Broken> {
+    fn consume(&mut self, mut input: &[u8]) -> Result<Input<F>, ConnectionError> {
         while let Some(frame) = self.decoder.next(&mut input).map_err(ProtocolError::from)? {
             match self.session.step(frame, &mut self.replies)? {
                 Step::Continue => {}
                 step => {
                     self.backlog.extend_from_slice(input);
-                    return Ok(Arrived::Step(step));
+                    return Ok(Input::Step(step));
                 }
             }
         }
         if !self.spoken && !matches!(self.session.state(), State::Start | State::Agreed) {
             self.spoken = true;
-            self.place.spoken();
+            self.slot.spoken();
         }
-        Ok(Arrived::Step(Step::Continue))
+        Ok(Input::Step(Step::Continue))
     }
 
     /// Takes room for what has come in; false when there is none.
     async fn room_for(&mut self, held: usize, wait: Duration) -> bool {
         if held == 0 {
-            self.share.release();
+            self.permit.release();
             return true;
         }
         let budget = &self.shared.budget;
-        let room = budget.grow(&mut self.share, held, wait).await.is_ok();
+        let room = budget.grow(&mut self.permit, held, wait).await.is_ok();
         if !room {
             tracing::warn!(
                 queue_id = self.session.queue_id(),
                 held,
                 "no room for the message: {} bytes of memory may be used for messages at a time (limits.held); it fails temporarily",
-                self.shared.limits.held,
+                self.shared.limits.memory,
             );
         }
         room
     }
 
-    async fn flush(&mut self) -> Result<(), Broken> {
+    async fn flush(&mut self) -> Result<(), ConnectionError> {
         if self.replies.is_empty() {
             return Ok(());
         }
         let write = self.stream.write_all(&self.replies);
-        match tokio::time::timeout(self.shared.limits.write, write).await {
+        match tokio::time::timeout(self.shared.limits.write_timeout, write).await {
             Ok(written) => written?,
-            Err(_) => return Err(Broken::Stuck),
+            Err(_) => return Err(ConnectionError::WriteTimeout),
         }
         self.replies.clear();
         self.replies.shrink_to(KEPT_REPLIES);
@@ -248,28 +251,31 @@ impl<F: Filter, T: Transport> Connection<F, T> {
     }
 
     /// Has a message processed, and answers it.
-    async fn decide(&mut self, complete: Complete<F>) -> Result<(), Broken> {
+    async fn decide(&mut self, complete: EndOfMessage<F>) -> Result<(), ConnectionError> {
         let shared = Arc::clone(&self.shared);
-        let time = complete.time.unwrap_or(shared.limits.processing);
+        let time = complete.time.unwrap_or(shared.limits.processing_timeout);
         let deadline = Instant::now() + time;
         let cost = complete.collected.cost();
-        if !self.room_for(cost, shared.limits.held_wait.min(time)).await {
+        if !self
+            .room_for(cost, shared.limits.memory_wait.min(time))
+            .await
+        {
             return self.fail().await;
         }
         let order = JobLimits {
             size: complete.collected.size(),
             deadline,
         };
-        let share = std::mem::take(&mut self.share);
-        let work = job::process(Arc::clone(&shared), complete, share);
+        let permit = std::mem::take(&mut self.permit);
+        let work = process::process(Arc::clone(&shared), complete, permit);
         let trouble = match self.wait_for(shared.pool.run(order, work)).await? {
-            Waited::Answer(Ok(Ok(done))) => return self.reply(done).await,
-            Waited::Answer(Ok(Err(late))) => {
-                format!("no answer within {time:?} (limits.processing-time): {late}")
+            Processed::Finished(Ok(Ok(done))) => return self.reply(done).await,
+            Processed::Finished(Ok(Err(late))) => {
+                format!("no answer within {time:?} (limits.processing_timeout-time): {late}")
             }
-            Waited::Answer(Err(panic)) => format!("deciding on it panicked: {panic}"),
-            Waited::Stopped => "waxseal is stopping".to_owned(),
-            Waited::GivenUp => {
+            Processed::Finished(Err(panic)) => format!("deciding on it panicked: {panic}"),
+            Processed::Stopped => "waxseal is stopping".to_owned(),
+            Processed::Aborted => {
                 tracing::warn!(
                     queue_id = self.session.queue_id(),
                     "the MTA gave the message up before it was answered; its processing is canceled"
@@ -283,18 +289,18 @@ impl<F: Filter, T: Transport> Connection<F, T> {
     }
 
     /// Answers a message that fails for a reason of ours.
-    async fn fail(&mut self) -> Result<(), Broken> {
-        answer::write_lost(&self.shared.limits.failure(), &mut self.replies);
+    async fn fail(&mut self) -> Result<(), ConnectionError> {
+        response::write_failure(&self.shared.limits.failure(), &mut self.replies);
         self.flush().await
     }
 
-    /// Writes the answer. The share is given back with the bytes of it.
-    async fn reply(&mut self, done: Done) -> Result<(), Broken> {
-        let Done {
+    /// Writes the answer. The permit is given back with the bytes of it.
+    async fn reply(&mut self, done: EncodedResponse) -> Result<(), ConnectionError> {
+        let EncodedResponse {
             replies,
             receipt,
-            handed,
-            share,
+            status,
+            permit,
         } = done;
         if self.given_up() {
             // The receipt tells that the answer came too late.
@@ -304,10 +310,10 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             );
             return Ok(());
         }
-        self.share = share;
+        self.permit = permit;
         self.replies = replies;
         self.flush().await?;
-        receipt.tell(handed);
+        receipt.tell(status);
         Ok(())
     }
 
@@ -315,33 +321,33 @@ impl<F: Filter, T: Transport> Connection<F, T> {
     /// then, for as long as the MTA waits as well.
     async fn wait_for(
         &mut self,
-        answer: impl Future<Output = Result<Done, DeadlineExceeded>>,
-    ) -> Result<Waited, Broken> {
+        answer: impl Future<Output = Result<EncodedResponse, DeadlineExceeded>>,
+    ) -> Result<Processed, ConnectionError> {
         let shared = Arc::clone(&self.shared);
         let limits = &shared.limits;
         let stop = self.stop.clone();
         let stopped = async {
             stop.cancelled().await;
-            tokio::time::sleep(limits.stop_processing).await;
+            tokio::time::sleep(limits.shutdown_processing_timeout).await;
         };
-        let (mut answer, mut stopped) = (pin!(unwound(answer)), pin!(stopped));
-        let mut pause = AT_ONCE.min(limits.progress);
+        let (mut answer, mut stopped) = (pin!(catch_panic(answer)), pin!(stopped));
+        let mut pause = AT_ONCE.min(limits.progress_interval);
         let mut at_once = true;
         loop {
             tokio::select! {
                 biased;
-                done = &mut answer => return Ok(Waited::Answer(done)),
-                () = self.spoke(), if !at_once => return Ok(Waited::GivenUp),
-                () = &mut stopped => return Ok(Waited::Stopped),
+                done = &mut answer => return Ok(Processed::Finished(done)),
+                () = self.spoke(), if !at_once => return Ok(Processed::Aborted),
+                () = &mut stopped => return Ok(Processed::Stopped),
                 () = tokio::time::sleep(pause) => {}
             }
-            if std::mem::take(&mut at_once) && pause < limits.progress {
-                pause = limits.progress;
+            if std::mem::take(&mut at_once) && pause < limits.progress_interval {
+                pause = limits.progress_interval;
                 continue;
             }
             // The edits are written after the filter is done, so this never
             // comes between two chunks of a body.
-            answer::write_step(&Reply::Progress, &mut self.replies);
+            response::write_step(&Reply::Progress, &mut self.replies);
             self.flush().await?;
         }
     }

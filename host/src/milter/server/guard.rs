@@ -10,7 +10,7 @@ use std::task::Poll;
 ///
 /// What the future worked on is dropped with it, so nothing half-changed is
 /// seen afterwards; what it shares with others must be sound by itself.
-pub(super) async fn unwound<T>(future: impl Future<Output = T>) -> Result<T, String> {
+pub(super) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(
         |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
@@ -36,12 +36,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_comes_out_as_its_text() {
-        assert_eq!(unwound(async { 7 }).await, Ok(7));
+        assert_eq!(catch_panic(async { 7 }).await, Ok(7));
         let panicking = async {
             if true {
                 panic!("number {}", 3)
             }
         };
-        assert_eq!(unwound(panicking).await, Err("number 3".to_owned()));
+        assert_eq!(catch_panic(panicking).await, Err("number 3".to_owned()));
     }
 }

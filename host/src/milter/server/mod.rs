@@ -4,11 +4,11 @@
 //! sense, an MTA that went away, a panic in the filter) ends in one log line and
 //! touches no other. Log lines carry listener, peer and queue id.
 
-mod budget;
+mod byte_budget;
 mod connection;
+mod connection_slots;
 mod guard;
-mod job;
-mod places;
+mod process;
 mod socket;
 
 use std::future::Future;
@@ -23,13 +23,13 @@ use tracing::Instrument as _;
 pub use socket::{BindError, Endpoint, UnixSocket};
 pub(crate) use socket::{SocketFile, bind_unix};
 
-use self::budget::Budget;
-use self::connection::{Broken, Connection};
-use self::guard::unwound;
-use self::places::{Place, Places};
+use self::byte_budget::ByteBudget;
+use self::connection::{Connection, ConnectionError};
+use self::connection_slots::{ConnectionSlot, ConnectionSlots};
+use self::guard::catch_panic;
 use self::socket::{Accepted, Open, Transport};
 use super::filter::{Filter, Listener};
-use super::negotiation::LetGo;
+use super::negotiation::EarlyAccept;
 use super::session::Session;
 use crate::decision::{Reply, Verdict};
 use crate::message;
@@ -47,7 +47,7 @@ pub struct ListenerSettings {
     /// Where it listens.
     pub endpoint: Endpoint,
     /// When messages that the filter does not want are let go.
-    pub let_go: LetGo,
+    pub early_accept: EarlyAccept,
     /// Connections at a time; none is an equal share of those of all listeners.
     pub connections: Option<usize>,
 }
@@ -59,49 +59,49 @@ pub struct Limits {
     pub connections: usize,
     /// How long a new connection may take for option negotiation and CONNECT,
     /// which MTAs send at once. Until then it makes room for others.
-    pub first_command: Duration,
+    pub first_command_timeout: Duration,
     /// Most of everything that a message may have, unless the filter says
     /// otherwise.
     pub message: message::Limits,
     /// From a complete message to its answer, unless the filter says otherwise.
-    pub processing: Duration,
+    pub processing_timeout: Duration,
     /// Bytes of memory for messages at a time.
-    pub held: usize,
+    pub memory: usize,
     /// How long a message waits for room among the bytes held. Shorter than the
     /// MTA's patience (Postfix: `milter_content_timeout`, 300 s).
-    pub held_wait: Duration,
+    pub memory_wait: Duration,
     /// Longest silence of an MTA. A connection lasts as long as the SMTP session
     /// behind it, and cutting it in between fails the next message; libmilter
     /// allows 7,210 s.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// Longest wait for an MTA to take a reply.
-    pub write: Duration,
+    pub write_timeout: Duration,
     /// How often the MTA is told that a decision is still being worked on.
     /// Shorter than the MTA's patience for a command (Postfix: 30 s).
-    pub progress: Duration,
+    pub progress_interval: Duration,
     /// How long an orderly stop waits for messages in flight.
-    pub stop: Duration,
+    pub shutdown_timeout: Duration,
     /// How long it waits for those that are complete and being processed.
-    pub stop_processing: Duration,
+    pub shutdown_processing_timeout: Duration,
     /// What a message gets that fails for a reason of ours; a 4yz reply.
-    pub failure: Reply,
+    pub failure_reply: Reply,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1000,
-            first_command: Duration::from_secs(10),
+            first_command_timeout: Duration::from_secs(10),
             message: message::Limits::default(),
-            processing: Duration::from_secs(30),
-            held: 512 << 20,
-            held_wait: Duration::from_secs(20),
-            idle: Duration::from_secs(7210),
-            write: Duration::from_secs(60),
-            progress: Duration::from_secs(10),
-            stop: Duration::from_secs(30),
-            stop_processing: Duration::from_secs(2),
-            failure: Reply {
+            processing_timeout: Duration::from_secs(30),
+            memory: 512 << 20,
+            memory_wait: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(7210),
+            write_timeout: Duration::from_secs(60),
+            progress_interval: Duration::from_secs(10),
+            shutdown_timeout: Duration::from_secs(30),
+            shutdown_processing_timeout: Duration::from_secs(2),
+            failure_reply: Reply {
                 code: 451,
                 enhanced: "4.7.1".into(),
                 text: "Service unavailable - try again later".into(),
@@ -110,13 +110,13 @@ impl Default for Limits {
     }
 }
 
-/// What all connections share.
+/// What all connections permit.
 struct Shared<F> {
     filter: Arc<F>,
     limits: Limits,
     pool: Arc<Pool>,
-    budget: Budget,
-    places: Arc<Places>,
+    budget: ByteBudget,
+    slots: Arc<ConnectionSlots>,
 }
 
 /// Listeners that are open and wait to be served.
@@ -128,7 +128,7 @@ pub struct Server<F> {
 impl Limits {
     /// What a message gets that fails for a reason of ours.
     fn failure(&self) -> Verdict {
-        Verdict::Defer(self.failure.clone())
+        Verdict::Defer(self.failure_reply.clone())
     }
 }
 
@@ -150,20 +150,20 @@ impl<F: Filter> Server<F> {
                 let open = Open::bind(&settings.name, &settings.endpoint)?;
                 let listener = Listener {
                     name: settings.name.as_str().into(),
-                    let_go: settings.let_go,
+                    early_accept: settings.early_accept,
                 };
                 Ok((Arc::new(listener), open.endpoint(&settings.endpoint), open))
             })
             .collect::<Result<_, BindError>>()?;
-        let share = (limits.connections / listeners.len().max(1)).max(1);
+        let permit = (limits.connections / listeners.len().max(1)).max(1);
         let places = listeners
             .iter()
-            .map(|listener| listener.connections.unwrap_or(share));
+            .map(|listener| listener.connections.unwrap_or(permit));
         let shared = Shared {
             filter,
             pool,
-            budget: Budget::new(limits.held),
-            places: Places::new(limits.connections, places),
+            budget: ByteBudget::new(limits.memory),
+            slots: ConnectionSlots::new(limits.connections, places),
             limits,
         };
         Ok(Self {
@@ -180,7 +180,7 @@ impl<F: Filter> Server<F> {
 
     /// Serves until `stop` is done; then takes no more connections, closes those
     /// on which no message is under way, and gives the others
-    /// [`Limits::stop`] to finish. Messages that are not finished by then are
+    /// [`Limits::shutdown_timeout`] to finish. Messages that are not finished by then are
     /// the MTA's still: it finds the connection closed and tries again later.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { shared, open } = self;
@@ -192,7 +192,7 @@ impl<F: Filter> Server<F> {
         }
         stop.await;
         token.cancel();
-        let limit = shared.limits.stop;
+        let limit = shared.limits.shutdown_timeout;
         let finished = tokio::time::timeout(limit, async {
             while accepting.join_next().await.is_some() {}
         });
@@ -222,10 +222,10 @@ async fn accept<F: Filter>(
                 "no place for a new connection (`connections` of the listener, limits.connections): it has to wait"
             );
         };
-        let place = tokio::select! {
+        let slot = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            place = shared.places.wait(number, full) => place,
+            slot = shared.slots.wait(number, full) => slot,
         };
         let (shared, listener, stop) = (
             Arc::clone(&shared),
@@ -234,10 +234,10 @@ async fn accept<F: Filter>(
         );
         match stream {
             Accepted::Tcp(stream, peer) => {
-                connections.spawn(serve(shared, listener, stream, peer, stop, place));
+                connections.spawn(serve(shared, listener, stream, peer, stop, slot));
             }
             Accepted::Unix(stream, peer) => {
-                connections.spawn(serve(shared, listener, stream, peer, stop, place));
+                connections.spawn(serve(shared, listener, stream, peer, stop, slot));
             }
         }
     }
@@ -278,7 +278,7 @@ async fn serve<F: Filter, T: Transport>(
     stream: T,
     peer: String,
     stop: CancellationToken,
-    place: Place,
+    slot: ConnectionSlot,
 ) {
     let span = tracing::info_span!("milter", listener = &*listener.name, peer);
     async {
@@ -288,12 +288,16 @@ async fn serve<F: Filter, T: Transport>(
             shared.limits.message,
             Timestamp::now,
         );
-        let mut connection = Connection::new(stream, shared, session, stop, place);
-        let ended = unwound(connection.serve()).await;
+        let mut connection = Connection::new(stream, shared, session, stop, slot);
+        let ended = catch_panic(connection.serve()).await;
         let queue_id = connection.queue_id();
         match ended {
             Ok(Ok(())) => {}
-            Ok(Err(broken @ (Broken::Io(_) | Broken::Idle(_) | Broken::Silent))) => {
+            Ok(Err(
+                broken @ (ConnectionError::Io(_)
+                | ConnectionError::IdleTimeout(_)
+                | ConnectionError::Evicted),
+            )) => {
                 tracing::info!(queue_id, "{broken}");
             }
             Ok(Err(broken)) => tracing::warn!(queue_id, "{broken}"),

@@ -7,7 +7,7 @@ use crate::message::{
     Address, AddressError, Client, Excess, Limits, Measure, ReversePath, addresses,
 };
 use crate::milter::codec::Arguments;
-use crate::milter::filter::{Recipient, Unreadable};
+use crate::milter::filter::{InvalidAddress, Recipient};
 
 /// Room for header and body of a short message, so that it is gathered without
 /// growing again and again.
@@ -19,7 +19,7 @@ const RECIPIENT: usize = size_of::<Recipient>() + 64;
 
 /// What is kept of a message.
 #[derive(Debug)]
-pub(super) enum Keep {
+pub(super) enum Collect {
     /// The filter was not asked yet.
     Undecided,
     /// Header and body.
@@ -29,21 +29,21 @@ pub(super) enum Keep {
     /// Nothing; it passes.
     Nothing,
     /// Nothing: it could not be held, and this is its answer.
-    Lost(Verdict),
+    Failed(Verdict),
 }
 
 /// A message that is under way.
 #[derive(Debug)]
-pub(super) struct Incoming<T> {
+pub(super) struct IncomingMessage<T> {
     pub(super) transaction: T,
     pub(super) arrival: Timestamp,
     pub(super) client: Client,
-    pub(super) sender: Result<ReversePath, Unreadable>,
+    pub(super) sender: Result<ReversePath, InvalidAddress>,
     pub(super) recipients: Vec<Recipient>,
-    pub(super) keep: Keep,
+    pub(super) collect: Collect,
     /// Header, empty line and body so far.
     pub(super) bytes: Vec<u8>,
-    pub(super) names: FieldNames,
+    pub(super) names: HeaderNames,
     pub(super) limits: Limits,
     /// Recipients given, those past the limit included: they are counted, and
     /// not kept.
@@ -62,7 +62,7 @@ pub(super) struct Incoming<T> {
     expected: usize,
 }
 
-impl<T> Incoming<T> {
+impl<T> IncomingMessage<T> {
     pub(super) fn new(
         transaction: T,
         arrival: Timestamp,
@@ -77,9 +77,9 @@ impl<T> Incoming<T> {
             client,
             sender: ReversePath::parse_bytes(sender).map_err(|error| unreadable(sender, error)),
             recipients: Vec::new(),
-            keep: Keep::Undecided,
+            collect: Collect::Undecided,
             bytes: Vec::new(),
-            names: FieldNames::default(),
+            names: HeaderNames::default(),
             limits,
             recipients_given: 0,
             envelope_given: sender.len(),
@@ -111,7 +111,7 @@ impl<T> Incoming<T> {
     /// Appends a header field as it stood in the message. MTAs send folds as
     /// LF; the message had CRLF.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8], leading_space: bool) {
-        if !matches!(self.keep, Keep::All | Keep::Header) {
+        if !matches!(self.collect, Collect::All | Collect::Header) {
             return;
         }
         self.names.push(name);
@@ -138,13 +138,13 @@ impl<T> Incoming<T> {
 
     pub(super) fn end_of_header(&mut self) {
         self.in_body = true;
-        if matches!(self.keep, Keep::All | Keep::Header) {
+        if matches!(self.collect, Collect::All | Collect::Header) {
             self.bytes.extend_from_slice(b"\r\n");
         }
     }
 
     pub(super) fn body(&mut self, data: &[u8]) {
-        if matches!(self.keep, Keep::All) {
+        if matches!(self.collect, Collect::All) {
             // Growing fourfold rather than twofold halves the copying of a large
             // message; room that is not written to costs no memory.
             if self.bytes.capacity() - self.bytes.len() < data.len() {
@@ -157,10 +157,10 @@ impl<T> Incoming<T> {
     }
 
     /// Lets go of what was collected; this is what will be answered.
-    pub(super) fn lose(&mut self, verdict: Verdict) {
-        self.keep = Keep::Lost(verdict);
+    pub(super) fn fail_with(&mut self, verdict: Verdict) {
+        self.collect = Collect::Failed(verdict);
         self.bytes = Vec::new();
-        self.names = FieldNames::default();
+        self.names = HeaderNames::default();
         self.recipients = Vec::new();
         self.envelope = 0;
     }
@@ -178,9 +178,9 @@ impl<T> Incoming<T> {
         ];
         // A message that comes back for its route alone has been let through
         // before, and has more of a header since.
-        let measured = match self.keep {
-            Keep::All => &measured[..],
-            Keep::Header => &measured[..1],
+        let measured = match self.collect {
+            Collect::All => &measured[..],
+            Collect::Header => &measured[..1],
             _ => &[],
         };
         let mut measured = measured.iter();
@@ -209,8 +209,8 @@ fn delimiters(chunk: &[u8]) -> usize {
     memchr::memmem::find_iter(chunk, b"\n--").count() + 1
 }
 
-fn unreadable(raw: &[u8], error: AddressError) -> Unreadable {
-    Unreadable {
+fn unreadable(raw: &[u8], error: AddressError) -> InvalidAddress {
+    InvalidAddress {
         raw: raw.into(),
         error,
     }
@@ -219,12 +219,12 @@ fn unreadable(raw: &[u8], error: AddressError) -> Unreadable {
 /// Names of the header fields in the order in which the MTA sent them: this is
 /// how it will count them when we name one.
 #[derive(Clone, Debug, Default)]
-pub struct FieldNames {
+pub struct HeaderNames {
     bytes: Vec<u8>,
     count: usize,
 }
 
-impl FieldNames {
+impl HeaderNames {
     /// One more field.
     pub fn push(&mut self, name: &[u8]) {
         self.bytes.extend_from_slice(name);

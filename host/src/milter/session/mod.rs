@@ -7,7 +7,7 @@
 //! forgotten at the next MAIL, at ABORT and at the end of the message.
 
 mod collect;
-mod known;
+mod context;
 mod state;
 #[cfg(test)]
 pub(in crate::milter) mod tests;
@@ -18,16 +18,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use thiserror::Error;
 
-pub use collect::FieldNames;
+pub use collect::HeaderNames;
 pub use state::State;
 
-use collect::{Incoming, Keep};
-use known::{KnownClient, KnownMessage};
+use collect::{Collect, IncomingMessage};
+use context::{ClientContext, MessageContext};
 
-use super::answer;
-use super::codec::{Arguments, Command, Frame, FrameError, Kind, Malformed, Offer, Reply};
-use super::filter::{Early, Filter, Interest, Listener, Recipient, Submission, Unreadable};
-use super::negotiation::{Agreement, UnsupportedVersion};
+use super::codec::{Arguments, Command, Frame, FrameError, Kind, Malformed, OptNeg, Reply};
+use super::filter::{
+    EnvelopeInfo, Filter, Interest, InvalidAddress, Listener, Recipient, Submission,
+};
+use super::negotiation::{Negotiated, UnsupportedVersion};
+use super::response;
 use crate::decision::{self, Verdict};
 use crate::message::{Client, Content, Limits, MAXIMUM_PARTS, ReversePath};
 
@@ -54,7 +56,7 @@ pub enum ProtocolError {
     Malformed(#[from] Malformed),
     /// A step has no place where the conversation stands.
     #[error("{kind:?} has no place after {state:?}")]
-    OutOfPlace {
+    UnexpectedCommand {
         /// The step.
         kind: Kind,
         /// Where the conversation stood.
@@ -70,13 +72,13 @@ pub enum Step<F: Filter> {
     /// Nothing; feed the next frame.
     Continue,
     /// A message is complete: decide on it, write the answer, then go on.
-    Decide(Box<Complete<F>>),
+    Decide(Box<EndOfMessage<F>>),
     /// The MTA said good-bye.
     Close,
 }
 
 /// A message that the filter is to decide on.
-pub struct Complete<F: Filter> {
+pub struct EndOfMessage<F: Filter> {
     /// What it is decided with.
     pub transaction: F::Transaction,
     /// The message.
@@ -84,9 +86,9 @@ pub struct Complete<F: Filter> {
     /// How long it may be processed; none leaves that to the server.
     pub time: Option<Duration>,
     /// How the MTA counts its header fields.
-    pub names: FieldNames,
+    pub names: HeaderNames,
     /// What was agreed with the MTA.
-    pub agreement: Agreement,
+    pub negotiated: Negotiated,
 }
 
 /// A message that has come in whole. Nothing has been done with its content yet.
@@ -95,9 +97,9 @@ pub struct Collected {
     listener: Arc<Listener>,
     queue_id: String,
     mta: Option<Arc<str>>,
-    local: bool,
+    submitted_locally: bool,
     client: Client,
-    sender: Result<ReversePath, Unreadable>,
+    sender: Result<ReversePath, InvalidAddress>,
     recipients: Vec<Recipient>,
     arrival: Timestamp,
     bytes: Vec<u8>,
@@ -127,7 +129,7 @@ impl Collected {
             queue_id: self.queue_id,
             mta: self.mta,
             client: self.client,
-            local: self.local,
+            submitted_locally: self.submitted_locally,
             sender: self.sender,
             recipients: self.recipients,
             arrival: self.arrival,
@@ -144,10 +146,10 @@ pub struct Session<F: Filter> {
     limits: Limits,
     now: fn() -> Timestamp,
     state: State,
-    agreement: Option<Agreement>,
-    client: KnownClient,
-    known: KnownMessage,
-    message: Option<Incoming<F::Transaction>>,
+    negotiated: Option<Negotiated>,
+    client: ClientContext,
+    known: MessageContext,
+    message: Option<IncomingMessage<F::Transaction>>,
     /// How long that message may be processed, as the filter says.
     time: Option<Duration>,
 }
@@ -166,9 +168,9 @@ impl<F: Filter> Session<F> {
             limits,
             now,
             state: State::Start,
-            agreement: None,
-            client: KnownClient::default(),
-            known: KnownMessage::default(),
+            negotiated: None,
+            client: ClientContext::default(),
+            known: MessageContext::default(),
             message: None,
             time: None,
         }
@@ -186,14 +188,14 @@ impl<F: Filter> Session<F> {
 
     /// Bytes held for the message under way.
     pub fn held(&self) -> usize {
-        self.message.as_ref().map_or(0, Incoming::held)
+        self.message.as_ref().map_or(0, IncomingMessage::held)
     }
 
     /// Lets go of what is held for the message under way; it will be answered
     /// with this verdict.
-    pub fn lose(&mut self, verdict: Verdict) {
+    pub fn fail_with(&mut self, verdict: Verdict) {
         if let Some(message) = &mut self.message {
-            message.lose(verdict);
+            message.fail_with(verdict);
         }
     }
 
@@ -259,7 +261,7 @@ impl<F: Filter> Session<F> {
             Command::Abort => self.forget_message(),
             Command::QuitNewConnection => {
                 self.forget_message();
-                self.client = KnownClient::default();
+                self.client = ClientContext::default();
             }
             Command::Quit => return Ok(Step::Close),
             Command::Data | Command::Unknown(_) => {}
@@ -271,15 +273,15 @@ impl<F: Filter> Session<F> {
     fn enter(&mut self, kind: Kind) -> Result<(), ProtocolError> {
         let state = self.state;
         self.state = state
-            .after(kind)
-            .ok_or(ProtocolError::OutOfPlace { kind, state })?;
+            .next(kind)
+            .ok_or(ProtocolError::UnexpectedCommand { kind, state })?;
         Ok(())
     }
 
-    fn negotiate(&mut self, offer: Offer, replies: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        let agreement = Agreement::new(offer, self.listener.let_go)?;
-        answer::write_step(&agreement.reply(), replies);
-        self.agreement = Some(agreement);
+    fn negotiate(&mut self, offer: OptNeg, replies: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        let negotiated = Negotiated::new(offer, self.listener.early_accept)?;
+        response::write_step(&negotiated.reply(), replies);
+        self.negotiated = Some(negotiated);
         Ok(())
     }
 
@@ -291,7 +293,7 @@ impl<F: Filter> Session<F> {
             None => (self.limits, None),
         };
         self.time = time;
-        self.message = Some(Incoming::new(
+        self.message = Some(IncomingMessage::new(
             transaction,
             (self.now)(),
             self.client.client(&self.known),
@@ -303,7 +305,7 @@ impl<F: Filter> Session<F> {
     fn rcpt(&mut self, arguments: &Arguments<'_>) {
         let mailer = self.known.take_mailer();
         if let Some(message) = &mut self.message
-            && !matches!(message.keep, Keep::Lost(_))
+            && !matches!(message.collect, Collect::Failed(_))
         {
             message.recipient(arguments.address, mailer);
         }
@@ -311,8 +313,8 @@ impl<F: Filter> Session<F> {
 
     fn field(&mut self, name: &[u8], value: &[u8]) {
         let leading_space = self
-            .agreement
-            .is_some_and(|agreement| agreement.leading_space());
+            .negotiated
+            .is_some_and(|negotiated| negotiated.leading_space());
         if let Some(message) = &mut self.message {
             message.field(name, value, leading_space);
         }
@@ -324,24 +326,24 @@ impl<F: Filter> Session<F> {
         let Some(message) = &mut self.message else {
             return;
         };
-        if self.state != State::Envelope || !matches!(message.keep, Keep::Undecided) {
+        if self.state != State::Envelope || !matches!(message.collect, Collect::Undecided) {
             return;
         }
         self.known.complete(&mut message.client);
         let interest = self.filter.wants(
             &message.transaction,
-            &Early {
+            &EnvelopeInfo {
                 listener: &self.listener,
                 client: &message.client,
-                local: self.client.local,
+                submitted_locally: self.client.submitted_locally,
                 sender: &message.sender,
                 recipients: &message.recipients,
             },
         );
-        message.keep = match interest {
-            Interest::Decide => Keep::All,
-            Interest::Header => Keep::Header,
-            Interest::Pass => Keep::Nothing,
+        message.collect = match interest {
+            Interest::Decide => Collect::All,
+            Interest::Header => Collect::Header,
+            Interest::Pass => Collect::Nothing,
         };
         self.check_limits();
     }
@@ -354,44 +356,44 @@ impl<F: Filter> Session<F> {
             let queue_id = self.known.queue_id.as_deref().unwrap_or_default();
             tracing::warn!(queue_id, "refused: {excess}");
             // What comes back for its route has been accepted: it is not returned.
-            let verdict = match (Verdict::from(excess), &message.keep) {
-                (Verdict::Reject(reply), Keep::Header) => Verdict::Defer(decision::Reply {
+            let verdict = match (Verdict::from(excess), &message.collect) {
+                (Verdict::Reject(reply), Collect::Header) => Verdict::Defer(decision::Reply {
                     code: 451,
                     enhanced: "4.3.4".to_owned(),
                     ..reply
                 }),
                 (verdict, _) => verdict,
             };
-            message.lose(verdict);
+            message.fail_with(verdict);
         }
     }
 
-    /// Answers a step that the MTA waits for. A message whose fate is known is
+    /// Answers a step that the MTA waits for. A message whose change is known is
     /// answered here and now: it need not be sent to its end.
     fn reply_to_step(&mut self, kind: Kind, replies: &mut Vec<u8>) {
-        let Some(agreement) = self.agreement else {
+        let Some(negotiated) = self.negotiated else {
             return;
         };
-        if kind == Kind::Negotiate || !agreement.answered(kind) {
+        if kind == Kind::Negotiate || !negotiated.expects_reply(kind) {
             return;
         }
         let in_content = matches!(
             kind,
             Kind::Data | Kind::Header | Kind::EndOfHeader | Kind::Body
         );
-        match self.message.as_ref().map(|message| &message.keep) {
-            Some(Keep::Nothing) if in_content => {
-                answer::write_step(&Reply::Accept, replies);
+        match self.message.as_ref().map(|message| &message.collect) {
+            Some(Collect::Nothing) if in_content => {
+                response::write_step(&Reply::Accept, replies);
                 self.answered();
             }
-            Some(Keep::Lost(verdict)) if in_content => {
-                answer::write_lost(verdict, replies);
+            Some(Collect::Failed(verdict)) if in_content => {
+                response::write_failure(verdict, replies);
                 self.answered();
             }
-            Some(Keep::Header) if kind == Kind::Body && agreement.skip() => {
-                answer::write_step(&Reply::Skip, replies);
+            Some(Collect::Header) if kind == Kind::Body && negotiated.skip() => {
+                response::write_step(&Reply::Skip, replies);
             }
-            _ => answer::write_step(&Reply::Continue, replies),
+            _ => response::write_step(&Reply::Continue, replies),
         }
     }
 
@@ -405,17 +407,17 @@ impl<F: Filter> Session<F> {
             message.body(data);
         }
         self.check_limits();
-        let (Some(mut message), Some(agreement)) = (self.message.take(), self.agreement) else {
-            answer::write_step(&Reply::TemporaryFailure, replies);
+        let (Some(mut message), Some(negotiated)) = (self.message.take(), self.negotiated) else {
+            response::write_step(&Reply::TemporaryFailure, replies);
             return Step::Continue;
         };
-        let body_collected = matches!(message.keep, Keep::All);
-        match message.keep {
-            Keep::Nothing => answer::write_step(&Reply::Accept, replies),
+        let body_collected = matches!(message.collect, Collect::All);
+        match message.collect {
+            Collect::Nothing => response::write_step(&Reply::Accept, replies),
             // No message gets here unasked; if one did, it must not slip by.
-            Keep::Undecided => answer::write_step(&Reply::TemporaryFailure, replies),
-            Keep::Lost(verdict) => answer::write_lost(&verdict, replies),
-            Keep::All | Keep::Header => {
+            Collect::Undecided => response::write_step(&Reply::TemporaryFailure, replies),
+            Collect::Failed(verdict) => response::write_failure(&verdict, replies),
+            Collect::All | Collect::Header => {
                 self.known.complete(&mut message.client);
                 let held = message.held();
                 let collected = Collected {
@@ -423,7 +425,7 @@ impl<F: Filter> Session<F> {
                     queue_id: self.queue_id().to_owned(),
                     mta: self.client.mta(),
                     client: message.client,
-                    local: self.client.local,
+                    submitted_locally: self.client.submitted_locally,
                     sender: message.sender,
                     recipients: message.recipients,
                     arrival: message.arrival,
@@ -435,12 +437,12 @@ impl<F: Filter> Session<F> {
                 };
                 // What is known of the message stays until the next one: log
                 // lines about its answer name the queue id.
-                return Step::Decide(Box::new(Complete {
+                return Step::Decide(Box::new(EndOfMessage {
                     transaction: message.transaction,
                     collected,
                     time: self.time,
                     names: message.names,
-                    agreement,
+                    negotiated,
                 }));
             }
         }
@@ -449,6 +451,6 @@ impl<F: Filter> Session<F> {
 
     fn forget_message(&mut self) {
         self.message = None;
-        self.known = KnownMessage::default();
+        self.known = MessageContext::default();
     }
 }

@@ -30,7 +30,7 @@ impl State {
     /// MAIL begins a message wherever the MTA left the one before; ABORT gives
     /// one up. HELO in the middle of an envelope is an SMTP reset (RFC 5321,
     /// section 4.1.4). MTAs of version 2 and 3 have no DATA.
-    pub fn after(self, kind: Kind) -> Option<Self> {
+    pub fn next(self, kind: Kind) -> Option<Self> {
         use State::{Agreed, Answered, Body, Client, Data, Envelope, Header, Start};
         Some(match (kind, self) {
             (Kind::Negotiate, Start) => Agreed,
@@ -135,7 +135,7 @@ mod tests {
                     .iter()
                     .find(|(from, _)| *from == state)
                     .map(|(_, to)| *to);
-                assert_eq!(state.after(*kind), expected, "{kind:?} in {state:?}");
+                assert_eq!(state.next(*kind), expected, "{kind:?} in {state:?}");
             }
         }
     }
@@ -144,17 +144,17 @@ mod tests {
     fn macros_and_unknown_commands_change_nothing_but_need_an_agreement() {
         for state in STATES {
             let expected = (state != Start).then_some(state);
-            assert_eq!(state.after(Kind::Macros), expected);
-            assert_eq!(state.after(Kind::Unknown), expected);
+            assert_eq!(state.next(Kind::Macros), expected);
+            assert_eq!(state.next(Kind::Unknown), expected);
         }
     }
 
     #[test]
     fn quit_may_come_at_any_time() {
         for state in STATES {
-            assert!(state.after(Kind::Quit).is_some());
+            assert!(state.next(Kind::Quit).is_some());
             let expected = (state != Start).then_some(Agreed);
-            assert_eq!(state.after(Kind::QuitNewConnection), expected);
+            assert_eq!(state.next(Kind::QuitNewConnection), expected);
         }
     }
 }

@@ -2,8 +2,8 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::milter::codec::Decoder;
-use crate::milter::filter::Answer;
-use crate::milter::negotiation::LetGo;
+use crate::milter::filter::Response;
+use crate::milter::negotiation::EarlyAccept;
 
 /// Wants what the test says, and remembers what it was asked.
 struct Stub {
@@ -16,9 +16,9 @@ impl Filter for Stub {
 
     fn begin(&self, _: &Listener) {}
 
-    fn wants(&self, (): &(), early: &Early<'_>) -> Interest {
-        let user = early.client.user.as_deref().unwrap_or("nobody");
-        let recipients = early.recipients.len();
+    fn wants(&self, (): &(), envelope: &EnvelopeInfo<'_>) -> Interest {
+        let user = envelope.client.user.as_deref().unwrap_or("nobody");
+        let recipients = envelope.recipients.len();
         self.asked
             .lock()
             .expect("lock")
@@ -26,8 +26,8 @@ impl Filter for Stub {
         self.interest
     }
 
-    async fn filter(&self, (): (), _: Submission) -> Answer {
-        Answer::accept()
+    async fn filter(&self, (): (), _: Submission) -> Response {
+        Response::accept()
     }
 }
 
@@ -42,7 +42,7 @@ const POSTFIX: [u32; 3] = [6, 0x1ff, 0x1f_ffff];
 const VERSION_2: [u32; 3] = [2, 0x3f, 0x7f];
 
 impl Talk {
-    fn new(interest: Interest, let_go: LetGo) -> Self {
+    fn new(interest: Interest, early_accept: EarlyAccept) -> Self {
         let filter = Arc::new(Stub {
             interest,
             asked: Mutex::default(),
@@ -51,7 +51,7 @@ impl Talk {
             Arc::clone(&filter),
             Arc::new(Listener {
                 name: "out".into(),
-                let_go,
+                early_accept,
             }),
             Limits {
                 size: 1000,
@@ -68,7 +68,7 @@ impl Talk {
     }
 
     fn agreed(interest: Interest, offer: [u32; 3]) -> Self {
-        let mut talk = Self::new(interest, LetGo::AtEnd);
+        let mut talk = Self::new(interest, EarlyAccept::Off);
         talk.say(b'O', &offer.map(u32::to_be_bytes).concat());
         talk.heard();
         talk
@@ -167,7 +167,7 @@ fn a_message_is_put_together_byte_for_byte() {
     assert_eq!(client.name.as_deref(), Some("client.example"));
     assert_eq!(client.helo.as_deref(), Some("helo.example"));
     assert_eq!(client.user.as_deref(), Some("alice"));
-    assert!(!submission.local && submission.body_collected);
+    assert!(!submission.submitted_locally && submission.body_collected);
     let [first, second] = &submission.recipients[..] else {
         panic!("two recipients")
     };
@@ -239,7 +239,7 @@ fn a_message_that_passes_is_not_held() {
 
 #[test]
 fn a_message_that_passes_is_let_go_as_early_as_the_mta_listens() {
-    let mut talk = Talk::new(Interest::Pass, LetGo::AtData);
+    let mut talk = Talk::new(Interest::Pass, EarlyAccept::AtData);
     talk.say(b'O', &POSTFIX.map(u32::to_be_bytes).concat());
     talk.heard();
     talk.envelope();
@@ -365,7 +365,7 @@ fn mail_of_the_mtas_own_host_has_no_client() {
     talk.say(b'R', b"bob@example.net\0");
     talk.content();
     let submission = talk.decided.pop().expect("one message");
-    assert!(submission.local);
+    assert!(submission.submitted_locally);
     assert_eq!(
         (submission.client.address, submission.client.name),
         (None, None)
@@ -376,13 +376,13 @@ fn mail_of_the_mtas_own_host_has_no_client() {
     talk.envelope();
     talk.content();
     let submission = talk.decided.pop().expect("one message");
-    assert!(!submission.local && submission.client.address.is_some());
+    assert!(!submission.submitted_locally && submission.client.address.is_some());
 }
 
 #[test]
 fn steps_out_of_place_end_the_conversation() {
-    let mut talk = Talk::new(Interest::Decide, LetGo::AtEnd);
-    let place = |kind, state| Err(ProtocolError::OutOfPlace { kind, state });
+    let mut talk = Talk::new(Interest::Decide, EarlyAccept::Off);
+    let place = |kind, state| Err(ProtocolError::UnexpectedCommand { kind, state });
     assert_eq!(
         talk.try_say(b'M', b"<a@b>\0"),
         place(Kind::Mail, State::Start)
@@ -395,7 +395,7 @@ fn steps_out_of_place_end_the_conversation() {
         talk.try_say(b'E', b""),
         place(Kind::EndOfBody, State::Envelope)
     );
-    let mut talk = Talk::new(Interest::Decide, LetGo::AtEnd);
+    let mut talk = Talk::new(Interest::Decide, EarlyAccept::Off);
     assert_eq!(
         talk.try_say(b'O', &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
         Err(ProtocolError::Version(UnsupportedVersion(1)))
@@ -404,7 +404,7 @@ fn steps_out_of_place_end_the_conversation() {
 
 /// Feeds a session with whatever it is: the same as the fuzz target does.
 pub(in crate::milter) fn replay(stream: &[u8]) {
-    let mut talk = Talk::new(Interest::Decide, LetGo::AtEnd);
+    let mut talk = Talk::new(Interest::Decide, EarlyAccept::Off);
     let mut decoder = Decoder::default();
     for mut input in stream.chunks(97) {
         while let Ok(Some(frame)) = decoder.next(&mut input) {
@@ -420,11 +420,11 @@ pub(in crate::milter) fn replay(stream: &[u8]) {
 type Said<'a> = (u8, &'a [u8]);
 
 /// What is answered at the end of a message whose steps these are.
-fn answered_at_the_end(interest: Interest, limits: Limits, steps: &[Said]) -> String {
+fn answered_at_the_end(interest: Interest, limits: Limits, protocol_flags: &[Said]) -> String {
     let mut talk = Talk::agreed(interest, POSTFIX);
     talk.session.limits = limits;
     talk.say(b'M', b"<a@b.test>\0");
-    for (name, data) in steps {
+    for (name, data) in protocol_flags {
         talk.say(*name, data);
     }
     talk.say(b'E', b"");

@@ -13,15 +13,15 @@ mod tests;
 use thiserror::Error;
 
 use super::codec::{LARGEST_REPLY, Reply, ReplyTooLong, actions};
-use super::filter::Answer;
-use super::negotiation::Agreement;
-use super::session::FieldNames;
+use super::filter::Response;
+use super::negotiation::Negotiated;
+use super::session::HeaderNames;
 use crate::decision::Verdict;
 use crate::edit::{Edits, HeaderEdit};
 
 /// The MTA cannot do what was decided; nothing was said to it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum CannotSay {
+pub enum EncodeError {
     /// The MTA did not offer an action.
     #[error(
         "the MTA does not let milters {what} (version {version} of the milter protocol); let it offer that action, or change the settings that need it"
@@ -43,7 +43,7 @@ pub enum CannotSay {
     #[error(
         "the header cannot be mapped: the MTA counts {by_mta} fields, the message shows {by_us}; it is not edited"
     )]
-    Header {
+    HeaderMismatch {
         /// Fields that the MTA sent.
         by_mta: usize,
         /// Fields that were found in the message.
@@ -51,14 +51,14 @@ pub enum CannotSay {
     },
     /// The body was not collected and yet is to be changed.
     #[error("the body is to be changed, but only the header was asked for")]
-    NoBody,
+    BodyNotCollected,
 }
 
 /// What a message looks like to the MTA, as far as edits go.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen<'a> {
+pub struct MessageShape<'a> {
     /// Its header fields.
-    pub names: &'a FieldNames,
+    pub names: &'a HeaderNames,
     /// How many fields [`Content`](crate::message::Content) found.
     pub fields: usize,
     /// The body was collected.
@@ -70,17 +70,17 @@ pub struct Seen<'a> {
 /// # Errors
 ///
 /// Something cannot be said to this MTA; `out` is as it was.
-pub fn write(
-    answer: &Answer,
-    agreement: &Agreement,
-    seen: Seen<'_>,
+pub fn encode(
+    answer: &Response,
+    negotiated: &Negotiated,
+    shape: MessageShape<'_>,
     out: &mut Vec<u8>,
-) -> Result<(), CannotSay> {
+) -> Result<(), EncodeError> {
     let start = out.len();
     let result = match &answer.verdict {
-        Verdict::Accept => edits(answer, agreement, seen, out),
+        Verdict::Accept => edits(answer, negotiated, shape, out),
         Verdict::Hold(reason) => {
-            edits(answer, agreement, seen, out).and_then(|()| hold(reason, agreement, out))
+            edits(answer, negotiated, shape, out).and_then(|()| hold(reason, negotiated, out))
         }
         // What is refused or thrown away needs no edits.
         Verdict::Reject(_) | Verdict::Defer(_) | Verdict::Discard => Ok(()),
@@ -106,7 +106,7 @@ pub(super) fn write_verdict(verdict: &Verdict, out: &mut Vec<u8>) {
 
 /// The same for a message whose content was not kept. It cannot be held, and
 /// must not slip by.
-pub(super) fn write_lost(verdict: &Verdict, out: &mut Vec<u8>) {
+pub(super) fn write_failure(verdict: &Verdict, out: &mut Vec<u8>) {
     match verdict {
         Verdict::Hold(_) => write_step(&Reply::TemporaryFailure, out),
         verdict => write_verdict(verdict, out),
@@ -119,56 +119,56 @@ pub(super) fn write_step(reply: &Reply<'_>, out: &mut Vec<u8>) {
     debug_assert_eq!(written, Ok(()));
 }
 
-fn hold(reason: &str, agreement: &Agreement, out: &mut Vec<u8>) -> Result<(), CannotSay> {
-    offered(agreement, actions::QUARANTINE, "put messages on hold")?;
+fn hold(reason: &str, negotiated: &Negotiated, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    offered(negotiated, actions::QUARANTINE, "put messages on hold")?;
     let reason = smtp::one_line(reason);
     Ok(Reply::Quarantine(reason.as_bytes()).encode(out)?)
 }
 
 fn edits(
-    answer: &Answer,
-    agreement: &Agreement,
-    seen: Seen<'_>,
+    answer: &Response,
+    negotiated: &Negotiated,
+    shape: MessageShape<'_>,
     out: &mut Vec<u8>,
-) -> Result<(), CannotSay> {
+) -> Result<(), EncodeError> {
     let Edits {
         sender,
         add_recipients,
         headers,
         body,
     } = &answer.edits;
-    check_header(headers, seen)?;
-    headers::write(headers, &answer.marks, agreement, seen.names, out)?;
+    check_header(headers, shape)?;
+    headers::write(headers, &answer.marks, negotiated, shape.names, out)?;
     if let Some(sender) = sender {
         offered(
-            agreement,
+            negotiated,
             actions::CHANGE_FROM,
             "change the envelope sender",
         )?;
         Reply::ChangeFrom(sender.to_string().as_bytes()).encode(out)?;
     }
     for recipient in add_recipients {
-        add_recipient(&format!("<{recipient}>"), agreement, out)?;
+        add_recipient(&format!("<{recipient}>"), negotiated, out)?;
     }
     if let Some(body) = body {
-        if !seen.body {
-            return Err(CannotSay::NoBody);
+        if !shape.body {
+            return Err(EncodeError::BodyNotCollected);
         }
-        offered(agreement, actions::CHANGE_BODY, "replace the body")?;
+        offered(negotiated, actions::CHANGE_BODY, "replace the body")?;
         replace_body(body, out)?;
     }
     Ok(())
 }
 
 /// Naming a field by number is safe only where both sides count the same.
-fn check_header(headers: &[HeaderEdit], seen: Seen<'_>) -> Result<(), CannotSay> {
+fn check_header(headers: &[HeaderEdit], shape: MessageShape<'_>) -> Result<(), EncodeError> {
     let by_number = headers
         .iter()
         .any(|edit| matches!(edit, HeaderEdit::Replace { .. } | HeaderEdit::Remove { .. }));
-    if by_number && seen.names.len() != seen.fields {
-        return Err(CannotSay::Header {
-            by_mta: seen.names.len(),
-            by_us: seen.fields,
+    if by_number && shape.names.len() != shape.fields {
+        return Err(EncodeError::HeaderMismatch {
+            by_mta: shape.names.len(),
+            by_us: shape.fields,
         });
     }
     Ok(())
@@ -176,11 +176,15 @@ fn check_header(headers: &[HeaderEdit], seen: Seen<'_>) -> Result<(), CannotSay>
 
 /// A copy that nobody was told of must not report to the sender either: where
 /// the MTA takes parameters, no delivery status is asked for (RFC 3461).
-fn add_recipient(address: &str, agreement: &Agreement, out: &mut Vec<u8>) -> Result<(), CannotSay> {
-    if agreement.allows(actions::ADD_RECIPIENTS_PARAMETERS) {
+fn add_recipient(
+    address: &str,
+    negotiated: &Negotiated,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    if negotiated.allows(actions::ADD_RECIPIENTS_PARAMETERS) {
         Reply::AddRecipientParameters(address.as_bytes(), b"NOTIFY=NEVER").encode(out)?;
     } else {
-        offered(agreement, actions::ADD_RECIPIENTS, "add recipients")?;
+        offered(negotiated, actions::ADD_RECIPIENTS, "add recipients")?;
         Reply::AddRecipient(address.as_bytes()).encode(out)?;
     }
     Ok(())
@@ -188,7 +192,7 @@ fn add_recipient(address: &str, agreement: &Agreement, out: &mut Vec<u8>) -> Res
 
 /// The chunks follow each other with nothing between them; an empty body is one
 /// empty chunk.
-fn replace_body(body: &[u8], out: &mut Vec<u8>) -> Result<(), CannotSay> {
+fn replace_body(body: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     out.reserve(body.len() + 5 * (body.len() / LARGEST_REPLY + 1));
     if body.is_empty() {
         Reply::ReplaceBody(b"").encode(out)?;
@@ -199,13 +203,13 @@ fn replace_body(body: &[u8], out: &mut Vec<u8>) -> Result<(), CannotSay> {
     Ok(())
 }
 
-fn offered(agreement: &Agreement, action: u32, what: &'static str) -> Result<(), CannotSay> {
-    if agreement.allows(action) {
+fn offered(negotiated: &Negotiated, action: u32, what: &'static str) -> Result<(), EncodeError> {
+    if negotiated.allows(action) {
         Ok(())
     } else {
-        Err(CannotSay::NotOffered {
+        Err(EncodeError::NotOffered {
             what,
-            version: agreement.version(),
+            version: negotiated.version(),
         })
     }
 }

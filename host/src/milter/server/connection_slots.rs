@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The places of one server.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionSlots {
     taken: Mutex<Taken>,
     /// A place was given up, or is not silent any more.
     changed: Notify,
@@ -36,14 +36,14 @@ struct OfListener {
 
 /// The place of one connection; given up when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionSlot {
+    places: Arc<ConnectionSlots>,
     listener: usize,
     number: u64,
     closed: CancellationToken,
 }
 
-impl Places {
+impl ConnectionSlots {
     /// So many in all, and on each listener.
     pub(super) fn new(most: usize, listeners: impl IntoIterator<Item = usize>) -> Arc<Self> {
         let of_listener = |most| OfListener {
@@ -63,7 +63,7 @@ impl Places {
     }
 
     /// A place, if there is one.
-    pub(super) fn take(self: &Arc<Self>, listener: usize) -> Option<Place> {
+    pub(super) fn take(self: &Arc<Self>, listener: usize) -> Option<ConnectionSlot> {
         let closed = CancellationToken::new();
         let mut taken = self.taken();
         if taken.all >= taken.most {
@@ -79,7 +79,7 @@ impl Places {
         taken.all += 1;
         taken.next += 1;
         drop(taken);
-        Some(Place {
+        Some(ConnectionSlot {
             places: Arc::clone(self),
             listener,
             number,
@@ -89,7 +89,11 @@ impl Places {
 
     /// Waits for a place. Closes silent connections for it; `full` is called once
     /// where there are none and so one of the others has to end.
-    pub(super) async fn wait(self: &Arc<Self>, listener: usize, full: impl FnOnce()) -> Place {
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        listener: usize,
+        full: impl FnOnce(),
+    ) -> ConnectionSlot {
         let mut full = Some(full);
         loop {
             let changed = self.changed.notified();
@@ -132,7 +136,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Its connection has sent its first commands: it is not closed for others
     /// any more.
     pub(super) fn spoken(&self) {
@@ -149,7 +153,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.all -= 1;
@@ -169,7 +173,11 @@ mod tests {
 
     /// Waits for a place while the connections of `others` are served: one that is
     /// closed gives its place up.
-    async fn wait(places: &Arc<Places>, listener: usize, others: &mut Vec<Place>) -> Place {
+    async fn wait(
+        places: &Arc<ConnectionSlots>,
+        listener: usize,
+        others: &mut Vec<ConnectionSlot>,
+    ) -> ConnectionSlot {
         let waiting = places.wait(listener, || ());
         tokio::pin!(waiting);
         loop {
@@ -185,8 +193,8 @@ mod tests {
 
     #[tokio::test]
     async fn m2_the_longest_silent_connection_makes_room() {
-        let places = Places::new(10, [3, 3]);
-        let mut others: Vec<Place> = (0..3).filter_map(|_| places.take(0)).collect();
+        let places = ConnectionSlots::new(10, [3, 3]);
+        let mut others: Vec<ConnectionSlot> = (0..3).filter_map(|_| places.take(0)).collect();
         assert!(places.take(0).is_none());
         others[0].spoken();
         let place = wait(&places, 0, &mut others).await;
@@ -196,24 +204,24 @@ mod tests {
 
     #[tokio::test]
     async fn m2_a_full_listener_leaves_the_others_their_places() {
-        let places = Places::new(4, [2, 2]);
-        let full: Vec<Place> = (0..2).filter_map(|_| places.take(0)).collect();
-        full.iter().for_each(Place::spoken);
+        let places = ConnectionSlots::new(4, [2, 2]);
+        let full: Vec<ConnectionSlot> = (0..2).filter_map(|_| places.take(0)).collect();
+        full.iter().for_each(ConnectionSlot::spoken);
         assert!(places.take(0).is_none());
         assert!(places.take(1).is_some());
     }
 
     #[tokio::test]
     async fn m2_silent_connections_of_another_listener_make_room_where_all_are_taken() {
-        let places = Places::new(2, [2, 2]);
-        let mut others: Vec<Place> = (0..2).filter_map(|_| places.take(0)).collect();
+        let places = ConnectionSlots::new(2, [2, 2]);
+        let mut others: Vec<ConnectionSlot> = (0..2).filter_map(|_| places.take(0)).collect();
         let _place = wait(&places, 1, &mut others).await;
         assert_eq!(others.len(), 1);
     }
 
     #[tokio::test]
     async fn where_nobody_is_silent_a_new_connection_waits_and_that_is_reported_once() {
-        let places = Places::new(1, [1]);
+        let places = ConnectionSlots::new(1, [1]);
         let first = places.take(0).expect("a place");
         first.spoken();
         let reported = Cell::new(0);

@@ -13,12 +13,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{CannotSay, offered};
+use super::{EncodeError, offered};
 use crate::edit::{HeaderEdit, Mark};
 use crate::message::NameCounts;
 use crate::milter::codec::{Reply, actions};
-use crate::milter::negotiation::Agreement;
-use crate::milter::session::FieldNames;
+use crate::milter::negotiation::Negotiated;
+use crate::milter::session::HeaderNames;
 use crate::work;
 
 /// Below the MTA's own `Received`.
@@ -29,12 +29,12 @@ const TOP: u32 = 1;
 enum Slot {
     /// The `n`th field of its name that the message came with, from 1.
     Original(usize),
-    /// One of `Plan::made`.
-    Made(usize),
+    /// One of `HeaderPlan::new_fields`.
+    New(usize),
 }
 
 /// A field that the edits made.
-struct Made<'a> {
+struct NewField<'a> {
     name: &'a str,
     value: &'a [u8],
     above: bool,
@@ -42,32 +42,32 @@ struct Made<'a> {
 }
 
 /// What a field of the message turns into.
-struct Fate<'a> {
+struct FieldChange<'a> {
     name: &'a str,
     /// The new value; none when it is taken out.
     value: Option<&'a [u8]>,
 }
 
 /// What a sequence of edits comes to.
-struct Plan<'a> {
+struct HeaderPlan<'a> {
     /// Fields of each name that the message came with.
-    came: NameCounts<'a>,
+    original: NameCounts<'a>,
     /// The fields of each name (in lower case) as they stand by now.
-    standing: BTreeMap<String, VecDeque<Slot>>,
-    made: Vec<Made<'a>>,
-    fates: BTreeMap<(String, usize), Fate<'a>>,
+    current: BTreeMap<String, VecDeque<Slot>>,
+    new_fields: Vec<NewField<'a>>,
+    changes: BTreeMap<(String, usize), FieldChange<'a>>,
 }
 
 /// Appends the replies for marks and edits.
 pub(super) fn write(
     edits: &[HeaderEdit],
     marks: &[Mark],
-    agreement: &Agreement,
-    names: &FieldNames,
+    negotiated: &Negotiated,
+    names: &HeaderNames,
     out: &mut Vec<u8>,
-) -> Result<(), CannotSay> {
+) -> Result<(), EncodeError> {
     let _stage = work::stage("encoding the reply");
-    let mut writer = Writer { agreement, out };
+    let mut writer = Writer { negotiated, out };
     for mark in marks {
         // It stands behind the copies that the sender may have written.
         let index = names.count_named(&mark.name) + 1;
@@ -77,38 +77,50 @@ pub(super) fn write(
     if edits.is_empty() {
         return Ok(());
     }
-    let mut plan = Plan::new(names);
+    let mut plan = HeaderPlan::new(names);
     for edit in edits {
         plan.apply(edit);
     }
-    for ((_, nth), fate) in plan.fates.iter().filter(|(_, fate)| fate.value.is_some()) {
-        writer.change(fate.name, *nth, fate.value)?;
+    for ((_, nth), change) in plan
+        .changes
+        .iter()
+        .filter(|(_, change)| change.value.is_some())
+    {
+        writer.change(change.name, *nth, change.value)?;
     }
-    for ((_, nth), fate) in plan
-        .fates
+    for ((_, nth), change) in plan
+        .changes
         .iter()
         .rev()
-        .filter(|(_, fate)| fate.value.is_none())
+        .filter(|(_, change)| change.value.is_none())
     {
-        writer.change(fate.name, *nth, None)?;
+        writer.change(change.name, *nth, None)?;
     }
     // Each insertion goes above the one before it, as each edit did.
-    for made in plan.made.iter().filter(|made| made.above && !made.removed) {
+    for made in plan
+        .new_fields
+        .iter()
+        .filter(|made| made.above && !made.removed)
+    {
         writer.insert(made.name, made.value)?;
     }
-    for made in plan.made.iter().filter(|made| !made.above && !made.removed) {
+    for made in plan
+        .new_fields
+        .iter()
+        .filter(|made| !made.above && !made.removed)
+    {
         writer.add(made.name, made.value)?;
     }
     Ok(())
 }
 
-impl<'a> Plan<'a> {
-    fn new(names: &'a FieldNames) -> Self {
+impl<'a> HeaderPlan<'a> {
+    fn new(names: &'a HeaderNames) -> Self {
         Self {
-            came: NameCounts::of(names.iter()),
-            standing: BTreeMap::new(),
-            made: Vec::new(),
-            fates: BTreeMap::new(),
+            original: NameCounts::of(names.iter()),
+            current: BTreeMap::new(),
+            new_fields: Vec::new(),
+            changes: BTreeMap::new(),
         }
     }
 
@@ -123,65 +135,67 @@ impl<'a> Plan<'a> {
     }
 
     fn make(&mut self, name: &'a str, value: &'a [u8], above: bool) {
-        let slot = Slot::Made(self.made.len());
-        self.made.push(Made {
+        let slot = Slot::New(self.new_fields.len());
+        self.new_fields.push(NewField {
             name,
             value,
             above,
             removed: false,
         });
-        let standing = self.standing(name);
+        let current = self.current(name);
         if above {
-            standing.push_front(slot);
+            current.push_front(slot);
         } else {
-            standing.push_back(slot);
+            current.push_back(slot);
         }
     }
 
     fn change(&mut self, name: &'a str, nth: usize, value: Option<&'a [u8]>) {
-        let standing = self.standing(name);
-        let Some(at) = nth.checked_sub(1).filter(|&at| at < standing.len()) else {
+        let current = self.current(name);
+        let Some(at) = nth.checked_sub(1).filter(|&at| at < current.len()) else {
             // As with `Edits::apply`, a field that is not there is not changed.
             // (MTAs would append one.)
             return;
         };
         let slot = match value {
-            Some(_) => standing.get(at).copied(),
-            None => standing.remove(at),
+            Some(_) => current.get(at).copied(),
+            None => current.remove(at),
         };
         let Some(slot) = slot else {
             return;
         };
         match (slot, value) {
             (Slot::Original(nth), value) => {
-                self.fates
-                    .insert((name.to_ascii_lowercase(), nth), Fate { name, value });
+                self.changes.insert(
+                    (name.to_ascii_lowercase(), nth),
+                    FieldChange { name, value },
+                );
             }
-            (Slot::Made(made), Some(value)) => {
-                self.made[made].name = name;
-                self.made[made].value = value;
+            (Slot::New(at), Some(value)) => {
+                self.new_fields[at].name = name;
+                self.new_fields[at].value = value;
             }
-            (Slot::Made(made), None) => self.made[made].removed = true,
+            (Slot::New(at), None) => self.new_fields[at].removed = true,
         }
     }
 
-    fn standing(&mut self, name: &str) -> &mut VecDeque<Slot> {
-        let came = &self.came;
-        self.standing
+    fn current(&mut self, name: &str) -> &mut VecDeque<Slot> {
+        let original = &self.original;
+        self.current
             .entry(name.to_ascii_lowercase())
-            .or_insert_with(|| (1..=came.get(name)).map(Slot::Original).collect())
+            .or_insert_with(|| (1..=original.get(name)).map(Slot::Original).collect())
     }
 }
 
 /// Writes header replies in the form that was agreed on.
 struct Writer<'a> {
-    agreement: &'a Agreement,
+    negotiated: &'a Negotiated,
     out: &'a mut Vec<u8>,
 }
 
 impl Writer<'_> {
-    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), CannotSay> {
-        offered(self.agreement, actions::ADD_HEADERS, "add header fields")?;
+    fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        offered(self.negotiated, actions::ADD_HEADERS, "add header fields")?;
         let value = self.value(value);
         let name = name.as_bytes();
         check(name, &value)?;
@@ -192,8 +206,12 @@ impl Writer<'_> {
         .encode(self.out)?)
     }
 
-    fn insert(&mut self, name: &str, value: &[u8]) -> Result<(), CannotSay> {
-        offered(self.agreement, actions::ADD_HEADERS, "insert header fields")?;
+    fn insert(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
+        offered(
+            self.negotiated,
+            actions::ADD_HEADERS,
+            "insert header fields",
+        )?;
         let value = self.value(value);
         let name = name.as_bytes();
         check(name, &value)?;
@@ -205,9 +223,9 @@ impl Writer<'_> {
         .encode(self.out)?)
     }
 
-    fn change(&mut self, name: &str, nth: usize, value: Option<&[u8]>) -> Result<(), CannotSay> {
+    fn change(&mut self, name: &str, nth: usize, value: Option<&[u8]>) -> Result<(), EncodeError> {
         offered(
-            self.agreement,
+            self.negotiated,
             actions::CHANGE_HEADERS,
             "change header fields",
         )?;
@@ -235,7 +253,7 @@ impl Writer<'_> {
     fn value(&self, value: &[u8]) -> Vec<u8> {
         work::spend(value.len());
         let value = match value.strip_prefix(b" ") {
-            Some(rest) if !self.agreement.leading_space() => rest,
+            Some(rest) if !self.negotiated.leading_space() => rest,
             _ => value,
         };
         let mut lines = value.split(|&byte| byte == b'\n');
@@ -254,9 +272,9 @@ impl Writer<'_> {
     }
 }
 
-fn check(name: &[u8], value: &[u8]) -> Result<(), CannotSay> {
+fn check(name: &[u8], value: &[u8]) -> Result<(), EncodeError> {
     if name.contains(&0) || value.contains(&0) {
-        return Err(CannotSay::Nul("header field"));
+        return Err(EncodeError::Nul("header field"));
     }
     Ok(())
 }

@@ -8,11 +8,11 @@ use crate::milter::codec::{Macros, PeerAddress, parse_ip};
 
 /// What is known of the SMTP client, until another one connects.
 #[derive(Debug, Default)]
-pub(super) struct KnownClient {
+pub(super) struct ClientContext {
     mta: Option<Arc<str>>,
     name: Option<String>,
     address: Option<IpAddr>,
-    pub(super) local: bool,
+    pub(super) submitted_locally: bool,
     helo: Option<String>,
     tls: Option<String>,
     /// The macros of CONNECT came, CONNECT itself not yet.
@@ -21,7 +21,7 @@ pub(super) struct KnownClient {
 
 /// What macros tell of one message.
 #[derive(Debug, Default)]
-pub(super) struct KnownMessage {
+pub(super) struct MessageContext {
     pub(super) queue_id: Option<String>,
     user: Option<String>,
     tls: Option<String>,
@@ -30,7 +30,7 @@ pub(super) struct KnownMessage {
     ahead_of_mail: bool,
 }
 
-impl KnownClient {
+impl ClientContext {
     /// Macros of CONNECT and HELO.
     pub(super) fn macros(&mut self, macros: &Macros<'_>) {
         if macros.stage == b'C' {
@@ -61,15 +61,17 @@ impl KnownClient {
             // No client has port 0: so Postfix shows mail from its own host's
             // `sendmail` command.
             PeerAddress::Network { address, port: 0 } if address.is_loopback() => {
-                self.local = true;
+                self.submitted_locally = true;
             }
             PeerAddress::Network { address, .. } => self.address = Some(address),
-            PeerAddress::Local(_) => self.local = true,
+            PeerAddress::Local(_) => self.submitted_locally = true,
             // A peer that is no socket (`sendmail -bs`) goes by this name; a
             // host that could not be looked up goes by another.
-            PeerAddress::Unknown => self.local = name.eq_ignore_ascii_case(b"localhost"),
+            PeerAddress::Unknown => {
+                self.submitted_locally = name.eq_ignore_ascii_case(b"localhost")
+            }
         }
-        if self.local {
+        if self.submitted_locally {
             (self.address, self.name) = (None, None);
         } else if !name.starts_with(b"[") {
             // The address in brackets stands where no name is verified.
@@ -93,7 +95,7 @@ impl KnownClient {
     }
 
     /// The client as the message's envelope shows it.
-    pub(super) fn client(&self, message: &KnownMessage) -> Client {
+    pub(super) fn client(&self, message: &MessageContext) -> Client {
         Client {
             address: self.address,
             name: self.name.clone(),
@@ -104,7 +106,7 @@ impl KnownClient {
     }
 }
 
-impl KnownMessage {
+impl MessageContext {
     /// Macros of any stage but CONNECT and HELO.
     pub(super) fn macros(&mut self, macros: &Macros<'_>) {
         if macros.stage == b'M' {

@@ -4,24 +4,24 @@ use super::*;
 use crate::decision::Reply as SmtpReply;
 use crate::edit::Mark;
 use crate::message::{Address, Content, ReversePath};
-use crate::milter::codec::{Decoder, Frame, Offer};
-use crate::milter::negotiation::LetGo;
+use crate::milter::codec::{Decoder, Frame, OptNeg};
+use crate::milter::negotiation::EarlyAccept;
 
-fn agreement(version: u32, actions: u32) -> Agreement {
-    let offer = Offer {
+fn negotiated(version: u32, actions: u32) -> Negotiated {
+    let offer = OptNeg {
         version,
         actions,
-        steps: 0x1f_ffff,
+        protocol_flags: 0x1f_ffff,
     };
-    Agreement::new(offer, LetGo::AtEnd).expect("a version we speak")
+    Negotiated::new(offer, EarlyAccept::Off).expect("a version we speak")
 }
 
-fn postfix() -> Agreement {
-    agreement(6, 0x1ff)
+fn postfix() -> Negotiated {
+    negotiated(6, 0x1ff)
 }
 
-fn names(content: &Content) -> FieldNames {
-    let mut names = FieldNames::default();
+fn names(content: &Content) -> HeaderNames {
+    let mut names = HeaderNames::default();
     for field in content.fields() {
         names.push(content.name_of(field));
     }
@@ -30,18 +30,18 @@ fn names(content: &Content) -> FieldNames {
 
 /// The replies, NUL shown as `|`, indices as numbers.
 fn said(
-    answer: &Answer,
-    agreement: &Agreement,
+    answer: &Response,
+    negotiated: &Negotiated,
     content: &Content,
-) -> Result<Vec<String>, CannotSay> {
+) -> Result<Vec<String>, EncodeError> {
     let names = names(content);
-    let seen = Seen {
+    let shape = MessageShape {
         names: &names,
         fields: content.fields().len(),
         body: true,
     };
     let mut out = Vec::new();
-    let result = write(answer, agreement, seen, &mut out);
+    let result = encode(answer, negotiated, shape, &mut out);
     if result.is_err() {
         assert!(out.is_empty(), "half an answer");
     }
@@ -82,13 +82,13 @@ fn message() -> Content {
     Content::new(b"A: 1\r\nB: 2\r\na: 3\r\nX-Route: forged\r\n\r\nbody\r\n".to_vec())
 }
 
-fn edited(headers: Vec<HeaderEdit>) -> Answer {
-    Answer {
+fn edited(headers: Vec<HeaderEdit>) -> Response {
+    Response {
         edits: Edits {
             headers,
             ..Edits::default()
         },
-        ..Answer::default()
+        ..Response::default()
     }
 }
 
@@ -116,14 +116,14 @@ fn prepend(name: &str, value: &str) -> HeaderEdit {
 
 #[test]
 fn all_edits_and_the_final_reply_come_in_one_piece() {
-    let answer = Answer {
+    let answer = Response {
         edits: Edits {
             sender: Some(ReversePath::Null),
             add_recipients: vec![Address::parse("archive@example.org").expect("an address")],
             headers: vec![prepend("DKIM-Signature", " v=1;\r\n\tb=x")],
             body: Some(vec![b'x'; LARGEST_REPLY + 1]),
         },
-        ..Answer::default()
+        ..Response::default()
     };
     let mut said = said(&answer, &postfix(), &message()).expect("can be said");
     let body: Vec<_> = said
@@ -199,7 +199,7 @@ fn without_leading_space_the_mta_adds_the_one_that_is_left_out() {
         replace("B", 2, " "),
     ]);
     assert_eq!(
-        said(&answer, &agreement(2, 0x3f), &message()).expect("can be said"),
+        said(&answer, &negotiated(2, 0x3f), &message()).expect("can be said"),
         // An empty value would take the field out.
         ["m1 B| |", "i1 A|one|", "i1 B|two|", "a"]
     );
@@ -207,24 +207,24 @@ fn without_leading_space_the_mta_adds_the_one_that_is_left_out() {
 
 #[test]
 fn what_the_mta_does_not_offer_is_an_error_and_nothing_is_said() {
-    let sender = Answer {
+    let sender = Response {
         edits: Edits {
             headers: vec![prepend("A", " x")],
             sender: Some(ReversePath::Null),
             ..Edits::default()
         },
-        ..Answer::default()
+        ..Response::default()
     };
-    let error = said(&sender, &agreement(2, 0x3f), &message()).expect_err("version 2");
+    let error = said(&sender, &negotiated(2, 0x3f), &message()).expect_err("version 2");
     assert_eq!(
         error,
-        CannotSay::NotOffered {
+        EncodeError::NotOffered {
             what: "change the envelope sender",
             version: 2
         }
     );
-    let held = Answer::of(Verdict::Hold("look at it".into()));
-    assert!(said(&held, &agreement(6, 0x1f), &message()).is_err());
+    let held = Response::new(Verdict::Hold("look at it".into()));
+    assert!(said(&held, &negotiated(6, 0x1f), &message()).is_err());
     assert_eq!(
         said(&held, &postfix(), &message()).expect("offered"),
         ["q look at it|", "a"]
@@ -232,26 +232,26 @@ fn what_the_mta_does_not_offer_is_an_error_and_nothing_is_said() {
     let nul = edited(vec![prepend("A", "a\0b")]);
     assert_eq!(
         said(&nul, &postfix(), &message()),
-        Err(CannotSay::Nul("header field"))
+        Err(EncodeError::Nul("header field"))
     );
     let long = edited(vec![prepend("A", &"x".repeat(70_000))]);
     assert!(matches!(
         said(&long, &postfix(), &message()),
-        Err(CannotSay::TooLong(_))
+        Err(EncodeError::TooLong(_))
     ));
 }
 
 #[test]
 fn copies_are_added_without_parameters_where_there_are_none() {
-    let answer = Answer {
+    let answer = Response {
         edits: Edits {
             add_recipients: vec![Address::parse("a@example.org").expect("an address")],
             ..Edits::default()
         },
-        ..Answer::default()
+        ..Response::default()
     };
     assert_eq!(
-        said(&answer, &agreement(2, 0x3f), &message()).expect("can be said"),
+        said(&answer, &negotiated(2, 0x3f), &message()).expect("can be said"),
         ["+ <a@example.org>|", "a"]
     );
 }
@@ -270,7 +270,7 @@ fn what_is_refused_is_not_edited() {
         ["y 550 5.7.1 100 %% no|"]
     );
     assert_eq!(
-        said(&Answer::of(Verdict::Discard), &postfix(), &message()).expect("can be said"),
+        said(&Response::new(Verdict::Discard), &postfix(), &message()).expect("can be said"),
         ["d"]
     );
 }
@@ -280,7 +280,7 @@ fn a_header_that_the_mta_counts_otherwise_is_not_edited_by_number() {
     let content = message();
     let mut names = names(&content);
     names.push(b"one more");
-    let seen = Seen {
+    let shape = MessageShape {
         names: &names,
         fields: content.fields().len(),
         body: true,
@@ -288,17 +288,17 @@ fn a_header_that_the_mta_counts_otherwise_is_not_edited_by_number() {
     let mut out = Vec::new();
     let by_number = edited(vec![remove("A", 1)]);
     assert_eq!(
-        write(&by_number, &postfix(), seen, &mut out),
-        Err(CannotSay::Header {
+        encode(&by_number, &postfix(), shape, &mut out),
+        Err(EncodeError::HeaderMismatch {
             by_mta: 5,
             by_us: 4
         })
     );
     assert_eq!(
-        write(
+        encode(
             &edited(vec![prepend("A", " x")]),
             &postfix(),
-            seen,
+            shape,
             &mut out
         ),
         Ok(())

@@ -1,6 +1,6 @@
 //! How much memory messages may take in all.
 //!
-//! A message takes its share as it grows, never ahead of its bytes: idle
+//! A message takes its permit as it grows, never ahead of its bytes: idle
 //! connections hold nothing, and many short messages fit. When it is complete it
 //! takes what its processing costs at most. When the budget is used up,
 //! connections stop reading, and the MTA waits.
@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// steps, and a semaphore's largest count suffices for any memory.
 const UNIT: usize = 4096;
 
-/// Most units of a share of the small kind: a message of a megabyte with its
+/// Most units of a permit of the small kind: a message of a megabyte with its
 /// processing, or one of a hundred kilobytes that may have many parts.
 const SMALL: usize = (8 << 20) / UNIT;
 
@@ -30,7 +30,7 @@ const SMALL_PART: usize = 4;
 
 /// Memory for messages, shared by all connections.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(super) struct ByteBudget {
     small: Units,
     large: Units,
 }
@@ -43,7 +43,7 @@ struct Units {
 
 /// What one message has taken of it. Given back when dropped.
 #[derive(Debug, Default)]
-pub(super) struct Share {
+pub(super) struct BytePermit {
     permit: Option<OwnedSemaphorePermit>,
     overdraft: Option<OwnedSemaphorePermit>,
     large: bool,
@@ -51,7 +51,7 @@ pub(super) struct Share {
 
 /// There was no room within the time that a message may wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoRoom;
+pub(super) struct BudgetTimeout;
 
 impl Units {
     fn new(units: usize) -> Self {
@@ -61,28 +61,33 @@ impl Units {
         }
     }
 
-    /// Adds units to a share, or lets it overdraw.
-    async fn add(&self, share: &mut Share, missing: usize, wait: Duration) -> Result<(), NoRoom> {
-        let missing = u32::try_from(missing).map_err(|_| NoRoom)?;
+    /// Adds units to a permit, or lets it overdraw.
+    async fn add(
+        &self,
+        permit: &mut BytePermit,
+        missing: usize,
+        wait: Duration,
+    ) -> Result<(), BudgetTimeout> {
+        let missing = u32::try_from(missing).map_err(|_| BudgetTimeout)?;
         if let Ok(more) = Arc::clone(&self.units).try_acquire_many_owned(missing) {
-            share.add(more);
+            permit.add(more);
             return Ok(());
         }
         tokio::select! {
             biased;
             more = Arc::clone(&self.units).acquire_many_owned(missing) => {
-                share.add(more.map_err(|_| NoRoom)?);
+                permit.add(more.map_err(|_| BudgetTimeout)?);
             }
             overdraft = Arc::clone(&self.overdraft).acquire_owned() => {
-                share.overdraft = Some(overdraft.map_err(|_| NoRoom)?);
+                permit.overdraft = Some(overdraft.map_err(|_| BudgetTimeout)?);
             }
-            () = tokio::time::sleep(wait) => return Err(NoRoom),
+            () = tokio::time::sleep(wait) => return Err(BudgetTimeout),
         }
         Ok(())
     }
 }
 
-impl Budget {
+impl ByteBudget {
     /// A budget of that many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         let units = bytes / UNIT;
@@ -93,35 +98,35 @@ impl Budget {
         }
     }
 
-    /// Lets a share grow to `bytes`; who finds the budget used up waits that
+    /// Lets a permit grow to `bytes`; who finds the budget used up waits that
     /// long.
     ///
     /// # Errors
     ///
-    /// There was no room in time. The share is as it was.
+    /// There was no room in time. The permit is as it was.
     pub(super) async fn grow(
         &self,
-        share: &mut Share,
+        permit: &mut BytePermit,
         bytes: usize,
         wait: Duration,
-    ) -> Result<(), NoRoom> {
+    ) -> Result<(), BudgetTimeout> {
         let wanted = bytes.div_ceil(UNIT);
-        let missing = wanted.saturating_sub(share.units());
-        if missing == 0 || (share.overdraft.is_some() && (share.large || wanted <= SMALL)) {
+        let missing = wanted.saturating_sub(permit.units());
+        if missing == 0 || (permit.overdraft.is_some() && (permit.large || wanted <= SMALL)) {
             return Ok(());
         }
-        if share.large {
-            return self.large.add(share, missing, wait).await;
+        if permit.large {
+            return self.large.add(permit, missing, wait).await;
         }
         if wanted <= SMALL {
-            return self.small.add(share, missing, wait).await;
+            return self.small.add(permit, missing, wait).await;
         }
-        let mut grown = Share {
+        let mut grown = BytePermit {
             large: true,
-            ..Share::default()
+            ..BytePermit::default()
         };
         self.large.add(&mut grown, wanted, wait).await?;
-        *share = grown;
+        *permit = grown;
         Ok(())
     }
 
@@ -133,7 +138,7 @@ impl Budget {
     }
 }
 
-impl Share {
+impl BytePermit {
     /// Gives everything back.
     pub(super) fn release(&mut self) {
         *self = Self::default();
@@ -162,43 +167,46 @@ mod tests {
 
     #[tokio::test]
     async fn a_share_grows_by_what_is_missing_and_is_given_back() {
-        let budget = Budget::new(40 * UNIT);
-        let mut share = Share::default();
+        let budget = ByteBudget::new(40 * UNIT);
+        let mut permit = BytePermit::default();
         for (bytes, free) in [(1, 9), (UNIT, 9), (UNIT + 1, 8), (10 * UNIT, 0)] {
-            assert_eq!(budget.grow(&mut share, bytes, AT_ONCE).await, Ok(()));
+            assert_eq!(budget.grow(&mut permit, bytes, AT_ONCE).await, Ok(()));
             assert_eq!(budget.free(), (free, 30));
         }
-        share.release();
+        permit.release();
         assert_eq!(budget.free(), (10, 30));
-        assert_eq!(budget.grow(&mut share, UNIT, AT_ONCE).await, Ok(()));
-        drop(share);
+        assert_eq!(budget.grow(&mut permit, UNIT, AT_ONCE).await, Ok(()));
+        drop(permit);
         assert_eq!(budget.free(), (10, 30));
     }
 
     #[tokio::test]
     async fn one_message_at_a_time_may_overdraw_and_so_all_come_to_their_end() {
-        let budget = Budget::new(8 * UNIT);
-        let [mut one, mut two] = [Share::default(), Share::default()];
+        let budget = ByteBudget::new(8 * UNIT);
+        let [mut one, mut two] = [BytePermit::default(), BytePermit::default()];
         assert_eq!(budget.grow(&mut one, UNIT, AT_ONCE).await, Ok(()));
         assert_eq!(budget.grow(&mut two, UNIT, AT_ONCE).await, Ok(()));
         assert_eq!(budget.grow(&mut one, 50 * UNIT, AT_ONCE).await, Ok(()));
-        assert_eq!(budget.grow(&mut two, 2 * UNIT, AT_ONCE).await, Err(NoRoom));
+        assert_eq!(
+            budget.grow(&mut two, 2 * UNIT, AT_ONCE).await,
+            Err(BudgetTimeout)
+        );
         one.release();
         assert_eq!(budget.grow(&mut two, 2 * UNIT, AT_ONCE).await, Ok(()));
     }
 
     #[tokio::test]
     async fn who_waits_gets_what_another_gives_back() {
-        let budget = Budget::new(4 * UNIT);
-        let mut others: Vec<Share> = (0..2).map(|_| Share::default()).collect();
-        for share in &mut others {
-            assert_eq!(budget.grow(share, UNIT, LONG).await, Ok(()));
+        let budget = ByteBudget::new(4 * UNIT);
+        let mut others: Vec<BytePermit> = (0..2).map(|_| BytePermit::default()).collect();
+        for permit in &mut others {
+            assert_eq!(budget.grow(permit, UNIT, LONG).await, Ok(()));
         }
         let waiting = tokio::spawn({
             let budget = budget.clone();
             async move {
-                let mut share = Share::default();
-                budget.grow(&mut share, UNIT, LONG).await
+                let mut permit = BytePermit::default();
+                budget.grow(&mut permit, UNIT, LONG).await
             }
         });
         tokio::task::yield_now().await;
@@ -209,18 +217,18 @@ mod tests {
 
     #[tokio::test]
     async fn h1_large_messages_leave_small_ones_their_part() {
-        let budget = Budget::new(8 * SMALL * UNIT);
-        let mut large: Vec<Share> = (0..2).map(|_| Share::default()).collect();
-        for share in &mut large {
+        let budget = ByteBudget::new(8 * SMALL * UNIT);
+        let mut large: Vec<BytePermit> = (0..2).map(|_| BytePermit::default()).collect();
+        for permit in &mut large {
             // As it comes in, and then with its processing.
             for units in [SMALL, 6 * SMALL] {
-                assert_eq!(budget.grow(share, units * UNIT, AT_ONCE).await, Ok(()));
+                assert_eq!(budget.grow(permit, units * UNIT, AT_ONCE).await, Ok(()));
             }
         }
         assert_eq!(budget.free(), (2 * SMALL, 0), "one of the two overdraws");
-        let mut third = Share::default();
+        let mut third = BytePermit::default();
         let grown = budget.grow(&mut third, 2 * SMALL * UNIT, AT_ONCE).await;
-        assert_eq!(grown, Err(NoRoom));
+        assert_eq!(grown, Err(BudgetTimeout));
         assert_eq!(budget.grow(&mut third, SMALL * UNIT, AT_ONCE).await, Ok(()));
     }
 }
