@@ -1,7 +1,7 @@
 //! Edits as replies of the milter protocol, held against what an MTA makes of
 //! them.
 
-use waxseal::edit::{HeaderEdit, Mark};
+use waxseal::edit::{HeaderEdit, TransientHeader};
 use waxseal::message::{Address, Content, ReversePath};
 use waxseal::milter::codec::{Decoder, Frame, OptNeg};
 use waxseal::milter::negotiation::Negotiated;
@@ -118,8 +118,10 @@ fn answer(text: &str) -> Response {
                 nth,
             }),
             // A message has one mark of a name.
-            Some('!') if is_name(name) && !is_marked(&answer.marks, name) => {
-                answer.marks.push(Mark {
+            Some('!')
+                if is_name(name) && !has_transient_header(&answer.transient_headers, name) =>
+            {
+                answer.transient_headers.push(TransientHeader {
                     name: name.into(),
                     value: value.into(),
                 })
@@ -133,8 +135,8 @@ fn answer(text: &str) -> Response {
     answer
 }
 
-fn is_marked(marks: &[Mark], name: &str) -> bool {
-    marks
+fn has_transient_header(transient_headers: &[TransientHeader], name: &str) -> bool {
+    transient_headers
         .iter()
         .any(|mark| mark.name.eq_ignore_ascii_case(name))
 }

@@ -117,7 +117,7 @@ impl PolicyFilter {
         Response {
             verdict: outcome.verdict,
             edits: outcome.edits,
-            marks: outcome.marks,
+            transient_headers: outcome.transient_headers,
             receipt,
         }
     }
@@ -169,7 +169,7 @@ fn route(snapshot: &PolicySnapshot, message: &Message) -> Response {
             );
             Response {
                 edits: returned.edits,
-                marks: returned.marks,
+                transient_headers: returned.transient_headers,
                 ..Response::accept()
             }
         }

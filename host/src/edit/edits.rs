@@ -48,7 +48,7 @@ pub enum HeaderEdit {
 /// A header field that is added and taken out again in one reply: Postfix looks
 /// at it (`milter_header_checks`), and it is never delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct TransientHeader {
     /// Field name.
     pub name: String,
     /// Value, as in [`HeaderEdit`]: leading space

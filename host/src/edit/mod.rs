@@ -26,7 +26,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-pub use edits::{Edits, HeaderEdit, Mark};
+pub use edits::{Edits, HeaderEdit, TransientHeader};
 pub use header::{Stamp, header_edits};
 pub use insert::{Insertion, insert};
 pub use notice::{Closed, Context, Notice, Outcome, Reason, Settings};

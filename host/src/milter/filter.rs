@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::negotiation::EarlyAccept;
 use crate::decision::Verdict;
-use crate::edit::{Edits, Mark};
+use crate::edit::{Edits, TransientHeader};
 use crate::message::{self, Address, AddressError, Client, Content, ReversePath};
 
 /// A listener, as far as messages are concerned.
@@ -142,7 +142,7 @@ pub struct Response {
     /// What is changed on it; left out unless it is accepted or held.
     pub edits: Edits,
     /// Header fields for the eyes of the MTA alone.
-    pub marks: Vec<Mark>,
+    pub transient_headers: Vec<TransientHeader>,
     /// Who wants to know whether the reply reached the MTA.
     pub receipt: Receipt,
 }

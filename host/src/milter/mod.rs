@@ -16,7 +16,7 @@
 //!
 //! Differences between MTAs that show here: Sendmail sends several SMTP clients
 //! over one connection (`QuitNewConnection`), counts deleted header fields on,
-//! and has no `milter_header_checks`, so that a [`Mark`](crate::edit::Mark) does nothing there;
+//! and has no `milter_header_checks`, so that a [`TransientHeader`](crate::edit::TransientHeader) does nothing there;
 //! Postfix names the queue id from DATA on only, and shows mail from its own
 //! host's `sendmail` as a client on port 0 with addresses without brackets.
 

@@ -13,7 +13,7 @@ use crate::config::Relay;
 use crate::decision::Decision;
 use crate::dkim::{self, AlignmentError, SignError, Signed, Unaligned};
 use crate::edit::{
-    self, Closed, Context, Edits, HeaderEdit, Mark, Notice, Settings, Stamp, Transport,
+    self, Closed, Context, Edits, HeaderEdit, Notice, Settings, Stamp, TransientHeader, Transport,
 };
 use crate::message::{Content, Message, ReversePath};
 use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
@@ -62,7 +62,7 @@ impl ApplyError {
 /// What is to be said to the MTA.
 pub(super) struct AppliedEdits {
     pub(super) edits: Edits,
-    pub(super) marks: Vec<Mark>,
+    pub(super) transient_headers: Vec<TransientHeader>,
     pub(super) author: Option<String>,
     pub(super) signatures: Vec<Signed>,
     pub(super) notices: Vec<Notice>,
@@ -104,10 +104,10 @@ pub(super) fn apply(
     edits.sender =
         (resolved.return_path != message.envelope.sender).then(|| resolved.return_path.clone());
     edits.add_recipients.clone_from(&resolved.copies);
-    let marks = route(snapshot, message, resolved, relay, &mut edits);
+    let transient_headers = route(snapshot, message, resolved, relay, &mut edits);
     Ok(AppliedEdits {
         edits,
-        marks,
+        transient_headers,
         author,
         signatures,
         notices,
@@ -219,7 +219,7 @@ fn route(
     resolved: &ResolvedRoute,
     relay: Option<&Relay>,
     edits: &mut Edits,
-) -> Vec<Mark> {
+) -> Vec<TransientHeader> {
     let Some(relay) = relay else {
         return Vec::new();
     };
@@ -234,12 +234,12 @@ fn route(
         }
         _ => relay::destination(relay),
     };
-    vec![route_mark(&destination)]
+    vec![route_header(&destination)]
 }
 
 /// What tells Postfix the route.
-pub(super) fn route_mark(destination: &str) -> Mark {
-    Mark {
+pub(super) fn route_header(destination: &str) -> TransientHeader {
+    TransientHeader {
         name: ROUTE_FIELD.to_owned(),
         value: format!(" {destination}").into_bytes(),
     }

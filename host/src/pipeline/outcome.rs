@@ -13,7 +13,7 @@ use super::snapshot::PolicySnapshot;
 use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::dkim::Signed;
-use crate::edit::{Edits, Mark, Notice};
+use crate::edit::{Edits, Notice, TransientHeader};
 use crate::message::{Address, Excess, Message, ReversePath};
 use crate::pool::DeadlineExceeded;
 use crate::quota::Receipt;
@@ -143,7 +143,7 @@ pub struct Outcome {
     /// What is changed on the message.
     pub edits: Edits,
     /// What the MTA is told.
-    pub marks: Vec<Mark>,
+    pub transient_headers: Vec<TransientHeader>,
     /// For giving back what was charged.
     pub receipt: Option<Receipt>,
     /// Why there is no decision.
@@ -168,7 +168,7 @@ impl Outcome {
             reasons: Vec::new(),
             policy: snapshot.policy_id(),
             edits: Edits::default(),
-            marks: Vec::new(),
+            transient_headers: Vec::new(),
             receipt: None,
             failure: None,
             ruling: None,
@@ -235,7 +235,7 @@ impl Outcome {
             labels: decision.labels,
             reasons,
             edits: applied.edits,
-            marks: applied.marks,
+            transient_headers: applied.transient_headers,
             receipt: resolved.receipt,
             ..Self::bare(snapshot, decision.verdict, resolved.return_path)
         }

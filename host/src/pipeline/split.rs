@@ -15,10 +15,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::apply::route_mark;
+use super::apply::route_header;
 use super::snapshot::PolicySnapshot;
 use crate::config::RelayName;
-use crate::edit::{Edits, HeaderEdit, Mark};
+use crate::edit::{Edits, HeaderEdit, TransientHeader};
 use crate::message::Message;
 use crate::store::seal;
 use crate::store::secret::SECRET_FILE;
@@ -71,7 +71,7 @@ pub struct Returned {
     /// Takes the sealed field out.
     pub edits: Edits,
     /// The route of an outside copy.
-    pub marks: Vec<Mark>,
+    pub transient_headers: Vec<TransientHeader>,
     /// The relay of an outside copy; none stays with the MTA.
     pub relay: Option<RelayName>,
     /// Queue id of the first pass.
@@ -132,8 +132,8 @@ impl PolicySnapshot {
                 headers: remove.collect(),
                 ..Edits::default()
             },
-            marks: relay
-                .map(|relay| route_mark(&relay::destination(relay)))
+            transient_headers: relay
+                .map(|relay| route_header(&relay::destination(relay)))
                 .into_iter()
                 .collect(),
             relay: relay.map(|relay| relay.name.clone()),

@@ -4,7 +4,7 @@
 //! fields by name from 1, but not alike: when a field was taken out, Postfix
 //! counts the ones below it anew, Sendmail does not. So the sequence is first
 //! worked out to its result, and what is said is independent of the order of
-//! counting: marks, while the header is as it came; new values, by the numbers
+//! counting: transient header fields, while the header is as it came; new values, by the numbers
 //! that fields came with; removals, from the last to the first; and only then
 //! what is inserted and appended, which no number refers to.
 //!
@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{EncodeError, offered};
-use crate::edit::{HeaderEdit, Mark};
+use crate::edit::{HeaderEdit, TransientHeader};
 use crate::message::NameCounts;
 use crate::milter::codec::{Reply, actions};
 use crate::milter::negotiation::Negotiated;
@@ -58,21 +58,21 @@ struct HeaderPlan<'a> {
     changes: BTreeMap<(String, usize), FieldChange<'a>>,
 }
 
-/// Appends the replies for marks and edits.
+/// Appends the replies for transient header fields and edits.
 pub(super) fn write(
     edits: &[HeaderEdit],
-    marks: &[Mark],
+    transient_headers: &[TransientHeader],
     negotiated: &Negotiated,
     names: &HeaderNames,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     let _stage = work::stage("encoding the reply");
     let mut writer = Writer { negotiated, out };
-    for mark in marks {
+    for header in transient_headers {
         // It stands behind the copies that the sender may have written.
-        let index = names.count_named(&mark.name) + 1;
-        writer.add(&mark.name, &mark.value)?;
-        writer.change(&mark.name, index, None)?;
+        let index = names.count_named(&header.name) + 1;
+        writer.add(&header.name, &header.value)?;
+        writer.change(&header.name, index, None)?;
     }
     if edits.is_empty() {
         return Ok(());

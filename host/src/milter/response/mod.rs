@@ -138,7 +138,13 @@ fn edits(
         body,
     } = &answer.edits;
     check_header(headers, shape)?;
-    headers::write(headers, &answer.marks, negotiated, shape.names, out)?;
+    headers::write(
+        headers,
+        &answer.transient_headers,
+        negotiated,
+        shape.names,
+        out,
+    )?;
     if let Some(sender) = sender {
         offered(
             negotiated,

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::decision::Reply as SmtpReply;
-use crate::edit::Mark;
+use crate::edit::TransientHeader;
 use crate::message::{Address, Content, ReversePath};
 use crate::milter::codec::{Decoder, Frame, OptNeg};
 use crate::milter::negotiation::EarlyAccept;
@@ -176,7 +176,7 @@ fn fields_that_are_not_there_are_not_changed() {
 #[test]
 fn a_mark_is_taken_out_behind_the_copies_that_the_sender_wrote() {
     let mut answer = edited(vec![remove("X-Route", 1)]);
-    answer.marks = vec![Mark {
+    answer.transient_headers = vec![TransientHeader {
         name: "X-Route".into(),
         value: b" relay-a:[h]:25".to_vec(),
     }];
