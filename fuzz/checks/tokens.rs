@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use waxseal::crypto::{Key, Secret, seal, verp};
 use waxseal::message::Address;
-use waxseal::store::{Key, Secret, seal, verp};
 
 use crate::cost::Cost;
 use crate::input::Input;

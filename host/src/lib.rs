@@ -17,15 +17,16 @@
 //! use waxseal::runtime::{Limits, Sandbox};
 //! use waxseal::quota::{Day, Live};
 //! use waxseal::rollout::{PolicyService, VersionHistory};
-//! use waxseal::store::{Secret, SqliteStore};
+//! use waxseal::crypto::Secret;
+//! use waxseal::state::{self, StateOptions};
 //!
 //! async fn decide(message: Message) -> Result<Outcome, Box<dyn std::error::Error>> {
 //!     let config = waxseal::config::read(Path::new("waxseal.toml"))?;
 //!     let now = jiff::Timestamp::now();
 //!     let day = Day::of(now, &config.time_zone);
 //!     let secrets = Arc::new(DerivedKeys::new(&Secret::open(&config.state)?));
-//!     let store = Arc::new(SqliteStore::open(&config.state)?);
-//!     let ledger = Live::open(store, &day, config.limits.new_counters)?;
+//!     let state = state::open(&StateOptions::from(&config))?;
+//!     let ledger = Live::open(Arc::clone(state.counters()), &day, config.limits.new_counters)?;
 //!     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
 //!     let built = PolicySnapshot::build(&sandbox, config, secrets, day.date())
 //!         .await
@@ -49,9 +50,10 @@
 //! | [`config`] | `waxseal.toml` |
 //! | [`edit`] | message and decision to edits, edits to bytes |
 //! | [`dkim`] | keys and DKIM |
-//! | [`store`] | what outlives the process: the secret, counters |
+//! | [`crypto`] | the secret, derived keys, sealed texts, return paths |
+//! | [`state`] | state that outlives the process: counters |
 //! | [`relay`] | relays as the MTA knows them |
-//! | [`quota`] | daily maxima over the store |
+//! | [`quota`] | daily maxima over the state |
 //! | [`runtime`] | Wasm: loading, limits, sandbox |
 //! | [`pipeline`] | decide → resolve → edit, in one place |
 //! | [`testing`] | policy test files and their runner |
@@ -66,6 +68,7 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod crypto;
 pub mod daemon;
 pub mod decision;
 pub mod dkim;
@@ -85,7 +88,7 @@ pub mod relay;
 pub mod rollout;
 pub mod runtime;
 mod secure_fs;
-pub mod store;
+pub mod state;
 pub mod testing;
 pub mod work;
 

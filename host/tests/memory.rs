@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use waxseal::crypto::Secret;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
 use waxseal::runtime::{CodeCache, Facts, Limits, Sandbox, StaticFacts};
-use waxseal::store::Secret;
 
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(600),

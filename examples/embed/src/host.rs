@@ -12,12 +12,13 @@ use anyhow::{Context as _, bail};
 use jiff::{Timestamp, Zoned};
 use tokio::sync::Mutex;
 use waxseal::config::{self, Config, Mode, Problem, Security, Severity};
+use waxseal::crypto::Secret;
 use waxseal::message::{Client, Message};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
 use waxseal::quota::{Day, Ledger, Live};
 use waxseal::rollout::{ActivationReason, ActiveVersion, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
-use waxseal::store::{Secret, SqliteStore};
+use waxseal::state::{self, StateOptions};
 
 /// Name of our only listener, as policies see it.
 pub(crate) const LISTENER: &str = "embedded";
@@ -45,10 +46,14 @@ impl Host {
         // Seeds of decisions, and return paths that nobody can forge.
         let secrets = Arc::new(DerivedKeys::new(&Secret::open(&config.state)?));
         // Daily maxima hold across restarts.
-        let store = Arc::new(SqliteStore::open(&config.state)?);
+        let state = state::open(&StateOptions::from(&config))?;
         let now = Timestamp::now();
         let day = Day::of(now, &config.time_zone);
-        let ledger = Arc::new(Live::open(store, &day, config.limits.new_counters)?);
+        let ledger = Arc::new(Live::open(
+            Arc::clone(state.counters()),
+            &day,
+            config.limits.new_counters,
+        )?);
         let sandbox = Sandbox::new(Limits::from(&config.limits))?;
         let snapshot = build(&sandbox, config, &secrets).await?;
         let versions = Arc::new(VersionHistory::new(snapshot, now));

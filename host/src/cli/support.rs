@@ -4,10 +4,10 @@ use std::io;
 
 use super::terminal;
 use crate::config::{self, Config, Problem};
+use crate::crypto::Secret;
 use crate::log::{Format, Lines};
 use crate::printable::Text;
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
-use crate::store::Secret;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

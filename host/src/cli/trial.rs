@@ -19,7 +19,7 @@ use crate::message::{Address, Client, Content, Envelope, Message, Recipient, Rev
 use crate::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::printable::Text;
 use crate::quota::{Day, Dry};
-use crate::store::SqliteStore;
+use crate::state::{self, StateOptions};
 
 /// Run one message through the pipeline, with counters and relay states as they
 /// are, changing none.
@@ -98,8 +98,8 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
 
 /// Counters as they are; none where the daemon has never run.
 fn counters(config: &Config, day: &Day) -> anyhow::Result<Dry> {
-    Ok(match SqliteStore::open_to_read(&config.state)? {
-        Some(store) => Dry::read(&store, day)?,
+    Ok(match state::open_read_only(&StateOptions::from(config))? {
+        Some(store) => Dry::read(&**store.counters(), day)?,
         None => Dry::with([]),
     })
 }

@@ -19,12 +19,13 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::admin;
 use crate::config::{self, Config, ConfigError, Problem};
+use crate::crypto::{Secret, SecretError};
 use crate::milter::{BindError, Server};
 use crate::pipeline::{DerivedKeys, Pipeline};
-use crate::quota::{Day, Ledger, Live};
+use crate::quota::{Day, Ledger, LedgerError, Live};
 use crate::rollout::{PolicyManager, PolicyService, Recordings, ShadowController};
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
-use crate::store::{Secret, SecretError, SqliteStore, Store, StoreError};
+use crate::state::{StateError, StateOptions};
 
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
@@ -51,9 +52,12 @@ pub enum DaemonError {
     /// The secret cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The store cannot be used.
+    /// The state cannot be used.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    State(#[from] StateError),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The sandbox cannot be made.
     #[error("making the sandbox: {0}")]
     Sandbox(#[from] LoadError),
@@ -115,7 +119,7 @@ impl Daemon {
         // Before anything of the state is touched: it tells whether another daemon
         // is using it.
         let admin = admin::Server::bind(&config.admin.socket)?;
-        let store = Arc::new(SqliteStore::open(&config.state)?);
+        let store = crate::state::open(&StateOptions::from(&config))?;
         let sandbox = sandbox(&config, Limits::from(&config.limits), &secret)?;
         let listeners = listeners::settings(&config.listeners)?;
         let limits = listeners::limits(&config.limits);
@@ -125,7 +129,11 @@ impl Daemon {
         let manager = PolicyManager::start(sandbox, secrets, config, Timestamp::now())
             .await
             .map_err(DaemonError::Problems)?;
-        let ledger = Arc::new(Live::open(store as Arc<dyn Store>, &day, new_counters)?);
+        let ledger = Arc::new(Live::open(
+            Arc::clone(store.counters()),
+            &day,
+            new_counters,
+        )?);
         let pipeline = Pipeline::new(Arc::clone(&ledger) as Arc<dyn Ledger>);
         let service = Arc::new(PolicyService::new(pipeline, Arc::clone(manager.versions())));
         let recordings = Recordings::begin(Arc::clone(&service)).await;

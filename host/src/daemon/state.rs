@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::store::secret::SECRET_FILE;
+use crate::crypto::secret::SECRET_FILE;
 
 /// How often it is looked at.
 const INTERVAL: Duration = Duration::from_secs(10);

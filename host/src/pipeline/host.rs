@@ -11,9 +11,9 @@ use jiff::civil::Date;
 
 use super::checks;
 use crate::config::{Config, Domain, Problem};
+use crate::crypto::{Key as SecretKey, Secret};
 use crate::dkim::{self, Algorithm, Key, Keys};
 use crate::runtime::{Reference, ReferenceKind};
-use crate::store::{Key as SecretKey, Secret};
 
 /// Keys derived from the host's secret, one for each purpose.
 pub struct DerivedKeys {

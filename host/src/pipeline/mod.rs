@@ -28,13 +28,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::OnError;
+use crate::crypto::Key;
+use crate::crypto::verp::VerpError;
 use crate::decision::{Decision, Reply, Verdict};
 use crate::message::{Excess, Message, ReversePath};
 use crate::pool::{self, DeadlineExceeded};
 use crate::quota::{ChargeError, Day, Ledger, Receipt};
 use crate::runtime::{Facts, LogLevel, LogLine, PolicyError, Seed};
-use crate::store::Key;
-use crate::store::verp::VerpError;
 use crate::work::Exhausted;
 
 pub use access::{Reinjection, reinjected};

@@ -5,11 +5,11 @@ use thiserror::Error;
 
 use super::snapshot::PolicySnapshot;
 use crate::config::{Relay, RelayName};
+use crate::crypto::verp::{self, VerpError};
 use crate::decision::{Charge, Decision, Hop, Reply, ReturnPathChoice, Unit, Verdict, WhenFull};
 use crate::message::{Address, Message, ReversePath};
 use crate::quota::{self, ChargeError, Day, Draw, Ledger, Receipt, relay_counter};
 use crate::runtime::Facts;
-use crate::store::verp::{self, VerpError};
 
 /// Why a decision could not be resolved.
 #[derive(Debug, Error)]

@@ -18,10 +18,10 @@ use thiserror::Error;
 use super::apply::route_header;
 use super::snapshot::PolicySnapshot;
 use crate::config::RelayName;
+use crate::crypto::seal;
+use crate::crypto::secret::SECRET_FILE;
 use crate::edit::{Edits, HeaderEdit, TransientHeader};
 use crate::message::Message;
-use crate::store::seal;
-use crate::store::secret::SECRET_FILE;
 use crate::{SPLIT_FIELD, relay};
 
 /// Seals the relay that the outside copies of a message go by.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::{Draw, Item, Receipt};
-use crate::store::{Entry, Usage};
+use crate::state::{CounterDelta, Usage};
 
 /// Counters of the days in use, today's and perhaps yesterday's.
 #[derive(Debug, Default)]
@@ -45,10 +45,10 @@ struct Counter {
     elsewhere: u64,
     /// Not yet told to the store.
     untold_spent: i64,
-    /// Not yet told to the store: units that [`Store::take`] did not grant, or
+    /// Not yet told to the store: units that [`CounterStore::take`] did not grant, or
     /// that go back.
     ///
-    /// [`Store::take`]: crate::store::Store::take
+    /// [`CounterStore::take`]: crate::state::CounterStore::take
     untold_taken: i64,
     /// It is among those that changed.
     listed: bool,
@@ -93,11 +93,11 @@ impl Counter {
     }
 
     /// What the store has to be told. From here on it counts as told.
-    fn entry(&mut self) -> Option<Entry> {
+    fn entry(&mut self) -> Option<CounterDelta> {
         if self.untold_spent == 0 && self.untold_taken == 0 {
             return None;
         }
-        Some(Entry {
+        Some(CounterDelta {
             counter: self.name.to_string(),
             spent: std::mem::take(&mut self.untold_spent),
             taken: std::mem::take(&mut self.untold_taken),
@@ -198,7 +198,12 @@ impl Book {
 
     /// Prepares a counter for draws under a maximum, and gives what the store
     /// has to be told about it first.
-    pub(super) fn begin(&mut self, date: Date, name: &str, maximum: Option<u64>) -> Option<Entry> {
+    pub(super) fn begin(
+        &mut self,
+        date: Date,
+        name: &str,
+        maximum: Option<u64>,
+    ) -> Option<CounterDelta> {
         let counter = entry_of(self.day(date), name);
         counter.end_lease();
         counter.maximum = maximum;
@@ -229,7 +234,7 @@ impl Book {
     }
 
     /// What the store has to be told about a day.
-    pub(super) fn entries(&mut self, date: Date) -> Vec<Entry> {
+    pub(super) fn entries(&mut self, date: Date) -> Vec<CounterDelta> {
         let counters = self.day(date);
         let changed = std::mem::take(&mut counters.changed);
         let entry = |name: Arc<str>| {
@@ -241,7 +246,7 @@ impl Book {
     }
 
     /// Takes back what the store could not be told.
-    pub(super) fn untold(&mut self, date: Date, entries: Vec<Entry>) {
+    pub(super) fn untold(&mut self, date: Date, entries: Vec<CounterDelta>) {
         let counters = self.day(date);
         for entry in entries {
             let counter = entry_of(counters, &entry.counter);

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use super::book::{Book, Short};
 use super::{ChargeError, Day, Draw, Receipt};
 use crate::decision::{DEFAULT_ROUTE_COUNTER, RELAY_COUNTERS, is_host_counter};
-use crate::store::{Entry, Store, StoreError, Usage, Want};
+use crate::state::{CounterDelta, CounterStore, LeaseRequest, StateError, Usage};
 
 /// How often the store is told what was spent, and asked what others spent: what
 /// `waxseal quota list` shows is at most this old.
@@ -45,12 +45,12 @@ pub(super) enum Order {
     },
     /// Give back everything and end.
     Close {
-        reply: oneshot::Sender<Result<(), Arc<StoreError>>>,
+        reply: oneshot::Sender<Result<(), Arc<StateError>>>,
     },
 }
 
 pub(super) struct Clerk {
-    store: Arc<dyn Store>,
+    store: Arc<dyn CounterStore>,
     book: Arc<Mutex<Book>>,
     /// The days in use, and how many counters policies have made on each.
     made: HashMap<Date, u64>,
@@ -66,7 +66,11 @@ pub(super) fn lock(book: &Mutex<Book>) -> MutexGuard<'_, Book> {
 }
 
 impl Clerk {
-    pub(super) fn new(store: Arc<dyn Store>, book: Arc<Mutex<Book>>, new_counters: u64) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn CounterStore>,
+        book: Arc<Mutex<Book>>,
+        new_counters: u64,
+    ) -> Self {
         Self {
             store,
             book,
@@ -130,7 +134,7 @@ impl Clerk {
     /// Answers all that wait, once the store has failed: each of them trying it
     /// again would let the last wait for the patience of all. What can be charged
     /// from memory is charged.
-    fn fail(&mut self, waiting: Vec<Order>, error: &Arc<StoreError>) -> ControlFlow<()> {
+    fn fail(&mut self, waiting: Vec<Order>, error: &Arc<StateError>) -> ControlFlow<()> {
         for order in waiting {
             match order {
                 Order::Charge { day, draws, reply } => {
@@ -144,7 +148,7 @@ impl Clerk {
         ControlFlow::Continue(())
     }
 
-    fn close(&mut self, reply: oneshot::Sender<Result<(), Arc<StoreError>>>) -> ControlFlow<()> {
+    fn close(&mut self, reply: oneshot::Sender<Result<(), Arc<StateError>>>) -> ControlFlow<()> {
         lock(&self.book).close();
         // Nobody listens if the process is about to end anyway.
         let _ = reply.send(self.tell().map_err(Arc::new));
@@ -215,10 +219,10 @@ impl Clerk {
         let missing = draw
             .amount
             .saturating_sub(lock(&self.book).leased(day.date(), &draw.counter));
-        let want = Want {
-            least: missing.max(1),
-            share: SHARE,
-            most: MOST,
+        let want = LeaseRequest {
+            minimum: missing.max(1),
+            divisor: SHARE,
+            cap: MOST,
         };
         let granted = self
             .store
@@ -239,14 +243,14 @@ impl Clerk {
 
     /// Begins a lease under another maximum; what is left of the old one goes
     /// back first, so that it is not spent under the new.
-    fn begin_lease(&self, date: Date, draw: &Draw) -> Result<(), StoreError> {
+    fn begin_lease(&self, date: Date, draw: &Draw) -> Result<(), StateError> {
         let entry = lock(&self.book).begin(date, &draw.counter, draw.maximum);
         self.enter(date, entry.into_iter().collect())
     }
 
     /// On the first charge of a day: reads what others did, and forgets the days
     /// that are long over. What fails is done at the next charge.
-    fn begin_day(&mut self, date: Date) -> Result<(), StoreError> {
+    fn begin_day(&mut self, date: Date) -> Result<(), StateError> {
         if self.made.contains_key(&date) {
             return Ok(());
         }
@@ -268,15 +272,16 @@ impl Clerk {
     /// Gives how many there are.
     ///
     /// [`Ledger::used`]: super::Ledger::used
-    pub(super) fn read_own(&self, date: Date) -> Result<u64, StoreError> {
-        let mut usage: BTreeMap<String, Usage> = self.store.usage_below(date, RELAY_COUNTERS)?;
+    pub(super) fn read_own(&self, date: Date) -> Result<u64, StateError> {
+        let mut usage: BTreeMap<String, Usage> =
+            self.store.usage_with_prefix(date, RELAY_COUNTERS)?;
         usage.extend(self.store.usage_of(date, &[DEFAULT_ROUTE_COUNTER])?);
         lock(&self.book).seen(date, &usage);
         Ok(usage.len() as u64)
     }
 
     /// Tells the store what was spent and what goes back.
-    fn tell(&mut self) -> Result<(), StoreError> {
+    fn tell(&mut self) -> Result<(), StateError> {
         let dates = lock(&self.book).dates();
         let told = dates.into_iter().try_for_each(|date| {
             let entries = lock(&self.book).entries(date);
@@ -287,7 +292,7 @@ impl Clerk {
         told
     }
 
-    pub(super) fn tell_and_look(&mut self) -> Result<(), StoreError> {
+    pub(super) fn tell_and_look(&mut self) -> Result<(), StateError> {
         self.tell()?;
         let dates = lock(&self.book).dates();
         dates
@@ -295,11 +300,11 @@ impl Clerk {
             .try_for_each(|date| self.read_own(date).map(drop))
     }
 
-    fn enter(&self, date: Date, entries: Vec<Entry>) -> Result<(), StoreError> {
+    fn enter(&self, date: Date, entries: Vec<CounterDelta>) -> Result<(), StateError> {
         if entries.is_empty() {
             return Ok(());
         }
-        let entered = self.store.enter(date, &entries);
+        let entered = self.store.apply(date, &entries);
         if entered.is_err() {
             lock(&self.book).untold(date, entries);
         }
@@ -307,7 +312,7 @@ impl Clerk {
     }
 }
 
-fn stored(error: StoreError) -> ChargeError {
+fn stored(error: StateError) -> ChargeError {
     ChargeError::Store(Arc::new(error))
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::live::merged;
 use super::{Charge, ChargeError, Day, Draw, Ledger, Receipt};
-use crate::store::{Store, StoreError};
+use crate::state::{CounterStore, StateError};
 
 /// Looks whether counters have room, and leaves them as they are.
 ///
@@ -23,7 +23,7 @@ impl Dry {
     /// # Errors
     ///
     /// When the store cannot be read.
-    pub fn read(store: &dyn Store, day: &Day) -> Result<Self, StoreError> {
+    pub fn read(store: &dyn CounterStore, day: &Day) -> Result<Self, StateError> {
         let usage = store.usage(day.date())?;
         Ok(Self::with(
             usage

@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 
 use super::book::{Book, Short};
 use super::clerk::{Clerk, Order, lock};
-use super::{Charge, ChargeError, Day, Draw, Ledger, Receipt};
-use crate::store::{Store, StoreError};
+use super::{Charge, ChargeError, Day, Draw, Ledger, LedgerError, Receipt};
+use crate::state::{CounterStore, StateError};
 
 /// Charges from units taken from the store beforehand.
 ///
@@ -33,7 +33,11 @@ impl Live {
     /// # Errors
     ///
     /// When the store does not serve, or no thread can be started.
-    pub fn open(store: Arc<dyn Store>, today: &Day, new_counters: u64) -> Result<Self, StoreError> {
+    pub fn open(
+        store: Arc<dyn CounterStore>,
+        today: &Day,
+        new_counters: u64,
+    ) -> Result<Self, LedgerError> {
         let book = Arc::new(Mutex::new(Book::default()));
         let clerk = Clerk::new(store, book.clone(), new_counters);
         clerk.read_own(today.date())?;
@@ -41,7 +45,7 @@ impl Live {
         thread::Builder::new()
             .name("counters".to_owned())
             .spawn(move || clerk.serve(&received))
-            .map_err(|error| StoreError::Thread(error.to_string()))?;
+            .map_err(LedgerError::Thread)?;
         Ok(Self { book, orders })
     }
 
@@ -51,7 +55,7 @@ impl Live {
     /// # Errors
     ///
     /// When the store could not be told: then unspent units stay taken.
-    pub async fn close(&self) -> Result<(), Arc<StoreError>> {
+    pub async fn close(&self) -> Result<(), Arc<StateError>> {
         let (reply, answer) = oneshot::channel();
         if self.orders.send(Order::Close { reply }).is_err() {
             return Ok(());

@@ -2,7 +2,7 @@
 //!
 //! A message is charged to all its counters or to none, before it is let
 //! through. [`Live`] charges in memory, from units that it has taken from a
-//! [`Store`](crate::store::Store) beforehand; [`Dry`] only looks. Both are a
+//! [`CounterStore`](crate::state::CounterStore) beforehand; [`Dry`] only looks. Both are a
 //! [`Ledger`], so that what tries a message runs as what sends it.
 
 mod book;
@@ -22,7 +22,7 @@ use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::decision::RELAY_COUNTERS;
-use crate::store::StoreError;
+use crate::state::StateError;
 
 pub use charge::Charge;
 pub use day::Day;
@@ -91,10 +91,22 @@ pub enum ChargeError {
         /// How many may be made.
         limit: u64,
     },
-    /// The store does not serve.
+    /// The state cannot be read or written.
     #[error("nothing can be counted: {0}")]
-    Store(Arc<StoreError>),
+    Store(Arc<StateError>),
     /// The ledger has been closed.
     #[error("nothing is counted any more: waxseal is stopping")]
     Closed,
+}
+
+/// Why a ledger cannot be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The state cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The thread that writes the counters cannot be started.
+    #[error("cannot start the thread that writes the counters: {0}")]
+    Thread(std::io::Error),
 }

@@ -7,8 +7,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::*;
-use crate::store::tests::{Shared, SqliteFolder};
-use crate::store::{Entry, SqliteStore, Store, StoreError, Usage, Want};
+use crate::state::conformance::SharedState as _;
+use crate::state::sqlite::SqliteCounters;
+use crate::state::sqlite::tests::SqliteFolder;
+use crate::state::{CounterDelta, CounterStore, LeaseRequest, StateError, StateErrorKind, Usage};
 
 /// New counters a day, where there are no more than a handful.
 const PLENTY: u64 = 1000;
@@ -297,14 +299,14 @@ async fn a_closed_ledger_charges_nothing() {
 #[tokio::test]
 async fn r12_when_the_store_fails_nothing_is_charged_and_later_it_goes_on() {
     let folder = SqliteFolder::new();
-    let store = SqliteStore::open(&folder.state()).expect("store");
+    let store = SqliteCounters::open(&folder.state()).expect("store");
     store
         .connection_for_tests()
         .busy_timeout(Duration::ZERO)
         .expect("pragma");
     let ledger = Live::open(Arc::new(store), &today(), PLENTY).expect("ledger");
     let draws = [draw("a", 1, 10), draw("b", 1, 10)];
-    let other = SqliteStore::open(&folder.state()).expect("store");
+    let other = SqliteCounters::open(&folder.state()).expect("store");
     other
         .connection_for_tests()
         .execute_batch("BEGIN IMMEDIATE")
@@ -331,7 +333,7 @@ async fn a_dry_ledger_sees_room_and_changes_nothing() {
         .await
         .expect("charged");
     live.close().await.expect("closed");
-    let store = SqliteStore::open_to_read(&folder.state())
+    let store = SqliteCounters::open_read_only(&folder.state())
         .expect("open")
         .expect("there");
     let dry = Dry::read(&store, &today()).expect("read");
@@ -405,7 +407,7 @@ async fn m6_new_counters_of_a_day_are_bounded_over_restarts_too_and_all_others_g
 
 /// A store that counts what is read of it and how often it is tried. While it is
 /// held, each try waits for the gate, and fails if the store is locked.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Watched {
     read: AtomicU64,
     tried: AtomicU64,
@@ -435,7 +437,7 @@ impl Watched {
         self.tried.load(Ordering::SeqCst)
     }
 
-    fn try_to_write(&self) -> Result<(), StoreError> {
+    fn try_to_write(&self) -> Result<(), StateError> {
         self.tried.fetch_add(1, Ordering::SeqCst);
         if !self.held.load(Ordering::SeqCst) {
             return Ok(());
@@ -443,7 +445,7 @@ impl Watched {
         let open = self.open.lock().expect("lock");
         let _open = self.opened.wait_while(open, |open| !*open).expect("lock");
         match self.locked.load(Ordering::SeqCst) {
-            true => Err(StoreError::Busy("counters.sqlite".into())),
+            true => Err(StateError::new("test", StateErrorKind::Busy, "locked")),
             false => Ok(()),
         }
     }
@@ -457,17 +459,23 @@ impl Watched {
     }
 }
 
-impl Store for Watched {
-    fn take(&self, _: Date, counter: &str, want: Want, maximum: u64) -> Result<u64, StoreError> {
+impl CounterStore for Watched {
+    fn take(
+        &self,
+        _: Date,
+        counter: &str,
+        request: LeaseRequest,
+        maximum: u64,
+    ) -> Result<u64, StateError> {
         self.try_to_write()?;
         let mut usage = self.usage.lock().expect("lock");
         let usage = usage.entry(counter.to_owned()).or_default();
-        let granted = want.of(maximum.saturating_sub(usage.taken));
+        let granted = request.grant(maximum.saturating_sub(usage.taken));
         usage.taken += granted;
         Ok(granted)
     }
 
-    fn enter(&self, _: Date, entries: &[Entry]) -> Result<(), StoreError> {
+    fn apply(&self, _: Date, entries: &[CounterDelta]) -> Result<(), StateError> {
         self.try_to_write()?;
         let mut usage = self.usage.lock().expect("lock");
         for entry in entries {
@@ -478,23 +486,27 @@ impl Store for Watched {
         Ok(())
     }
 
-    fn usage(&self, _: Date) -> Result<BTreeMap<String, Usage>, StoreError> {
+    fn usage(&self, _: Date) -> Result<BTreeMap<String, Usage>, StateError> {
         Ok(self.found(|_| true))
     }
 
-    fn usage_of(&self, _: Date, names: &[&str]) -> Result<BTreeMap<String, Usage>, StoreError> {
+    fn usage_of(&self, _: Date, names: &[&str]) -> Result<BTreeMap<String, Usage>, StateError> {
         Ok(self.found(|name| names.contains(&name)))
     }
 
-    fn usage_below(&self, _: Date, prefix: &str) -> Result<BTreeMap<String, Usage>, StoreError> {
+    fn usage_with_prefix(
+        &self,
+        _: Date,
+        prefix: &str,
+    ) -> Result<BTreeMap<String, Usage>, StateError> {
         Ok(self.found(|name| name.starts_with(prefix)))
     }
 
-    fn count(&self, _: Date) -> Result<u64, StoreError> {
+    fn count(&self, _: Date) -> Result<u64, StateError> {
         Ok(self.usage.lock().expect("lock").len() as u64)
     }
 
-    fn prune(&self, _: Date) -> Result<(), StoreError> {
+    fn prune(&self, _: Date) -> Result<(), StateError> {
         Ok(())
     }
 }

@@ -27,8 +27,8 @@ use data_encoding::HEXLOWER;
 
 use super::compile::{CompileRequest, Compiled};
 use super::{framing, limits};
+use crate::crypto::{Key, Secret};
 use crate::secure_fs::{self, PrivateFileError};
-use crate::store::{Key, Secret};
 
 /// Name of the daemon's cache in its folder of state.
 pub const CODE_FOLDER: &str = "code";

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::stamp::{Stamps, stamps};
 use crate::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
+use crate::crypto::Secret;
 use crate::pipeline::{BuildReport, DerivedKeys, PolicySnapshot};
 use crate::runtime::{CodeCache, Compiler, Limits, Sandbox};
-use crate::store::Secret;
 
 /// What a test file says that its cases are run with.
 pub(super) struct Setup {

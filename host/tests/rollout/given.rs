@@ -7,12 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use waxseal::config::{self, Config};
+use waxseal::crypto::Secret;
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, Pipeline, PolicySnapshot};
 use waxseal::quota::Dry;
 use waxseal::rollout::{ActiveVersion, PolicyManager, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
-use waxseal::store::Secret;
 
 /// One sandbox for all tests: each has address space for its slots.
 pub(crate) fn sandbox() -> &'static Sandbox {

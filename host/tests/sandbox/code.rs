@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use waxseal::crypto::Secret;
 use waxseal::runtime::{Builder, CodeCache, Compiler, LoadError, Policy, PolicyError, Sandbox};
-use waxseal::store::Secret;
 
 use crate::given::{LIMITS, SEED, answer, component, decide};
 

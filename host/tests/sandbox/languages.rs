@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use tokio::sync::OnceCell;
+use waxseal::crypto::Secret;
 use waxseal::decision::{Charge, Decision, HeaderField, ReturnPathChoice, Unit, Verdict, WhenFull};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::runtime::{CodeCache, LoadError, Policy, ReferenceKind, Sandbox, StaticFacts};
-use waxseal::store::Secret;
 
 use crate::given::{ARRIVAL, LIMITS, SEED, component, facts};
 

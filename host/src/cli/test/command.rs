@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::support::{Status, quiet_log};
 use crate::config;
+use crate::crypto::Secret;
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler};
-use crate::store::Secret;
 use crate::testing::TestEnvironment;
 
 pub(in crate::cli) fn run(

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use waxseal::config::{Share, read_text};
+use waxseal::crypto::Secret;
 use waxseal::decision::Verdict;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Pipeline, PolicySnapshot};
 use waxseal::quota::Dry;
 use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
-use waxseal::store::Secret;
 use waxseal_tests::hostile::{self, Generator};
 
 use crate::table::Table;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use waxseal::crypto::Secret;
 use waxseal::runtime::{CodeCache, Compiler, Sandbox};
-use waxseal::store::Secret;
 
 use crate::decisions::limits;
 use crate::settings::settings;

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use waxseal::config;
+use waxseal::crypto::Secret;
 use waxseal::pipeline::DerivedKeys;
 use waxseal::rollout::PolicyManager;
 use waxseal::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, Sandbox};
-use waxseal::store::Secret;
 use waxseal_tests::waxseal::{binary, policy};
 
 use crate::settings::settings;

@@ -5,9 +5,8 @@
 //! systems on the way may change the case of a local part and must not cut it
 //! below 64 bytes (RFC 5321, section 4.5.3.1.1): hence base32.
 
-use data_encoding::{Encoding, Specification};
+use data_encoding::BASE32_NOPAD_NOCASE;
 use jiff::Timestamp;
-use std::sync::LazyLock;
 use thiserror::Error;
 
 use super::Key;
@@ -25,24 +24,6 @@ const HEAD: usize = 5;
 /// prefix the local part stays below 64. Postfix's ids have at most 17,
 /// Sendmail's 14.
 pub const LONGEST_ID: usize = 38 - HEAD - TAG;
-
-/// Base32 (RFC 4648, section 6) in lower case, read in any case. One encoding
-/// for each value: spare bits have to be zero.
-static BASE32: LazyLock<Option<Encoding>> = LazyLock::new(|| {
-    let mut specification = Specification::new();
-    specification
-        .symbols
-        .push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification
-        .translate
-        .from
-        .push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-    specification
-        .translate
-        .to
-        .push_str("abcdefghijklmnopqrstuvwxyz");
-    specification.encoding().ok()
-});
 
 /// Why there is no address for a message.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -103,10 +84,7 @@ pub fn address(
     bytes.extend_from_slice(id.as_bytes());
     let tag = key.tag(&authenticated(&bytes, domain));
     bytes.extend_from_slice(&tag[..TAG]);
-    let local = BASE32
-        .as_ref()
-        .map(|base32| base32.encode(&bytes))
-        .unwrap_or_default();
+    let local = BASE32_NOPAD_NOCASE.encode(&bytes).to_ascii_lowercase();
     Address::parse(&format!("{PREFIX}{local}@{domain}")).map_err(no_domain)
 }
 
@@ -118,7 +96,7 @@ pub fn open(key: &Key, address: &Address) -> Option<Opened> {
     if !prefix.eq_ignore_ascii_case(PREFIX) {
         return None;
     }
-    let bytes = BASE32.as_ref()?.decode(encoded.as_bytes()).ok()?;
+    let bytes = BASE32_NOPAD_NOCASE.decode(encoded.as_bytes()).ok()?;
     let (head, tag) = bytes.split_at_checked(bytes.len().checked_sub(TAG)?)?;
     if !key.check(&authenticated(head, address.domain()?), tag) {
         return None;

@@ -1,6 +1,6 @@
-//! Counters in a SQLite file: the store that needs nothing installed.
+//! Daily counters in a SQLite file.
 //!
-//! Several processes of one machine may use one file. It must not stand on a
+//! Several processes of one machine may use one file. It must not be on a
 //! network file system: write-ahead logs need shared memory.
 
 use std::collections::BTreeMap;
@@ -13,14 +13,21 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
 };
 
-use super::{COUNTERS_FILE, Entry, Store, StoreError, Usage, Want};
+use crate::secure_fs;
+use crate::state::{CounterDelta, CounterStore, LeaseRequest, StateError, StateErrorKind, Usage};
+
+/// Name of the file in the folder of state.
+pub const COUNTERS_FILE: &str = "counters.sqlite";
+
+/// Name of the backend in errors.
+const BACKEND: &str = "sqlite";
 
 /// Version of the tables (`user_version`).
 const VERSION: i64 = 1;
 
-/// Other processes hold the file for milliseconds. Longer than this, something
-/// is wrong, and the message had better be deferred.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Timeout of the file lock. Other processes lock the file for milliseconds;
+/// after this, the message is deferred.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TABLES: &str = "
     CREATE TABLE counter (
@@ -32,16 +39,14 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// Write-ahead log: readers (`waxseal quota list`) and the writer do not wait
-/// for each other.
+/// Write-ahead log: readers and the writer do not block each other.
 ///
 /// `synchronous` is FULL: a commit returns when the disk has it. With NORMAL a
-/// commit survives the death of the process but not that of the machine; the
-/// last grants would be forgotten by the file while their units are spent, and
-/// after a power cut a counter would let more through than its maximum. Units
-/// are taken many at a time, so that this costs one flush of the disk for many
-/// messages. What a power cut can still undo is giving back and what was spent of
-/// units already taken: that errs towards fewer messages, never towards more.
+/// commit survives a crash of the process but not of the machine: the last
+/// grants could be lost while their units are spent, and after a power failure a
+/// counter would exceed its maximum. Units are taken many at a time, so that
+/// this costs one flush of the disk for many messages. A power failure can still
+/// undo deltas; the counter is then too high, never too low.
 const SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -50,38 +55,41 @@ const SETTINGS: &str = "
 
 /// Counters in a SQLite file.
 #[derive(Debug)]
-pub struct SqliteStore {
+pub struct SqliteCounters {
     path: PathBuf,
     connection: Mutex<Connection>,
 }
 
-impl SqliteStore {
-    /// Opens the counters in a folder of state; makes both where there are none.
+impl SqliteCounters {
+    /// Opens the counters in a folder of state. Creates both if they are missing.
     ///
     /// # Errors
     ///
-    /// When the folder is not private, or the file cannot serve.
-    pub fn open(state: &Path) -> Result<Self, StoreError> {
-        super::prepare(state)?;
-        let path = state.join(COUNTERS_FILE);
-        let made = Connection::open(&path).and_then(|mut connection| {
-            connection.busy_timeout(PATIENCE)?;
+    /// When the folder is not private, or the file cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, StateError> {
+        secure_fs::folder(folder).map_err(|error| {
+            let message = format!("the folder of state: {error}");
+            StateError::new(BACKEND, StateErrorKind::Permissions, message)
+        })?;
+        let path = folder.join(COUNTERS_FILE);
+        let opened = Connection::open(&path).and_then(|mut connection| {
+            connection.busy_timeout(LOCK_TIMEOUT)?;
             connection.execute_batch(SETTINGS)?;
             let version = set_up(&mut connection)?;
             Ok((connection, version))
         });
-        let (connection, version) = made.map_err(|error| explained(&path, &error))?;
-        Self::known(path, connection, version)
+        let (connection, version) = opened.map_err(|error| explain(&path, &error))?;
+        Self::check_version(path, connection, version)
     }
 
-    /// Opens the counters in a folder of state for reading; none where there are
-    /// none yet. Changes nothing.
+    /// Opens the counters in a folder of state for reading and changes nothing.
+    /// `None` if there are none yet.
     ///
     /// # Errors
     ///
     /// When the file cannot be read.
-    pub fn open_to_read(state: &Path) -> Result<Option<Self>, StoreError> {
-        let path = state.join(COUNTERS_FILE);
+    pub fn open_read_only(folder: &Path) -> Result<Option<Self>, StateError> {
+        let path = folder.join(COUNTERS_FILE);
         if !path.exists() {
             return Ok(None);
         }
@@ -90,21 +98,30 @@ impl SqliteStore {
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
         )
         .and_then(|connection| {
-            connection.busy_timeout(PATIENCE)?;
+            connection.busy_timeout(LOCK_TIMEOUT)?;
             let version = version_of(&connection)?;
             Ok((connection, version))
         });
-        let (connection, version) = opened.map_err(|error| explained(&path, &error))?;
-        Self::known(path, connection, version).map(Some)
+        let (connection, version) = opened.map_err(|error| explain(&path, &error))?;
+        Self::check_version(path, connection, version).map(Some)
     }
 
-    fn known(path: PathBuf, connection: Connection, version: i64) -> Result<Self, StoreError> {
+    fn check_version(
+        path: PathBuf,
+        connection: Connection,
+        version: i64,
+    ) -> Result<Self, StateError> {
         if version > VERSION {
-            return Err(StoreError::Newer {
-                path,
-                found: version,
-                known: VERSION,
-            });
+            let message = format!(
+                "{}: written by a newer waxseal (format {version}, this one supports {VERSION}); run that version, or \
+                 move the file away to start counting anew",
+                path.display()
+            );
+            return Err(StateError::new(
+                BACKEND,
+                StateErrorKind::NewerVersion,
+                message,
+            ));
         }
         Ok(Self {
             path,
@@ -112,8 +129,8 @@ impl SqliteStore {
         })
     }
 
-    /// A panic between two statements leaves no half transaction: it is rolled
-    /// back when its guard is dropped.
+    /// A panic between two statements leaves no partial transaction: the guard
+    /// rolls it back.
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection
             .lock()
@@ -125,12 +142,12 @@ impl SqliteStore {
         self.connection()
     }
 
-    /// Runs one write transaction. It takes the write lock at its beginning:
-    /// one that began as a reader could find its snapshot outdated and fail.
+    /// Runs one write transaction. It takes the write lock at its start: a
+    /// transaction that starts as a reader fails when its snapshot is outdated.
     fn write<T>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, StateError> {
         let mut connection = self.connection();
         let done = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -139,18 +156,18 @@ impl SqliteStore {
                 transaction.commit()?;
                 Ok(result)
             });
-        done.map_err(|error| explained(&self.path, &error))
+        done.map_err(|error| explain(&self.path, &error))
     }
 }
 
-impl SqliteStore {
-    /// Counters whose names lie between these two, both included: a range of the table's own order.
+impl SqliteCounters {
+    /// Counters with names in this range, which includes both ends, in the order of the primary key.
     fn usage_between(
         &self,
         day: Date,
         first: &str,
         last: &str,
-    ) -> Result<BTreeMap<String, Usage>, StoreError> {
+    ) -> Result<BTreeMap<String, Usage>, StateError> {
         let connection = self.connection();
         let read = || -> rusqlite::Result<BTreeMap<String, Usage>> {
             let mut statement = connection.prepare_cached(
@@ -172,15 +189,21 @@ impl SqliteStore {
             })?;
             rows.collect()
         };
-        read().map_err(|error| explained(&self.path, &error))
+        read().map_err(|error| explain(&self.path, &error))
     }
 }
 
-/// Comes behind every name: those of counters are ASCII.
+/// Sorts after every name: names of counters are ASCII.
 const END: &str = "\u{10ffff}";
 
-impl Store for SqliteStore {
-    fn take(&self, day: Date, counter: &str, want: Want, maximum: u64) -> Result<u64, StoreError> {
+impl CounterStore for SqliteCounters {
+    fn take(
+        &self,
+        day: Date,
+        counter: &str,
+        request: LeaseRequest,
+        maximum: u64,
+    ) -> Result<u64, StateError> {
         self.write(|transaction| {
             let taken: Option<i64> = transaction
                 .prepare_cached("SELECT taken FROM counter WHERE day = ?1 AND name = ?2")?
@@ -188,8 +211,8 @@ impl Store for SqliteStore {
                 .optional()?;
             let taken = u64::try_from(taken.unwrap_or(0)).unwrap_or(0);
             // SQLite's integers end at 2^63.
-            let room = maximum.min(i64::MAX as u64).saturating_sub(taken);
-            let granted = want.of(room);
+            let available = maximum.min(i64::MAX as u64).saturating_sub(taken);
+            let granted = request.grant(available);
             if granted > 0 {
                 add(transaction, day, counter, signed(granted), 0)?;
             }
@@ -197,22 +220,22 @@ impl Store for SqliteStore {
         })
     }
 
-    fn enter(&self, day: Date, entries: &[Entry]) -> Result<(), StoreError> {
-        if entries.is_empty() {
+    fn apply(&self, day: Date, deltas: &[CounterDelta]) -> Result<(), StateError> {
+        if deltas.is_empty() {
             return Ok(());
         }
         self.write(|transaction| {
-            entries.iter().try_for_each(|entry| {
-                add(transaction, day, &entry.counter, entry.taken, entry.spent)
+            deltas.iter().try_for_each(|delta| {
+                add(transaction, day, &delta.counter, delta.taken, delta.spent)
             })
         })
     }
 
-    fn usage(&self, day: Date) -> Result<BTreeMap<String, Usage>, StoreError> {
+    fn usage(&self, day: Date) -> Result<BTreeMap<String, Usage>, StateError> {
         self.usage_between(day, "", END)
     }
 
-    fn usage_of(&self, day: Date, names: &[&str]) -> Result<BTreeMap<String, Usage>, StoreError> {
+    fn usage_of(&self, day: Date, names: &[&str]) -> Result<BTreeMap<String, Usage>, StateError> {
         let mut found = BTreeMap::new();
         for name in names {
             found.extend(self.usage_between(day, name, name)?);
@@ -220,23 +243,27 @@ impl Store for SqliteStore {
         Ok(found)
     }
 
-    fn usage_below(&self, day: Date, prefix: &str) -> Result<BTreeMap<String, Usage>, StoreError> {
+    fn usage_with_prefix(
+        &self,
+        day: Date,
+        prefix: &str,
+    ) -> Result<BTreeMap<String, Usage>, StateError> {
         self.usage_between(day, prefix, &format!("{prefix}{END}"))
     }
 
-    fn count(&self, day: Date) -> Result<u64, StoreError> {
+    fn count(&self, day: Date) -> Result<u64, StateError> {
         let connection = self.connection();
         let count = || -> rusqlite::Result<i64> {
             connection
                 .prepare_cached("SELECT count(*) FROM counter WHERE day = ?1")?
                 .query_row([day.to_string()], |row| row.get(0))
         };
-        let count = count().map_err(|error| explained(&self.path, &error))?;
+        let count = count().map_err(|error| explain(&self.path, &error))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    fn prune(&self, before: Date) -> Result<(), StoreError> {
-        // Dates in ISO form sort as text, in the years that a mail server sees.
+    fn prune(&self, before: Date) -> Result<(), StateError> {
+        // ISO dates of four-digit years sort as text.
         self.write(|transaction| {
             transaction
                 .execute("DELETE FROM counter WHERE day < ?1", [before.to_string()])
@@ -245,7 +272,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// Adds to a counter; nothing goes below zero.
+/// Adds to a counter. No value goes below zero.
 fn add(
     transaction: &Transaction<'_>,
     day: Date,
@@ -266,14 +293,14 @@ fn signed(units: u64) -> i64 {
     i64::try_from(units).unwrap_or(i64::MAX)
 }
 
-/// Makes the tables of a new file; gives the version of the file.
+/// Creates the tables of a new file; returns the version of the file.
 fn set_up(connection: &mut Connection) -> rusqlite::Result<i64> {
     let version = version_of(connection)?;
     if version != 0 {
         return Ok(version);
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have been quicker.
+    // Another process may have created them first.
     if version_of(&transaction)? == 0 {
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
@@ -286,18 +313,29 @@ fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-fn explained(path: &Path, error: &rusqlite::Error) -> StoreError {
-    let path = path.to_owned();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Corrupt(path),
-        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            StoreError::ReadOnly(path)
+fn explain(path: &Path, error: &rusqlite::Error) -> StateError {
+    let (kind, message) = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => (
+            StateErrorKind::Corrupt,
+            "the file is damaged or not a counter database; move the file away and restart: counting starts anew, so \
+             that today's limits may be used twice",
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => (
+            StateErrorKind::ReadOnly,
+            "cannot be written; the file and its folder must belong to the user that runs waxseal",
+        ),
+        Some(ErrorCode::DiskFull) => (
+            StateErrorKind::Full,
+            "the disk is full; nothing can be counted until space is freed",
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            StateErrorKind::Busy,
+            "another process has locked the file for too long; a backup or `sqlite3` may have it open",
+        ),
+        _ => {
+            let message = format!("{}: {error}", path.display());
+            return StateError::new(BACKEND, StateErrorKind::Other, message);
         }
-        Some(ErrorCode::DiskFull) => StoreError::Full(path),
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(path),
-        _ => StoreError::Other {
-            path,
-            reason: error.to_string(),
-        },
-    }
+    };
+    StateError::new(BACKEND, kind, format!("{}: {message}", path.display()))
 }

@@ -168,9 +168,9 @@ enum Origin {
     Lost(String),
 }
 
-/// What a run leaves in the folder of state, each for modules above this one:
-/// counters, remembered policies, compiled code.
-const TRACES: [&str; 3] = [super::COUNTERS_FILE, "policies", "code"];
+/// Names in the folder of state that an earlier run leaves there: counters,
+/// policy snapshots, compiled code.
+pub(crate) const TRACES: [&str; 3] = ["counters.sqlite", "policies", "code"];
 
 impl Origin {
     fn of_missing(state: &Path) -> Self {
@@ -251,13 +251,13 @@ mod tests {
         let origin = || Secret::open_or_make(&state).expect("opened").1;
         assert_eq!(origin(), Origin::First);
         assert_eq!(origin(), Origin::Read);
-        fs::write(state.join(super::super::COUNTERS_FILE), "").expect("written");
+        fs::write(state.join(TRACES[0]), "").expect("written");
         assert_eq!(origin(), Origin::Read);
         fs::remove_file(state.join(SECRET_FILE)).expect("removed");
         assert_eq!(origin(), Origin::Lost("counters.sqlite".into()));
         assert_eq!(origin(), Origin::Read);
         fs::remove_file(state.join(SECRET_FILE)).expect("removed");
-        fs::remove_file(state.join(super::super::COUNTERS_FILE)).expect("removed");
+        fs::remove_file(state.join(TRACES[0])).expect("removed");
         fs::create_dir(state.join("policies")).expect("made");
         assert_eq!(origin(), Origin::Lost("policies".into()));
     }

@@ -1,0 +1,74 @@
+//! Selection of the state backend.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::sqlite::SqliteCounters;
+use super::{CounterStore, StateError};
+use crate::config::Config;
+
+/// Which backend holds the state, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StateOptions {
+    /// SQLite files in a private folder.
+    Sqlite {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl StateOptions {
+    /// SQLite files in a private folder, which is created if it is missing.
+    pub fn sqlite(folder: impl Into<PathBuf>) -> Self {
+        Self::Sqlite {
+            folder: folder.into(),
+        }
+    }
+}
+
+/// The backend of a configuration: SQLite in its `state` folder.
+impl From<&Config> for StateOptions {
+    fn from(config: &Config) -> Self {
+        Self::sqlite(&config.state)
+    }
+}
+
+/// Opened state.
+#[derive(Clone, Debug)]
+pub struct State {
+    counters: Arc<dyn CounterStore>,
+}
+
+impl State {
+    /// The counters of daily limits.
+    pub fn counters(&self) -> &Arc<dyn CounterStore> {
+        &self.counters
+    }
+}
+
+/// Opens the state, and creates what is missing.
+///
+/// # Errors
+///
+/// When the backend cannot be used.
+pub fn open(options: &StateOptions) -> Result<State, StateError> {
+    let counters: Arc<dyn CounterStore> = match options {
+        StateOptions::Sqlite { folder } => Arc::new(SqliteCounters::open(folder)?),
+    };
+    Ok(State { counters })
+}
+
+/// Opens the state for reading and changes nothing. `None` if there is no state
+/// yet.
+///
+/// # Errors
+///
+/// When the state cannot be read.
+pub fn open_read_only(options: &StateOptions) -> Result<Option<State>, StateError> {
+    let counters = match options {
+        StateOptions::Sqlite { folder } => SqliteCounters::open_read_only(folder)?
+            .map(|counters| Arc::new(counters) as Arc<dyn CounterStore>),
+    };
+    Ok(counters.map(|counters| State { counters }))
+}
