@@ -252,7 +252,7 @@ fn r26_a_policy_is_swapped_by_command() {
     let output = rig.waxseal.command(&["policy", "status"]);
     assert_eq!(output.status.code(), Some(2));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("no daemon answers on"), "{errors}");
+    assert!(errors.contains("no daemon listens on"), "{errors}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What goes over the control channel.
+//! Requests and responses of the control channel, and their paths.
 
 use std::path::PathBuf;
 
@@ -6,95 +6,95 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::{Comparison, InRecording, Status, VersionSummary};
 
-/// Where the status of the policy is.
+/// Path of the status.
 pub const POLICY: &str = "/policy";
 
-/// Where a policy is put in service.
+/// Path of a swap.
 pub const SWAP: &str = "/policy/swap";
 
-/// Where one goes back.
+/// Path of a rollback.
 pub const ROLLBACK: &str = "/policy/rollback";
 
-/// Where a candidate is put in shadow.
+/// Path to start a shadow candidate.
 pub const SHADOW: &str = "/policy/shadow";
 
-/// Where it is taken out again.
+/// Path to stop the shadow candidate.
 pub const SHADOW_STOP: &str = "/policy/shadow/stop";
 
-/// Where is told what it decides otherwise.
+/// Path of the shadow candidate's comparison.
 pub const DIFF: &str = "/policy/diff";
 
-/// Where it is put in service.
+/// Path to promote the shadow candidate.
 pub const PROMOTE: &str = "/policy/promote";
 
-/// The policy in service, the candidate beside it, and what is recorded.
+/// The active policy, the shadow candidate and the recording.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StatusResponse {
-    /// What is in service, and what was.
+    /// The active and the previous versions.
     #[serde(flatten)]
     pub status: Status,
-    /// What the candidate in shadow has decided so far, if there is one.
+    /// The comparison of the shadow candidate, if one runs.
     pub in_shadow: Option<Comparison>,
-    /// The recording that is being written, if there is one.
+    /// The recording in progress.
     pub recording: Option<InRecording>,
 }
 
-/// Put a candidate in shadow.
+/// Request to start a shadow candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct StartShadowRequest {
-    /// The component, an absolute path.
+    /// Absolute path of the component.
     pub file: PathBuf,
-    /// Its settings, an absolute path; none are those that `waxseal.toml` names.
+    /// Absolute path of its settings; `None` for those of `waxseal.toml`.
     pub settings: Option<PathBuf>,
-    /// The part of the messages that it is given, such as `10%`.
+    /// The share of messages that the candidate decides on, such as `10%`.
     pub share: String,
 }
 
-/// Put a policy in service.
+/// Request to activate another policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Swap {
-    /// The component, an absolute path.
+    /// Absolute path of the component.
     pub file: PathBuf,
-    /// Its settings, an absolute path; none are those that `waxseal.toml` names.
+    /// Absolute path of its settings; `None` for those of `waxseal.toml`.
     pub settings: Option<PathBuf>,
 }
 
-/// Go back to an earlier version.
+/// Request to roll back to an earlier version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Rollback {
-    /// Its number; none is the newest that has decided on messages.
+    /// Number of the version; `None` for the newest that has decided messages.
     pub version: Option<u64>,
 }
 
-/// Put the candidate in shadow in service.
+/// Request to activate the shadow candidate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Promote {
-    /// Even if it failed on more messages than the version in service.
+    /// Promote even if it failed on more messages than the active version.
     pub force: bool,
 }
 
-/// A version has been put in service.
+/// Response to a request that activated a version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ActivationResponse {
-    /// It.
+    /// The version that is now active.
     pub version: VersionSummary,
-    /// What somebody who asked for it should know.
+    /// Notes for the operator.
     pub notes: Vec<String>,
 }
 
-/// The answer is no.
+/// Response to a request that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ErrorBody {
-    /// Why, in one line.
+    /// The reason, in one line.
     pub error: String,
-    /// All that is wrong, each with its place.
+    /// All problems, each with file and line.
     #[serde(default)]
     pub problems: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The commands' end of the control channel.
+//! The client of the control channel, used by commands.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,114 +15,116 @@ use tokio::net::UnixStream;
 use super::api::{self, ActivationResponse, ErrorBody, Promote, Rollback, StatusResponse, Swap};
 use crate::rollout::Comparison;
 
-/// Why there is no answer.
+/// Failure to get a response from the daemon.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Nobody listens.
-    #[error("no daemon answers on {}: {error}. Is `waxseal run` running with this configuration?", .socket.display())]
-    NoDaemon {
+    /// No process listens on the socket.
+    #[error("no daemon listens on {}: {error}. Is `waxseal run` running with this configuration?", .socket.display())]
+    NotRunning {
         /// The socket.
         socket: PathBuf,
-        /// What the system says.
+        /// The error of the system call.
         error: io::Error,
     },
-    /// We may not ask.
-    #[error("{} may be used by root and by the user that the daemon runs as only; try sudo", .0.display())]
-    NotAllowed(PathBuf),
-    /// The daemon went away while it was asked.
-    #[error("asking the daemon: {0}")]
-    Broken(#[from] hyper::Error),
-    /// What it says is not understood.
-    #[error("the daemon answers {status}: {text}. Is it another version of waxseal?")]
-    Strange {
+    /// Permission denied on the socket.
+    #[error("{} accepts only root and the user that the daemon runs as; try sudo", .0.display())]
+    PermissionDenied(PathBuf),
+    /// The connection failed during the request.
+    #[error("request to the daemon failed: {0}")]
+    Connection(#[from] hyper::Error),
+    /// The response is invalid.
+    #[error(
+        "unexpected response from the daemon ({status}): {text}. Is the daemon another version of waxseal?"
+    )]
+    Unexpected {
         /// The status.
         status: u16,
-        /// The body, or what is wrong with it.
+        /// The body, or the decoding error.
         text: String,
     },
 }
 
-/// Asks a running daemon.
+/// A client of a running daemon.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
 }
 
-/// An answer, or a no.
+/// The response to a request: `Ok(Err(_))` if the daemon rejected it.
 pub type Answer<T> = Result<Result<T, ErrorBody>, ClientError>;
 
 impl Client {
-    /// Asks on this socket.
+    /// Creates a client of the daemon that listens on this socket.
     pub fn new(socket: &Path) -> Self {
         Self {
             socket: socket.to_owned(),
         }
     }
 
-    /// All about the policy in service.
+    /// Requests the status.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// If the daemon does not respond.
     pub async fn status(&self) -> Answer<StatusResponse> {
-        self.ask(Method::GET, api::POLICY, &()).await
+        self.request(Method::GET, api::POLICY, &()).await
     }
 
-    /// Puts a policy in service.
+    /// Activates another policy.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// If the daemon does not respond.
     pub async fn swap(&self, swap: &Swap) -> Answer<ActivationResponse> {
-        self.ask(Method::POST, api::SWAP, swap).await
+        self.request(Method::POST, api::SWAP, swap).await
     }
 
-    /// Goes back to an earlier version.
+    /// Rolls back to an earlier version.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// If the daemon does not respond.
     pub async fn roll_back(&self, rollback: &Rollback) -> Answer<ActivationResponse> {
-        self.ask(Method::POST, api::ROLLBACK, rollback).await
+        self.request(Method::POST, api::ROLLBACK, rollback).await
     }
 
-    /// Puts a candidate in shadow.
+    /// Starts a shadow candidate.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// If the daemon does not respond.
     pub async fn shadow(&self, shadow: &api::StartShadowRequest) -> Answer<Comparison> {
-        self.ask(Method::POST, api::SHADOW, shadow).await
+        self.request(Method::POST, api::SHADOW, shadow).await
     }
 
-    /// Takes the candidate out of shadow.
+    /// Stops the shadow candidate and returns its comparison.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// If the daemon does not respond.
     pub async fn stop_shadow(&self) -> Answer<Comparison> {
-        self.ask(Method::POST, api::SHADOW_STOP, &()).await
+        self.request(Method::POST, api::SHADOW_STOP, &()).await
     }
 
-    /// What the candidate decides otherwise.
+    /// Requests the comparison of the shadow candidate.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// If the daemon does not respond.
     pub async fn diff(&self) -> Answer<Comparison> {
-        self.ask(Method::GET, api::DIFF, &()).await
+        self.request(Method::GET, api::DIFF, &()).await
     }
 
-    /// Puts the candidate in service.
+    /// Activates the shadow candidate.
     ///
     /// # Errors
     ///
-    /// When there is no answer.
+    /// If the daemon does not respond.
     pub async fn promote(&self, promote: &Promote) -> Answer<ActivationResponse> {
-        self.ask(Method::POST, api::PROMOTE, promote).await
+        self.request(Method::POST, api::PROMOTE, promote).await
     }
 
-    async fn ask<T: DeserializeOwned>(
+    async fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -133,32 +135,34 @@ impl Client {
             .map_err(|error| self.not_connected(error))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let asking = async move {
-            let response = sender.send_request(request(method, path, body)).await?;
+        let request = async move {
+            let response = sender
+                .send_request(http_request(method, path, body))
+                .await?;
             let status = response.status();
             let body = response.into_body().collect().await?.to_bytes();
             Ok::<_, hyper::Error>((status, body))
         };
-        let (answered, _) = tokio::join!(asking, connection);
-        let (status, body) = answered?;
-        understood(status, &body)
+        let (response, _) = tokio::join!(request, connection);
+        let (status, body) = response?;
+        decode(status, &body)
     }
 
     fn not_connected(&self, error: io::Error) -> ClientError {
         let socket = self.socket.clone();
         match error.kind() {
-            io::ErrorKind::PermissionDenied => ClientError::NotAllowed(socket),
-            _ => ClientError::NoDaemon { socket, error },
+            io::ErrorKind::PermissionDenied => ClientError::PermissionDenied(socket),
+            _ => ClientError::NotRunning { socket, error },
         }
     }
 }
 
-fn request(method: Method, path: &str, body: &impl Serialize) -> Request<Full<Bytes>> {
-    // Our own types always have a form in JSON.
+fn http_request(method: Method, path: &str, body: &impl Serialize) -> Request<Full<Bytes>> {
+    // Serializing our own types does not fail.
     let body = serde_json::to_vec(body).unwrap_or_default();
     let mut request = Request::new(Full::new(Bytes::from(body)));
     *request.method_mut() = method;
-    // Paths are constants of ours; one that is none would ask for "/".
+    // Paths are valid constants.
     *request.uri_mut() = path.parse().unwrap_or_default();
     let headers = request.headers_mut();
     headers.insert(
@@ -172,18 +176,20 @@ fn request(method: Method, path: &str, body: &impl Serialize) -> Request<Full<By
     request
 }
 
-fn understood<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Answer<T> {
-    let strange = |text: String| ClientError::Strange {
+fn decode<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Answer<T> {
+    let unexpected = |text: String| ClientError::Unexpected {
         status: status.as_u16(),
         text,
     };
     if status == StatusCode::OK {
-        let answer = serde_json::from_slice(body);
-        return answer.map(Ok).map_err(|error| strange(error.to_string()));
+        let response = serde_json::from_slice(body);
+        return response
+            .map(Ok)
+            .map_err(|error| unexpected(error.to_string()));
     }
     match serde_json::from_slice::<ErrorBody>(body) {
-        Ok(no) if status == StatusCode::CONFLICT => Ok(Err(no)),
-        Ok(no) => Err(strange(no.error)),
-        Err(_) => Err(strange(String::from_utf8_lossy(body).trim().to_owned())),
+        Ok(body) if status == StatusCode::CONFLICT => Ok(Err(body)),
+        Ok(body) => Err(unexpected(body.error)),
+        Err(_) => Err(unexpected(String::from_utf8_lossy(body).trim().to_owned())),
     }
 }

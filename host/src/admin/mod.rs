@@ -1,10 +1,11 @@
-//! The control channel: how commands reach a running daemon.
+//! The control channel: HTTP between commands and a running daemon.
 //!
-//! HTTP on a Unix socket that only its owner and root may connect to
-//! (`admin.socket`); who may connect may do everything. Requests and answers are
-//! types of [`api`], shared by the [`Server`] and the [`Client`], as JSON.
+//! The server listens on a Unix socket (`admin.socket`) that only the daemon's
+//! user and root may connect to; every client has full control. Requests and
+//! responses are the types of [`api`], encoded as JSON and shared by [`Server`]
+//! and [`Client`].
 //!
-//! | request | answer |
+//! | request | response |
 //! | --- | --- |
 //! | `GET /policy` | [`StatusResponse`](api::StatusResponse) |
 //! | `POST /policy/swap` with [`api::Swap`] | [`api::ActivationResponse`] |
@@ -14,13 +15,18 @@
 //! | `GET /policy/diff` | [`Comparison`](crate::rollout::Comparison) |
 //! | `POST /policy/promote` with [`api::Promote`] | [`api::ActivationResponse`] |
 //!
-//! What is refused is answered with status 409 and [`api::ErrorBody`]. A request that
-//! is none, or one that fails, costs the daemon nothing else.
+//! A request that cannot be fulfilled gets status 409 and an
+//! [`api::ErrorBody`]. Invalid requests and requests that fail have no effect
+//! on the daemon.
 
 pub mod api;
 mod client;
+mod policy;
+mod reply;
 mod server;
 mod shadow;
+mod state;
 
 pub use client::{Answer, Client, ClientError};
-pub use server::{Control, Server};
+pub use server::Server;
+pub use state::Control;

@@ -16,6 +16,7 @@
 //! `waxseal.toml` and keys are read at the start and at a reload, and nothing else
 //! changes them: changed files, commands and rollbacks replace the policy only.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -510,5 +511,13 @@ fn unchanged(before: &ActiveVersion, version: &ActiveVersion) {
              stays",
             version.number()
         );
+    }
+}
+
+impl fmt::Debug for PolicyManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyManager")
+            .field("versions", &self.versions)
+            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! The recording that `waxseal.toml` asks for, begun and ended as what is in
 //! service changes.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -71,7 +72,7 @@ impl Recordings {
     }
 
     /// The recording that is being written, if there is one.
-    pub fn standing(&self) -> Option<InRecording> {
+    pub fn status(&self) -> Option<InRecording> {
         let current = self.current();
         let recording = &current.as_ref()?.recording;
         let (settings, counts) = (recording.settings(), recording.counts());
@@ -131,5 +132,13 @@ impl Recordings {
 
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Recordings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recordings")
+            .field("current", &self.status())
+            .finish_non_exhaustive()
     }
 }

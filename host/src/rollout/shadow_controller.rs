@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{io, mem};
+use std::{fmt, io, mem};
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -215,5 +215,14 @@ impl ShadowController {
 
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ShadowController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let candidate = self.current().as_ref().map(|current| current.file.clone());
+        f.debug_struct("ShadowController")
+            .field("candidate", &candidate)
+            .finish_non_exhaustive()
     }
 }

@@ -188,3 +188,14 @@ impl ActiveVersion {
         }
     }
 }
+
+impl fmt::Debug for ActiveVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveVersion")
+            .field("number", &self.number)
+            .field("policy", &self.snapshot.policy_id())
+            .field("since", &self.since)
+            .field("why", &self.why)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,6 +1,7 @@
 //! The version in service and those before it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -412,5 +413,13 @@ impl Retired {
             RetiredVersion::Loaded(version) => version.summarize(Some(self.until), true),
             RetiredVersion::Summary(record) => VersionSummary::clone(record),
         }
+    }
+}
+
+impl fmt::Debug for VersionHistory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionHistory")
+            .field("active", &self.in_service())
+            .finish_non_exhaustive()
     }
 }
