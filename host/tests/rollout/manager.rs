@@ -87,7 +87,7 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
     }
     std::fs::remove_file(place.path("policy.wasm")).expect("removed");
     let missing = manager.files_changed(now()).await.expect("tried");
-    let refusal = missing.err().expect("refused");
+    let refusal = missing.expect_err("refused");
     assert!(refusal.problems.concat().contains("policy.wasm"));
     assert_eq!(manager.versions().in_service().number(), 1);
 }
@@ -107,7 +107,7 @@ async fn r26_a_version_that_fails_its_own_tests_is_refused() {
     let manager = start(&place).await;
     place.write("settings.txt", "second");
     let tried = manager.files_changed(now()).await.expect("tried");
-    let refusal = tried.err().expect("refused");
+    let refusal = tried.expect_err("refused");
     let problems = refusal.problems.concat();
     for expected in ["tests.toml:", "\"says first\" fails", "second"] {
         assert!(problems.contains(expected), "{expected}: {problems}");
@@ -128,7 +128,7 @@ async fn r26_tables_are_files_of_the_policy_too() {
     let manager = start(&place).await;
     place.write("vip", "a b\na c\n");
     let refused = manager.files_changed(now()).await.expect("tried");
-    let refusal = refused.err().expect("refused");
+    let refusal = refused.expect_err("refused");
     assert!(refusal.problems.concat().contains("vip:2:1"), "{refusal:?}");
     place.write("vip", "a c\n");
     manager
