@@ -15,7 +15,7 @@
 //! use waxseal::message::Message;
 //! use waxseal::pipeline::{PolicySnapshot, Outcome, Pipeline, DerivedKeys};
 //! use waxseal::runtime::{Limits, Sandbox};
-//! use waxseal::quota::{Day, Live};
+//! use waxseal::quota::{Day, LeasedLedger};
 //! use waxseal::rollout::{PolicyService, VersionHistory};
 //! use waxseal::crypto::Secret;
 //! use waxseal::state::{self, StateOptions};
@@ -26,7 +26,7 @@
 //!     let day = Day::of(now, &config.time_zone);
 //!     let secrets = Arc::new(DerivedKeys::new(&Secret::open(&config.state)?));
 //!     let state = state::open(&StateOptions::from(&config))?;
-//!     let ledger = Live::open(Arc::clone(state.counters()), &day, config.limits.new_counters)?;
+//!     let ledger = LeasedLedger::open(Arc::clone(state.counters()), &day, config.limits.new_counters)?;
 //!     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
 //!     let built = PolicySnapshot::build(&sandbox, config, secrets, day.date())
 //!         .await

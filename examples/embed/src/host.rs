@@ -15,7 +15,7 @@ use waxseal::config::{self, Config, Mode, Problem, Security, Severity};
 use waxseal::crypto::Secret;
 use waxseal::message::{Client, Message};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
-use waxseal::quota::{Day, Ledger, Live};
+use waxseal::quota::{Day, LeasedLedger, Ledger};
 use waxseal::rollout::{ActivationReason, ActiveVersion, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal::state::{self, StateOptions};
@@ -29,7 +29,7 @@ pub(crate) struct Host {
     next_hop: SocketAddr,
     sandbox: Sandbox,
     secrets: Arc<DerivedKeys>,
-    ledger: Arc<Live>,
+    ledger: Arc<LeasedLedger>,
     service: PolicyService,
     /// One swap at a time.
     swapping: Mutex<()>,
@@ -49,7 +49,7 @@ impl Host {
         let state = state::open(&StateOptions::from(&config))?;
         let now = Timestamp::now();
         let day = Day::of(now, &config.time_zone);
-        let ledger = Arc::new(Live::open(
+        let ledger = Arc::new(LeasedLedger::open(
             Arc::clone(state.counters()),
             &day,
             config.limits.new_counters,

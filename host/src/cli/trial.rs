@@ -18,7 +18,7 @@ use crate::input_file;
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::printable::Text;
-use crate::quota::{Day, Dry};
+use crate::quota::{Day, ReadOnlyLedger};
 use crate::state::{self, StateOptions};
 
 /// Run one message through the pipeline, with counters and relay states as they
@@ -97,10 +97,10 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
 }
 
 /// Counters as they are; none where the daemon has never run.
-fn counters(config: &Config, day: &Day) -> anyhow::Result<Dry> {
+fn counters(config: &Config, day: &Day) -> anyhow::Result<ReadOnlyLedger> {
     Ok(match state::open_read_only(&StateOptions::from(config))? {
-        Some(store) => Dry::read(&**store.counters(), day)?,
-        None => Dry::with([]),
+        Some(store) => ReadOnlyLedger::read(&**store.counters(), day)?,
+        None => ReadOnlyLedger::with([]),
     })
 }
 

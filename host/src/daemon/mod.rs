@@ -22,7 +22,7 @@ use crate::config::{self, Config, ConfigError, Problem};
 use crate::crypto::{Secret, SecretError};
 use crate::milter::{BindError, Server};
 use crate::pipeline::{DerivedKeys, Pipeline};
-use crate::quota::{Day, Ledger, LedgerError, Live};
+use crate::quota::{Day, LeasedLedger, Ledger, LedgerError};
 use crate::rollout::{PolicyManager, PolicyService, Recordings, ShadowController};
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::state::{StateError, StateOptions};
@@ -103,7 +103,7 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
 /// Everything that runs.
 struct Daemon {
     manager: Arc<PolicyManager>,
-    ledger: Arc<Live>,
+    ledger: Arc<LeasedLedger>,
     recordings: Arc<Recordings>,
     server: Server<PolicyFilter>,
     beside: JoinSet<()>,
@@ -129,7 +129,7 @@ impl Daemon {
         let manager = PolicyManager::start(sandbox, secrets, config, Timestamp::now())
             .await
             .map_err(DaemonError::Problems)?;
-        let ledger = Arc::new(Live::open(
+        let ledger = Arc::new(LeasedLedger::open(
             Arc::clone(store.counters()),
             &day,
             new_counters,

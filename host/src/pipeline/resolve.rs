@@ -8,7 +8,7 @@ use crate::config::{Relay, RelayName};
 use crate::crypto::verp::{self, VerpError};
 use crate::decision::{Charge, Decision, Hop, Reply, ReturnPathChoice, Unit, Verdict, WhenFull};
 use crate::message::{Address, Message, ReversePath};
-use crate::quota::{self, ChargeError, Day, Draw, Ledger, Receipt, relay_counter};
+use crate::quota::{self, ChargeError, ChargeRequest, Day, Ledger, Receipt, relay_counter};
 use crate::runtime::Facts;
 
 /// Why a decision could not be resolved.
@@ -117,7 +117,7 @@ pub(super) async fn resolve(
             Err(ChargeError::Full {
                 counter,
                 maximum,
-                starts_afresh,
+                resets_at,
             }) => {
                 if let Some((_, relay)) = candidate
                     && counter == relay_counter(relay.name.as_str())
@@ -129,7 +129,7 @@ pub(super) async fn resolve(
                     reasons.push(why);
                     continue;
                 }
-                return Ok(full(snapshot, decision, &counter, maximum, starts_afresh));
+                return Ok(full(snapshot, decision, &counter, maximum, resets_at));
             }
             Err(error) => return Err(ResolveError::Ledger(error)),
         }
@@ -245,9 +245,9 @@ fn charges(
     charges
 }
 
-fn draws(charges: &[Charge], message: &Message) -> Vec<Draw> {
+fn draws(charges: &[Charge], message: &Message) -> Vec<ChargeRequest> {
     let recipients = message.envelope.recipients.len() as u64;
-    let draw = |charge: &Charge| Draw {
+    let draw = |charge: &Charge| ChargeRequest {
         counter: charge.counter.clone(),
         amount: match charge.unit {
             Unit::Message => 1,
@@ -264,7 +264,7 @@ fn full(
     decision: &Decision,
     counter: &str,
     maximum: u64,
-    starts_afresh: jiff::Timestamp,
+    resets_at: jiff::Timestamp,
 ) -> Resolved {
     let when_full = match decision
         .charges
@@ -275,7 +275,7 @@ fn full(
         None => snapshot.config().default_route.when_full,
     };
     let zone = snapshot.config().time_zone.clone();
-    let afresh = starts_afresh.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
+    let afresh = resets_at.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
     let counter: String = counter.chars().filter(char::is_ascii).take(100).collect();
     let text = format!(
         "the daily maximum of {maximum} for {counter} is reached; it starts afresh at {afresh}"

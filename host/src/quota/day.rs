@@ -37,7 +37,7 @@ impl Day {
     }
 
     /// When the counters start afresh: the first instant of the next day.
-    pub fn starts_afresh(&self) -> Timestamp {
+    pub fn resets_at(&self) -> Timestamp {
         self.ends
     }
 }
@@ -65,9 +65,9 @@ mod tests {
             (evening.date(), morning.date()),
             (date(2026, 11, 21), date(2026, 11, 22))
         );
-        assert_eq!(evening.starts_afresh(), at("2026-11-21T15:00:00Z"));
+        assert_eq!(evening.resets_at(), at("2026-11-21T15:00:00Z"));
         assert_eq!(
-            Day::of(at("2026-11-21T14:59:59Z"), &TimeZone::UTC).starts_afresh(),
+            Day::of(at("2026-11-21T14:59:59Z"), &TimeZone::UTC).resets_at(),
             at("2026-11-22T00:00:00Z")
         );
     }
@@ -81,10 +81,9 @@ mod tests {
             ("2026-11-21T11:00:00Z", 24),
         ] {
             let day = Day::of(at(noon), &berlin);
-            let begins =
-                Day::of(at(noon) - SignedDuration::from_hours(24), &berlin).starts_afresh();
+            let begins = Day::of(at(noon) - SignedDuration::from_hours(24), &berlin).resets_at();
             assert_eq!(
-                day.starts_afresh().duration_since(begins),
+                day.resets_at().duration_since(begins),
                 SignedDuration::from_hours(hours),
                 "{noon}"
             );
@@ -96,10 +95,7 @@ mod tests {
         // Clocks in Santiago went from 24:00 to 1:00 that night.
         let santiago = zone("America/Santiago");
         let eve = Day::of(at("2026-09-05T20:00:00Z"), &santiago);
-        assert_eq!(eve.starts_afresh(), at("2026-09-06T04:00:00Z"));
-        assert_eq!(
-            Day::of(eve.starts_afresh(), &santiago).date(),
-            date(2026, 9, 6)
-        );
+        assert_eq!(eve.resets_at(), at("2026-09-06T04:00:00Z"));
+        assert_eq!(Day::of(eve.resets_at(), &santiago).date(), date(2026, 9, 6));
     }
 }

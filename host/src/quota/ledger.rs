@@ -1,6 +1,6 @@
 //! The interface through which messages are charged.
 
-use super::{Charge, Day, Draw, Receipt};
+use super::{Charge, ChargeRequest, Day, Receipt};
 
 /// Counters that messages are charged to. Shared as `Arc<dyn Ledger>`.
 pub trait Ledger: Send + Sync + 'static {
@@ -8,7 +8,7 @@ pub trait Ledger: Send + Sync + 'static {
     /// from memory returns [`Charge::ready`], which allocates nothing.
     ///
     /// The result is an error when a counter has no room or the store fails.
-    fn charge(&self, day: &Day, draws: &[Draw]) -> Charge;
+    fn charge(&self, day: &Day, requests: &[ChargeRequest]) -> Charge;
 
     /// Undoes a charge: the relay did not take the message, or the reply was
     /// not written.

@@ -1,17 +1,17 @@
 //! Daily maxima (R5, R11, R12).
 //!
 //! A message is charged to all its counters or to none, before it is let
-//! through. [`Live`] charges in memory, from units that it has taken from a
-//! [`CounterStore`](crate::state::CounterStore) beforehand; [`Dry`] only looks. Both are a
+//! through. [`LeasedLedger`] charges in memory, from units that it has taken from a
+//! [`CounterStore`](crate::state::CounterStore) beforehand; [`ReadOnlyLedger`] only looks. Both are a
 //! [`Ledger`], so that what tries a message runs as what sends it.
 
-mod book;
 mod charge;
-mod clerk;
+mod counter_cache;
 mod day;
-mod dry;
+mod lease_worker;
+mod leased;
 mod ledger;
-mod live;
+mod read_only;
 #[cfg(test)]
 mod tests;
 
@@ -26,9 +26,9 @@ use crate::state::StateError;
 
 pub use charge::Charge;
 pub use day::Day;
-pub use dry::Dry;
+pub use leased::LeasedLedger;
 pub use ledger::Ledger;
-pub use live::Live;
+pub use read_only::ReadOnlyLedger;
 
 /// Name of the counter of messages that the default route takes.
 pub use crate::decision::DEFAULT_ROUTE_COUNTER as DEFAULT_ROUTE;
@@ -40,7 +40,7 @@ pub fn relay_counter(relay: &str) -> String {
 
 /// Units to charge to one counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Draw {
+pub struct ChargeRequest {
     /// Name of the counter.
     pub counter: String,
     /// Units: messages or recipients.
@@ -55,11 +55,11 @@ pub struct Draw {
 #[derive(Debug, Default)]
 pub struct Receipt {
     day: Option<Date>,
-    items: Vec<Item>,
+    items: Vec<ChargedItem>,
 }
 
 #[derive(Debug)]
-struct Item {
+struct ChargedItem {
     counter: Arc<str>,
     amount: u64,
     /// Which of the leases of the counter the units came from.
@@ -71,7 +71,7 @@ struct Item {
 pub enum ChargeError {
     /// A counter has no room.
     #[error(
-        "the daily maximum of {maximum} for {counter} is reached; it starts afresh at {starts_afresh}"
+        "the daily maximum of {maximum} for {counter} is reached; it starts afresh at {resets_at}"
     )]
     Full {
         /// Name of the counter.
@@ -79,7 +79,7 @@ pub enum ChargeError {
         /// Its maximum.
         maximum: u64,
         /// When it starts afresh.
-        starts_afresh: Timestamp,
+        resets_at: Timestamp,
     },
     /// Policies have made as many new counters today as they may.
     #[error(

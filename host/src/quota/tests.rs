@@ -29,16 +29,16 @@ fn tomorrow() -> Day {
     )
 }
 
-fn draw(counter: &str, amount: u64, maximum: impl Into<Option<u64>>) -> Draw {
-    Draw {
+fn request(counter: &str, amount: u64, maximum: impl Into<Option<u64>>) -> ChargeRequest {
+    ChargeRequest {
         counter: counter.to_owned(),
         amount,
         maximum: maximum.into(),
     }
 }
 
-fn open(folder: &SqliteFolder) -> Live {
-    Live::open(folder.open(), &today(), PLENTY).expect("ledger")
+fn open(folder: &SqliteFolder) -> LeasedLedger {
+    LeasedLedger::open(folder.open(), &today(), PLENTY).expect("ledger")
 }
 
 fn said(folder: &SqliteFolder, day: Day, counter: &str) -> (u64, u64) {
@@ -52,10 +52,10 @@ fn said(folder: &SqliteFolder, day: Day, counter: &str) -> (u64, u64) {
     (taken, spent)
 }
 
-async fn charge_while_there_is_room(ledger: &Live, draws: &[Draw]) -> u64 {
+async fn charge_while_there_is_room(ledger: &LeasedLedger, requests: &[ChargeRequest]) -> u64 {
     let mut charged = 0;
     loop {
-        match ledger.charge(&today(), draws).await {
+        match ledger.charge(&today(), requests).await {
             Ok(_) => charged += 1,
             Err(ChargeError::Full { .. }) => return charged,
             Err(error) => panic!("{error}"),
@@ -67,18 +67,18 @@ async fn charge_while_there_is_room(ledger: &Live, draws: &[Draw]) -> u64 {
 async fn r5_a_maximum_is_reached_exactly_and_tells_when_it_starts_afresh() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
-    let draws = [draw("relay/northwind", 1, 250)];
-    assert_eq!(charge_while_there_is_room(&ledger, &draws).await, 250);
+    let requests = [request("relay/northwind", 1, 250)];
+    assert_eq!(charge_while_there_is_room(&ledger, &requests).await, 250);
     let Err(ChargeError::Full {
         counter,
         maximum,
-        starts_afresh,
-    }) = ledger.charge(&today(), &draws).await
+        resets_at,
+    }) = ledger.charge(&today(), &requests).await
     else {
         panic!("charged");
     };
     assert_eq!((counter.as_str(), maximum), ("relay/northwind", 250));
-    assert_eq!(starts_afresh, "2026-11-22T00:00:00Z".parse().expect("time"));
+    assert_eq!(resets_at, "2026-11-22T00:00:00Z".parse().expect("time"));
     assert_eq!(ledger.used(&today(), "relay/northwind"), 250);
     ledger.close().await.expect("closed");
     assert_eq!(said(&folder, today(), "relay/northwind"), (250, 250));
@@ -88,14 +88,14 @@ async fn r5_a_maximum_is_reached_exactly_and_tells_when_it_starts_afresh() {
 async fn r5_a_refund_makes_room_again() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
-    let draws = [draw("relay/a", 1, 2)];
-    let first = ledger.charge(&today(), &draws).await.expect("charged");
-    let second = ledger.charge(&today(), &draws).await.expect("charged");
-    assert!(ledger.charge(&today(), &draws).await.is_err());
+    let requests = [request("relay/a", 1, 2)];
+    let first = ledger.charge(&today(), &requests).await.expect("charged");
+    let second = ledger.charge(&today(), &requests).await.expect("charged");
+    assert!(ledger.charge(&today(), &requests).await.is_err());
     ledger.refund(first);
     assert_eq!(ledger.used(&today(), "relay/a"), 1);
-    let third = ledger.charge(&today(), &draws).await.expect("charged");
-    assert!(ledger.charge(&today(), &draws).await.is_err());
+    let third = ledger.charge(&today(), &requests).await.expect("charged");
+    assert!(ledger.charge(&today(), &requests).await.is_err());
     ledger.refund(second);
     ledger.refund(third);
     ledger.close().await.expect("closed");
@@ -106,15 +106,15 @@ async fn r5_a_refund_makes_room_again() {
 async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
-    let draws = [
-        draw("organisation", 3, 100),
-        draw("user/bob", 3, 7),
-        draw("all", 3, None),
+    let requests = [
+        request("organisation", 3, 100),
+        request("user/bob", 3, 7),
+        request("all", 3, None),
     ];
     for _ in 0..2 {
-        let _ = ledger.charge(&today(), &draws).await.expect("charged");
+        let _ = ledger.charge(&today(), &requests).await.expect("charged");
     }
-    let refused = ledger.charge(&today(), &draws).await;
+    let refused = ledger.charge(&today(), &requests).await;
     assert!(
         matches!(&refused, Err(ChargeError::Full { counter, .. }) if counter == "user/bob"),
         "{refused:?}"
@@ -123,7 +123,7 @@ async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
         assert_eq!(ledger.used(&today(), counter), 6, "{counter}");
     }
     let _ = ledger
-        .charge(&today(), &[draw("user/bob", 1, 7)])
+        .charge(&today(), &[request("user/bob", 1, 7)])
         .await
         .expect("one is left");
     ledger.close().await.expect("closed");
@@ -136,9 +136,14 @@ async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
 async fn r11_a_message_with_more_recipients_than_the_maximum_is_refused_and_costs_nothing() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
-    assert!(ledger.charge(&today(), &[draw("a", 51, 50)]).await.is_err());
+    assert!(
+        ledger
+            .charge(&today(), &[request("a", 51, 50)])
+            .await
+            .is_err()
+    );
     let _ = ledger
-        .charge(&today(), &[draw("a", 50, 50)])
+        .charge(&today(), &[request("a", 50, 50)])
         .await
         .expect("charged");
 }
@@ -147,10 +152,13 @@ async fn r11_a_message_with_more_recipients_than_the_maximum_is_refused_and_cost
 async fn r11_counters_start_afresh_with_the_day() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
-    let draws = [draw("a", 1, 1)];
-    let receipt = ledger.charge(&today(), &draws).await.expect("charged");
-    assert!(ledger.charge(&today(), &draws).await.is_err());
-    let _ = ledger.charge(&tomorrow(), &draws).await.expect("a new day");
+    let requests = [request("a", 1, 1)];
+    let receipt = ledger.charge(&today(), &requests).await.expect("charged");
+    assert!(ledger.charge(&today(), &requests).await.is_err());
+    let _ = ledger
+        .charge(&tomorrow(), &requests)
+        .await
+        .expect("a new day");
     assert_eq!(
         (ledger.used(&today(), "a"), ledger.used(&tomorrow(), "a")),
         (1, 1)
@@ -162,24 +170,24 @@ async fn r11_counters_start_afresh_with_the_day() {
         (0, 1)
     );
     let _ = ledger
-        .charge(&today(), &draws)
+        .charge(&today(), &requests)
         .await
         .expect("a message of before midnight");
-    assert!(ledger.charge(&tomorrow(), &draws).await.is_err());
+    assert!(ledger.charge(&tomorrow(), &requests).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn r12_many_hosts_together_let_exactly_the_maximum_through() {
     let folder = SqliteFolder::new();
-    let ledgers: Vec<Arc<Live>> = (0..3).map(|_| Arc::new(open(&folder))).collect();
+    let ledgers: Vec<Arc<LeasedLedger>> = (0..3).map(|_| Arc::new(open(&folder))).collect();
     let through = Arc::new(AtomicU64::new(0));
     let tasks: Vec<_> = (0..60)
         .map(|task: usize| {
             let (ledger, through) = (ledgers[task % 3].clone(), through.clone());
             tokio::spawn(async move {
-                let draws = [draw("shared", 1, 500), draw("counted", 1, None)];
+                let requests = [request("shared", 1, 500), request("counted", 1, None)];
                 for turn in 0..40 {
-                    match ledger.charge(&today(), &draws).await {
+                    match ledger.charge(&today(), &requests).await {
                         // Every seventh reply is not written.
                         Ok(receipt) if turn % 7 == 0 => ledger.refund(receipt),
                         Ok(_) => drop(through.fetch_add(1, Ordering::Relaxed)),
@@ -199,7 +207,7 @@ async fn r12_many_hosts_together_let_exactly_the_maximum_through() {
     // What one host holds, another cannot have; when all have given back, the
     // rest is there for anybody.
     let late = open(&folder);
-    let rest = charge_while_there_is_room(&late, &[draw("shared", 1, 500)]).await;
+    let rest = charge_while_there_is_room(&late, &[request("shared", 1, 500)]).await;
     assert_eq!(through.load(Ordering::Relaxed) + rest, 500);
     late.close().await.expect("closed");
     assert_eq!(said(&folder, today(), "shared"), (500, 500));
@@ -210,16 +218,16 @@ async fn r12_many_hosts_together_let_exactly_the_maximum_through() {
 #[tokio::test]
 async fn r12_a_crash_loses_units_and_never_exceeds_the_maximum() {
     let folder = SqliteFolder::new();
-    let draws = [draw("a", 1, 300)];
+    let requests = [request("a", 1, 300)];
     let mut through = 0;
     for _ in 0..20 {
         let ledger = open(&folder);
         for _ in 0..5 {
-            through += u64::from(ledger.charge(&today(), &draws).await.is_ok());
+            through += u64::from(ledger.charge(&today(), &requests).await.is_ok());
         }
         // Dropped without being closed.
     }
-    through += charge_while_there_is_room(&open(&folder), &draws).await;
+    through += charge_while_there_is_room(&open(&folder), &requests).await;
     assert!(through <= 300, "{through}");
     assert!(
         through >= 150,
@@ -233,14 +241,19 @@ async fn r12_a_lower_maximum_holds_for_units_that_were_taken_under_a_higher_one(
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
     let before = ledger
-        .charge(&today(), &[draw("a", 1, 1000)])
+        .charge(&today(), &[request("a", 1, 1000)])
         .await
         .expect("charged");
     let _ = ledger
-        .charge(&today(), &[draw("a", 1, 2)])
+        .charge(&today(), &[request("a", 1, 2)])
         .await
         .expect("charged");
-    assert!(ledger.charge(&today(), &[draw("a", 1, 2)]).await.is_err());
+    assert!(
+        ledger
+            .charge(&today(), &[request("a", 1, 2)])
+            .await
+            .is_err()
+    );
     ledger.refund(before);
     // What was refunded goes back through the store.
     assert_eq!(ledger.used(&today(), "a"), 1);
@@ -252,13 +265,17 @@ async fn r12_a_lower_maximum_holds_for_units_that_were_taken_under_a_higher_one(
 async fn two_draws_on_one_counter_count_together_under_the_lower_maximum() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
-    let draws = [draw("a", 2, 100), draw("b", 1, None), draw("a", 3, 5)];
-    let _ = ledger.charge(&today(), &draws).await.expect("charged");
+    let requests = [
+        request("a", 2, 100),
+        request("b", 1, None),
+        request("a", 3, 5),
+    ];
+    let _ = ledger.charge(&today(), &requests).await.expect("charged");
     assert_eq!(
         (ledger.used(&today(), "a"), ledger.used(&today(), "b")),
         (5, 1)
     );
-    assert!(ledger.charge(&today(), &draws).await.is_err());
+    assert!(ledger.charge(&today(), &requests).await.is_err());
 }
 
 #[tokio::test]
@@ -266,14 +283,14 @@ async fn what_others_spent_is_known_when_a_ledger_opens() {
     let folder = SqliteFolder::new();
     let first = open(&folder);
     let _ = first
-        .charge(&today(), &[draw("relay/a", 4, 10)])
+        .charge(&today(), &[request("relay/a", 4, 10)])
         .await
         .expect("charged");
     first.close().await.expect("closed");
     let second = open(&folder);
     assert_eq!(second.used(&today(), "relay/a"), 4);
     let _ = second
-        .charge(&today(), &[draw("relay/a", 1, 10)])
+        .charge(&today(), &[request("relay/a", 1, 10)])
         .await
         .expect("charged");
     assert_eq!(second.used(&today(), "relay/a"), 5);
@@ -284,13 +301,13 @@ async fn a_closed_ledger_charges_nothing() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
     let receipt = ledger
-        .charge(&today(), &[draw("a", 1, None)])
+        .charge(&today(), &[request("a", 1, None)])
         .await
         .expect("charged");
     ledger.close().await.expect("closed");
     ledger.close().await.expect("closed twice");
     for maximum in [None, Some(5)] {
-        let refused = ledger.charge(&today(), &[draw("a", 1, maximum)]).await;
+        let refused = ledger.charge(&today(), &[request("a", 1, maximum)]).await;
         assert!(matches!(refused, Err(ChargeError::Closed)), "{refused:?}");
     }
     ledger.refund(receipt);
@@ -304,14 +321,14 @@ async fn r12_when_the_store_fails_nothing_is_charged_and_later_it_goes_on() {
         .connection_for_tests()
         .busy_timeout(Duration::ZERO)
         .expect("pragma");
-    let ledger = Live::open(Arc::new(store), &today(), PLENTY).expect("ledger");
-    let draws = [draw("a", 1, 10), draw("b", 1, 10)];
+    let ledger = LeasedLedger::open(Arc::new(store), &today(), PLENTY).expect("ledger");
+    let requests = [request("a", 1, 10), request("b", 1, 10)];
     let other = SqliteCounters::open(&folder.state()).expect("store");
     other
         .connection_for_tests()
         .execute_batch("BEGIN IMMEDIATE")
         .expect("held");
-    let failed = ledger.charge(&today(), &draws).await;
+    let failed = ledger.charge(&today(), &requests).await;
     assert!(matches!(failed, Err(ChargeError::Store(_))), "{failed:?}");
     assert_eq!(
         (ledger.used(&today(), "a"), ledger.used(&today(), "b")),
@@ -321,7 +338,7 @@ async fn r12_when_the_store_fails_nothing_is_charged_and_later_it_goes_on() {
         .connection_for_tests()
         .execute_batch("ROLLBACK")
         .expect("released");
-    assert_eq!(charge_while_there_is_room(&ledger, &draws).await, 10);
+    assert_eq!(charge_while_there_is_room(&ledger, &requests).await, 10);
 }
 
 #[tokio::test]
@@ -329,22 +346,22 @@ async fn a_dry_ledger_sees_room_and_changes_nothing() {
     let folder = SqliteFolder::new();
     let live = open(&folder);
     let _ = live
-        .charge(&today(), &[draw("a", 4, 1000)])
+        .charge(&today(), &[request("a", 4, 1000)])
         .await
         .expect("charged");
     live.close().await.expect("closed");
     let store = SqliteCounters::open_read_only(&folder.state())
         .expect("open")
         .expect("there");
-    let dry = Dry::read(&store, &today()).expect("read");
+    let dry = ReadOnlyLedger::read(&store, &today()).expect("read");
     for _ in 0..3 {
         let _ = dry
-            .charge(&today(), &[draw("a", 1, 5), draw("b", 1, 1)])
+            .charge(&today(), &[request("a", 1, 5), request("b", 1, 1)])
             .await
             .expect("room for one");
     }
     assert!(matches!(
-        dry.charge(&today(), &[draw("a", 2, 5)]).await,
+        dry.charge(&today(), &[request("a", 2, 5)]).await,
         Err(ChargeError::Full { .. })
     ));
     assert_eq!((dry.used(&today(), "a"), dry.used(&today(), "b")), (4, 0));
@@ -360,14 +377,14 @@ fn the_counters_of_routes_have_their_names() {
 }
 
 /// A counter for each message, as a policy makes them up.
-fn made_up(number: u64) -> [Draw; 1] {
-    [draw(&format!("message/{number}"), 1, 10)]
+fn made_up(number: u64) -> [ChargeRequest; 1] {
+    [request(&format!("message/{number}"), 1, 10)]
 }
 
 #[tokio::test]
 async fn m6_new_counters_of_a_day_are_bounded_over_restarts_too_and_all_others_go_on() {
     let folder = SqliteFolder::new();
-    let opened = || Live::open(folder.open(), &today(), 20).expect("ledger");
+    let opened = || LeasedLedger::open(folder.open(), &today(), 20).expect("ledger");
     let ledger = opened();
     for number in 0..20 {
         let _ = ledger
@@ -388,13 +405,13 @@ async fn m6_new_counters_of_a_day_are_bounded_over_restarts_too_and_all_others_g
             "after a restart"
         );
     }
-    let own = [draw("relay/new", 1, 5), draw(DEFAULT_ROUTE, 1, None)];
+    let own = [request("relay/new", 1, 5), request(DEFAULT_ROUTE, 1, None)];
     let _ = ledger.charge(&today(), &own).await.expect("the host's own");
     let _ = ledger
         .charge(&today(), &made_up(3))
         .await
         .expect("one that there is");
-    let mixed = [draw("message/4", 1, 10), draw("message/99", 1, None)];
+    let mixed = [request("message/4", 1, 10), request("message/99", 1, None)];
     assert!(ledger.charge(&today(), &mixed).await.is_err());
     let _ = ledger
         .charge(&tomorrow(), &made_up(99))
@@ -521,26 +538,29 @@ fn m6_the_counters_of_a_day_are_not_read_each_second() {
     let names = names.chain(["relay/north".to_owned()]);
     let all: BTreeMap<_, _> = names.map(|name| (name, usage)).collect();
     *store.usage.lock().expect("lock") = all;
-    let book = Arc::new(Mutex::new(book::Book::default()));
-    let mut clerk = clerk::Clerk::new(store.clone(), Arc::clone(&book), 20_000);
+    let cache = Arc::new(Mutex::new(counter_cache::CounterCache::default()));
+    let mut worker = lease_worker::LeaseWorker::new(store.clone(), Arc::clone(&cache), 20_000);
     for number in 0..1000 {
-        let _ = clerk.charge(&today(), &made_up(number)).expect("charged");
+        let _ = worker.charge(&today(), &made_up(number)).expect("charged");
     }
-    clerk.tell_and_look().expect("told");
+    worker.sync().expect("told");
     store.read.store(0, Ordering::SeqCst);
-    let _ = clerk.charge(&today(), &made_up(7)).expect("charged");
+    let _ = worker.charge(&today(), &made_up(7)).expect("charged");
     for _ in 0..60 {
-        clerk.tell_and_look().expect("told");
+        worker.sync().expect("told");
     }
     let read = store.read.load(Ordering::SeqCst);
     assert_eq!(read, 60, "the relay's, once each time");
-    assert_eq!(clerk::lock(&book).used(today().date(), "relay/north"), 1);
+    assert_eq!(
+        lease_worker::lock(&cache).used(today().date(), "relay/north"),
+        1
+    );
     // Each day that begins frees those before the one that has just ended.
     let mut day = today();
     for _ in 0..5 {
-        day = Day::of(day.starts_afresh(), &TimeZone::UTC);
-        let _ = clerk.charge(&day, &made_up(7)).expect("charged");
-        assert!(clerk::lock(&book).dates().len() <= 2);
+        day = Day::of(day.resets_at(), &TimeZone::UTC);
+        let _ = worker.charge(&day, &made_up(7)).expect("charged");
+        assert!(lease_worker::lock(&cache).dates().len() <= 2);
     }
 }
 
@@ -549,8 +569,8 @@ fn m6_the_counters_of_a_day_are_not_read_each_second() {
 #[tokio::test]
 async fn l4_a_locked_store_fails_all_that_wait_at_once() {
     let store = Arc::new(Watched::default());
-    let ledger = Arc::new(Live::open(store.clone(), &today(), PLENTY).expect("ledger"));
-    let known = [draw("known", 1, None)];
+    let ledger = Arc::new(LeasedLedger::open(store.clone(), &today(), PLENTY).expect("ledger"));
+    let known = [request("known", 1, None)];
     let _ = ledger.charge(&today(), &known).await.expect("charged");
     store.hold(true);
     let before = store.tried();
@@ -577,15 +597,15 @@ async fn l4_a_locked_store_fails_all_that_wait_at_once() {
 #[tokio::test]
 async fn l4_whoever_has_gone_is_passed_over() {
     let store = Arc::new(Watched::default());
-    let ledger = Live::open(store.clone(), &today(), PLENTY).expect("ledger");
+    let ledger = LeasedLedger::open(store.clone(), &today(), PLENTY).expect("ledger");
     let _ = ledger.charge(&today(), &made_up(0)).await.expect("charged");
     // The first of them is under way in the store; the others wait.
     store.hold(false);
     let before = store.tried();
     let day = today();
     for number in 1..30 {
-        let draws = made_up(number);
-        let asked = tokio::time::timeout(Duration::ZERO, ledger.charge(&day, &draws));
+        let requests = made_up(number);
+        let asked = tokio::time::timeout(Duration::ZERO, ledger.charge(&day, &requests));
         assert!(asked.await.is_err(), "it waits");
     }
     store.open_gate();

@@ -24,7 +24,7 @@ use crate::decision::Verdict;
 use crate::edit::{Edits, HeaderEdit};
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{Direction, Outcome, Pipeline, PolicySnapshot};
-use crate::quota::Dry;
+use crate::quota::ReadOnlyLedger;
 
 /// Told of each case when it is done.
 pub type Progress = Arc<dyn Fn(&CaseReport) + Send + Sync>;
@@ -174,7 +174,7 @@ async fn observe(
         };
     }
     let used = case.input.used.clone();
-    let pipeline = Pipeline::new(Arc::new(Dry::with(used)));
+    let pipeline = Pipeline::new(Arc::new(ReadOnlyLedger::with(used)));
     let facts = GivenFacts {
         case: Arc::clone(case),
         facts: pipeline.facts(snapshot, &message),

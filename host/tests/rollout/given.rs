@@ -10,7 +10,7 @@ use waxseal::config::{self, Config};
 use waxseal::crypto::Secret;
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, Pipeline, PolicySnapshot};
-use waxseal::quota::Dry;
+use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{ActiveVersion, PolicyManager, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 
@@ -103,7 +103,7 @@ pub(crate) async fn start(place: &Place) -> Arc<PolicyManager> {
 }
 
 pub(crate) fn service(versions: Arc<VersionHistory>) -> Arc<PolicyService> {
-    let ledger = Arc::new(Dry::default());
+    let ledger = Arc::new(ReadOnlyLedger::default());
     Arc::new(PolicyService::new(Pipeline::new(ledger), versions))
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxseal::decision::Verdict;
 use waxseal::pipeline::{Outcome, Pipeline};
-use waxseal::quota::{Charge, ChargeError, Day, Draw, Dry, Ledger, Receipt};
+use waxseal::quota::{Charge, ChargeError, ChargeRequest, Day, Ledger, ReadOnlyLedger, Receipt};
 
 use crate::given::{Place, message};
 
@@ -12,7 +12,7 @@ use crate::given::{Place, message};
 struct Unavailable;
 
 impl Ledger for Unavailable {
-    fn charge(&self, _: &Day, _: &[Draw]) -> Charge {
+    fn charge(&self, _: &Day, _: &[ChargeRequest]) -> Charge {
         Charge::ready(Err(ChargeError::Closed))
     }
 
@@ -36,11 +36,11 @@ fn is_deferred(outcome: &Outcome) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l8_accept_covers_failures_of_the_policy_only() {
-    let trapped = processed(Dry::default(), "accept", "trap").await;
+    let trapped = processed(ReadOnlyLedger::default(), "accept", "trap").await;
     assert_eq!(trapped.verdict, Verdict::Accept);
     assert_eq!(trapped.failure.expect("a failure").kind(), "trapped");
     for on_error in ["accept", "reject", "defer"] {
-        let unsigned = processed(Dry::default(), on_error, "sign").await;
+        let unsigned = processed(ReadOnlyLedger::default(), on_error, "sign").await;
         assert!(is_deferred(&unsigned), "{on_error}: {:?}", unsigned.verdict);
         assert_eq!(unsigned.failure.expect("a failure").kind(), "no-key");
         let uncounted = processed(Unavailable, on_error, "well").await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waxseal::dkim::{Algorithm, generate};
 use waxseal::pipeline::Pipeline;
-use waxseal::quota::{Charge, ChargeError, Day, Draw, Ledger, Receipt};
+use waxseal::quota::{Charge, ChargeError, ChargeRequest, Day, Ledger, Receipt};
 use waxseal::rollout::{
     ActivationReason, PinReason, PolicyManager, PolicyService, RollbackError, SkipReason,
     VersionHistory,
@@ -101,7 +101,7 @@ async fn h4_what_a_sender_can_make_any_version_fail_on_causes_no_rollback() {
 struct Exhausted;
 
 impl Ledger for Exhausted {
-    fn charge(&self, _: &Day, draws: &[Draw]) -> Charge {
+    fn charge(&self, _: &Day, draws: &[ChargeRequest]) -> Charge {
         Charge::ready(match draws.iter().find(|draw| draw.counter == "all") {
             Some(draw) => Err(ChargeError::TooManyCounters {
                 counter: draw.counter.clone(),

@@ -15,7 +15,7 @@ use waxseal::crypto::Secret;
 use waxseal::decision::Verdict;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Pipeline, PolicySnapshot};
-use waxseal::quota::Dry;
+use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal_tests::hostile::{self, Generator};
@@ -198,7 +198,7 @@ async fn service(policy: &str) -> anyhow::Result<Arc<PolicyService>> {
 async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<PolicyService>> {
     let snapshot = snapshot(policy, lines, None).await?;
     let versions = VersionHistory::new(snapshot, Timestamp::now());
-    let pipeline = Pipeline::new(Arc::new(Dry::default()));
+    let pipeline = Pipeline::new(Arc::new(ReadOnlyLedger::default()));
     Ok(Arc::new(PolicyService::new(pipeline, Arc::new(versions))))
 }
 

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::live::merged;
-use super::{Charge, ChargeError, Day, Draw, Ledger, Receipt};
+use super::leased::merged;
+use super::{Charge, ChargeError, ChargeRequest, Day, Ledger, Receipt};
 use crate::state::{CounterStore, StateError};
 
 /// Looks whether counters have room, and leaves them as they are.
@@ -12,11 +12,11 @@ use crate::state::{CounterStore, StateError};
 /// It goes by what was spent, not by what hosts have taken in advance: a
 /// running daemon still has those units for the message that is tried.
 #[derive(Clone, Debug, Default)]
-pub struct Dry {
+pub struct ReadOnlyLedger {
     spent: HashMap<String, u64>,
 }
 
-impl Dry {
+impl ReadOnlyLedger {
     /// Reads what a store says of a day. Charges of other days are looked at in
     /// the same counts.
     ///
@@ -44,17 +44,17 @@ impl Dry {
     }
 }
 
-impl Dry {
-    fn check(&self, day: &Day, draws: &[Draw]) -> Result<Receipt, ChargeError> {
-        for draw in merged(draws).iter() {
-            match draw.maximum {
+impl ReadOnlyLedger {
+    fn check(&self, day: &Day, requests: &[ChargeRequest]) -> Result<Receipt, ChargeError> {
+        for request in merged(requests).iter() {
+            match request.maximum {
                 Some(maximum)
-                    if self.spent(&draw.counter).saturating_add(draw.amount) > maximum =>
+                    if self.spent(&request.counter).saturating_add(request.amount) > maximum =>
                 {
                     return Err(ChargeError::Full {
-                        counter: draw.counter.clone(),
+                        counter: request.counter.clone(),
                         maximum,
-                        starts_afresh: day.starts_afresh(),
+                        resets_at: day.resets_at(),
                     });
                 }
                 _ => {}
@@ -64,9 +64,9 @@ impl Dry {
     }
 }
 
-impl Ledger for Dry {
-    fn charge(&self, day: &Day, draws: &[Draw]) -> Charge {
-        Charge::ready(self.check(day, draws))
+impl Ledger for ReadOnlyLedger {
+    fn charge(&self, day: &Day, requests: &[ChargeRequest]) -> Charge {
+        Charge::ready(self.check(day, requests))
     }
 
     fn refund(&self, _: Receipt) {}

@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::{Draw, Item, Receipt};
+use super::{ChargeRequest, ChargedItem, Receipt};
 use crate::state::{CounterDelta, Usage};
 
 /// Counters of the days in use, today's and perhaps yesterday's.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct CounterCache {
     days: Vec<(Date, Counters)>,
     closed: bool,
 }
@@ -44,19 +44,19 @@ struct Counter {
     /// Spent by all others today, as of the last look.
     elsewhere: u64,
     /// Not yet told to the store.
-    untold_spent: i64,
+    pending_spent: i64,
     /// Not yet told to the store: units that [`CounterStore::take`] did not grant, or
     /// that go back.
     ///
     /// [`CounterStore::take`]: crate::state::CounterStore::take
-    untold_taken: i64,
+    pending_taken: i64,
     /// It is among those that changed.
-    listed: bool,
+    changed: bool,
 }
 
 /// What keeps a charge from being made at once.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Short {
+pub(super) enum Shortfall {
     /// The draw of this number needs more units than the lease has.
     Units(usize),
     /// The draw of this number names another maximum than the lease was granted
@@ -75,46 +75,46 @@ impl Counter {
             maximum: None,
             spent: 0,
             elsewhere: 0,
-            untold_spent: 0,
-            untold_taken: 0,
-            listed: false,
+            pending_spent: 0,
+            pending_taken: 0,
+            changed: false,
         }
     }
 
     /// Ends the lease: what is left of it goes back to the store.
     fn end_lease(&mut self) {
         let left = std::mem::take(&mut self.lease);
-        self.give_back(left);
+        self.return_units(left);
         self.lease_number = self.lease_number.wrapping_add(1);
     }
 
-    fn give_back(&mut self, amount: u64) {
-        self.untold_taken = self.untold_taken.saturating_sub(units(amount));
+    fn return_units(&mut self, amount: u64) {
+        self.pending_taken = self.pending_taken.saturating_sub(units(amount));
     }
 
     /// What the store has to be told. From here on it counts as told.
-    fn entry(&mut self) -> Option<CounterDelta> {
-        if self.untold_spent == 0 && self.untold_taken == 0 {
+    fn take_delta(&mut self) -> Option<CounterDelta> {
+        if self.pending_spent == 0 && self.pending_taken == 0 {
             return None;
         }
         Some(CounterDelta {
             counter: self.name.to_string(),
-            spent: std::mem::take(&mut self.untold_spent),
-            taken: std::mem::take(&mut self.untold_taken),
+            spent: std::mem::take(&mut self.pending_spent),
+            taken: std::mem::take(&mut self.pending_taken),
         })
     }
 
     fn spend(&mut self, amount: u64) {
         self.spent = self.spent.saturating_add(amount);
-        self.untold_spent = self.untold_spent.saturating_add(units(amount));
+        self.pending_spent = self.pending_spent.saturating_add(units(amount));
         match self.maximum {
             Some(_) => self.lease = self.lease.saturating_sub(amount),
-            None => self.untold_taken = self.untold_taken.saturating_add(units(amount)),
+            None => self.pending_taken = self.pending_taken.saturating_add(units(amount)),
         }
     }
 }
 
-impl Book {
+impl CounterCache {
     /// The counters of a day, made where there are none.
     fn day(&mut self, date: Date) -> &mut Counters {
         let at = match self.days.iter().position(|(other, _)| *other == date) {
@@ -127,30 +127,34 @@ impl Book {
         &mut self.days[at].1
     }
 
-    /// Charges all draws or none. No two draws may name one counter.
-    pub(super) fn charge(&mut self, date: Date, draws: &[Draw]) -> Result<Receipt, Short> {
+    /// Charges all requests or none. No two requests may name one counter.
+    pub(super) fn charge(
+        &mut self,
+        date: Date,
+        requests: &[ChargeRequest],
+    ) -> Result<Receipt, Shortfall> {
         if self.closed {
-            return Err(Short::Closed);
+            return Err(Shortfall::Closed);
         }
         let counters = self.day(date);
-        for (at, draw) in draws.iter().enumerate() {
-            match counters.by_name.get(draw.counter.as_str()) {
-                Some(counter) if counter.maximum == draw.maximum => {
-                    if draw.maximum.is_some() && counter.lease < draw.amount {
-                        return Err(Short::Units(at));
+        for (at, request) in requests.iter().enumerate() {
+            match counters.by_name.get(request.counter.as_str()) {
+                Some(counter) if counter.maximum == request.maximum => {
+                    if request.maximum.is_some() && counter.lease < request.amount {
+                        return Err(Shortfall::Units(at));
                     }
                 }
-                _ => return Err(Short::Maximum(at)),
+                _ => return Err(Shortfall::Maximum(at)),
             }
         }
-        let mut items = Vec::with_capacity(draws.len());
-        for draw in draws {
-            if let Some(counter) = counters.by_name.get_mut(draw.counter.as_str()) {
-                counter.spend(draw.amount);
-                list(counter, &mut counters.changed);
-                items.push(Item {
+        let mut items = Vec::with_capacity(requests.len());
+        for request in requests {
+            if let Some(counter) = counters.by_name.get_mut(request.counter.as_str()) {
+                counter.spend(request.amount);
+                mark_changed(counter, &mut counters.changed);
+                items.push(ChargedItem {
                     counter: counter.name.clone(),
-                    amount: draw.amount,
+                    amount: request.amount,
                     lease: counter.lease_number,
                 });
             }
@@ -173,45 +177,45 @@ impl Book {
                 continue;
             };
             counter.spent = counter.spent.saturating_sub(item.amount);
-            counter.untold_spent = counter.untold_spent.saturating_sub(units(item.amount));
+            counter.pending_spent = counter.pending_spent.saturating_sub(units(item.amount));
             // Units of a lease that is gone may not be spent again under another
             // maximum: they go back to the store.
             if counter.maximum.is_some() && counter.lease_number == item.lease {
                 counter.lease = counter.lease.saturating_add(item.amount);
             } else {
-                counter.give_back(item.amount);
+                counter.return_units(item.amount);
             }
-            list(counter, &mut counters.changed);
+            mark_changed(counter, &mut counters.changed);
         }
     }
 
     /// Whether a counter is known: this host has charged it today, or looked it
     /// up.
-    pub(super) fn knows(&self, date: Date, name: &str) -> bool {
+    pub(super) fn contains(&self, date: Date, name: &str) -> bool {
         self.find(date, name).is_some()
     }
 
     /// Makes a counter that nothing is known of elsewhere.
-    pub(super) fn note(&mut self, date: Date, name: &str) {
-        entry_of(self.day(date), name);
+    pub(super) fn insert(&mut self, date: Date, name: &str) {
+        counter_of(self.day(date), name);
     }
 
-    /// Prepares a counter for draws under a maximum, and gives what the store
+    /// Prepares a counter for requests under a maximum, and gives what the store
     /// has to be told about it first.
-    pub(super) fn begin(
+    pub(super) fn start_lease(
         &mut self,
         date: Date,
         name: &str,
         maximum: Option<u64>,
     ) -> Option<CounterDelta> {
-        let counter = entry_of(self.day(date), name);
+        let counter = counter_of(self.day(date), name);
         counter.end_lease();
         counter.maximum = maximum;
-        counter.entry()
+        counter.take_delta()
     }
 
     /// Adds units that the store granted.
-    pub(super) fn granted(&mut self, date: Date, name: &str, granted: u64) {
+    pub(super) fn add_grant(&mut self, date: Date, name: &str, granted: u64) {
         if let Some(counter) = self.day(date).by_name.get_mut(name) {
             counter.lease = counter.lease.saturating_add(granted);
         }
@@ -234,27 +238,27 @@ impl Book {
     }
 
     /// What the store has to be told about a day.
-    pub(super) fn entries(&mut self, date: Date) -> Vec<CounterDelta> {
+    pub(super) fn take_deltas(&mut self, date: Date) -> Vec<CounterDelta> {
         let counters = self.day(date);
         let changed = std::mem::take(&mut counters.changed);
         let entry = |name: Arc<str>| {
             let counter = counters.by_name.get_mut(&name)?;
-            counter.listed = false;
-            counter.entry()
+            counter.changed = false;
+            counter.take_delta()
         };
         changed.into_iter().filter_map(entry).collect()
     }
 
     /// Takes back what the store could not be told.
-    pub(super) fn untold(&mut self, date: Date, entries: Vec<CounterDelta>) {
+    pub(super) fn restore_deltas(&mut self, date: Date, entries: Vec<CounterDelta>) {
         let counters = self.day(date);
         for entry in entries {
-            let counter = entry_of(counters, &entry.counter);
-            counter.untold_spent = counter.untold_spent.saturating_add(entry.spent);
-            counter.untold_taken = counter.untold_taken.saturating_add(entry.taken);
+            let counter = counter_of(counters, &entry.counter);
+            counter.pending_spent = counter.pending_spent.saturating_add(entry.spent);
+            counter.pending_taken = counter.pending_taken.saturating_add(entry.taken);
             let name = entry.counter.as_str();
             if let Some(counter) = counters.by_name.get_mut(name) {
-                list(counter, &mut counters.changed);
+                mark_changed(counter, &mut counters.changed);
             }
         }
     }
@@ -265,24 +269,24 @@ impl Book {
         for (_, counters) in &mut self.days {
             for counter in counters.by_name.values_mut() {
                 counter.end_lease();
-                list(counter, &mut counters.changed);
+                mark_changed(counter, &mut counters.changed);
             }
         }
     }
 
     /// Notes what the store says. What this host has spent and told is part of
     /// it.
-    pub(super) fn seen(&mut self, date: Date, usage: &BTreeMap<String, Usage>) {
+    pub(super) fn update_usage(&mut self, date: Date, usage: &BTreeMap<String, Usage>) {
         let counters = self.day(date);
         for (name, usage) in usage {
-            let counter = entry_of(counters, name);
-            let told = i128::from(counter.spent) - i128::from(counter.untold_spent);
+            let counter = counter_of(counters, name);
+            let told = i128::from(counter.spent) - i128::from(counter.pending_spent);
             counter.elsewhere = u64::try_from(i128::from(usage.spent) - told).unwrap_or(0);
         }
     }
 
     /// Forgets all days before this one.
-    pub(super) fn forget_before(&mut self, date: Date) {
+    pub(super) fn prune(&mut self, date: Date) {
         self.days.retain(|(other, _)| *other >= date);
     }
 
@@ -296,7 +300,7 @@ impl Book {
     }
 }
 
-fn entry_of<'a>(counters: &'a mut Counters, name: &str) -> &'a mut Counter {
+fn counter_of<'a>(counters: &'a mut Counters, name: &str) -> &'a mut Counter {
     let name: Arc<str> = name.into();
     counters
         .by_name
@@ -305,9 +309,9 @@ fn entry_of<'a>(counters: &'a mut Counters, name: &str) -> &'a mut Counter {
 }
 
 /// Notes that the store has to be told about a counter, once.
-fn list(counter: &mut Counter, changed: &mut Vec<Arc<str>>) {
-    if !counter.listed && (counter.untold_spent != 0 || counter.untold_taken != 0) {
-        counter.listed = true;
+fn mark_changed(counter: &mut Counter, changed: &mut Vec<Arc<str>>) {
+    if !counter.changed && (counter.pending_spent != 0 || counter.pending_taken != 0) {
+        counter.changed = true;
         changed.push(counter.name.clone());
     }
 }
