@@ -13,7 +13,7 @@ use crate::input::Input;
 /// message, or its body.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
-    let notice = disclaimer(&mut input);
+    let disclaimer = disclaimer(&mut input);
     let closed = if input.flag() {
         Closed::Wrap
     } else {
@@ -32,9 +32,9 @@ pub(crate) fn check(data: &[u8]) {
         },
     };
     let made = Cost::MANY_PASSES.hold("the disclaimer", size, || {
-        insert(&content, &context, std::slice::from_ref(&notice))
+        insert(&content, &context, std::slice::from_ref(&disclaimer))
     });
-    let outcome = made.notices[0].outcome;
+    let outcome = made.reports[0].outcome;
     if outcome == Outcome::Skipped {
         assert!(
             made.body.is_none() && made.headers.is_empty(),

@@ -21,9 +21,9 @@ relays = "bulk"
 [type.individual]
 
 [domain."acme.test"]
-notices = ["imprint"]
+disclaimers = ["imprint"]
 
-[notice.imprint]
+[disclaimer.imprint]
 text = "Acme Ltd., Testland"
 "#;
 
@@ -139,7 +139,7 @@ header = { List-Id = "<news.acme.test>" }
 [case.expect]
 verdict = "accept"
 relay = "default-route"
-notices = ["imprint", "legal"]
+disclaimers = ["imprint", "legal"]
 reasons = ["type bulk: *", "nonsense", "*"]
 
 [[case]]
@@ -154,7 +154,7 @@ expect = { relay = "default-route", text = "Acme Ltd." }
             "FAILED  newsletters\n        some.toml:7",
             "relay  some.toml:13",
             "expected  default-route\n      actual  bulk",
-            "notices  some.toml:14",
+            "disclaimers  some.toml:14",
             "imprint inserted  ✗\n              legal inserted  ✗",
             "imprint skipped, since the message is list mail  ✗",
             "nonsense  ✗",
@@ -237,7 +237,7 @@ fn r27_expected_messages_are_written_by_bless_and_by_nothing_else() {
     let bench = Bench::with(
         r#"
 [[case]]
-name = "A notice, inserted"
+name = "A disclaimer, inserted"
 expect = { golden = true }
 
 [[case]]
@@ -245,7 +245,7 @@ name = "not right otherwise"
 expect = { golden = "wrong.eml", relay = "bulk" }
 "#,
     );
-    let golden = "golden/some/a-notice-inserted.eml";
+    let golden = "golden/some/a-disclaimer-inserted.eml";
     bench
         .run(&[])
         .has(1, &["there is no such file", "--bless", "2 failed"]);
@@ -258,11 +258,11 @@ expect = { golden = "wrong.eml", relay = "bulk" }
         !bench.path("wrong.eml").exists(),
         "of a case that fails otherwise"
     );
-    bench.run(&["--filter", "NOTICE"]).has(0, &["1 passed"]);
-    // Somebody changes the notice.
+    bench.run(&["--filter", "DISCLAIMER"]).has(0, &["1 passed"]);
+    // Somebody changes the disclaimer.
     bench.write("settings.toml", &SETTINGS.replace("Testland", "Elsewhere"));
     let before = bench.read(golden);
-    bench.run(&["--filter", "notice"]).has(
+    bench.run(&["--filter", "disclaimer"]).has(
         1,
         &[
             "-Acme Ltd., Testland",
@@ -273,10 +273,10 @@ expect = { golden = "wrong.eml", relay = "bulk" }
     );
     assert_eq!(bench.read(golden), before);
     bench
-        .run(&["--filter", "notice", "--bless"])
+        .run(&["--filter", "disclaimer", "--bless"])
         .has(0, &["(changed)"]);
     assert!(bench.read(golden).contains("Elsewhere"));
-    let again = bench.run(&["--filter", "notice", "--bless"]);
+    let again = bench.run(&["--filter", "disclaimer", "--bless"]);
     again.has(0, &["1 passed"]);
     assert!(!again.out.contains("wrote"), "{}", again.out);
 }

@@ -1,14 +1,14 @@
-//! R22 and R23: notices in the text, and copies nobody sees.
+//! R22 and R23: disclaimers in the text, and copies nobody sees.
 
 use mail_parser::MessageParser;
 use waxseal_tests::{Delivery, Rig};
 
 use crate::mail::{acme, mime, plain};
 
-const NOTICE: &str = "[notice.legal]\ntext = \"Acme Ltd – Geschäftsführerin: Ada\"\nhtml = \"<p>Acme <b>Ltd</b> – Geschäftsführerin: Ada</p>\"\n";
+const DISCLAIMER: &str = "[disclaimer.legal]\ntext = \"Acme Ltd – Geschäftsführerin: Ada\"\nhtml = \"<p>Acme <b>Ltd</b> – Geschäftsführerin: Ada</p>\"\n";
 
-fn noticed(name: &str, content: &str) -> Delivery {
-    let settings = acme("relays = [\"northwind\"]\nnotices = [\"legal\"]") + NOTICE;
+fn with_disclaimer(name: &str, content: &str) -> Delivery {
+    let settings = acme("relays = [\"northwind\"]\ndisclaimers = [\"legal\"]") + DISCLAIMER;
     let rig = Rig::builder(name)
         .relay("northwind", "")
         .settings(&settings)
@@ -51,7 +51,7 @@ const TEXT: &str = "Acme Ltd – Geschäftsführerin: Ada";
 
 #[test]
 fn r22_a_single_part_in_8bit() {
-    let read = read(&noticed(
+    let read = read(&with_disclaimer(
         "r22-8bit",
         "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße aus Köln\n",
     ));
@@ -64,7 +64,7 @@ fn r22_a_single_part_in_8bit() {
 
 #[test]
 fn r22_a_single_part_in_quoted_printable_latin_1() {
-    let read = read(&noticed(
+    let read = read(&with_disclaimer(
         "r22-qp",
         "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nGr=FC=DFe aus K=F6ln\n",
     ));
@@ -78,7 +78,7 @@ fn r22_a_single_part_in_quoted_printable_latin_1() {
 
 #[test]
 fn r22_a_single_part_in_base64() {
-    let read = read(&noticed(
+    let read = read(&with_disclaimer(
         "r22-base64",
         "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\nR3LDvMOfZSBhdXMgS8O2bG4K\n",
     ));
@@ -92,8 +92,8 @@ fn r22_a_single_part_in_base64() {
 #[test]
 fn r22_japanese_business_mail_stays_in_iso_2022_jp() {
     let content = "Content-Type: text/plain; charset=ISO-2022-JP\nContent-Transfer-Encoding: 7bit\n\n\x1b$B$3$s$K$A$O\x1b(B\n";
-    let settings = acme("relays = [\"northwind\"]\nnotices = [\"legal\"]")
-        + "[notice.legal]\ntext = \"株式会社アクメ\"\n";
+    let settings = acme("relays = [\"northwind\"]\ndisclaimers = [\"legal\"]")
+        + "[disclaimer.legal]\ntext = \"株式会社アクメ\"\n";
     let rig = Rig::builder("r22-jp")
         .relay("northwind", "")
         .settings(&settings)
@@ -116,7 +116,7 @@ fn r22_japanese_business_mail_stays_in_iso_2022_jp() {
 
 #[test]
 fn r22_both_forms_of_an_alternative() {
-    let read = read(&noticed(
+    let read = read(&with_disclaimer(
         "r22-alternative",
         "Content-Type: multipart/alternative; boundary=\"b\"\n\n--b\nContent-Type: text/plain; charset=utf-8\n\nHello\n\n\
          --b\nContent-Type: text/html; charset=utf-8\n\n<html><body><p>Hello</p></body></html>\n\n--b--\n",
@@ -127,17 +127,17 @@ fn r22_both_forms_of_an_alternative() {
         read.text
     );
     assert!(read.html.contains("<b>Ltd</b>"), "{}", read.html);
-    let (notice, end) = (read.html.find("<b>Ltd</b>"), read.html.find("</body>"));
+    let (disclaimer, end) = (read.html.find("<b>Ltd</b>"), read.html.find("</body>"));
     assert!(
-        notice < end,
-        "the notice stands behind the end of the body: {}",
+        disclaimer < end,
+        "the disclaimer stands behind the end of the body: {}",
         read.html
     );
 }
 
 #[test]
 fn r22_an_attachment_stays_as_it_is() {
-    let read = read(&noticed(
+    let read = read(&with_disclaimer(
         "r22-mixed",
         "Content-Type: multipart/mixed; boundary=\"b\"\n\n--b\nContent-Type: text/plain; charset=utf-8\n\nSee the file.\n\n\
          --b\nContent-Type: text/plain; charset=utf-8; name=\"a.txt\"\nContent-Disposition: attachment; filename=\"a.txt\"\n\
@@ -156,7 +156,7 @@ fn r22_an_attachment_stays_as_it_is() {
 
 #[test]
 fn r22_html_with_a_picture_of_its_own() {
-    let read = read(&noticed(
+    let read = read(&with_disclaimer(
         "r22-related",
         "Content-Type: multipart/related; boundary=\"b\"\n\n--b\nContent-Type: text/html; charset=utf-8\n\n\
          <p>Look: <img src=\"cid:p@test\"></p>\n\n--b\nContent-Type: image/gif\nContent-ID: <p@test>\n\
@@ -173,7 +173,7 @@ fn r22_html_with_a_picture_of_its_own() {
 fn r22_signed_mail_is_not_broken() {
     let content = "Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; micalg=pgp-sha256; boundary=\"b\"\n\n\
         --b\nContent-Type: text/plain\n\nSigned text\n\n--b\nContent-Type: application/pgp-signature\n\nnot a real one\n--b--\n";
-    let delivery = noticed("r22-signed", content);
+    let delivery = with_disclaimer("r22-signed", content);
     let message = mime("alice@acme.test", content);
     assert!(
         delivery.bytes.ends_with(&message),

@@ -5,8 +5,8 @@ use waxseal_tests::{Client, Rig};
 use crate::mail::{acme, plain, with_fields};
 
 fn rig(name: &str) -> Rig {
-    let settings = acme("relays = [\"northwind\"]\nsign = true\nnotices = [\"legal\"]")
-        + "[notice.legal]\ntext = \"Acme Ltd\"\n";
+    let settings = acme("relays = [\"northwind\"]\nsign = true\ndisclaimers = [\"legal\"]")
+        + "[disclaimer.legal]\ntext = \"Acme Ltd\"\n";
     Rig::builder(name)
         .relay("northwind", "")
         .settings(&settings)

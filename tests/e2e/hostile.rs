@@ -10,7 +10,7 @@ use waxseal_tests::{Rig, wait_for};
 
 use crate::mail::{acme, plain};
 
-const NOTICE: &str = "[notice.legal]\ntext = \"Acme Ltd\"\n";
+const DISCLAIMER: &str = "[disclaimer.legal]\ntext = \"Acme Ltd\"\n";
 
 /// Hostile messages at one time: more than there are threads that process mail.
 fn many() -> usize {
@@ -28,7 +28,7 @@ fn send_well(rig: &Rig) {
 #[test]
 fn h1_the_message_of_250_kilobytes_fails_no_other_mail() {
     let rig = Rig::builder("h1-blanks")
-        .settings(&(acme("notices = [\"legal\"]\nrelays = []") + NOTICE))
+        .settings(&(acme("disclaimers = [\"legal\"]\nrelays = []") + DISCLAIMER))
         .start();
     thread::scope(|scope| {
         let hostile: Vec<_> = (0..many())
@@ -87,7 +87,7 @@ fn h1_other_mail_is_answered_while_messages_loop_on_every_thread() {
 #[test]
 fn h1_a_message_past_its_processing_time_is_deferred_and_its_step_is_logged() {
     let rig = Rig::builder("h1-deadline")
-        .settings(&(acme("notices = [\"legal\"]\nrelays = []") + NOTICE))
+        .settings(&(acme("disclaimers = [\"legal\"]\nrelays = []") + DISCLAIMER))
         .config("[limits]\nprocessing-time = \"5ms\"")
         .start();
     let mut message = plain("alice@acme.test", "long");

@@ -27,8 +27,8 @@ impl Daemon {
              [[listener]]\nname = \"mx\"\naddress = \"unix:mx.sock\"\n[limits]\n{limits}\n",
             policy("waxseal_standard").display()
         );
-        let settings = "return-path = \"keep\"\n[domain.\"acme.test\"]\nnotices = [\"legal\"]\nrelays = []\n\
-                        [notice.legal]\ntext = \"Acme Ltd\"\nhtml = \"<p>Acme Ltd</p>\"\n";
+        let settings = "return-path = \"keep\"\n[domain.\"acme.test\"]\ndisclaimers = [\"legal\"]\nrelays = []\n\
+                        [disclaimer.legal]\ntext = \"Acme Ltd\"\nhtml = \"<p>Acme Ltd</p>\"\n";
         fs::write(dir.path("waxseal.toml"), config).expect("waxseal.toml");
         fs::write(dir.path("settings.toml"), settings).expect("settings");
         let mut waxseal = Waxseal::new(dir.folder(), Vec::new());

@@ -84,10 +84,10 @@ fn r15_a_domain_that_is_not_to_be_signed_is_not() {
 }
 
 #[test]
-fn r15_the_signature_covers_the_notice_that_was_inserted() {
-    let settings = acme("relays = [\"northwind\"]\nsign = true\nnotices = [\"legal\"]")
-        + "[notice.legal]\ntext = \"Acme Ltd – registered in Berlin\"\n";
-    let rig = rig("r15-notice", &settings);
+fn r15_the_signature_covers_the_disclaimer_that_was_inserted() {
+    let settings = acme("relays = [\"northwind\"]\nsign = true\ndisclaimers = [\"legal\"]")
+        + "[disclaimer.legal]\ntext = \"Acme Ltd – registered in Berlin\"\n";
+    let rig = rig("r15-disclaimer", &settings);
     for content in [
         "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße\n",
         "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n<p>Gr=C3=BC=C3=9Fe</p>\n",

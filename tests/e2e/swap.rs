@@ -19,7 +19,7 @@ const SWAPS: usize = 100;
 fn marked(mark: &str) -> String {
     format!(
         "return-path = \"{mark}@acme.test\"\n[domain.\"acme.test\"]\nrelays = [\"{mark}\"]\n\
-         notices = [\"mark\"]\n[notice.mark]\ntext = \"This is by {mark}.\"\n"
+         disclaimers = [\"mark\"]\n[disclaimer.mark]\ntext = \"This is by {mark}.\"\n"
     )
 }
 

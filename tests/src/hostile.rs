@@ -542,7 +542,7 @@ fn text(media_type: &str, encoding: &str, body: &str) -> Vec<u8> {
     message(AUTHOR, &content_type, body)
 }
 
-/// An encrypted message, into whose text no notice goes.
+/// An encrypted message, into whose text no disclaimer goes.
 fn closed(fields: &str, body: &str) -> Vec<u8> {
     let kind = "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n";
     message(&format!("{AUTHOR}{fields}"), kind, body)

@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::decision::{Charge, HeaderField, Verdict};
-use crate::edit::{Notice, Outcome as NoticeOutcome};
+use crate::edit::{DisclaimerReport, Outcome as DisclaimerOutcome};
 use crate::message::Message;
 use crate::pipeline::{Outcome, PolicyId};
 use crate::printable::Text;
@@ -19,7 +19,7 @@ pub(super) struct Decided<'a> {
     return_path: &'a str,
     author: Option<&'a str>,
     signatures: Vec<Signature<'a>>,
-    disclaimers: &'a [Notice],
+    disclaimers: &'a [DisclaimerReport],
     copies: Vec<&'a str>,
     charges: &'a [Charge],
     labels: &'a [HeaderField],
@@ -49,7 +49,7 @@ impl<'a> Decided<'a> {
             return_path: outcome.return_path.as_str(),
             author: outcome.author.as_deref(),
             signatures: signatures(outcome),
-            disclaimers: &outcome.notices,
+            disclaimers: &outcome.disclaimers,
             copies: outcome.copies.iter().map(|copy| copy.as_str()).collect(),
             charges: &outcome.charges,
             labels: &outcome.labels,
@@ -109,8 +109,8 @@ pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::
             &format!("{algorithm}, d={domain}, s={selector}"),
         )?;
     }
-    for notice in &outcome.notices {
-        lines.add("disclaimer", &disclaimer(notice))?;
+    for report in &outcome.disclaimers {
+        lines.add("disclaimer", &disclaimer(report))?;
     }
     for copy in &outcome.copies {
         lines.add("copy", copy.as_str())?;
@@ -151,16 +151,16 @@ fn verdict(verdict: &Verdict) -> String {
     }
 }
 
-fn disclaimer(notice: &Notice) -> String {
-    let what = match notice.outcome {
-        NoticeOutcome::Inserted => format!("inserted into {}", notice.places.join(", ")),
-        NoticeOutcome::Wrapped => "wrapped round the message".to_owned(),
-        NoticeOutcome::Skipped => "left out".to_owned(),
+fn disclaimer(report: &DisclaimerReport) -> String {
+    let what = match report.outcome {
+        DisclaimerOutcome::Inserted => format!("inserted into {}", report.places.join(", ")),
+        DisclaimerOutcome::Wrapped => "wrapped round the message".to_owned(),
+        DisclaimerOutcome::Skipped => "left out".to_owned(),
     };
-    let why = notice
+    let why = report
         .reason
         .map_or(String::new(), |reason| format!(": {reason}"));
-    format!("{} {what}{why}", notice.id)
+    format!("{} {what}{why}", report.id)
 }
 
 /// Lines of a name and a value, aligned.

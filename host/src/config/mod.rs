@@ -303,12 +303,12 @@ pub struct KeyFile {
 /// How messages are edited (R22).
 #[derive(Clone, Debug)]
 pub struct Editing {
-    /// Wrap signed and encrypted mail in a multipart with the notice, instead
+    /// Wrap signed and encrypted mail in a multipart with the disclaimer, instead
     /// of leaving it alone.
     pub wrap: bool,
-    /// Put notices into replies as well.
+    /// Put disclaimers into replies as well.
     pub replies: bool,
-    /// Put notices into mail of mailing lists as well.
+    /// Put disclaimers into mail of mailing lists as well.
     pub lists: bool,
 }
 

@@ -36,7 +36,7 @@ pub enum Field {
     Sender,
     /// Domains to sign for.
     Signatures,
-    /// Notices.
+    /// Disclaimers.
     Disclaimers,
     /// Header fields.
     Headers,

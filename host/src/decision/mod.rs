@@ -43,7 +43,7 @@ pub struct Decision {
     pub sender: Option<String>,
     /// Domains to sign for.
     pub sign: Vec<String>,
-    /// Notices to insert.
+    /// Disclaimers to insert.
     pub disclaimers: Vec<Disclaimer>,
     /// Header fields to add, replace and remove.
     pub headers: Vec<HeaderChange>,
@@ -178,7 +178,7 @@ pub struct AuthorRewrite {
     pub reply_to: bool,
 }
 
-/// Where a notice is put.
+/// Where a disclaimer is put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
@@ -191,10 +191,10 @@ pub enum Placement {
     Bottom,
 }
 
-/// A notice to insert (R22).
+/// A disclaimer to insert (R22).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disclaimer {
-    /// Name of the notice, for logs and for finding it again in a thread.
+    /// Name of the disclaimer, for logs and for finding it again in a thread.
     pub id: String,
     /// Plain-text form; lines are separated by LF.
     pub text: String,

@@ -454,9 +454,9 @@ mod tests {
         let mut text = base64_encode(&octets);
         text.extend_from_slice(b"\r\n");
         for at in [0, 1, 57, 100, 199, 200] {
-            let made = base64_splice(&text, &octets, &insert(at, b"notice"));
+            let made = base64_splice(&text, &octets, &insert(at, b"disclaimer"));
             let mut expected = octets.clone();
-            expected.splice(at..at, *b"notice");
+            expected.splice(at..at, *b"disclaimer");
             assert_eq!(base64_decode(&made), Some(expected));
             assert!(
                 made.split(|&byte| byte == b'\n')

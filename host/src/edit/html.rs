@@ -1,4 +1,4 @@
-//! Where a notice stands in HTML.
+//! Where a disclaimer stands in HTML.
 //!
 //! A tokenizer reads the document, so that a `</body>` in a comment, a
 //! conditional comment, a script or a style sheet is not taken for the real one.
@@ -56,7 +56,7 @@ struct Marks {
     attribute: Vec<u8>,
 }
 
-/// A document that was read: it gives the places of all notices.
+/// A document that was read: it gives the places of all disclaimers.
 pub(super) struct Document<'a> {
     html: &'a [u8],
     marks: Marks,
@@ -71,7 +71,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Offset at which a notice is to stand; none where it would not be seen.
+    /// Offset at which a disclaimer is to stand; none where it would not be seen.
     pub(super) fn place(&self, placement: Placement) -> Option<usize> {
         let Self { html, marks } = self;
         let bottom = || {
@@ -118,7 +118,7 @@ fn read(html: &[u8]) -> Marks {
 }
 
 /// Without looking for mistakes in the document: every character is a candidate,
-/// and with that the insertion of a notice takes half as long again.
+/// and with that the insertion of a disclaimer takes half as long again.
 struct Unjudged<E>(E);
 
 impl<E: Emitter> ForwardingEmitter for Unjudged<E> {
@@ -215,7 +215,7 @@ fn quotes(attribute: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// The notice as an HTML fragment around which nothing flows: the given one, or
+/// The disclaimer as an HTML fragment around which nothing flows: the given one, or
 /// the plain text with its lines kept.
 pub(super) fn fragment_of(html: Option<&str>, text: &str, marker: &str) -> String {
     let content = match html {

@@ -1,7 +1,7 @@
-//! Notices into a message (R22).
+//! Disclaimers into a message (R22).
 //!
-//! Promises: bytes that do not belong to a text part that gets the notice stay
-//! as they are; a text shown in two forms gets the notice in both or in none; a
+//! Promises: bytes that do not belong to a text part that gets the disclaimer stay
+//! as they are; a text shown in two forms gets the disclaimer in both or in none; a
 //! message that cannot be edited safely goes as it came, or as the second part
 //! of a new multipart where that is set. What comes out is mapped again and
 //! compared before it is handed on. Nothing here fails: whatever stands in the
@@ -17,32 +17,34 @@ use super::header::HeaderPlan;
 use super::leaf::{Leaf, LeafEdit, Traced};
 use super::thread::Trace;
 use super::verify::{verify_untouched, verify_wrapped};
-use super::{Closed, Context, Edits, HeaderEdit, Notice, Outcome, Reason, parameter, walk, wrap};
+use super::{
+    Closed, Context, DisclaimerReport, Edits, HeaderEdit, Outcome, Reason, parameter, walk, wrap,
+};
 
-/// The edits that put notices into a message, and what became of each notice.
+/// The edits that put disclaimers into a message, and what became of each disclaimer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Insertion {
     /// The whole new body, if it changes.
     pub body: Option<Vec<u8>>,
     /// Changes of the message's header that go with it.
     pub headers: Vec<HeaderEdit>,
-    /// One entry for each notice, in the order given.
-    pub notices: Vec<Notice>,
+    /// One entry for each disclaimer, in the order given.
+    pub reports: Vec<DisclaimerReport>,
 }
 
-/// Puts notices into a message, or tells why not.
+/// Puts disclaimers into a message, or tells why not.
 pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) -> Insertion {
     let _stage = work::stage("inserting disclaimers");
-    let mut report: Vec<Notice> = disclaimers
+    let mut report: Vec<DisclaimerReport> = disclaimers
         .iter()
-        .map(|notice| skipped(notice, Reason::Empty))
+        .map(|disclaimer| skipped(disclaimer, Reason::Empty))
         .collect();
     let wanted: Vec<usize> = (0..disclaimers.len())
         .filter(|&index| !is_empty(&disclaimers[index]))
         .collect();
     if wanted.is_empty() {
         return Insertion {
-            notices: report,
+            reports: report,
             ..Insertion::default()
         };
     }
@@ -52,16 +54,16 @@ pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) 
         Err(reason) => closed(content, context, disclaimers, &wanted, reason),
     };
     for (index, outcome) in settled {
-        let notice = &mut report[index];
-        (notice.outcome, notice.reason) = outcome;
-        if notice.outcome != Outcome::Skipped {
-            notice.places.clone_from(&edit.places);
+        let entry = &mut report[index];
+        (entry.outcome, entry.reason) = outcome;
+        if entry.outcome != Outcome::Skipped {
+            entry.places.clone_from(&edit.places);
         }
     }
     Insertion {
         body: edit.body,
         headers: edit.headers,
-        notices: report,
+        reports: report,
     }
 }
 
@@ -73,20 +75,20 @@ struct Edit {
     places: Vec<String>,
 }
 
-/// For each notice, by index, what became of it.
+/// For each disclaimer, by index, what became of it.
 type Settled = Vec<(usize, (Outcome, Option<Reason>))>;
 
-fn is_empty(notice: &Disclaimer) -> bool {
-    notice.text.trim().is_empty()
-        && notice
+fn is_empty(disclaimer: &Disclaimer) -> bool {
+    disclaimer.text.trim().is_empty()
+        && disclaimer
             .html
             .as_deref()
             .is_none_or(|html| html.trim().is_empty())
 }
 
-fn skipped(notice: &Disclaimer, reason: Reason) -> Notice {
-    Notice {
-        id: notice.id.clone(),
+fn skipped(disclaimer: &Disclaimer, reason: Reason) -> DisclaimerReport {
+    DisclaimerReport {
+        id: disclaimer.id.clone(),
         outcome: Outcome::Skipped,
         places: Vec::new(),
         reason: Some(reason),
@@ -111,8 +113,8 @@ fn into_text(
     let replies = content.has_trait("reply");
     let mut present = vec![false; traces.len()];
     for leaf in &leaves {
-        for (notice, found) in present.iter_mut().zip(leaf.has(traces, replies)) {
-            *notice |= found;
+        for (disclaimer, found) in present.iter_mut().zip(leaf.has(traces, replies)) {
+            *disclaimer |= found;
         }
     }
     let missing: Vec<usize> = wanted
@@ -128,14 +130,14 @@ fn into_text(
     if missing.is_empty() {
         return Ok((Edit::default(), settled));
     }
-    let notices: Vec<Traced<'_>> = missing
+    let disclaimers: Vec<Traced<'_>> = missing
         .iter()
         .map(|&index| (&disclaimers[index], &traces[index]))
         .collect();
     let edits = leaves
         .iter()
         .zip(&targets)
-        .map(|(leaf, &target)| leaf.insert(&notices, target == 0))
+        .map(|(leaf, &target)| leaf.insert(&disclaimers, target == 0))
         .collect::<Result<Vec<_>, Reason>>()?;
     let mut edit = assemble(content, &targets, edits)?;
     edit.places = targets
@@ -178,8 +180,8 @@ fn closed(
     if choice == Closed::Leave || !reason.allows_wrapping() {
         return (Edit::default(), settled(Outcome::Skipped, reason));
     }
-    let notices: Vec<&Disclaimer> = wanted.iter().map(|&index| &disclaimers[index]).collect();
-    let (body, headers) = wrap::wrap(content, &notices);
+    let disclaimers: Vec<&Disclaimer> = wanted.iter().map(|&index| &disclaimers[index]).collect();
+    let (body, headers) = wrap::wrap(content, &disclaimers);
     if !verify_wrapped(content, &header_after(content, &headers), &body) {
         return (
             Edit::default(),

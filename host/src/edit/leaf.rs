@@ -1,4 +1,4 @@
-//! Notices into one text part: where in its text, in which characters, in which
+//! Disclaimers into one text part: where in its text, in which characters, in which
 //! transfer encoding.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use super::thread::{Trace, normalise};
 use super::{Reason, html};
 use crate::work;
 
-/// The order in which notices stand in a text.
+/// The order in which disclaimers stand in a text.
 const PLACEMENTS: [Placement; 3] = [Placement::Top, Placement::AboveQuote, Placement::Bottom];
 
 /// A text part, decoded.
@@ -32,7 +32,7 @@ pub(super) struct LeafEdit {
     pub(super) encoding: Option<TransferEncoding>,
 }
 
-/// A notice and the forms in which it is found again.
+/// A disclaimer and the forms in which it is found again.
 pub(super) type Traced<'a> = (&'a Disclaimer, &'a Trace);
 
 impl<'a> Leaf<'a> {
@@ -77,7 +77,7 @@ impl<'a> Leaf<'a> {
         self.part.media().is("text/html")
     }
 
-    /// Which of the notices the text has already. With `quotes`, the words are
+    /// Which of the disclaimers the text has already. With `quotes`, the words are
     /// looked for in HTML too, where quoting may have cost the marker.
     pub(super) fn has(&self, traces: &[Trace], quotes: bool) -> Vec<bool> {
         let wide = matches!(self.charset, Charset::Utf16 { .. });
@@ -97,37 +97,37 @@ impl<'a> Leaf<'a> {
         traces.iter().map(has).collect()
     }
 
-    /// Inserts notices.
+    /// Inserts disclaimers.
     ///
     /// # Errors
     ///
     /// There is no place that is seen, or the text is not what it claims to be.
     pub(super) fn insert(
         &self,
-        notices: &[Traced<'_>],
+        disclaimers: &[Traced<'_>],
         whole_body: bool,
     ) -> Result<LeafEdit, Reason> {
         if self.is_html() {
-            let inserts = self.html_inserts(notices)?;
+            let inserts = self.html_inserts(disclaimers)?;
             return self.splice(inserts);
         }
-        match self.plain_inserts(notices, &self.charset, &self.text, whole_body) {
+        match self.plain_inserts(disclaimers, &self.charset, &self.text, whole_body) {
             Some(inserts) => self.splice(inserts),
-            None => self.as_utf8(notices, whole_body),
+            None => self.as_utf8(disclaimers, whole_body),
         }
     }
 
-    fn html_inserts(&self, notices: &[Traced<'_>]) -> Result<Vec<Insert>, Reason> {
+    fn html_inserts(&self, disclaimers: &[Traced<'_>]) -> Result<Vec<Insert>, Reason> {
         let view = View::new(&self.charset, &self.text);
         let document = html::Document::read(view.bytes());
         let seven_bit = self.part.encoding() == TransferEncoding::SevenBit;
         let mut inserts = Vec::new();
-        for (placement, group) in by_placement(notices) {
+        for (placement, group) in by_placement(disclaimers) {
             let at = document.place(placement).ok_or(Reason::NoPlace)?;
             let fragment: String = group
                 .iter()
-                .map(|(notice, trace)| {
-                    html::fragment_of(notice.html.as_deref(), &notice.text, trace.marker())
+                .map(|(disclaimer, trace)| {
+                    html::fragment_of(disclaimer.html.as_deref(), &disclaimer.text, trace.marker())
                 })
                 .collect();
             let bytes = self.charset.encode_html(&fragment, seven_bit);
@@ -140,7 +140,7 @@ impl<'a> Leaf<'a> {
     /// their characters.
     fn plain_inserts(
         &self,
-        notices: &[Traced<'_>],
+        disclaimers: &[Traced<'_>],
         charset: &Charset,
         text: &[u8],
         whole_body: bool,
@@ -153,9 +153,12 @@ impl<'a> Leaf<'a> {
         };
         let line_end = plain::line_end(view.bytes());
         let mut inserts = Vec::new();
-        for (placement, group) in by_placement(notices) {
+        for (placement, group) in by_placement(disclaimers) {
             let place = plain::place(view.bytes(), placement, format, whole_body);
-            let texts: Vec<String> = group.iter().map(|(notice, _)| plain_form(notice)).collect();
+            let texts: Vec<String> = group
+                .iter()
+                .map(|(disclaimer, _)| plain_form(disclaimer))
+                .collect();
             let bytes = charset.encode(&place.fill(&texts.join("\n\n"), format, line_end))?;
             inserts.push(self.in_ascii(view.to_text(place.at), bytes));
         }
@@ -210,7 +213,7 @@ impl<'a> Leaf<'a> {
     }
 
     /// The whole part in UTF-8, which has every character.
-    fn as_utf8(&self, notices: &[Traced<'_>], whole_body: bool) -> Result<LeafEdit, Reason> {
+    fn as_utf8(&self, disclaimers: &[Traced<'_>], whole_body: bool) -> Result<LeafEdit, Reason> {
         let text = match self.charset {
             // Unlabelled UTF-8 is told by its bytes; other sets cannot be.
             Charset::Ascii => std::str::from_utf8(&self.text).ok().map(Cow::Borrowed),
@@ -218,7 +221,7 @@ impl<'a> Leaf<'a> {
         };
         let text = text.ok_or(Reason::Undecodable)?;
         let inserts = self
-            .plain_inserts(notices, &Charset::Utf8, text.as_bytes(), whole_body)
+            .plain_inserts(disclaimers, &Charset::Utf8, text.as_bytes(), whole_body)
             .ok_or(Reason::Undecodable)?;
         let text = codec::splice(text.as_bytes(), &inserts);
         let (body, encoding) = match self.part.encoding() {
@@ -244,23 +247,23 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// The plain-text form of a notice: made from its HTML where it has none.
-pub(super) fn plain_form(notice: &Disclaimer) -> String {
-    match notice.html.as_deref() {
-        Some(html) if notice.text.trim().is_empty() => {
+/// The plain-text form of a disclaimer: made from its HTML where it has none.
+pub(super) fn plain_form(disclaimer: &Disclaimer) -> String {
+    match disclaimer.html.as_deref() {
+        Some(html) if disclaimer.text.trim().is_empty() => {
             mail_parser::html_to_text(html).trim().to_owned()
         }
-        _ => notice.text.trim_end().to_owned(),
+        _ => disclaimer.text.trim_end().to_owned(),
     }
 }
 
-/// Notices of the same place, in the order given.
-fn by_placement<'a>(notices: &[Traced<'a>]) -> Vec<(Placement, Vec<Traced<'a>>)> {
+/// Disclaimers of the same place, in the order given.
+fn by_placement<'a>(disclaimers: &[Traced<'a>]) -> Vec<(Placement, Vec<Traced<'a>>)> {
     let group = |placement| -> Vec<Traced<'a>> {
-        notices
+        disclaimers
             .iter()
             .copied()
-            .filter(|(notice, _)| notice.placement == placement)
+            .filter(|(disclaimer, _)| disclaimer.placement == placement)
             .collect()
     };
     let groups = PLACEMENTS.map(|placement| (placement, group(placement)));

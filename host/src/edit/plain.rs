@@ -1,7 +1,7 @@
-//! Where a notice stands in plain text, and in which lines.
+//! Where a disclaimer stands in plain text, and in which lines.
 //!
 //! The places are above everything, below everything, or above the quoted part
-//! that ends a reply. In `format=flowed` text (RFC 3676) the notice is made of
+//! that ends a reply. In `format=flowed` text (RFC 3676) the disclaimer is made of
 //! lines that no reader joins with the text around it.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use crate::work::{self, Progress};
 /// section 4.2).
 const FLOWED_LINE: usize = 76;
 
-/// Longest line that a notice may have in other text, in characters: four bytes
+/// Longest line that a disclaimer may have in other text, in characters: four bytes
 /// each stay below the 998 of RFC 5322, section 2.1.1.
 const LONG_LINE: usize = 240;
 
@@ -26,7 +26,7 @@ pub(super) struct Format {
     pub(super) delsp: bool,
 }
 
-/// A place in plain text, and what must stand around a notice there.
+/// A place in plain text, and what must stand around a disclaimer there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Offset in the text.
@@ -46,7 +46,7 @@ pub(super) fn place(view: &[u8], placement: Placement, format: Format, whole_bod
     let (above, below) = view.split_at(at);
     let before = match above {
         [] => "",
-        // A paragraph that is still flowing would take the notice in.
+        // A paragraph that is still flowing would take the disclaimer in.
         _ if format.flowed && flows(above) => {
             if above.ends_with(b"\n") {
                 "\n\n"
@@ -68,8 +68,8 @@ pub(super) fn place(view: &[u8], placement: Placement, format: Format, whole_bod
 
 impl Place {
     /// The text to insert here, with the line ends of the text around it.
-    pub(super) fn fill(&self, notice: &str, format: Format, line_end: &str) -> String {
-        let lines: Vec<Cow<'_, str>> = notice
+    pub(super) fn fill(&self, disclaimer: &str, format: Format, line_end: &str) -> String {
+        let lines: Vec<Cow<'_, str>> = disclaimer
             .lines()
             .map(str::trim_end)
             .flat_map(|line| wrap(line, format))
@@ -103,7 +103,7 @@ fn flows(text: &[u8]) -> bool {
         && unquoted != b"-- "
 }
 
-/// Lines of a notice, none of them longer than the format takes.
+/// Lines of a disclaimer, none of them longer than the format takes.
 fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
     let stuff = |line: &str| -> String {
         let stuffed = format.flowed && (line.starts_with([' ', '>']) || line.starts_with("From "));
@@ -163,7 +163,7 @@ fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
 
 /// Where the quoted part that ends a reply begins, with the line that
 /// introduces it. None where nothing is quoted, or where the reply goes on
-/// below: a notice in its midst would be read as part of it.
+/// below: a disclaimer in its midst would be read as part of it.
 fn quote(view: &[u8]) -> Option<usize> {
     work::spend(view.len());
     let lines = lines_of(view);
@@ -237,51 +237,56 @@ mod tests {
         let mut made = text.to_owned();
         made.insert_str(
             place.at,
-            &place.fill("Notice", format, line_end(text.as_bytes())),
+            &place.fill("Disclaimer", format, line_end(text.as_bytes())),
         );
         made
     }
 
     #[test]
-    fn a_notice_stands_apart_from_the_text() {
+    fn a_disclaimer_stands_apart_from_the_text() {
         let fixed = Format::default();
         for (text, placement, whole, expected) in [
-            ("", Placement::Bottom, true, "Notice\r\n"),
-            ("Hi", Placement::Bottom, true, "Hi\r\n\r\nNotice\r\n"),
-            ("Hi", Placement::Bottom, false, "Hi\r\n\r\nNotice"),
-            ("Hi\r\n", Placement::Bottom, false, "Hi\r\n\r\nNotice\r\n"),
-            ("Hi\n", Placement::Bottom, true, "Hi\n\nNotice\n"),
+            ("", Placement::Bottom, true, "Disclaimer\r\n"),
+            ("Hi", Placement::Bottom, true, "Hi\r\n\r\nDisclaimer\r\n"),
+            ("Hi", Placement::Bottom, false, "Hi\r\n\r\nDisclaimer"),
+            (
+                "Hi\r\n",
+                Placement::Bottom,
+                false,
+                "Hi\r\n\r\nDisclaimer\r\n",
+            ),
+            ("Hi\n", Placement::Bottom, true, "Hi\n\nDisclaimer\n"),
             (
                 "Hi\r\n\r\n",
                 Placement::Bottom,
                 true,
-                "Hi\r\n\r\nNotice\r\n",
+                "Hi\r\n\r\nDisclaimer\r\n",
             ),
-            ("Hi\r\n", Placement::Top, true, "Notice\r\n\r\nHi\r\n"),
+            ("Hi\r\n", Placement::Top, true, "Disclaimer\r\n\r\nHi\r\n"),
         ] {
             assert_eq!(with(text, placement, fixed, whole), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn a_notice_goes_above_the_quote_that_ends_a_reply() {
+    fn a_disclaimer_goes_above_the_quote_that_ends_a_reply() {
         let fixed = Format::default();
         for (text, expected) in [
             (
                 "Yes.\r\n\r\nOn Monday, Bob wrote:\r\n> Ok?\r\n",
-                "Yes.\r\n\r\nNotice\r\n\r\nOn Monday, Bob wrote:\r\n> Ok?\r\n",
+                "Yes.\r\n\r\nDisclaimer\r\n\r\nOn Monday, Bob wrote:\r\n> Ok?\r\n",
             ),
             (
                 "Yes.\r\n\r\nOn Monday,\r\nBob wrote:\r\n\r\n> Ok?\r\n\r\n> Hm\r\n",
-                "Yes.\r\n\r\nNotice\r\n\r\nOn Monday,\r\nBob wrote:\r\n\r\n> Ok?\r\n\r\n> Hm\r\n",
+                "Yes.\r\n\r\nDisclaimer\r\n\r\nOn Monday,\r\nBob wrote:\r\n\r\n> Ok?\r\n\r\n> Hm\r\n",
             ),
             (
                 "Yes.\r\n> Ok?\r\nNo.\r\n",
-                "Yes.\r\n> Ok?\r\nNo.\r\n\r\nNotice\r\n",
+                "Yes.\r\n> Ok?\r\nNo.\r\n\r\nDisclaimer\r\n",
             ),
             (
                 "Yes.\r\n-----Original Message-----\r\nFrom: x\r\n",
-                "Yes.\r\n\r\nNotice\r\n\r\n-----Original Message-----\r\nFrom: x\r\n",
+                "Yes.\r\n\r\nDisclaimer\r\n\r\n-----Original Message-----\r\nFrom: x\r\n",
             ),
         ] {
             assert_eq!(with(text, Placement::AboveQuote, fixed, true), expected);
@@ -289,14 +294,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flowing_paragraph_ends_before_the_notice() {
+    fn a_flowing_paragraph_ends_before_the_disclaimer() {
         assert_eq!(
             with("one \r\n", Placement::Bottom, FLOWED, true),
-            "one \r\n\r\n\r\nNotice\r\n"
+            "one \r\n\r\n\r\nDisclaimer\r\n"
         );
         assert_eq!(
             with("one\r\n-- \r\n", Placement::Bottom, FLOWED, true),
-            "one\r\n-- \r\n\r\nNotice\r\n"
+            "one\r\n-- \r\n\r\nDisclaimer\r\n"
         );
     }
 

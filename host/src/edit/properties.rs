@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::tests::{CONTEXT, notice};
+use super::tests::{CONTEXT, disclaimer};
 use super::*;
 use crate::decision::{Disclaimer, Placement};
 use crate::message::{Content, Part};
@@ -34,14 +34,14 @@ fn files(message: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Leaves that are no text have the same bytes before and after, and a message
-/// that got no notice is the same to the last byte.
+/// that got no disclaimer is the same to the last byte.
 fn check(message: &[u8], made: &Insertion) {
     let before = Content::new(message.to_vec());
     let after = apply(&before, made);
     if made
-        .notices
+        .reports
         .iter()
-        .all(|notice| notice.outcome == Outcome::Skipped)
+        .all(|report| report.outcome == Outcome::Skipped)
     {
         assert!(made.body.is_none() && made.headers.is_empty());
         return;
@@ -49,9 +49,9 @@ fn check(message: &[u8], made: &Insertion) {
     assert!(made.body.is_some());
     let after = Content::new(after);
     if made
-        .notices
+        .reports
         .iter()
-        .any(|notice| notice.outcome == Outcome::Inserted)
+        .any(|report| report.outcome == Outcome::Inserted)
     {
         let leaf = |part: &&Part| !part.is_text() && part.children().is_empty();
         let old = before
@@ -95,7 +95,7 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn r22_sample_mails_get_the_notice_or_go_as_they_came() {
+fn r22_sample_mails_get_the_disclaimer_or_go_as_they_came() {
     let text = "株式会社アクメ\nこのメールは社外秘です。";
     let mut outcomes = Vec::new();
     for (name, message) in samples() {
@@ -106,15 +106,15 @@ fn r22_sample_mails_get_the_notice_or_go_as_they_came() {
             "{name}: line ends"
         );
         for placement in [Placement::Top, Placement::AboveQuote, Placement::Bottom] {
-            let notice = Disclaimer {
+            let disclaimer = Disclaimer {
                 placement,
-                ..notice(text)
+                ..disclaimer(text)
             };
             let content = Content::new(message.clone());
-            let made = insert(&content, &CONTEXT, &[notice]);
+            let made = insert(&content, &CONTEXT, &[disclaimer]);
             check(&message, &made);
             let after = apply(&content, &made);
-            if made.notices[0].outcome == Outcome::Inserted {
+            if made.reports[0].outcome == Outcome::Inserted {
                 let parsed = mail_parser::MessageParser::new()
                     .parse(&after)
                     .expect("message");
@@ -124,10 +124,10 @@ fn r22_sample_mails_get_the_notice_or_go_as_they_came() {
                     text.contains(words) || mail_parser::html_to_text(text).contains(words)
                 };
                 let found = texts.filter(|text| shows(text)).count();
-                assert_eq!(found, made.notices[0].places.len(), "{name}");
+                assert_eq!(found, made.reports[0].places.len(), "{name}");
             }
             if placement == Placement::Bottom {
-                outcomes.push((name.clone(), made.notices[0].reason));
+                outcomes.push((name.clone(), made.reports[0].reason));
             }
         }
     }
@@ -224,12 +224,12 @@ proptest! {
     fn random_trees_keep_every_byte_that_is_no_text((header, body) in entity(), placement in placement(), japanese in any::<bool>(), wrap in any::<bool>()) {
         let message = [header.as_bytes(), b"From: a@acme.test\r\n\r\n", &body].concat();
         let text = if japanese { "社外秘の情報が含まれています" } else { "Confidential, Acme Ltd." };
-        let notice = Disclaimer { placement, ..notice(text) };
+        let disclaimer = Disclaimer { placement, ..disclaimer(text) };
         let mut context = CONTEXT;
         if wrap {
             (context.settings.closed, context.settings.encrypted) = (Closed::Wrap, Closed::Wrap);
         }
-        check(&message, &insert(&Content::new(message.clone()), &context, &[notice]));
+        check(&message, &insert(&Content::new(message.clone()), &context, &[disclaimer]));
     }
 
     #[test]
@@ -239,7 +239,7 @@ proptest! {
         for bytes in [message.clone(), text.clone().into_bytes(), [text.as_bytes(), &message].concat()] {
             let content = Content::new(bytes.clone());
             let _ = (content.author(), content.text(50), content.attachments(), content.has_trait("pgp-inline"));
-            check(&bytes, &insert(&content, &CONTEXT, &[notice("社外秘の情報が含まれています")]));
+            check(&bytes, &insert(&content, &CONTEXT, &[disclaimer("社外秘の情報が含まれています")]));
             prepare(&content, Transport { seven_bit: true, signed: true });
         }
     }

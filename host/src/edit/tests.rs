@@ -1,4 +1,4 @@
-//! Notices into whole messages (R22), case by case.
+//! Disclaimers into whole messages (R22), case by case.
 
 use super::*;
 use crate::decision::{Disclaimer, Placement};
@@ -7,7 +7,7 @@ use crate::message::Content;
 const ASCII: &str = "Acme Ltd. This message is confidential.";
 const JAPANESE: &str = "株式会社アクメ このメールは社外秘です。";
 
-pub(super) fn notice(text: &str) -> Disclaimer {
+pub(super) fn disclaimer(text: &str) -> Disclaimer {
     Disclaimer {
         id: "legal".into(),
         text: text.into(),
@@ -30,24 +30,24 @@ fn crlf(message: &str) -> Vec<u8> {
     message.replace('\n', "\r\n").into_bytes()
 }
 
-/// The message after the insertion, and what became of the only notice.
-fn inserted(message: &[u8], notice: &Disclaimer) -> (Vec<u8>, Notice) {
-    with(message, notice, &CONTEXT)
+/// The message after the insertion, and what became of the only disclaimer.
+fn inserted(message: &[u8], disclaimer: &Disclaimer) -> (Vec<u8>, DisclaimerReport) {
+    with(message, disclaimer, &CONTEXT)
 }
 
-fn with(message: &[u8], notice: &Disclaimer, context: &Context) -> (Vec<u8>, Notice) {
+fn with(message: &[u8], disclaimer: &Disclaimer, context: &Context) -> (Vec<u8>, DisclaimerReport) {
     let content = Content::new(message.to_vec());
-    let made = insert(&content, context, std::slice::from_ref(notice));
+    let made = insert(&content, context, std::slice::from_ref(disclaimer));
     let edits = Edits {
         headers: made.headers,
         body: made.body,
         ..Edits::default()
     };
-    (edits.apply(&content), made.notices[0].clone())
+    (edits.apply(&content), made.reports[0].clone())
 }
 
-fn text_of(message: &str, notice: &Disclaimer) -> String {
-    let (bytes, outcome) = inserted(&crlf(message), notice);
+fn text_of(message: &str, disclaimer: &Disclaimer) -> String {
+    let (bytes, outcome) = inserted(&crlf(message), disclaimer);
     assert_eq!(
         outcome.outcome,
         Outcome::Inserted,
@@ -61,7 +61,7 @@ fn text_of(message: &str, notice: &Disclaimer) -> String {
 
 fn reason(message: &str) -> Option<Reason> {
     let message = crlf(message);
-    let (after, outcome) = inserted(&message, &notice(ASCII));
+    let (after, outcome) = inserted(&message, &disclaimer(ASCII));
     assert_eq!(
         (after, outcome.outcome),
         (message, Outcome::Skipped),
@@ -83,10 +83,10 @@ fn texts(message: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn r22_plain_text_gets_the_notice_and_nothing_else_changes() {
+fn r22_plain_text_gets_the_disclaimer_and_nothing_else_changes() {
     let message = "From: a@acme.test\nX: kept\n\nHello\n";
     assert_eq!(
-        text_of(message, &notice(ASCII)),
+        text_of(message, &disclaimer(ASCII)),
         format!("{message}\n{ASCII}\n")
     );
     for (body, after) in [
@@ -95,20 +95,20 @@ fn r22_plain_text_gets_the_notice_and_nothing_else_changes() {
     ] {
         let message = format!("From: a@acme.test\n\n{body}");
         assert_eq!(
-            text_of(&message, &notice(ASCII)),
+            text_of(&message, &disclaimer(ASCII)),
             format!("From: a@acme.test\n\n{after}")
         );
     }
 }
 
 #[test]
-fn r22_every_alternative_gets_the_notice_or_none_does() {
+fn r22_every_alternative_gets_the_disclaimer_or_none_does() {
     let two = |second: &str| {
         format!(
             "Content-Type: multipart/alternative; boundary=b\n\npre\n--b\n\nplain\n--b\nContent-Type: {second}\n\n<p>html</p>\n--b--\nepilogue\n"
         )
     };
-    let made = text_of(&two("text/html"), &notice(ASCII));
+    let made = text_of(&two("text/html"), &disclaimer(ASCII));
     assert_eq!(made.matches(ASCII).count(), 2);
     assert!(made.starts_with(&format!(
         "Content-Type: multipart/alternative; boundary=b\n\npre\n--b\n\nplain\n\n{ASCII}\n--b\n"
@@ -187,10 +187,10 @@ fn r22_messages_that_an_edit_would_break_are_left_alone_and_told_why() {
         null_sender: true,
         ..CONTEXT
     };
-    let (_, outcome) = with(b"A: b\r\n\r\nx", &notice(ASCII), &context);
+    let (_, outcome) = with(b"A: b\r\n\r\nx", &disclaimer(ASCII), &context);
     assert_eq!(outcome.reason, Some(Reason::NullSender));
     assert_eq!(
-        inserted(b"A: b\r\n\r\nx", &notice("")).1.reason,
+        inserted(b"A: b\r\n\r\nx", &disclaimer("")).1.reason,
         Some(Reason::Empty)
     );
 }
@@ -211,18 +211,20 @@ fn replies_and_list_mail_are_settings() {
         ("List-Id: <a>\r\n\r\nx", Reason::List),
     ] {
         assert_eq!(
-            with(message.as_bytes(), &notice(ASCII), &context).1.reason,
+            with(message.as_bytes(), &disclaimer(ASCII), &context)
+                .1
+                .reason,
             Some(expected)
         );
         assert_eq!(
-            inserted(message.as_bytes(), &notice(ASCII)).1.outcome,
+            inserted(message.as_bytes(), &disclaimer(ASCII)).1.outcome,
             Outcome::Inserted
         );
     }
 }
 
 #[test]
-fn r22_the_notice_is_in_the_texts_own_charset() {
+fn r22_the_disclaimer_is_in_the_texts_own_charset() {
     for (label, encoding) in [
         ("iso-2022-jp", encoding_rs::ISO_2022_JP),
         ("shift_jis", encoding_rs::SHIFT_JIS),
@@ -235,7 +237,7 @@ fn r22_the_notice_is_in_the_texts_own_charset() {
                 "Content-Type: text/{kind}; charset={label}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
             );
             let message = [header.as_bytes(), &encoding.encode(body).0].concat();
-            let (after, outcome) = inserted(&message, &notice(JAPANESE));
+            let (after, outcome) = inserted(&message, &disclaimer(JAPANESE));
             assert_eq!(outcome.outcome, Outcome::Inserted);
             assert!(after.starts_with(header.as_bytes()));
             let text = encoding
@@ -259,12 +261,12 @@ fn r22_the_notice_is_in_the_texts_own_charset() {
 #[test]
 fn plain_text_that_cannot_say_it_becomes_utf_8_and_html_says_it_by_number() {
     let message = "Content-Type: text/plain; charset=us-ascii; format=fixed\nContent-Transfer-Encoding: 7bit\nMIME-Version: 1.0\n\nHi\n";
-    let made = text_of(message, &notice(JAPANESE));
+    let made = text_of(message, &disclaimer(JAPANESE));
     assert!(made.starts_with(
         "Content-Type: text/plain; charset=utf-8; format=fixed\nContent-Transfer-Encoding: quoted-printable\nMIME-Version: 1.0\n\nHi\n\n=E6=A0=AA"
     ), "{made}");
     assert!(texts(&crlf(&made))[0].contains(JAPANESE));
-    let bare = text_of("A: b\n\nHi\n", &notice(JAPANESE));
+    let bare = text_of("A: b\n\nHi\n", &disclaimer(JAPANESE));
     for field in [
         "MIME-Version: 1.0\n",
         "Content-Type: text/plain; charset=utf-8\n",
@@ -274,7 +276,7 @@ fn plain_text_that_cannot_say_it_becomes_utf_8_and_html_says_it_by_number() {
     }
     let html = text_of(
         "Content-Type: text/html; charset=iso-8859-1\n\n<p>x</p>",
-        &notice("社é"),
+        &disclaimer("社é"),
     );
     assert!(
         html.contains("&#31038;&#233;")
@@ -282,7 +284,7 @@ fn plain_text_that_cannot_say_it_becomes_utf_8_and_html_says_it_by_number() {
     );
     let nested = text_of(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; name=x;\n charset=\"us-ascii\"\nX: kept\n\nHi\n--b\n\nlast\n--b--\n",
-        &notice(JAPANESE),
+        &disclaimer(JAPANESE),
     );
     assert!(nested.contains(
         "Content-Type: text/plain; name=x;\n charset=utf-8\nX: kept\nContent-Transfer-Encoding: quoted-printable\n\nHi\n"
@@ -299,36 +301,36 @@ fn utf_16_and_mislabelled_text_are_read_as_they_are() {
     let header =
         "Content-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: base64\r\n\r\n";
     let message = [header.as_bytes(), &codec::base64_encode(&utf16), b"\r\n"].concat();
-    let (after, _) = inserted(&message, &notice(JAPANESE));
+    let (after, _) = inserted(&message, &disclaimer(JAPANESE));
     let decoded = codec::base64_decode(&after[header.len()..]).expect("base64");
     let text = encoding_rs::UTF_16LE.decode_with_bom_removal(&decoded).0;
     assert_eq!(text, format!("日本\r\n\r\n{JAPANESE}\r\n"));
     // UTF-8 without a label stays as it is for ASCII, and gets its label else.
     let unlabelled = "A: b\r\n\r\ncafé\r\n".as_bytes();
     assert!(
-        inserted(unlabelled, &notice(ASCII))
+        inserted(unlabelled, &disclaimer(ASCII))
             .0
             .starts_with(unlabelled)
     );
-    assert!(texts(&inserted(unlabelled, &notice(JAPANESE)).0)[0].starts_with("café"));
+    assert!(texts(&inserted(unlabelled, &disclaimer(JAPANESE)).0)[0].starts_with("café"));
     let latin = b"Content-Type: text/plain\r\n\r\ncaf\xE9\r\n";
     assert_eq!(
-        inserted(latin, &notice(JAPANESE)).1.reason,
+        inserted(latin, &disclaimer(JAPANESE)).1.reason,
         Some(Reason::Undecodable)
     );
-    assert!(inserted(latin, &notice(ASCII)).0.starts_with(latin));
+    assert!(inserted(latin, &disclaimer(ASCII)).0.starts_with(latin));
 }
 
 #[test]
 fn format_flowed_survives() {
     let message = "Content-Type: text/plain; format=flowed; delsp=yes\n\nlast line flows \n";
-    let made = text_of(message, &notice("From us"));
+    let made = text_of(message, &disclaimer("From us"));
     assert_eq!(made, format!("{message}\n\n From us\n"));
 }
 
 #[test]
-fn r22_a_thread_gets_the_notice_once() {
-    let mut html = notice(ASCII);
+fn r22_a_thread_gets_the_disclaimer_once() {
+    let mut html = disclaimer(ASCII);
     html.html = Some(format!("<p>{ASCII}</p>"));
     for message in ["A: b\n\nHi\n", "Content-Type: text/html\n\n<p>Hi</p>\n"] {
         let first = crlf(&text_of(message, &html));
@@ -357,7 +359,7 @@ fn r22_a_signed_message_is_wrapped_whole() {
     };
     let (after, outcome) = with(
         &message,
-        &notice(JAPANESE),
+        &disclaimer(JAPANESE),
         &Context {
             null_sender: false,
             settings,
@@ -379,7 +381,7 @@ fn r22_a_signed_message_is_wrapped_whole() {
     assert!(texts(&after)[0].contains(JAPANESE));
     let (_, encrypted) = with(
         b"Content-Type: multipart/encrypted; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n",
-        &notice(ASCII),
+        &disclaimer(ASCII),
         &Context {
             null_sender: false,
             settings,
@@ -392,7 +394,7 @@ fn r22_a_signed_message_is_wrapped_whole() {
 fn a_place_above_the_quote_is_found_in_both_forms() {
     let above = Disclaimer {
         placement: Placement::AboveQuote,
-        ..notice(ASCII)
+        ..disclaimer(ASCII)
     };
     let made = text_of("A: b\n\nYes\n\n> Ok?\n", &above);
     assert_eq!(made, format!("A: b\n\nYes\n\n{ASCII}\n\n> Ok?\n"));
@@ -410,7 +412,7 @@ fn a_text_in_very_many_forms_is_left_alone() {
         format!("Content-Type: multipart/alternative; boundary=b\n\n{parts}--b--\n")
     };
     assert_eq!(reason(&forms(33)), Some(Reason::ManyTexts));
-    let (_, outcome) = inserted(&crlf(&forms(32)), &notice(ASCII));
+    let (_, outcome) = inserted(&crlf(&forms(32)), &disclaimer(ASCII));
     assert_eq!(outcome.places.len(), 32);
 }
 
@@ -420,11 +422,11 @@ fn ten_thousand_parts_and_a_large_attachment_are_carried_along() {
         "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nHi\n{}--b--\n",
         "--b\nContent-Disposition: attachment\n\nx\n".repeat(10_000)
     );
-    assert!(text_of(&many, &notice(ASCII)).contains(ASCII));
+    assert!(text_of(&many, &disclaimer(ASCII)).contains(ASCII));
     let file = codec::base64_encode(&vec![7; 18 << 20]);
     let head = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHi\r\n--b\r\nContent-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n\r\n";
     let message = [&head[..], &file, b"\r\n--b--\r\n"].concat();
-    let (after, outcome) = inserted(&message, &notice(ASCII));
+    let (after, outcome) = inserted(&message, &disclaimer(ASCII));
     assert_eq!(outcome.outcome, Outcome::Inserted);
     assert!(after.ends_with(&message[head.len()..]));
 }
@@ -433,7 +435,7 @@ fn ten_thousand_parts_and_a_large_attachment_are_carried_along() {
 fn digests_and_lengths_that_no_longer_hold_are_dropped() {
     let made = text_of(
         "Content-Length: 3\nContent-MD5: x\nA: b\n\nHi\n",
-        &notice(ASCII),
+        &disclaimer(ASCII),
     );
     assert!(made.starts_with("A: b\n\n"));
 }
@@ -442,7 +444,7 @@ fn digests_and_lengths_that_no_longer_hold_are_dropped() {
 fn an_empty_part_right_before_its_delimiter_gets_a_line_of_its_own() {
     let made = text_of(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--b--\n",
-        &notice(ASCII),
+        &disclaimer(ASCII),
     );
     assert!(
         made.ends_with(&format!("--b\n\n{ASCII}\n\n--b--\n"))

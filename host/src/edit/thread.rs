@@ -1,4 +1,4 @@
-//! Once in a thread: whether a text, or what it quotes, has a notice already.
+//! Once in a thread: whether a text, or what it quotes, has a disclaimer already.
 //!
 //! HTML carries a marker, a class name that most mail programs keep when they
 //! quote. Everywhere else the words themselves are looked for, with white space
@@ -9,7 +9,7 @@ use memchr::memmem;
 use crate::decision::Disclaimer;
 use crate::work::{self, Progress};
 
-/// A notice in the forms in which it is looked for.
+/// A disclaimer in the forms in which it is looked for.
 #[derive(Debug)]
 pub(super) struct Trace {
     marker: String,
@@ -20,8 +20,8 @@ pub(super) struct Trace {
     word: String,
 }
 
-/// Fewest letters of a notice that are looked for as words: "Thanks" in a
-/// thread is no notice.
+/// Fewest letters of a disclaimer that are looked for as words: "Thanks" in a
+/// thread is no disclaimer.
 const SHORTEST: usize = 12;
 
 impl Trace {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_is_found_wrapped_and_quoted() {
+    fn a_disclaimer_is_found_wrapped_and_quoted() {
         let trace = Trace::new(&Disclaimer {
             id: "legal".into(),
             text: "This message is confidential.\nAcme Ltd.".into(),

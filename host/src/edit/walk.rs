@@ -1,4 +1,4 @@
-//! Which parts of a message a notice goes into, or why into none.
+//! Which parts of a message a disclaimer goes into, or why into none.
 
 use crate::message::{
     Content, Part, Structure, TransferEncoding, is_calendar, is_encrypted, is_signed, is_tnef,
@@ -7,8 +7,8 @@ use crate::message::{
 use super::{Context, Reason};
 use crate::work;
 
-/// Most forms of the text that a notice goes into. Mail programs write two or
-/// three; with thousands, a short message would grow by thousands of notices.
+/// Most forms of the text that a disclaimer goes into. Mail programs write two or
+/// three; with thousands, a short message would grow by thousands of disclaimers.
 const MOST_TEXTS: usize = 32;
 
 /// Indices of the parts that show the text: one, or all alternatives of it.

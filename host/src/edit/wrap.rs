@@ -1,5 +1,5 @@
 //! A message whose text is closed becomes the second part of a new
-//! `multipart/mixed`, behind the notice. Its Content-* fields go with it byte by
+//! `multipart/mixed`, behind the disclaimer. Its Content-* fields go with it byte by
 //! byte, so that a signature inside still verifies.
 
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use super::thread::fnv1a;
 use crate::work;
 
 /// The new body, and the edits of the header that go with it.
-pub(super) fn wrap(content: &Content, notices: &[&Disclaimer]) -> (Vec<u8>, Vec<HeaderEdit>) {
+pub(super) fn wrap(content: &Content, disclaimers: &[&Disclaimer]) -> (Vec<u8>, Vec<HeaderEdit>) {
     let boundary = boundary(content.body());
     work::spend(content.bytes().len());
     let moved: Vec<_> = content
@@ -27,7 +27,7 @@ pub(super) fn wrap(content: &Content, notices: &[&Disclaimer]) -> (Vec<u8>, Vec<
         .collect();
     let mut out = Vec::with_capacity(content.body().len() + 4096);
     out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
-    write_notice(&mut out, notices);
+    write_disclaimer(&mut out, disclaimers);
     out.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
     for field in &moved {
         out.extend_from_slice(&content.bytes()[field.whole()]);
@@ -66,8 +66,11 @@ pub(super) fn is_content_field(name: &[u8]) -> bool {
         && !name.eq_ignore_ascii_case(b"Content-MD5")
 }
 
-fn write_notice(out: &mut Vec<u8>, notices: &[&Disclaimer]) {
-    let texts: Vec<String> = notices.iter().map(|notice| plain_form(notice)).collect();
+fn write_disclaimer(out: &mut Vec<u8>, disclaimers: &[&Disclaimer]) {
+    let texts: Vec<String> = disclaimers
+        .iter()
+        .map(|disclaimer| plain_form(disclaimer))
+        .collect();
     let text = texts
         .join("\n\n")
         .replace("\r\n", "\n")

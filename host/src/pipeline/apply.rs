@@ -1,4 +1,4 @@
-//! The edits that carry a decision out: header, notices, wire safety, DKIM,
+//! The edits that carry a decision out: header, disclaimers, wire safety, DKIM,
 //! envelope and route, in this order, so that nothing is changed after it was
 //! signed.
 
@@ -13,7 +13,8 @@ use crate::config::Relay;
 use crate::decision::Decision;
 use crate::dkim::{self, AlignmentError, SignError, Signed, Unaligned};
 use crate::edit::{
-    self, Closed, Context, Edits, HeaderEdit, Notice, Settings, Stamp, TransientHeader, Transport,
+    self, Closed, Context, DisclaimerReport, Edits, HeaderEdit, Settings, Stamp, TransientHeader,
+    Transport,
 };
 use crate::message::{Content, Message, ReversePath};
 use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
@@ -65,7 +66,7 @@ pub(super) struct AppliedEdits {
     pub(super) transient_headers: Vec<TransientHeader>,
     pub(super) author: Option<String>,
     pub(super) signatures: Vec<Signed>,
-    pub(super) notices: Vec<Notice>,
+    pub(super) disclaimers: Vec<DisclaimerReport>,
     pub(super) reasons: Vec<String>,
 }
 
@@ -84,7 +85,7 @@ pub(super) fn apply(
         headers: header_edits(snapshot, message, decision),
         ..Edits::default()
     };
-    let notices = insert_notices(snapshot, message, decision, &mut edits);
+    let disclaimers = insert_disclaimers(snapshot, message, decision, &mut edits);
     make_transport_safe(snapshot, message, decision, relay, &mut edits, &mut reasons);
     let edited = match edits.applied(&message.content) {
         Cow::Borrowed(_) => None,
@@ -110,7 +111,7 @@ pub(super) fn apply(
         transient_headers,
         author,
         signatures,
-        notices,
+        disclaimers,
         reasons,
     })
 }
@@ -128,12 +129,12 @@ fn header_edits(
     edit::header_edits(&message.content, decision, &stamp)
 }
 
-fn insert_notices(
+fn insert_disclaimers(
     snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
     edits: &mut Edits,
-) -> Vec<Notice> {
+) -> Vec<DisclaimerReport> {
     let editing = &snapshot.config().editing;
     let closed = if editing.wrap {
         Closed::Wrap
@@ -152,7 +153,7 @@ fn insert_notices(
     let inserted = edit::insert(&message.content, &context, &decision.disclaimers);
     edits.headers.extend(inserted.headers);
     edits.body = inserted.body;
-    inserted.notices
+    inserted.reports
 }
 
 /// What a later hop would change would break the signature, so it is done here.

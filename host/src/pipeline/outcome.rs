@@ -13,7 +13,7 @@ use super::snapshot::PolicySnapshot;
 use crate::config::RelayName;
 use crate::decision::{Charge, Decision, HeaderField, Verdict};
 use crate::dkim::Signed;
-use crate::edit::{Edits, Notice, TransientHeader};
+use crate::edit::{DisclaimerReport, Edits, TransientHeader};
 use crate::message::{Address, Excess, Message, ReversePath};
 use crate::pool::DeadlineExceeded;
 use crate::quota::Receipt;
@@ -128,8 +128,8 @@ pub struct Outcome {
     pub author: Option<String>,
     /// Signatures made.
     pub signatures: Vec<Signed>,
-    /// What became of each notice.
-    pub notices: Vec<Notice>,
+    /// What became of each disclaimer.
+    pub disclaimers: Vec<DisclaimerReport>,
     /// Addresses that get a copy.
     pub copies: Vec<Address>,
     /// What was charged.
@@ -161,7 +161,7 @@ impl Outcome {
             return_path,
             author: None,
             signatures: Vec::new(),
-            notices: Vec::new(),
+            disclaimers: Vec::new(),
             copies: Vec::new(),
             charges: Vec::new(),
             labels: Vec::new(),
@@ -229,7 +229,7 @@ impl Outcome {
             fallbacks: resolved.fallbacks,
             author: applied.author,
             signatures: applied.signatures,
-            notices: applied.notices,
+            disclaimers: applied.disclaimers,
             copies: applied.edits.add_recipients.clone(),
             charges: resolved.charges,
             labels: decision.labels,

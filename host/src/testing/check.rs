@@ -212,8 +212,8 @@ impl<'a> Check<'a> {
         self.list("copies", expected.copies.as_ref(), &copies);
         self.list("reasons", expected.reasons.as_ref(), &reasons);
         self.list("log", expected.log.as_ref(), &log);
-        let notices = outcome.map_or(&[][..], |outcome| &outcome.notices);
-        self.items("notices", expected.notices.as_ref(), notices);
+        let disclaimers = outcome.map_or(&[][..], |outcome| &outcome.disclaimers);
+        self.items("disclaimers", expected.disclaimers.as_ref(), disclaimers);
         let charges = outcome.map_or(&[][..], |outcome| &outcome.charges);
         self.items("charges", expected.charges.as_ref(), charges);
     }

@@ -42,9 +42,9 @@ impl ExpectedVerdict {
     }
 }
 
-/// A notice, and what became of it.
+/// A disclaimer, and what became of it.
 #[derive(Clone, Debug)]
-pub(super) struct Notice {
+pub(super) struct Disclaimer {
     pub(super) id: Pattern,
     pub(super) outcome: Option<edit::Outcome>,
     pub(super) places: Option<Vec<String>>,
@@ -130,7 +130,7 @@ pub(super) struct Expected {
     pub(super) return_path: Option<Spanned<Pattern>>,
     pub(super) author: Option<Spanned<Pattern>>,
     pub(super) signatures: Option<Spanned<Vec<Pattern>>>,
-    pub(super) notices: Option<Spanned<Vec<Notice>>>,
+    pub(super) disclaimers: Option<Spanned<Vec<Disclaimer>>>,
     pub(super) charges: Option<Spanned<Vec<Charge>>>,
     pub(super) copies: Option<Spanned<Vec<Pattern>>>,
     pub(super) labels: BTreeMap<String, Spanned<Option<Pattern>>>,
@@ -164,7 +164,7 @@ impl Expected {
             return_path: pattern(table, "return-path"),
             author: pattern(table, "author"),
             signatures: patterns(table, "signatures"),
-            notices: items(table, "notices", bare_notice, notice),
+            disclaimers: items(table, "disclaimers", bare_disclaimer, disclaimer),
             charges: items(table, "charges", bare_charge, charge),
             copies: patterns(table, "copies"),
             labels: labels(table),
@@ -212,7 +212,7 @@ impl Expected {
             return_path,
             author,
             signatures,
-            notices,
+            disclaimers,
             charges,
             copies,
             reasons,
@@ -238,7 +238,7 @@ impl Expected {
             self.return_path.is_some(),
             self.author.is_some(),
             self.signatures.is_some(),
-            self.notices.is_some(),
+            self.disclaimers.is_some(),
             self.charges.is_some(),
             self.copies.is_some(),
             !self.labels.is_empty(),
@@ -310,10 +310,10 @@ fn items<T>(
     spanned(table, key, Some(made))
 }
 
-/// A notice that is named alone has to be in the message.
-fn bare_notice(id: &str) -> Notice {
+/// A disclaimer that is named alone has to be in the message.
+fn bare_disclaimer(id: &str) -> Disclaimer {
     let id = Pattern::new(id);
-    Notice {
+    Disclaimer {
         outcome: (!id.is_anything()).then_some(edit::Outcome::Inserted),
         id,
         places: None,
@@ -321,8 +321,8 @@ fn bare_notice(id: &str) -> Notice {
     }
 }
 
-fn notice(table: &Table<'_>) -> Option<Notice> {
-    table.require("id", "the notice's name");
+fn disclaimer(table: &Table<'_>) -> Option<Disclaimer> {
+    table.require("id", "the disclaimer's name");
     let words = [
         ("inserted", edit::Outcome::Inserted),
         ("wrapped", edit::Outcome::Wrapped),
@@ -331,7 +331,7 @@ fn notice(table: &Table<'_>) -> Option<Notice> {
     let outcome = table.choice("outcome", &words);
     let places = table.strings("where");
     let reason = table.string("reason");
-    Some(Notice {
+    Some(Disclaimer {
         id: Pattern::new(&table.string("id")?.value),
         outcome,
         places: places.map(|places| places.into_iter().map(|place| place.value).collect()),

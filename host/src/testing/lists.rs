@@ -3,7 +3,7 @@
 use super::expected;
 use super::pattern::Pattern;
 use crate::decision::{Charge, Unit, WhenFull};
-use crate::edit::{self, Notice};
+use crate::edit::{self, DisclaimerReport};
 
 /// What stands for nothing.
 pub(super) const NONE: &str = "none";
@@ -67,7 +67,7 @@ impl Element<String> for Pattern {
     }
 }
 
-impl Shown for Notice {
+impl Shown for DisclaimerReport {
     fn shown(&self) -> String {
         let mut text = format!("{} {}", self.id, outcome(self.outcome));
         if !self.places.is_empty() {
@@ -80,8 +80,8 @@ impl Shown for Notice {
     }
 }
 
-impl Element<Notice> for expected::Notice {
-    fn fits(&self, actual: &Notice) -> bool {
+impl Element<DisclaimerReport> for expected::Disclaimer {
+    fn fits(&self, actual: &DisclaimerReport) -> bool {
         self.id.fits(&actual.id)
             && self.outcome.is_none_or(|outcome| outcome == actual.outcome)
             && self

@@ -97,7 +97,7 @@ impl Decision {
         self
     }
 
-    /// One more notice to insert.
+    /// One more disclaimer to insert.
     #[must_use]
     pub fn disclaimer(mut self, disclaimer: Disclaimer) -> Self {
         self.disclaimers.push(disclaimer);

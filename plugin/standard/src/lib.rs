@@ -1,4 +1,4 @@
-//! The standard policy: relays, return path, signing, notices, archive copies
+//! The standard policy: relays, return path, signing, disclaimers, archive copies
 //! and daily maxima, from settings alone.
 //!
 //! `docs/standard-policy.md` describes every setting. In short: a message has a
@@ -37,7 +37,7 @@ use crate::domains::DomainTable;
 use crate::permission::{Permissions, Violation};
 use crate::plan::{Plan, Plans, SignPlan};
 use crate::recognise::View;
-use crate::settings::{MailType, Notes, Notice, Settings, UserMaxima};
+use crate::settings::{LocalizedDisclaimer, MailType, Notes, Settings, UserMaxima};
 
 /// Name of whatever is not listed, in labels and counters: those have few
 /// different values, whatever strangers write.
@@ -58,7 +58,7 @@ pub struct StandardPolicy {
     /// The reason of a message whose type is the default, for people.
     default_reason: String,
     headers: Vec<String>,
-    notices: Vec<Notice>,
+    disclaimers: Vec<LocalizedDisclaimer>,
     /// Charges of every message of a type: the organisation's and the type's.
     charges: Vec<Vec<Charge>>,
     users: UserMaxima,
@@ -166,7 +166,7 @@ impl StandardPolicy {
             default_reason,
             types: settings.types,
             headers: settings.headers,
-            notices: settings.notices,
+            disclaimers: settings.disclaimers,
             users: settings.users,
         }
     }
@@ -237,8 +237,8 @@ impl StandardPolicy {
             decision.charges.extend(charges);
         }
         decision.reasons.push(plan.reason.clone());
-        for &index in &plan.notices {
-            self.add_notice(&self.notices[index], plan, message, decision);
+        for &index in &plan.disclaimers {
+            self.add_disclaimer(&self.disclaimers[index], plan, message, decision);
         }
     }
 
@@ -261,26 +261,32 @@ impl StandardPolicy {
         decision.sign = domains;
     }
 
-    fn add_notice(&self, notice: &Notice, plan: &Plan, message: &Message, decision: &mut Decision) {
-        let variant = match notice.variants.as_slice() {
+    fn add_disclaimer(
+        &self,
+        disclaimer: &LocalizedDisclaimer,
+        plan: &Plan,
+        message: &Message,
+        decision: &mut Decision,
+    ) {
+        let variant = match disclaimer.variants.as_slice() {
             [only] => only,
             variants => {
-                let languages: Vec<_> = notice.languages().collect();
+                let languages: Vec<_> = disclaimer.languages().collect();
                 match language::of_message(message, &languages) {
                     Some(index) => &variants[index],
-                    None => notice.variant(plan.language.as_deref()),
+                    None => disclaimer.variant(plan.language.as_deref()),
                 }
             }
         };
         decision.reasons.push(match variant.language.as_str() {
-            "" => ["notice ", &notice.id].concat(),
-            language => ["notice ", &notice.id, " in ", language].concat(),
+            "" => ["disclaimer ", &disclaimer.id].concat(),
+            language => ["disclaimer ", &disclaimer.id, " in ", language].concat(),
         });
         decision.disclaimers.push(Disclaimer {
-            id: notice.id.clone(),
+            id: disclaimer.id.clone(),
             text: variant.text.clone(),
             html: variant.html.clone(),
-            placement: notice.placement,
+            placement: disclaimer.placement,
         });
     }
 }

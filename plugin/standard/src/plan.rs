@@ -20,10 +20,10 @@ pub(crate) struct Plan {
     pub(crate) route: Vec<Hop>,
     pub(crate) return_path: ReturnPath,
     pub(crate) sign: SignPlan,
-    /// Indices into the notices.
-    pub(crate) notices: Vec<usize>,
+    /// Indices into the disclaimers.
+    pub(crate) disclaimers: Vec<usize>,
     pub(crate) copies: Vec<String>,
-    /// The language of notices where the message's own cannot be told.
+    /// The language of disclaimers where the message's own cannot be told.
     pub(crate) language: Option<String>,
     /// Maxima of the domain.
     pub(crate) domain: Vec<Maximum>,
@@ -142,7 +142,7 @@ impl Resolver<'_> {
             return_path: self.return_path(places, bounce_domain),
             sign: self.sign(places, &route, self.is_rest(domain)),
             route,
-            notices: nearest(places, |it| it.notices.clone()).unwrap_or_default(),
+            disclaimers: nearest(places, |it| it.disclaimers.clone()).unwrap_or_default(),
             copies: nearest(places, |it| it.archive.clone()).unwrap_or_default(),
             language: nearest(places, |it| it.language.clone()),
             domain: domain.maxima.clone(),

@@ -11,21 +11,25 @@ use crate::settings::{Choices, DomainEntry, Notes, Settings, Sign};
 const MOST_NAMES: usize = 5;
 
 /// Warns of domains for which it is not said who may send, of signatures that
-/// are not aligned, of types without a relay, and of notices and relays that
+/// are not aligned, of types without a relay, and of disclaimers and relays that
 /// nothing uses.
 pub(crate) fn warn(settings: &Settings, plans: &Plans, notes: &Notes) {
     senders_not_said(settings, plans, notes);
     signatures_not_aligned(settings, notes);
     types_without_relay(settings, notes);
     let used: BTreeSet<usize> = all_choices(settings)
-        .filter_map(|it| it.notices.as_ref())
+        .filter_map(|it| it.disclaimers.as_ref())
         .flatten()
         .copied()
         .collect();
-    for (index, notice) in settings.notices.iter().enumerate() {
+    for (index, disclaimer) in settings.disclaimers.iter().enumerate() {
         if !used.contains(&index) {
-            let message = format!("the notice \"{}\" is used nowhere", notice.id);
-            notes.warn(notice.span.clone(), message, "`notices = [ … ]` names it");
+            let message = format!("the disclaimer \"{}\" is used nowhere", disclaimer.id);
+            notes.warn(
+                disclaimer.span.clone(),
+                message,
+                "`disclaimers = [ … ]` names it",
+            );
         }
     }
     let used: BTreeSet<&str> = all_choices(settings)

@@ -3,7 +3,7 @@
 use waxseal_policy::ReferenceKind;
 use waxseal_settings::{Item, Spanned, Table};
 
-use super::{Notes, Notice};
+use super::{LocalizedDisclaimer, Notes};
 use crate::names::{Address, Domain};
 
 /// Most relays of one list: a domain has one to three (R2).
@@ -16,8 +16,8 @@ pub(crate) struct Choices {
     pub(crate) return_path: Option<Spanned<ReturnPathWord>>,
     pub(crate) bounce_domain: Option<Spanned<Domain>>,
     pub(crate) sign: Option<Spanned<Sign>>,
-    /// Indices into the notices.
-    pub(crate) notices: Option<Vec<usize>>,
+    /// Indices into the disclaimers.
+    pub(crate) disclaimers: Option<Vec<usize>>,
     pub(crate) archive: Option<Vec<String>>,
     pub(crate) language: Option<String>,
 }
@@ -49,7 +49,7 @@ pub(crate) enum Sign {
 
 /// Reads choices; knows the names that they may use.
 pub(super) struct Reader<'a> {
-    pub(super) notices: &'a [Notice],
+    pub(super) disclaimers: &'a [LocalizedDisclaimer],
     pub(super) notes: &'a Notes,
 }
 
@@ -62,7 +62,7 @@ impl Reader<'_> {
             return_path: return_path(table),
             bounce_domain: table.parsed("bounce-domain", "a domain name like \"bounce.acme.test\""),
             sign: self.sign(table),
-            notices: self.notice_names(table),
+            disclaimers: self.disclaimer_names(table),
             archive: addresses("archive")
                 .map(|list| list.into_iter().map(|address| address.value.0).collect()),
             language: table.string("language").map(|language| language.value),
@@ -116,22 +116,25 @@ impl Reader<'_> {
         Some(Spanned { value: sign, span })
     }
 
-    fn notice_names(&self, table: &Table<'_>) -> Option<Vec<usize>> {
-        let names = table.strings("notices")?;
+    fn disclaimer_names(&self, table: &Table<'_>) -> Option<Vec<usize>> {
+        let names = table.strings("disclaimers")?;
         let mut indices = Vec::with_capacity(names.len());
         for name in names {
-            match self.notices.iter().position(|it| it.id == name.value) {
+            match self.disclaimers.iter().position(|it| it.id == name.value) {
                 Some(index) if !indices.contains(&index) => indices.push(index),
                 Some(_) => {}
                 None => {
-                    let known: Vec<_> = self.notices.iter().map(|it| it.id.as_str()).collect();
+                    let known: Vec<_> = self.disclaimers.iter().map(|it| it.id.as_str()).collect();
                     let expected = match known.is_empty() {
                         true => {
-                            format!("a notice with a table of its own, [notice.{}]", name.value)
+                            format!(
+                                "a disclaimer with a table of its own, [disclaimer.{}]",
+                                name.value
+                            )
                         }
-                        false => format!("one of the notices: {}", known.join(", ")),
+                        false => format!("one of the disclaimers: {}", known.join(", ")),
                     };
-                    let message = format!("there is no notice \"{}\"", name.value);
+                    let message = format!("there is no disclaimer \"{}\"", name.value);
                     table.problem(name.span, message, Some(expected));
                 }
             }

@@ -8,9 +8,9 @@
 //! reading goes on, so what is built is fit for use only without problems.
 
 mod choices;
+mod disclaimers;
 mod domains;
 mod maxima;
-mod notices;
 mod senders;
 mod types;
 
@@ -21,9 +21,9 @@ use waxseal_policy::{Problem, Reference, ReferenceKind};
 use waxseal_settings::{Spanned, Table};
 
 pub(crate) use choices::{Choices, RelayEntry, ReturnPathWord, Sign};
+pub(crate) use disclaimers::LocalizedDisclaimer;
 pub(crate) use domains::DomainEntry;
 pub(crate) use maxima::{Maximum, UserMaxima};
-pub(crate) use notices::Notice;
 pub(crate) use senders::{Senders, Unauthorized};
 pub(crate) use types::{Condition, HeaderTest, MailType, Rule};
 
@@ -33,8 +33,8 @@ pub(crate) struct Settings {
     pub(crate) top: Choices,
     /// Who may send for domains that do not say it themselves.
     pub(crate) senders: Senders,
-    /// Notices in the order of the file.
-    pub(crate) notices: Vec<Notice>,
+    /// Disclaimers in the order of the file.
+    pub(crate) disclaimers: Vec<LocalizedDisclaimer>,
     /// Mail types in the order in which they are tried.
     pub(crate) types: Vec<MailType>,
     /// The type of a message that fits none, as an index into `types`.
@@ -95,10 +95,10 @@ impl Notes {
 
 /// Reads the whole file.
 pub(crate) fn read(top: &Table<'_>, notes: &Notes) -> Settings {
-    let notices = notices::read(top);
+    let disclaimers = disclaimers::read(top);
     let relays = read_relays(top, notes);
     let choices = choices::Reader {
-        notices: &notices,
+        disclaimers: &disclaimers,
         notes,
     };
     let types::Types {
@@ -114,7 +114,7 @@ pub(crate) fn read(top: &Table<'_>, notes: &Notes) -> Settings {
         organisation: maxima::read(top, "maximum", "organisation", notes),
         users: maxima::read_users(top, notes),
         default_route_signs: top.boolean("default-route-signs").unwrap_or(false),
-        notices,
+        disclaimers,
         types,
         default_type,
         headers,

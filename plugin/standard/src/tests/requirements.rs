@@ -340,45 +340,45 @@ fn r15_a_message_that_may_fall_back_to_an_unsigned_route_is_signed() {
 }
 
 #[test]
-fn r22_a_notice_is_chosen_by_domain_type_and_language() {
+fn r22_a_disclaimer_is_chosen_by_domain_type_and_language() {
     let settings = with_types(
         r#"
-notices = []
-[notice.legal.language.en]
+disclaimers = []
+[disclaimer.legal.language.en]
 text = "confidential"
-[notice.legal.language.ja]
+[disclaimer.legal.language.ja]
 text = "機密"
 html = "<p>機密</p>"
-[notice.promotion]
+[disclaimer.promotion]
 text = "unsubscribe"
 placement = "top"
 [domain."acme.test"]
-notices = ["legal"]
+disclaimers = ["legal"]
 [domain."acme.test".type.bulk]
-notices = ["promotion", "legal"]
+disclaimers = ["promotion", "legal"]
 [domain."globex.test"]
 "#,
     );
     let texts = |message| -> Vec<_> {
         let decision = decide(&settings, message);
-        let notices = decision.disclaimers.into_iter();
-        notices.map(|it| (it.id, it.text)).collect()
+        let disclaimers = decision.disclaimers.into_iter();
+        disclaimers.map(|it| (it.id, it.text)).collect()
     };
-    let notice = |id: &str, text: &str| (id.to_owned(), text.to_owned());
+    let disclaimer = |id: &str, text: &str| (id.to_owned(), text.to_owned());
     assert_eq!(
         texts(from("a@acme.test").text("Hello")),
-        [notice("legal", "confidential")]
+        [disclaimer("legal", "confidential")]
     );
     let japanese = "いつもお世話になっております。";
     assert_eq!(
         texts(from("a@acme.test").text(japanese)),
-        [notice("legal", "機密")]
+        [disclaimer("legal", "機密")]
     );
     assert_eq!(
         texts(from("a@acme.test").header("List-Id", "x")),
         [
-            notice("promotion", "unsubscribe"),
-            notice("legal", "confidential")
+            disclaimer("promotion", "unsubscribe"),
+            disclaimer("legal", "confidential")
         ]
     );
     assert!(texts(from("a@globex.test")).is_empty());
@@ -386,12 +386,13 @@ notices = ["promotion", "legal"]
 
 #[test]
 fn r22_the_domains_language_decides_where_the_message_does_not_tell() {
-    let notice = "[notice.n.language.en]\ntext = \"e\"\n[notice.n.language.de]\ntext = \"d\"\n";
+    let disclaimer =
+        "[disclaimer.n.language.en]\ntext = \"e\"\n[disclaimer.n.language.de]\ntext = \"d\"\n";
     let settings =
-        format!("notices = \"n\"\nlanguage = \"de-AT\"\n[domain.\"acme.test\"]\n{notice}");
+        format!("disclaimers = \"n\"\nlanguage = \"de-AT\"\n[domain.\"acme.test\"]\n{disclaimer}");
     let decision = decide(&settings, from("a@acme.test").text("Guten Tag"));
     assert_eq!(decision.disclaimers[0].text, "d");
-    assert!(decision.reasons.contains(&"notice n in de".to_owned()));
+    assert!(decision.reasons.contains(&"disclaimer n in de".to_owned()));
     let message = from("a@acme.test").header("Content-Language", "en");
     assert_eq!(decide(&settings, message).disclaimers[0].text, "e");
 }

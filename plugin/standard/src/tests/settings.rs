@@ -39,7 +39,7 @@ when = [{}]
 [domain."acme.test"]
 relays = ["a", "a"]
 return-path = "verp"
-notices = ["nobody"]
+disclaimers = ["nobody"]
 archive = "not an address"
 [domain."ACME.test."]
 [domain."acme.test".type.other]
@@ -65,7 +65,7 @@ maximum = { full = "defer" }
                 "`return-path` is \"verp\", and there is no bounce domain",
                 "\"verp\""
             ),
-            ("there is no notice \"nobody\"", "\"nobody\""),
+            ("there is no disclaimer \"nobody\"", "\"nobody\""),
             (
                 "`domain.\"acme.test\".archive` is \"not an address\": this is no address",
                 "\"not an address\""
@@ -124,7 +124,7 @@ default-type = "person"
 [type.bulk]
 [type.auto]
 when = { auto-submitted = true }
-[notice.unused]
+[disclaimer.unused]
 text = "x"
 [relay.unused]
 signs = true
@@ -143,7 +143,7 @@ relays = []
         [
             ("no message is ever of type \"bulk\"", "bulk"),
             ("no domain has a relay for type \"auto\"", "auto"),
-            ("the notice \"unused\" is used nowhere", "unused"),
+            ("the disclaimer \"unused\" is used nowhere", "unused"),
             ("the relay \"unused\" is used nowhere", "unused"),
         ]
     );
@@ -195,7 +195,7 @@ maximum = { recipients = 9 }
 #[test]
 fn broken_settings_of_any_kind_are_problems_and_no_panic() {
     use proptest::prelude::*;
-    let words = "(\\[|\\]|\\[domain\\.\"a\\.test\"\\]|\\[type\\.b\\]|relays|sign|notices|when|maximum| = |true|\"a\"|5|\\{|\\}|\n|language)";
+    let words = "(\\[|\\]|\\[domain\\.\"a\\.test\"\\]|\\[type\\.b\\]|relays|sign|disclaimers|when|maximum| = |true|\"a\"|5|\\{|\\}|\n|language)";
     proptest!(|(parts in proptest::collection::vec(words, 0..24))| {
         let settings = parts.concat();
         if let Err(problems) = StandardPolicy::configure(&settings) {

@@ -73,7 +73,7 @@ fn everything() -> Decision {
         relay: relay.to_owned(),
         return_path,
     };
-    let notice = |id: &str, html: Option<&str>, placement| Disclaimer {
+    let disclaimer = |id: &str, html: Option<&str>, placement| Disclaimer {
         id: id.to_owned(),
         text: "text".to_owned(),
         html: html.map(str::to_owned),
@@ -92,9 +92,13 @@ fn everything() -> Decision {
         .charge(Charge::messages("few").at_most(1, WhenFull::Defer))
         .return_path(ReturnPath::Verp("bounce.test".to_owned()))
         .sign("acme.test")
-        .disclaimer(notice("top", None, Placement::Top))
-        .disclaimer(notice("quote", Some("<p>text</p>"), Placement::AboveQuote))
-        .disclaimer(notice("bottom", None, Placement::Bottom))
+        .disclaimer(disclaimer("top", None, Placement::Top))
+        .disclaimer(disclaimer(
+            "quote",
+            Some("<p>text</p>"),
+            Placement::AboveQuote,
+        ))
+        .disclaimer(disclaimer("bottom", None, Placement::Bottom))
         .copy_to("archive@acme.test")
         .label("type", "all");
     decision.author = Some(AuthorRewrite {

@@ -20,19 +20,23 @@ const TARGET: f64 = 150.0;
 /// Measures edits.
 pub(crate) fn measure(table: &mut Table) {
     table.section("Edits, one thread (median)");
-    let notice = Disclaimer {
+    let disclaimer = Disclaimer {
         id: "bench".to_owned(),
         text: "This message is confidential.".to_owned(),
         html: Some("<p>This message is <b>confidential</b>.</p>".to_owned()),
         placement: Placement::Bottom,
     };
     for (what, size, target) in [
-        ("a notice into text and HTML, 2 KB", 2 << 10, None),
-        ("a notice into text and HTML, 50 KB", 50 << 10, Some(TARGET)),
-        ("a notice into text and HTML, 5 MB", 5 << 20, None),
+        ("a disclaimer into text and HTML, 2 KB", 2 << 10, None),
+        (
+            "a disclaimer into text and HTML, 50 KB",
+            50 << 10,
+            Some(TARGET),
+        ),
+        ("a disclaimer into text and HTML, 5 MB", 5 << 20, None),
     ] {
         let content = Content::new(mail(size, 0, false).bytes());
-        let median = micros(time(&content, &notice));
+        let median = micros(time(&content, &disclaimer));
         match target {
             Some(target) => table.below(what, median, target, " µs"),
             None => table.figure(what, format!("{median:.1} µs")),
@@ -40,7 +44,7 @@ pub(crate) fn measure(table: &mut Table) {
     }
 }
 
-fn time(content: &Content, notice: &Disclaimer) -> Duration {
+fn time(content: &Content, disclaimer: &Disclaimer) -> Duration {
     let context = Context {
         null_sender: false,
         settings: Settings {
@@ -54,9 +58,9 @@ fn time(content: &Content, notice: &Disclaimer) -> Duration {
     let end = Instant::now() + TIME;
     while Instant::now() < end {
         let started = Instant::now();
-        let insertion = black_box(insert(content, &context, std::slice::from_ref(notice)));
+        let insertion = black_box(insert(content, &context, std::slice::from_ref(disclaimer)));
         times.push(started.elapsed());
-        assert_eq!(insertion.notices[0].outcome, Outcome::Inserted);
+        assert_eq!(insertion.reports[0].outcome, Outcome::Inserted);
     }
     times.sort_unstable();
     quantile(&times, 0.5)

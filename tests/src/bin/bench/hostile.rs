@@ -102,7 +102,7 @@ const MESSAGES: [(&str, Generator, usize); 9] = [
 /// in milliseconds.
 const ADDED: f64 = 50.0;
 
-/// Measures honest messages that get a notice beside hostile ones that get it,
+/// Measures honest messages that get a disclaimer beside hostile ones that get it,
 /// too.
 async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
     table.section(
@@ -110,12 +110,12 @@ async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
     );
     let folder = tempfile::tempdir()?;
     let settings = folder.path().join("settings.toml");
-    std::fs::write(&settings, NOTICE)?;
+    std::fs::write(&settings, DISCLAIMER)?;
     let line = format!("settings = \"{}\"\n", settings.display());
     let service = service_with("waxseal_standard", &line).await?;
     let version = service.begin();
     let honest = service.process(&version, message("well")).await;
-    anyhow::ensure!(honest.edits.body.is_some(), "no notice: {honest:?}");
+    anyhow::ensure!(honest.edits.body.is_some(), "no disclaimer: {honest:?}");
     let times = decisions(&service, "well").await?;
     let median = micros(quantile(&times, 0.5));
     let alone = tail(&times);
@@ -159,9 +159,9 @@ async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Settings of the standard policy: every message gets a notice.
-const NOTICE: &str = "return-path = \"keep\"\n[domain.\"acme.test\"]\nnotices = [\"legal\"]\nrelays = []\n\
-                      [notice.legal]\ntext = \"Acme Ltd\"\nhtml = \"<p>Acme Ltd</p>\"\n";
+/// Settings of the standard policy: every message gets a disclaimer.
+const DISCLAIMER: &str = "return-path = \"keep\"\n[domain.\"acme.test\"]\ndisclaimers = [\"legal\"]\nrelays = []\n\
+                      [disclaimer.legal]\ntext = \"Acme Ltd\"\nhtml = \"<p>Acme Ltd</p>\"\n";
 
 fn tail(times: &[Duration]) -> f64 {
     micros(quantile(times, 0.99)) / 1e3
@@ -250,7 +250,7 @@ fn of_bytes(content: Vec<u8>) -> Arc<Message> {
             queue_id: "4F00D".to_owned(),
             listener: "submission".to_owned(),
             client: Client::default(),
-            // Mail of the null sender gets no notice.
+            // Mail of the null sender gets no disclaimer.
             sender: ReversePath::parse_bytes(b"a@acme.test").unwrap_or(ReversePath::Null),
             recipients: Vec::new(),
         },

@@ -52,7 +52,7 @@ pub(crate) enum Expected {
     /// Insert a signature.
     Signature,
     /// Replace the body, and insert a signature.
-    NoticeAndSignature,
+    DisclaimerAndSignature,
 }
 
 impl Expected {
@@ -67,7 +67,7 @@ impl Expected {
         let done = match self {
             Self::Nothing => true,
             Self::Signature => signed,
-            Self::NoticeAndSignature => signed && has(b'b'),
+            Self::DisclaimerAndSignature => signed && has(b'b'),
         };
         ensure!(
             accepted && done,

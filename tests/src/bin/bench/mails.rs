@@ -5,7 +5,7 @@ use waxseal_tests::milter::Mail;
 /// Different messages of each size, so that no cache sees one twice in a row.
 pub(crate) const VARIANTS: usize = 5;
 
-/// Messages of about `size` bytes. Bulk mail gets no notice by the settings,
+/// Messages of about `size` bytes. Bulk mail gets no disclaimer by the settings,
 /// individual mail does.
 pub(crate) fn mails(size: usize, bulk: bool) -> Vec<Mail> {
     (0..VARIANTS)

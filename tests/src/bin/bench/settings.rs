@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Types, relays, notices and maxima as a company has them. acme.test is one of
-/// the domains: its bulk mail has no notice, its other mail has.
+/// Types, relays, disclaimers and maxima as a company has them. acme.test is one of
+/// the domains: its bulk mail has no disclaimer, its other mail has.
 pub(crate) fn settings(domains: usize) -> String {
     let mut text = r#"
 bounce-domain = "bounce.acme.test"
@@ -30,22 +30,22 @@ when = [
 [domain."acme.test"]
 relays = ["northwind", "bluebird"]
 sign = true
-notices = ["confidential"]
+disclaimers = ["confidential"]
 
 [domain."acme.test".type.bulk]
 relays = ["bluebird", "quarry"]
-notices = []
+disclaimers = []
 maximum = { messages = 4_000_000_000, full = "defer" }
 
 [domain."acme.test".type.workflow]
 relays = ["northwind", { relay = "quarry", return-path = "author" }]
 
-[notice.confidential]
+[disclaimer.confidential]
 placement = "bottom"
-[notice.confidential.language.en]
+[disclaimer.confidential.language.en]
 text = "This message is confidential and meant for its recipients only."
 html = "<p>This message is <b>confidential</b> and meant for its recipients only.</p>"
-[notice.confidential.language.ja]
+[disclaimer.confidential.language.ja]
 text = "このメールは機密情報を含み、宛先の方のみを対象としています。"
 "#
     .to_owned();

@@ -1,5 +1,5 @@
 //! `make demo`: mail goes through a real Postfix, and comes out relayed,
-//! rewritten, signed and with its notice.
+//! rewritten, signed and with its disclaimer.
 //!
 //! The settings are those of `examples/acme`. All servers are private, on
 //! loopback, and gone when the demo ends, also when it is interrupted.

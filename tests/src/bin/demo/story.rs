@@ -41,7 +41,7 @@ const SCENES: [Scene; 5] = [
             Dear Bob,\n\nyour order is on its way.\n\nBest regards\nAlice\n",
     },
     Scene {
-        title: "A newsletter: another type of mail, another relay, no notice",
+        title: "A newsletter: another type of mail, another relay, no disclaimer",
         author: "news@acme.test",
         recipients: &["bob@customer.test", "eve@elsewhere.test"],
         message: "From: Acme News <news@acme.test>\nTo: customers@acme.test\nSubject: What is new in March\n\

@@ -45,7 +45,7 @@ enum Subject {
     Noop,
     OpenDkim,
     Waxseal,
-    WaxsealNotice,
+    WaxsealDisclaimer,
 }
 
 const SUBJECTS: [Subject; 5] = [
@@ -53,7 +53,7 @@ const SUBJECTS: [Subject; 5] = [
     Subject::Noop,
     Subject::OpenDkim,
     Subject::Waxseal,
-    Subject::WaxsealNotice,
+    Subject::WaxsealDisclaimer,
 ];
 
 /// Measures milters.
@@ -93,7 +93,11 @@ fn one(
         Subject::Noop => (&milters.noop, bulk, Expected::Nothing),
         Subject::OpenDkim => (&milters.opendkim, bulk, Expected::Signature),
         Subject::Waxseal => (&milters.waxseal, bulk, Expected::Signature),
-        Subject::WaxsealNotice => (&milters.waxseal, individual, Expected::NoticeAndSignature),
+        Subject::WaxsealDisclaimer => (
+            &milters.waxseal,
+            individual,
+            Expected::DisclaimerAndSignature,
+        ),
     };
     let endpoint = if tcp { &milter.tcp } else { &milter.unix };
     let before = milter.processor_time()?;
@@ -107,7 +111,7 @@ fn one(
 }
 
 fn unix_lines(table: &mut Table, unix: &[Speed]) {
-    let &[rsa, noop, opendkim, waxseal, notice] = unix else {
+    let &[rsa, noop, opendkim, waxseal, disclaimer] = unix else {
         return;
     };
     let possible = 1.0 / (1.0 / rsa.rate + 1.0 / noop.rate);
@@ -116,7 +120,11 @@ fn unix_lines(table: &mut Table, unix: &[Speed]) {
     table.figure("what these two allow together", thousands(possible));
     speed(table, "OpenDKIM", opendkim);
     speed(table, "Waxseal: standard policy, signature", waxseal);
-    speed(table, "Waxseal: and a notice in text and HTML", notice);
+    speed(
+        table,
+        "Waxseal: and a disclaimer in text and HTML",
+        disclaimer,
+    );
     let most = format!("{:.2} times", possible / opendkim.rate);
     table.figure("what is possible on this processor by OpenDKIM", most);
     table.at_least(
@@ -134,13 +142,17 @@ fn unix_lines(table: &mut Table, unix: &[Speed]) {
 }
 
 fn tcp_lines(table: &mut Table, unix: &[Speed], tcp: &[Speed]) {
-    let (&[_, _, _, on_unix, _], &[_, noop, opendkim, waxseal, notice]) = (unix, tcp) else {
+    let (&[_, _, _, on_unix, _], &[_, noop, opendkim, waxseal, disclaimer]) = (unix, tcp) else {
         return;
     };
     speed(table, "no-op milter", noop);
     speed(table, "OpenDKIM", opendkim);
     speed(table, "Waxseal: standard policy, signature", waxseal);
-    speed(table, "Waxseal: and a notice in text and HTML", notice);
+    speed(
+        table,
+        "Waxseal: and a disclaimer in text and HTML",
+        disclaimer,
+    );
     table.at_least(
         "Waxseal by Waxseal on the Unix socket",
         100.0 * waxseal.rate / on_unix.rate,

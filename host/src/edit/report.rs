@@ -1,4 +1,4 @@
-//! What became of each notice, and why one was left out.
+//! What became of each disclaimer, and why one was left out.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct Context {
     pub settings: Settings,
 }
 
-/// Choices about notices.
+/// Choices about disclaimers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Settings {
@@ -22,9 +22,9 @@ pub struct Settings {
     pub closed: Closed,
     /// An encrypted message.
     pub encrypted: Closed,
-    /// Whether replies get notices.
+    /// Whether replies get disclaimers.
     pub replies: bool,
-    /// Whether list mail (`List-Id`, `Precedence: list`) gets notices.
+    /// Whether list mail (`List-Id`, `Precedence: list`) gets disclaimers.
     pub lists: bool,
 }
 
@@ -39,21 +39,21 @@ impl Default for Settings {
     }
 }
 
-/// What is done with a message that a notice cannot be put into.
+/// What is done with a message that a disclaimer cannot be put into.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Closed {
-    /// It goes without the notice.
+    /// It goes without the disclaimer.
     #[default]
     Leave,
-    /// The notice becomes a part of its own, before the message.
+    /// The disclaimer becomes a part of its own, before the message.
     Wrap,
 }
 
-/// What became of one notice.
+/// What became of one disclaimer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notice {
-    /// Name of the notice.
+pub struct DisclaimerReport {
+    /// Name of the disclaimer.
     pub id: String,
     /// What was done.
     pub outcome: Outcome,
@@ -64,7 +64,7 @@ pub struct Notice {
     pub reason: Option<Reason>,
 }
 
-/// What was done with a notice.
+/// What was done with a disclaimer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -78,7 +78,7 @@ pub enum Outcome {
 
 macro_rules! reasons {
     ($($(#[$doc:meta])+ $name:ident = $text:literal, $wrap:literal;)+) => {
-        /// Why a notice is not in the text.
+        /// Why a disclaimer is not in the text.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "kebab-case")]
         pub enum Reason { $($(#[$doc])+ $name,)+ }
@@ -135,12 +135,12 @@ reasons! {
     ManyTexts = "the message has its text in more than 32 forms", true;
     /// There is no text/plain or text/html to put it into.
     NoText = "the message has no text", true;
-    /// The HTML has no place where the notice would be seen.
+    /// The HTML has no place where the disclaimer would be seen.
     NoPlace = "the HTML ends inside a comment or an element that is not shown", true;
     /// An earlier message of the thread, or this one, has it.
-    AlreadyPresent = "the notice is in the text already", false;
+    AlreadyPresent = "the disclaimer is in the text already", false;
     /// There is nothing to insert.
-    Empty = "the notice has no text", false;
-    /// What came out was not the same message with the notice in it.
+    Empty = "the disclaimer has no text", false;
+    /// What came out was not the same message with the disclaimer in it.
     SelfCheck = "the edited message did not pass the check that nothing else changed", false;
 }

@@ -1,4 +1,4 @@
-//! Notices that are added to messages (R22).
+//! Disclaimers that are added to messages (R22).
 
 use std::ops::Range;
 
@@ -7,27 +7,27 @@ use waxseal_settings::Table;
 
 use crate::language;
 
-/// A notice in one or more languages.
+/// A disclaimer in one or more languages.
 #[derive(Debug)]
-pub(crate) struct Notice {
+pub(crate) struct LocalizedDisclaimer {
     pub(crate) id: String,
     pub(crate) placement: Placement,
-    /// At least one; a notice in no particular language has one without a name.
+    /// At least one; a disclaimer in no particular language has one without a name.
     pub(crate) variants: Vec<Variant>,
     /// Where its name stands.
     pub(crate) span: Range<usize>,
 }
 
-/// A notice in one language.
+/// A disclaimer in one language.
 #[derive(Debug)]
 pub(crate) struct Variant {
-    /// Language tag (BCP 47), or "" for a notice in no particular language.
+    /// Language tag (BCP 47), or "" for a disclaimer in no particular language.
     pub(crate) language: String,
     pub(crate) text: String,
     pub(crate) html: Option<String>,
 }
 
-impl Notice {
+impl LocalizedDisclaimer {
     /// The variant to use for a message of that language, as far as it is
     /// known: else the first.
     pub(crate) fn variant(&self, language: Option<&str>) -> &Variant {
@@ -44,9 +44,9 @@ impl Notice {
     }
 }
 
-/// All `[notice.NAME]`.
-pub(super) fn read(top: &Table<'_>) -> Vec<Notice> {
-    let entries = top.named_tables("notice");
+/// All `[disclaimer.NAME]`.
+pub(super) fn read(top: &Table<'_>) -> Vec<LocalizedDisclaimer> {
+    let entries = top.named_tables("disclaimer");
     let read = entries.iter().map(|entry| {
         let table = &entry.table;
         let words = [
@@ -61,7 +61,7 @@ pub(super) fn read(top: &Table<'_>) -> Vec<Notice> {
             "name",
             100,
         );
-        Notice {
+        LocalizedDisclaimer {
             id: entry.name.value.clone(),
             placement: table
                 .choice("placement", &words)
@@ -87,7 +87,11 @@ fn read_variants(table: &Table<'_>) -> Vec<Variant> {
     let languages = table.named_tables("language");
     if languages.is_empty() {
         let expected = "tables such as [….language.en]".to_owned();
-        table.problem(table.span(), "the notice is in no language", Some(expected));
+        table.problem(
+            table.span(),
+            "the disclaimer is in no language",
+            Some(expected),
+        );
         return vec![read_variant("", table)];
     }
     languages
@@ -97,15 +101,15 @@ fn read_variants(table: &Table<'_>) -> Vec<Variant> {
 }
 
 fn read_variant(language: &str, table: &Table<'_>) -> Variant {
-    table.require("text", "the notice in plain text");
+    table.require("text", "the disclaimer in plain text");
     let text = |key, limit| {
         let text = table.string(key)?;
         fits(table, &text.value, text.span, key, limit);
         Some(text.value.trim().to_owned())
     };
     if let Some(given) = table.string("text").filter(|it| it.value.trim().is_empty()) {
-        let expected = "the notice in plain text".to_owned();
-        table.problem(given.span, "the notice is empty", Some(expected));
+        let expected = "the disclaimer in plain text".to_owned();
+        table.problem(given.span, "the disclaimer is empty", Some(expected));
     }
     Variant {
         language: language.to_owned(),
@@ -118,7 +122,7 @@ fn read_variant(language: &str, table: &Table<'_>) -> Variant {
 /// contract).
 fn fits(table: &Table<'_>, value: &str, span: Range<usize>, what: &str, limit: usize) {
     if value.len() > limit {
-        let message = format!("the {what} of the notice has {} bytes", value.len());
+        let message = format!("the {what} of the disclaimer has {} bytes", value.len());
         table.problem(span, message, Some(format!("at most {limit} bytes")));
     }
 }
