@@ -1,5 +1,5 @@
-# `make` alone tells what there is. Everything needs a Debian machine with
-# rustup, and installs the rest itself, once.
+# `make` lists the targets. Each needs a Debian machine with rustup, and installs
+# everything else itself, once.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench fuzz deny policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
@@ -7,27 +7,27 @@
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
 
-# One selection of packages and targets for every step: with another one cargo
-# finds other features, and builds the same libraries once more.
+# The same selection of packages and targets for every step: with a different one
+# cargo enables different features and builds the same libraries again.
 ALL    := --workspace --locked
 
-# Postfix is started by root alone. For whoever else runs the tests, sudo starts
-# those that need it; all else stays the user's own. The compiler is asked only
-# where it is needed, and so after it was installed.
+# Only root can start Postfix. For other users, sudo runs the tests that need it;
+# everything else runs as the user. The variable is evaluated when it is used,
+# which is after the compiler was installed.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 RUNNER   = CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')_RUNNER
 
 help:
-	@echo 'make demo      see a message go through a real Postfix, decided by a policy'
+	@echo 'make demo      show a policy deciding on messages in a real Postfix'
 	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
-	@echo 'make bench     measure speed and memory beside OpenDKIM and a no-op milter'
-	@echo 'make fuzz      run every fuzz target for MINUTES (10), two side by side'
+	@echo 'make bench     measure speed and memory, compared with OpenDKIM and a no-op milter'
+	@echo 'make fuzz      run every fuzz target for MINUTES (10), two in parallel'
 	@echo 'make deny      check dependencies against deny.toml and the advisories of RustSec'
 	@echo 'make policies  build the policies into target/policies'
 	@echo 'make policies-languages'
-	@echo '               build those in JavaScript and Python, too (tools from npm and PyPI)'
+	@echo '               also build those in JavaScript and Python (tools from npm and PyPI)'
 	@echo 'make tools tools-languages tools-fuzz'
-	@echo '               install what the above need (they do it themselves)'
+	@echo '               install what the other targets need (they also do it themselves)'
 
 demo: policies build
 	@$(AS_ROOT) target/debug/demo
@@ -38,14 +38,14 @@ bench: policies policies-languages
 	$(SAY) 'Measuring (three minutes)'
 	@target/debug/bench
 
-# An instrumented build of the crates of this repository, then MINUTES for
-# each pair of targets.
+# Builds the crates of this repository with instrumentation, then runs each pair of
+# targets for MINUTES.
 MINUTES := 10
 
 fuzz: tools-fuzz policies
 	@CARGO='$(CARGO)' scripts/fuzz.sh $(MINUTES)
 
-# The offline half of this is a part of `make test`.
+# `make test` includes the part of this that works offline.
 deny: tools
 	$(SAY) 'Dependencies: licenses, sources, duplicates, advisories'
 	@CARGO='$(CARGO)' scripts/deny.sh
@@ -74,7 +74,7 @@ policies-languages: tools-languages
 	@scripts/languages.sh
 
 build: tools
-	$(SAY) 'The waxseal command (the first build takes some minutes)'
+	$(SAY) 'The waxseal command (the first build takes several minutes)'
 	$(CARGO) build $(ALL) --bins --tests
 
 lint: tools
@@ -91,10 +91,10 @@ unit: build
 	$(CARGO) test $(ALL) --doc
 
 policy-tests: policies build
-	$(SAY) 'Policy tests: what the standard policy and the examples promise'
+	$(SAY) 'Policy tests: the standard policy and the examples'
 	@target/debug/waxseal test tests/policy
 
 end-to-end: policies policies-languages build
-	$(SAY) 'End-to-end tests: real policies, and a Postfix for each test on loopback'
-	$(if $(AS_ROOT),@echo 'Starting Postfix takes root: tests that do so are run by sudo.')
+	$(SAY) 'End-to-end tests: real policies, and for each test a Postfix on loopback'
+	$(if $(AS_ROOT),@echo 'Only root can start Postfix: sudo runs the tests that do.')
 	$(if $(AS_ROOT),$(RUNNER)='$(CURDIR)/scripts/run-test.sh') $(CARGO) test $(ALL) --test '*' --no-fail-fast

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The compiler with the coverage that the fuzzing engine steers by, for cargo's
-# RUSTC_WORKSPACE_WRAPPER: the crates of this repository are instrumented, and
-# what they depend on is the same as in every other build, built once.
+# Compiler wrapper for cargo's RUSTC_WORKSPACE_WRAPPER: adds the coverage
+# instrumentation that the fuzzing engine needs to the crates of this repository.
+# Dependencies are not instrumented, so they are shared with all other builds.
 case " $* " in
 *" --crate-name build_script_"* | *" --crate-type proc-macro "* | *" --crate-name ___ "*) exec "$@" ;;
 *" --crate-name "*) ;;

@@ -1,28 +1,25 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets, two side by side, for some minutes each; prints what
-# they did, and exits with 1 where they found something.
+# Runs the fuzz targets, two in parallel, for MINUTES each. Prints a table of results,
+# and exits with 1 if there are findings.
 #
-#   scripts/fuzz.sh MINUTES [TARGET…]        all targets where none is named
+#   scripts/fuzz.sh MINUTES [TARGET…]        default: all targets
 #
-# JOBS=4 runs four side by side. What a target needs beside its corpus of
-# fuzz/corpus stands in target/fuzz: its working corpus, its log, its findings.
-# At the end the corpora of fuzz/corpus are renewed by the smallest inputs that
-# reach the same code; seeds with a name of their own stay.
+# JOBS=4 runs four in parallel. Working corpora, logs and findings are in
+# target/fuzz. At the end, the generated inputs in fuzz/corpus are replaced by the
+# smallest inputs that reach the same code; seeds with a descriptive name stay.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
-# Of the generated inputs of a target, as many at most and as large at most are
-# checked in.
+# Largest number and size (bytes) of the generated inputs in fuzz/corpus.
 readonly MOST=100 LARGEST=4096
 readonly PROGRAM=target/debug/examples/waxseal-fuzz WORK=target/fuzz
 
 is_generated() { [[ "$1" =~ ^[0-9a-f]{40}$ ]]; }
 
-# Components are large, and what compiles them takes its time. A timeout is by the
-# wall clock, so it is there for what hangs: what is slow is found by the checks,
-# which measure processor time.
+# Components are large and slow to compile. Timeouts use the wall clock and only
+# detect hangs: the checks detect slow code, by processor time.
 options() {
     case "$1" in
     component) echo -max_len=131072 -timeout=300 ;;
@@ -34,13 +31,13 @@ options() {
     esac
 }
 
-# The words of the documentation, among which are all keys of all files.
+# The dictionary: the words of the documentation, which include all keys of all files.
 dictionary() {
     grep -ohE '[a-z]{2,}([-_][a-z]+)*' docs/*.md wit/policy.wit examples/acme/*.toml tests/policy/*.toml |
         sort -u | sed 's/.*/"&"/'
 }
 
-# Inputs that are too large to be checked in.
+# Inputs that are too large for the repository.
 extra_inputs() {
     case "$1" in
     component) echo target/policies/rust_minimal.wasm ;;
@@ -61,8 +58,8 @@ run() { # one target
     report "$name"
 }
 
-# Puts the smallest inputs that reach all that the working corpus reaches into
-# fuzz/corpus.
+# Replaces the generated inputs in fuzz/corpus by the smallest ones that reach the
+# same code as the working corpus.
 renew() {
     local name="$1" minimal="$WORK/minimal/$1" file kept=0 files every
     rm -rf "$minimal"
@@ -88,7 +85,7 @@ report() { # one row of the table
     coverage="$(sed -n 's/.*cov: \([0-9]*\) ft:.*/\1/p' "$log" | sort -n | tail -n 1)"
     finding="$(sed -n 's/^artifact_prefix=.*Test unit written to //p' "$log" | tail -n 1)"
     if [ -z "$finding" ] && ! grep -q '^Done ' "$log"; then
-        finding="it did not run: see $log"
+        finding="the target did not finish: see $log"
     fi
     printf '%-18s %12s %9s %9s  %s\n' "$name" "${runs:--}" "${speed:--}" "${coverage:--}" "${finding:-nothing found}"
 }
@@ -105,13 +102,13 @@ targets=("$@")
 [ ${#targets[@]} -gt 0 ] || mapfile -t targets < <(ls fuzz/corpus)
 jobs="${JOBS:-2}"
 
-say 'The fuzz targets: the crates of this repository, instrumented for coverage'
+say 'Fuzz targets: building the crates of this repository with coverage instrumentation'
 RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/fuzz-rustc.sh" "${CARGO:-cargo}" build --workspace --locked \
     --features waxseal-fuzz/libfuzzer --example waxseal-fuzz
 
 rounds=$(((${#targets[@]} + jobs - 1) / jobs))
-say "${#targets[@]} targets, $jobs side by side, $minutes minutes each: $((rounds * minutes)) minutes, and some for the corpora"
-# Inputs are tried in files in some targets.
+say "${#targets[@]} targets, $jobs in parallel, $minutes minutes each: $((rounds * minutes)) minutes, plus time for the corpora"
+# Some targets write their inputs to files.
 TMPDIR="$(mktemp -d -p "$([ -w /dev/shm ] && echo /dev/shm || echo "${TMPDIR:-/tmp}")")"
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
@@ -124,9 +121,9 @@ printf '%s\n' "${targets[@]}" | xargs -P "$jobs" -I '{}' scripts/fuzz.sh --one '
 if grep -qv 'nothing found$' "$table"; then
     cat <<END
 
-Each file is an input for which an invariant does not hold; the log in $WORK/logs says which.
-Run it again: FUZZ_TARGET=NAME $PROGRAM FILE
-Once it is fixed, a copy in fuzz/corpus/NAME makes it a test.
+Each file is an input that violates an invariant; the log in $WORK/logs names the invariant.
+To reproduce: FUZZ_TARGET=NAME $PROGRAM FILE
+After the fix, copy the file to fuzz/corpus/NAME: it is then a test.
 END
     exit 1
 fi

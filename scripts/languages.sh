@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Builds the policies in JavaScript and Python, with the component tools of npm
-# and PyPI at the versions that are pinned here, and puts them into
-# target/policies. The tools are kept in target/; a component whose sources have
-# not changed is left alone: these tools never make the same bytes twice.
+# Builds the policies in JavaScript and Python into target/policies, with tools from
+# npm and PyPI at pinned versions. The tools are kept in target/. A component is
+# rebuilt only if its sources changed, because these tools are not reproducible.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
-# Runs the rest of its arguments unless it did so for the same files before.
+# once OUTPUT FILES COMMAND…: runs the command unless OUTPUT was already made from
+# the same FILES.
 once() {
     local made="$1" files="$2"
     shift 2

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Builds the policies and puts them into target/policies. A component that has
-# not changed is left alone, so that nobody takes it for a new version.
+# Builds the policies into target/policies. An unchanged component is not rewritten,
+# so that a running daemon does not load it again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# A guest's stack stands in its memory, and after each decision the host looks
-# through all of that for pages that were written. For a stack of a megabyte,
-# which is what Rust takes, that is a tenth of the decision of a small policy.
+# A policy's stack is part of its memory, and after each decision the host scans that
+# memory for written pages. With Rust's default stack of a megabyte, the scan is a
+# tenth of the decision time of a small policy.
 export CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS='-C link-arg=-zstack-size=262144'
 
 packages=(waxseal-standard rust-minimal guard-rust waxseal-misbehaving)

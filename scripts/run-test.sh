@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a test program for cargo: by sudo where it starts Postfix, and as who asks
-# otherwise.
+# Runs a test program for cargo: with sudo if it starts Postfix, otherwise as the
+# current user.
 case "$1" in
 */e2e-*) exec sudo -E "$@" ;;
 *) exec "$@" ;;

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Installs what building and testing need and what is not there yet: the Rust
-# toolchain of rust-toolchain.toml, and Debian packages; with `languages`, also
-# those that policies in JavaScript and Python are built with; with `fuzz`, also
-# the compiler of the fuzzing engine. Says what it does, and says nothing where
-# there is nothing to do.
+# Installs the missing tools for building and testing: the Rust toolchain of
+# rust-toolchain.toml, and Debian packages. With `languages`, also the packages for
+# policies in JavaScript and Python; with `fuzz`, also the C++ compiler for the
+# fuzzing engine. Prints what it installs, and nothing if there is nothing to do.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
-# Package, and a file that shows that it is there: dpkg's own database would
-# miss what was installed by other means.
+# Each package with a file that it installs. The file is checked instead of dpkg's
+# database, which does not know what was installed by other means.
 packages=(
     "gcc /usr/bin/cc"
     "libc6-dev /usr/include/stdio.h"
@@ -30,8 +29,7 @@ for entry in "${packages[@]}"; do
     [ -e "$file" ] || missing+=("$package")
 done
 
-# Its own Node is fetched from PyPI: Debian's is too old, and brings four hundred
-# packages with it.
+# Node comes from PyPI: Debian's is too old and depends on four hundred packages.
 if [ "${1-}" = languages ]; then
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 fi
@@ -45,18 +43,17 @@ if [ ${#missing[@]} -gt 0 ]; then
     root=()
     if [ "$(id -u)" != 0 ]; then
         root=(sudo)
-        say "Installing Debian packages by sudo: ${missing[*]}"
+        say "Installing Debian packages with sudo: ${missing[*]}"
     else
         say "Installing Debian packages: ${missing[*]}"
     fi
     command -v apt-get >/dev/null || {
-        echo "There is no apt-get here. Install by hand what these packages hold: ${missing[*]}" >&2
+        echo "apt-get is missing. Install the equivalents of these Debian packages: ${missing[*]}" >&2
         exit 1
     }
-    # policy-rc.d keeps a package from starting its daemon; RUNLEVEL=1 does the
-    # same for those that ask it. The tests start Postfix themselves, and only
-    # their own.
-    # What apt-get has to say is of interest only where it fails.
+    # policy-rc.d and RUNLEVEL=1 prevent a package from starting its daemon. The tests
+    # start their own Postfix instances.
+    # The output of apt-get is printed only if it fails.
     log="$(mktemp)"
     install() {
         "${root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
@@ -71,11 +68,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
     trap 'rm -f "$log"; [ -z "$made" ] || "${root[@]}" rm -f "$made"' EXIT
     install || {
-        say "Fetching the lists of packages first"
+        say "Updating the package lists"
         "${root[@]}" apt-get update -q
         install || {
             tail -n 40 "$log" >&2
-            echo "The packages could not be installed: above is what apt-get says." >&2
+            echo "Installing the packages failed; the output of apt-get is above." >&2
             exit 1
         }
     }
@@ -86,8 +83,8 @@ command -v rustup >/dev/null || {
     exit 1
 }
 channel="$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)"
-# Asked by name: the proxies would fetch what is missing without a word.
-has() { # what rustup lists, and a line's beginning
+# Query rustup by name: its proxies would install missing parts silently.
+has() { # rustup subcommand, prefix of a line that it lists
     rustup "$1" list --installed --toolchain "$channel" | grep "^$2" >/dev/null
 }
 complete() {

@@ -1,9 +1,9 @@
-// Makes a component of a policy in JavaScript:
+// Builds a component from a policy in JavaScript:
 //
 //     node build.mjs SOURCE WIT-FOLDER COMPONENT
 //
-// Clocks, randomness and the network are left out of the engine: a policy has
-// none of them. stdio stays, for the text of an error that nobody caught.
+// The engine is built without clocks, randomness and network: a policy has none of
+// them. stdio is included for the text of uncaught errors.
 
 import { readFile, writeFile } from "node:fs/promises";
 import { componentize } from "@bytecodealliance/componentize-js";

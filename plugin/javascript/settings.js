@@ -1,7 +1,6 @@
-// Reads settings in a part of TOML, and tells every problem at once with the
-// bytes that it stands at: one `key = value` a line, where a value is a text in
-// quotes, a whole number, true, false, or a list of texts on one line. Comments
-// begin with #.
+// Reads settings in a subset of TOML and reports all problems, each with its byte
+// range. One `key = value` a line; a value is a text in quotes, an integer, true,
+// false, or a list of texts on one line. Comments begin with #.
 //
 //     const settings = new Settings(text);
 //     const relay = settings.text("relay", { required: "the name of a relay" });
@@ -12,7 +11,7 @@ const TEXT = /^"(?:[^"\\]|\\.)*"/;
 const LIST = /^\[\s*(?:"(?:[^"\\]|\\.)*"\s*,\s*)*(?:"(?:[^"\\]|\\.)*"\s*)?\]/;
 const WORD = /^[^\s#]+/;
 
-/** Bytes of a text as UTF-8: places are told in bytes, not in characters. */
+/** Length of a text in bytes of UTF-8: positions are in bytes, not in characters. */
 function bytes(text) {
   let count = 0;
   for (const character of text) {
@@ -35,7 +34,7 @@ export class Settings {
     }
   }
 
-  /** A text: its value and where it stands; undefined where there is none. */
+  /** A text with its position; undefined if the key is missing. */
   text(key, { required } = {}) {
     if (required && !this.#entries.has(key)) {
       this.problem({ offset: 0, length: 0 }, `\`${key}\` is missing`, required);
@@ -43,7 +42,7 @@ export class Settings {
     return this.#get(key, (value) => typeof value === "string", "a text in quotes");
   }
 
-  /** A whole number (BigInt), `least` or more. */
+  /** An integer (BigInt) of at least `least`. */
   number(key, least = 0n) {
     const fits = (value) => typeof value === "bigint" && value >= least;
     return this.#get(key, fits, `a whole number, ${least} or more`);
@@ -54,19 +53,19 @@ export class Settings {
     return this.#get(key, (value) => typeof value === "boolean", "true or false");
   }
 
-  /** Texts; a single one is a list of one; none where the key is not there. */
+  /** A list of texts; a single text is a list of one. Empty if the key is missing. */
   texts(key) {
     const fits = (value) => typeof value === "string" || Array.isArray(value);
     const found = this.#get(key, fits, "a text, or a list of texts");
     return found === undefined ? [] : [found.value].flat();
   }
 
-  /** Notes a problem at a place (`offset` and `length`, in bytes). */
+  /** Adds a problem at a position (`offset` and `length`, in bytes). */
   problem({ offset, length }, message, expected) {
     this.#problems.push({ offset, length, message, expected });
   }
 
-  /** Throws everything that is wrong: the error that `configure` ends with. */
+  /** Throws all problems, if there are any: the error of `configure`. */
   finish() {
     for (const [key, { place }] of this.#entries) {
       if (!this.#known.has(key)) this.problem(place, `\`${key}\` is not known here`);
@@ -111,7 +110,7 @@ export class Settings {
   }
 }
 
-/** The value that is written like this; undefined where it is none. */
+/** The value of a literal; undefined if it is invalid. */
 function read(literal) {
   if (/^-?[0-9][0-9_]*$/.test(literal)) return BigInt(literal.replaceAll("_", ""));
   try {

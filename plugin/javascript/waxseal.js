@@ -1,10 +1,9 @@
-// Decisions and problems, made in a sentence. Copied into each policy: it has
-// no dependencies.
+// Functions that build decisions. Copied into each policy; has no dependencies.
 //
-// What stands here is data as `wit/policy.wit` describes it, with names in
-// camel case. Whole numbers of 64 bits (`size`, `maximum`) are BigInt.
+// The results are data as described in `wit/policy.wit`, with names in camel case.
+// 64-bit integers (`size`, `maximum`) are BigInt.
 
-/** A decision: the message goes as it is, but for what `parts` says. */
+/** A decision to accept the message unchanged, except for `parts`. */
 export function decision(parts = {}) {
   return {
     verdict: { tag: "accept" },
@@ -23,22 +22,22 @@ export function decision(parts = {}) {
   };
 }
 
-/** The message is kept in the MTA's hold queue; `why` is for whoever finds it. */
+/** Puts the message into the MTA's hold queue; `why` is the reason for the administrator. */
 export function hold(why, parts = {}) {
   return decision({ verdict: { tag: "hold", val: why }, ...parts });
 }
 
-/** The message is refused for good: `reject(550, "5.7.1", "not from here")`. */
+/** Rejects the message permanently: `reject(550, "5.7.1", "not from here")`. */
 export function reject(code, enhanced, text, parts = {}) {
   return decision({ verdict: { tag: "reject", val: { code, enhanced, text } }, ...parts });
 }
 
-/** The message is refused for now: `defer(450, "4.7.1", "not yet")`. */
+/** Defers the message (temporary error): `defer(450, "4.7.1", "not yet")`. */
 export function defer(code, enhanced, text, parts = {}) {
   return decision({ verdict: { tag: "defer", val: { code, enhanced, text } }, ...parts });
 }
 
-/** A relay of a route. */
+/** A relay for `route`. */
 export function relay(name) {
   return { relay: name, returnPath: undefined };
 }
@@ -48,7 +47,7 @@ export function label(name, value) {
   return { name, value };
 }
 
-/** One message on a counter, at most so many a day; past them it is deferred. */
+/** Counts one message on `counter`, at most `maximum` a day; further messages are deferred. */
 export function charge(counter, maximum) {
   return { counter, unit: "message", maximum, full: "defer" };
 }

@@ -1,7 +1,6 @@
-"""Reads settings in a part of TOML, and tells every problem at once with the
-bytes that it stands at: one `key = value` a line, where a value is a text in
-quotes, a whole number, true, false, or a list of texts on one line. Comments
-begin with #.
+"""Reads settings in a subset of TOML and reports all problems, each with its byte
+range. One `key = value` a line; a value is a text in quotes, an integer, true,
+false, or a list of texts on one line. Comments begin with #.
 
     settings = Settings(text)
     relay = settings.text("relay", required="the name of a relay")
@@ -24,7 +23,7 @@ NUMBER = re.compile(r"-?[0-9][0-9_]*")
 
 @dataclass
 class Entry:
-    """A value, and where value and key stand: offset and length in bytes."""
+    """A value, and the positions of value and key: offset and length in bytes."""
 
     value: object
     offset: int
@@ -33,7 +32,7 @@ class Entry:
 
 
 class Settings:
-    """Settings, asked key by key. Keys that nobody asks for are problems."""
+    """Settings, read key by key. Keys that are never read are problems."""
 
     def __init__(self, text):
         self._entries = {}
@@ -45,13 +44,13 @@ class Settings:
             offset += _bytes(line) + 1
 
     def text(self, key, required=None):
-        """A text: its value and where it stands; None where there is none."""
+        """A text with its position; None if the key is missing."""
         if required and key not in self._entries:
             self.problem((0, 0), f"`{key}` is missing", required)
         return self._get(key, lambda value: isinstance(value, str), "a text in quotes")
 
     def number(self, key, least=0):
-        """A whole number, `least` or more."""
+        """An integer of at least `least`."""
 
         def fits(value):
             return type(value) is int and value >= least
@@ -63,7 +62,7 @@ class Settings:
         return self._get(key, lambda value: isinstance(value, bool), "true or false")
 
     def texts(self, key):
-        """Texts; a single one is a list of one; none where the key is not there."""
+        """A list of texts; a single text is a list of one. Empty if the key is missing."""
         fits = lambda value: isinstance(value, (str, list))
         found = self._get(key, fits, "a text, or a list of texts")
         if found is None:
@@ -71,11 +70,11 @@ class Settings:
         return [found.value] if isinstance(found.value, str) else found.value
 
     def problem(self, place, message, expected=None):
-        """Notes a problem at a place (offset and length, in bytes)."""
+        """Adds a problem at a position (offset and length, in bytes)."""
         self._problems.append(Problem(*place, message, expected))
 
     def finish(self):
-        """Raises everything that is wrong: the error that `configure` ends with."""
+        """Raises all problems, if there are any: the error of `configure`."""
         for key, entry in self._entries.items():
             if key not in self._known:
                 self.problem(entry.place, f"`{key}` is not known here")
@@ -115,7 +114,7 @@ class Settings:
 
 
 def _read(literal):
-    """The value that is written like this; None where it is none."""
+    """The value of a literal; None if it is invalid."""
     if NUMBER.fullmatch(literal):
         return int(literal)
     try:
@@ -125,5 +124,5 @@ def _read(literal):
 
 
 def _bytes(text):
-    """Bytes of a text as UTF-8: places are told in bytes, not in characters."""
+    """Length of a text in bytes of UTF-8: positions are in bytes, not in characters."""
     return len(text.encode())

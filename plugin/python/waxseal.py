@@ -1,8 +1,7 @@
-"""Decisions and problems, made in a sentence. Copied into each policy: it has no
-dependencies.
+"""Functions that build decisions. Copied into each policy; has no dependencies.
 
-`wit/policy.wit` describes what they mean; the classes are those that
-componentize-py makes of it.
+The results are instances of the classes that componentize-py generates from
+`wit/policy.wit`, which documents them.
 """
 
 from wit_world.imports.types import (
@@ -22,7 +21,7 @@ from wit_world.imports.types import (
 
 
 def decision(**parts):
-    """A decision: the message goes as it is, but for what `parts` says."""
+    """A decision to accept the message unchanged, except for `parts`."""
     whole = {
         "verdict": Verdict_Accept(),
         "route": [],
@@ -41,22 +40,22 @@ def decision(**parts):
 
 
 def hold(why, **parts):
-    """The message is kept in the MTA's hold queue; `why` is for whoever finds it."""
+    """Puts the message into the MTA's hold queue; `why` is the reason for the administrator."""
     return decision(verdict=Verdict_Hold(why), **parts)
 
 
 def reject(code, enhanced, text, **parts):
-    """The message is refused for good: `reject(550, "5.7.1", "not from here")`."""
+    """Rejects the message permanently: `reject(550, "5.7.1", "not from here")`."""
     return decision(verdict=Verdict_Reject(Reply(code, enhanced, text)), **parts)
 
 
 def defer(code, enhanced, text, **parts):
-    """The message is refused for now: `defer(450, "4.7.1", "not yet")`."""
+    """Defers the message (temporary error): `defer(450, "4.7.1", "not yet")`."""
     return decision(verdict=Verdict_Defer(Reply(code, enhanced, text)), **parts)
 
 
 def relay(name):
-    """A relay of a route."""
+    """A relay for `route`."""
     return Hop(name, None)
 
 
@@ -66,5 +65,5 @@ def label(name, value):
 
 
 def charge(counter, maximum):
-    """One message on a counter, at most so many a day; past them it is deferred."""
+    """Counts one message on `counter`, at most `maximum` a day; further ones are deferred."""
     return Charge(counter, Unit.MESSAGE, maximum, WhenFull.DEFER)
