@@ -6,8 +6,7 @@ use waxseal::message::{Address, Content, ReversePath};
 use waxseal::milter::codec::{Decoder, Frame, OptNeg};
 use waxseal::milter::negotiation::Negotiated;
 use waxseal::milter::response::{MessageShape, encode};
-use waxseal::milter::session::HeaderNames;
-use waxseal::milter::{EarlyAccept, Response};
+use waxseal::milter::{EarlyAccept, HeaderNames, Response};
 
 use crate::cost::Cost;
 use crate::input::Input;

@@ -6,9 +6,7 @@ use jiff::Timestamp;
 use waxseal::message::Limits;
 use waxseal::milter::codec::Decoder;
 use waxseal::milter::session::{Session, Step};
-use waxseal::milter::{
-    EarlyAccept, EnvelopeInfo, Filter, Interest, Listener, Response, Submission,
-};
+use waxseal::milter::{EnvelopeInfo, Filter, Interest, Listener, Response, Submission};
 
 use crate::cost::Cost;
 
@@ -56,10 +54,7 @@ pub(crate) fn check(data: &[u8]) {
 fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
     let mut session = Session::new(
         Arc::new(Everything),
-        Arc::new(Listener {
-            name: "fuzz".into(),
-            early_accept: EarlyAccept::Off,
-        }),
+        Arc::new(Listener::new("fuzz")),
         Limits {
             size: LIMIT,
             ..Limits::default()

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::input_file::{self, Kind};
 
-pub(crate) use directory::{Directory, FileMode, set_socket_access};
+pub(crate) use directory::{Directory, FileMode};
 pub(crate) use exposure::Watch;
 
 /// More than any key or secret has, in bytes: a wrong path must not be read

@@ -13,11 +13,10 @@ use waxseal::edit::{
     Closed, Context, Edits, Settings, Stamp, Transport, header_edits, insert, prepare,
 };
 use waxseal::message::{Content, Structure};
-use waxseal::milter::Response;
 use waxseal::milter::codec::OptNeg;
 use waxseal::milter::negotiation::{EarlyAccept, Negotiated};
 use waxseal::milter::response::{self, MessageShape};
-use waxseal::milter::session::HeaderNames;
+use waxseal::milter::{HeaderNames, Response};
 
 use crate::hostile;
 
@@ -173,13 +172,10 @@ impl Kit {
             fields: content.fields().len(),
             body: true,
         };
-        let answer = Response {
-            edits: Edits {
-                headers,
-                ..Edits::default()
-            },
-            ..Response::default()
-        };
+        let answer = Response::accept().with_edits(Edits {
+            headers,
+            ..Edits::default()
+        });
         // As above.
         let _ = response::encode(&answer, &self.negotiated, shape, &mut Vec::new());
     }

@@ -6,7 +6,7 @@ use tokio::net::UnixListener;
 
 use super::state::Control;
 use super::{policy, shadow};
-use crate::milter::{BindError, SocketFile, UnixSocket, bind_unix};
+use crate::milter::{BindError, SocketFile, UnixSocket};
 
 /// Only the daemon's user and root may connect.
 const MODE: u32 = 0o600;
@@ -26,13 +26,9 @@ impl Server {
     ///
     /// If the socket cannot be bound, or another daemon answers on it.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let socket = UnixSocket {
-            path: path.to_owned(),
-            mode: MODE,
-            owner: None,
-            group: None,
-        };
-        let (listener, file) = bind_unix("admin", &socket)?;
+        let mut socket = UnixSocket::new(path);
+        socket.mode = MODE;
+        let (listener, file) = socket.bind("admin")?;
         Ok(Self { listener, file })
     }
 

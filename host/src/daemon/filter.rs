@@ -114,12 +114,10 @@ impl PolicyFilter {
             }),
             None => Receipt::default(),
         };
-        Response {
-            verdict: outcome.verdict,
-            edits: outcome.edits,
-            transient_headers: outcome.transient_headers,
-            receipt,
-        }
+        Response::new(outcome.verdict)
+            .with_edits(outcome.edits)
+            .with_transient_headers(outcome.transient_headers)
+            .with_receipt(receipt)
     }
 }
 
@@ -167,11 +165,9 @@ fn route(snapshot: &PolicySnapshot, message: &Message) -> Response {
                 relay,
                 "routed a copy of a message with recipients on both sides"
             );
-            Response {
-                edits: returned.edits,
-                transient_headers: returned.transient_headers,
-                ..Response::accept()
-            }
+            Response::accept()
+                .with_edits(returned.edits)
+                .with_transient_headers(returned.transient_headers)
         }
         Err(unroutable) => {
             let listener = message.envelope.listener.as_str();

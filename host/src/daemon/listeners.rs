@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::config::{self, ListenAddress};
 use crate::input_file;
-use crate::milter::{self, EarlyAccept, Endpoint, ListenerSettings, UnixSocket};
+use crate::milter::{self, Endpoint, ListenerSettings, UnixSocket};
 
 /// `socket-group` names a group that this machine does not have.
 #[derive(Debug, Error)]
@@ -28,20 +28,16 @@ pub(super) fn settings(
 fn setting(listener: &config::Listener) -> Result<ListenerSettings, UnknownGroup> {
     let endpoint = match &listener.address {
         ListenAddress::Tcp(address) => Endpoint::Tcp(*address),
-        ListenAddress::Unix(path) => Endpoint::Unix(UnixSocket {
-            path: path.clone(),
-            mode: listener.socket_mode,
-            owner: None,
-            group: group(listener)?.map(Gid::as_raw),
-        }),
+        ListenAddress::Unix(path) => {
+            let mut socket = UnixSocket::new(path);
+            socket.mode = listener.socket_mode;
+            socket.group = group(listener)?.map(Gid::as_raw);
+            Endpoint::Unix(socket)
+        }
     };
-    Ok(ListenerSettings {
-        name: listener.name.clone(),
-        endpoint,
-        // The other way costs every message a round trip more.
-        early_accept: EarlyAccept::Off,
-        connections: listener.connections,
-    })
+    let mut settings = ListenerSettings::new(&listener.name, endpoint);
+    settings.connections = listener.connections;
+    Ok(settings)
 }
 
 fn group(listener: &config::Listener) -> Result<Option<Gid>, UnknownGroup> {
@@ -66,14 +62,16 @@ fn group(listener: &config::Listener) -> Result<Option<Gid>, UnknownGroup> {
 }
 
 pub(super) fn limits(limits: &config::Limits) -> milter::Limits {
-    let defaults = milter::Limits::default();
-    milter::Limits {
-        connections: limits.connections,
-        first_command_timeout: limits.first_command_time,
-        message: limits.message,
-        processing_timeout: limits.processing_time,
-        memory: limits.held,
-        shutdown_timeout: limits.stop_time,
-        ..defaults
-    }
+    let mut server = milter::Limits::default();
+    set_limits(&mut server, limits);
+    server
+}
+
+fn set_limits(server: &mut milter::Limits, limits: &config::Limits) {
+    server.connections = limits.connections;
+    server.first_command_timeout = limits.first_command_time;
+    server.message = limits.message;
+    server.processing_timeout = limits.processing_time;
+    server.memory = limits.held;
+    server.shutdown_timeout = limits.stop_time;
 }

@@ -4,6 +4,7 @@
 //! beside the one in service and swaps them. Messages in flight finish with the
 //! version that was in service when they began.
 
+mod executor;
 mod filter;
 mod listeners;
 mod restart;
@@ -27,6 +28,7 @@ use crate::rollout::{PolicyManager, PolicyService, Recordings, ShadowController}
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 use crate::state::{StateError, StateOptions};
 
+use executor::PoolExecutor;
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
 use signals::{Asked, Signals};
@@ -105,7 +107,7 @@ struct Daemon {
     manager: Arc<PolicyManager>,
     ledger: Arc<LeasedLedger>,
     recordings: Arc<Recordings>,
-    server: Server<PolicyFilter>,
+    server: Server<PolicyFilter, PoolExecutor>,
     beside: JoinSet<()>,
 }
 
@@ -138,9 +140,9 @@ impl Daemon {
         let service = Arc::new(PolicyService::new(pipeline, Arc::clone(manager.versions())));
         let recordings = Recordings::begin(Arc::clone(&service)).await;
         let shadows = shadows(&manager, &service, secret);
-        let pool = Arc::clone(service.pool());
+        let executor = PoolExecutor(Arc::clone(service.pool()));
         let filter = Arc::new(PolicyFilter::new(service));
-        let server = Server::bind(&listeners, limits, pool, filter)?;
+        let server = Server::bind_with(&listeners, limits, filter, executor)?;
         for endpoint in server.endpoints() {
             tracing::info!(%endpoint, "listening");
         }

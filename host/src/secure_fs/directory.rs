@@ -240,31 +240,6 @@ impl Directory {
     }
 }
 
-/// Gives a socket file its owner, group and mode, and follows no link.
-///
-/// # Errors
-///
-/// When there is no socket, or it cannot be changed.
-pub(crate) fn set_socket_access(
-    path: &Path,
-    mode: u32,
-    owner: Option<u32>,
-    group: Option<u32>,
-) -> io::Result<()> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let socket = rustix::fs::open(path, flags, Mode::empty())?;
-    let stat = rustix::fs::fstat(&socket)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-        return Err(replaced(path.as_os_str()));
-    }
-    if owner.is_some() || group.is_some() {
-        let (owner, group) = (owner.map(Uid::from_raw), group.map(Gid::from_raw));
-        rustix::fs::chownat(&socket, "", owner, group, AtFlags::EMPTY_PATH)?;
-    }
-    let itself = format!("/proc/self/fd/{}", socket.as_raw_fd());
-    Ok(rustix::fs::chmod(itself, Mode::from_raw_mode(mode))?)
-}
-
 fn parent(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())

@@ -11,10 +11,9 @@ use waxseal::decision::Verdict;
 use waxseal::edit::{Edits, HeaderEdit};
 use waxseal::message::ReversePath;
 use waxseal::milter::{
-    EarlyAccept, Endpoint, EnvelopeInfo, Filter, Interest, Limits, Listener, ListenerSettings,
-    Receipt, ReplyStatus, Response, Server, Submission, UnixSocket,
+    Endpoint, EnvelopeInfo, Executor, Filter, Interest, Job, Limits, Listener, ListenerSettings,
+    NotProcessed, Receipt, ReplyStatus, Response, Server, Submission, UnixSocket,
 };
-use waxseal::pool::Pool;
 use waxseal_tests::milter::{Client, MtaProfile, Reply};
 
 /// Does what the message's body asks for.
@@ -41,12 +40,9 @@ impl Filter for Obedient {
     async fn filter(&self, (): (), submission: Submission) -> Response {
         let body = submission.content.body();
         let told = self.receipts.clone();
-        let mut answer = Response {
-            receipt: Receipt::new(move |status| {
-                let _ = told.send(status);
-            }),
-            ..Response::accept()
-        };
+        let mut answer = Response::accept().with_receipt(Receipt::new(move |status| {
+            let _ = told.send(status);
+        }));
         if body.starts_with(b"panic") {
             panic!("asked to panic");
         } else if body.starts_with(b"wait") {
@@ -72,6 +68,24 @@ impl Filter for Obedient {
         }
         self.seen.lock().expect("lock").push(submission);
         answer
+    }
+}
+
+/// Processes each message in a task of its own, which is not canceled with the message.
+struct Spawned;
+
+impl Executor for Spawned {
+    async fn run<T: Send + 'static>(
+        &self,
+        job: Job,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, NotProcessed> {
+        let deadline = tokio::time::Instant::from_std(job.deadline);
+        match tokio::time::timeout_at(deadline, tokio::spawn(work)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => Err(NotProcessed::new("too late")),
+        }
     }
 }
 
@@ -117,7 +131,7 @@ impl Running {
                 .expect("a runtime");
             runtime.block_on(async {
                 let server =
-                    Server::bind(&listeners, limits, Pool::new(), shared).expect("free endpoints");
+                    Server::bind_with(&listeners, limits, shared, Spawned).expect("free endpoints");
                 endpoints_tx
                     .send(server.endpoints().cloned().collect())
                     .expect("a test");
@@ -175,21 +189,13 @@ impl Drop for Running {
 }
 
 pub(crate) fn listener(name: &str, endpoint: Endpoint) -> ListenerSettings {
-    ListenerSettings {
-        name: name.into(),
-        endpoint,
-        early_accept: EarlyAccept::Off,
-        connections: None,
-    }
+    ListenerSettings::new(name, endpoint)
 }
 
 pub(crate) fn unix(path: &Path) -> Endpoint {
-    Endpoint::Unix(UnixSocket {
-        path: path.into(),
-        mode: 0o640,
-        owner: None,
-        group: None,
-    })
+    let mut socket = UnixSocket::new(path);
+    socket.mode = 0o640;
+    Endpoint::Unix(socket)
 }
 
 pub(crate) fn accepted() -> Vec<Reply> {

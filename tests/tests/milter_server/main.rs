@@ -10,10 +10,15 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use waxseal::milter::{BindError, Endpoint, Limits, ReplyStatus, Server};
-use waxseal::pool::Pool;
 use waxseal_tests::milter::{Client, Mail, MtaProfile, Reply};
 
 use given::{PATIENCE, Running, accepted, listener, text_of, unix};
+
+fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    set(&mut limits);
+    limits
+}
 
 #[test]
 fn messages_come_through_byte_for_byte_over_tcp_and_unix_from_every_mta() {
@@ -185,13 +190,12 @@ fn a_message_over_the_limit_is_refused_and_the_next_one_is_not() {
 
 #[test]
 fn a_message_for_which_there_is_no_room_fails_temporarily() {
-    let limits = Limits {
+    let limits = limits(|limits| {
         // A message of the large kind takes five times its bytes while it is
         // processed.
-        memory: 16_000_000,
-        memory_wait: Duration::from_millis(1),
-        ..Limits::default()
-    };
+        limits.memory = 16_000_000;
+        limits.memory_wait = Duration::from_millis(1);
+    });
     let server = Running::start(limits);
     let big = Mail::with_body([b"wait".as_slice(), &[b'x'; 2_000_000]].concat());
     // One holds most of the room, one overdraws it; a third finds none.
@@ -223,10 +227,9 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
 
 #[test]
 fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
-    let limits = Limits {
-        progress_interval: Duration::from_millis(5),
-        ..Limits::default()
-    };
+    let limits = limits(|limits| {
+        limits.progress_interval = Duration::from_millis(5);
+    });
     let server = Running::start(limits);
     let mut client = server.tcp(MtaProfile::postfix());
     let mail = Mail::with_body("wait");
@@ -243,10 +246,9 @@ fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
 
 #[test]
 fn a_decision_that_takes_too_long_fails_the_message() {
-    let server = Running::start(Limits {
-        processing_timeout: Duration::from_millis(5),
-        ..Limits::default()
-    });
+    let server = Running::start(limits(|limits| {
+        limits.processing_timeout = Duration::from_millis(5);
+    }));
     let replies = server
         .tcp(MtaProfile::postfix())
         .send(&Mail::with_body("wait"))
@@ -278,10 +280,9 @@ fn a_reply_that_could_not_be_written_is_told() {
 
 #[test]
 fn idle_connections_are_closed() {
-    let server = Running::start(Limits {
-        idle_timeout: Duration::from_millis(5),
-        ..Limits::default()
-    });
+    let server = Running::start(limits(|limits| {
+        limits.idle_timeout = Duration::from_millis(5);
+    }));
     let Endpoint::Tcp(address) = server.endpoints[0] else {
         panic!("TCP comes first")
     };
@@ -291,10 +292,9 @@ fn idle_connections_are_closed() {
 
 #[test]
 fn m2_a_connection_that_says_nothing_is_closed_soon() {
-    let server = Running::start(Limits {
-        first_command_timeout: Duration::from_millis(5),
-        ..Limits::default()
-    });
+    let server = Running::start(limits(|limits| {
+        limits.first_command_timeout = Duration::from_millis(5);
+    }));
     let Endpoint::Tcp(address) = server.endpoints[0] else {
         panic!("TCP comes first")
     };
@@ -325,10 +325,9 @@ fn h1_a_message_that_the_mta_gives_up_is_canceled_and_others_go_on() {
 
 #[test]
 fn a_connection_too_many_waits_for_its_turn() {
-    let server = Running::start(Limits {
-        connections: 2,
-        ..Limits::default()
-    });
+    let server = Running::start(limits(|limits| {
+        limits.connections = 2;
+    }));
     // Each of the two listeners has one place.
     let mut first = server.unix(MtaProfile::postfix());
     let (sender, second) = mpsc::channel();
@@ -379,10 +378,9 @@ fn a_stop_lets_messages_finish_and_closes_idle_connections() {
 
 #[test]
 fn a_stop_does_not_wait_for_ever() {
-    let mut server = Running::start(Limits {
-        shutdown_timeout: Duration::from_millis(5),
-        ..Limits::default()
-    });
+    let mut server = Running::start(limits(|limits| {
+        limits.shutdown_timeout = Duration::from_millis(5);
+    }));
     let mut busy = server.unix(MtaProfile::postfix());
     let mail = Mail::with_body("wait");
     busy.envelope(&mail).expect("sent");
@@ -408,13 +406,7 @@ fn socket_files_have_their_mode_and_stale_ones_are_replaced() {
     let _guard = runtime.as_ref().expect("a runtime").enter();
     let bind = |path: &Path| {
         let filter = Arc::clone(&server.filter);
-        Server::bind(
-            &[listener("again", unix(path))],
-            Limits::default(),
-            Pool::new(),
-            filter,
-        )
-        .map(drop)
+        Server::bind(&[listener("again", unix(path))], Limits::default(), filter).map(drop)
     };
     assert!(matches!(bind(&server.socket), Err(BindError::InUse { .. })));
     let other = server.socket.with_extension("other");

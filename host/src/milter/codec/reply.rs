@@ -106,6 +106,13 @@ impl Reply<'_> {
             Self::Quarantine(reason) => frame(out, b'q', &[reason, b"\0"]),
         }
     }
+
+    /// Appends a frame whose length is within [`LARGEST_REPLY`] by construction: a
+    /// reply without data, or whose data this crate generates.
+    pub(in crate::milter) fn encode_short(&self, out: &mut Vec<u8>) {
+        let encoded = self.encode(out);
+        debug_assert_eq!(encoded, Ok(()));
+    }
 }
 
 fn negotiate(

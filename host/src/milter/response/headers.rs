@@ -13,12 +13,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{EncodeError, offered};
+use super::error::{EncodeError, require};
 use crate::edit::{HeaderEdit, TransientHeader};
 use crate::message::NameCounts;
 use crate::milter::codec::{Reply, actions};
+use crate::milter::header_names::HeaderNames;
 use crate::milter::negotiation::Negotiated;
-use crate::milter::session::HeaderNames;
 use crate::work;
 
 /// Below the MTA's own `Received`.
@@ -195,7 +195,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn add(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        offered(self.negotiated, actions::ADD_HEADERS, "add header fields")?;
+        require(self.negotiated, actions::ADD_HEADERS, "add header fields")?;
         let value = self.value(value);
         let name = name.as_bytes();
         check(name, &value)?;
@@ -207,7 +207,7 @@ impl Writer<'_> {
     }
 
     fn insert(&mut self, name: &str, value: &[u8]) -> Result<(), EncodeError> {
-        offered(
+        require(
             self.negotiated,
             actions::ADD_HEADERS,
             "insert header fields",
@@ -224,7 +224,7 @@ impl Writer<'_> {
     }
 
     fn change(&mut self, name: &str, nth: usize, value: Option<&[u8]>) -> Result<(), EncodeError> {
-        offered(
+        require(
             self.negotiated,
             actions::CHANGE_HEADERS,
             "change header fields",

@@ -1,11 +1,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::decision::Reply as SmtpReply;
-use crate::edit::TransientHeader;
+use crate::decision::{Reply as SmtpReply, Verdict};
+use crate::edit::{Edits, HeaderEdit, TransientHeader};
 use crate::message::{Address, Content, ReversePath};
-use crate::milter::codec::{Decoder, Frame, OptNeg};
-use crate::milter::negotiation::EarlyAccept;
+use crate::milter::codec::{Decoder, Frame, LARGEST_REPLY, OptNeg};
+use crate::milter::filter::Response;
+use crate::milter::header_names::HeaderNames;
+use crate::milter::negotiation::{EarlyAccept, Negotiated};
 
 fn negotiated(version: u32, actions: u32) -> Negotiated {
     let offer = OptNeg {

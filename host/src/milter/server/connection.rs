@@ -1,4 +1,5 @@
-//! One connection: bytes in, session, filter, replies out.
+//! One connection: reads frames, runs the session, processes messages and writes
+//! replies.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -12,84 +13,85 @@ use thiserror::Error;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use super::byte_budget::BytePermit;
 use super::connection_slots::ConnectionSlot;
 use super::guard::catch_panic;
 use super::process::{self, EncodedResponse};
+use super::shared::Shared;
 use super::socket::Transport;
 use crate::milter::codec::{Decoder, Reply};
+use crate::milter::executor::{Executor, Job, NotProcessed};
 use crate::milter::filter::Filter;
 use crate::milter::response;
 use crate::milter::session::{EndOfMessage, ProtocolError, Session, State, Step};
-use crate::pool::{DeadlineExceeded, JobLimits};
 
 /// Bytes read at once. Postfix writes 128 KiB at most, and a short message
-/// comes in two writes. The room belongs to the thread, not to the connection,
-/// so that idle connections cost nothing.
+/// comes in two writes. The buffer belongs to the thread, so that idle connections
+/// have none.
 const READ: usize = 128 << 10;
 
-/// What a connection keeps allocated for replies between two messages.
+/// Capacity of the reply buffer that is retained between messages.
 const KEPT_REPLIES: usize = 4096;
 
-/// Answers that take no longer need not be waited for beside the MTA turning away:
-/// that is looked at before they are written.
+/// Responses within this time are awaited without watching the socket for an ABORT:
+/// that is checked before they are written.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ].into());
 }
 
-/// Why a connection ended that neither side closed in order.
+/// An error that ends a connection.
 #[derive(Debug, Error)]
 pub(super) enum ConnectionError {
-    #[error("{0}; the connection is closed")]
+    #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    #[error("the connection broke: {0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("nothing came for {0:?}; the connection is closed")]
+    #[error("no command within {0:?}")]
     IdleTimeout(Duration),
-    #[error("the MTA takes no reply; the connection is closed")]
+    #[error("write timeout: the MTA does not read its replies")]
     WriteTimeout,
-    #[error("nothing was said on it, and others need its place; the connection is closed")]
+    #[error("no command so far, and the connection limit is reached")]
     Evicted,
 }
 
-/// What waiting for a message's answer came to.
+/// The end of the wait for a response.
 enum Processed {
-    /// The answer, or why there is none.
-    Finished(Result<Result<EncodedResponse, DeadlineExceeded>, String>),
-    /// The MTA gave the message up.
+    /// The response, the missed deadline, or the text of a panic.
+    Finished(Result<Result<EncodedResponse, NotProcessed>, String>),
+    /// The MTA aborted the message, or closed the connection.
     Aborted,
-    /// The daemon stops, and the message takes too long.
+    /// The server shuts down.
     Stopped,
 }
 
-/// What waiting for the next bytes came to.
+/// The result of reading from the MTA.
 enum Input<F: Filter> {
     Step(Step<F>),
     Eof,
 }
 
-pub(super) struct Connection<F: Filter, T> {
+/// A connection of an MTA.
+pub(super) struct Connection<F: Filter, E, T> {
     stream: T,
-    shared: Arc<Shared<F>>,
+    shared: Arc<Shared<F, E>>,
     session: Session<F>,
     decoder: Decoder,
     replies: Vec<u8>,
-    /// Bytes behind a frame that had to be dealt with first.
+    /// Bytes that were read behind the end of a message.
     backlog: Vec<u8>,
     permit: BytePermit,
     stop: CancellationToken,
     slot: ConnectionSlot,
-    /// The first commands have come.
-    spoken: bool,
+    /// CONNECT, or a later command, was received.
+    has_command: bool,
 }
 
-impl<F: Filter, T: Transport> Connection<F, T> {
+impl<F: Filter, E: Executor, T: Transport> Connection<F, E, T> {
     pub(super) fn new(
         stream: T,
-        shared: Arc<Shared<F>>,
+        shared: Arc<Shared<F, E>>,
         session: Session<F>,
         stop: CancellationToken,
         slot: ConnectionSlot,
@@ -104,11 +106,11 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             permit: BytePermit::default(),
             stop,
             slot,
-            spoken: false,
+            has_command: false,
         }
     }
 
-    /// The MTA's name for the message under way.
+    /// The queue id of the open message.
     pub(super) fn queue_id(&self) -> &str {
         self.session.queue_id()
     }
@@ -139,16 +141,16 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 if stopping && !self.session.state().in_message() {
                     return Poll::Ready(Ok(Input::Eof));
                 }
-                if !self.spoken && closed.as_mut().poll(context).is_ready() {
+                if !self.has_command && closed.as_mut().poll(context).is_ready() {
                     return Poll::Ready(Err(ConnectionError::Evicted));
                 }
-                // Bytes that come one by one are not a command.
-                let (longest, since) = if self.spoken {
+                // A slow trickle of bytes is not a command.
+                let (longest, since) = if self.has_command {
                     (shared.limits.idle_timeout, waiting_since)
                 } else {
                     (first, begun)
                 };
-                // One timer a connection, looked at when it fires: setting it
+                // One timer for each connection, checked when it fires: resetting it
                 // for each read would cost more than the read.
                 while idle.as_mut().poll(context).is_ready() {
                     let waited = since.elapsed();
@@ -166,20 +168,20 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 Input::Step(Step::Continue) => {
                     self.flush().await?;
                     let wait = shared.limits.memory_wait;
-                    if !self.room_for(self.session.held(), wait).await {
+                    if !self.acquire(self.session.held(), wait).await {
                         self.session.fail_with(self.shared.limits.failure());
                         self.permit.release();
                     }
                 }
-                Input::Step(Step::Decide(complete)) => {
-                    self.decide(*complete).await?;
+                Input::Step(Step::Decide(message)) => {
+                    self.process(*message).await?;
                     self.permit.release();
                 }
             }
         }
     }
 
-    /// Feeds the session with what is there.
+    /// Passes the available bytes to the session.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<Input<F>, ConnectionError>> {
         if !self.backlog.is_empty() {
             let backlog = std::mem::take(&mut self.backlog);
@@ -210,30 +212,30 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 }
             }
         }
-        if !self.spoken && !matches!(self.session.state(), State::Start | State::Agreed) {
-            self.spoken = true;
-            self.slot.spoken();
+        if !self.has_command && !matches!(self.session.state(), State::Start | State::Agreed) {
+            self.has_command = true;
+            self.slot.set_active();
         }
         Ok(Input::Step(Step::Continue))
     }
 
-    /// Takes room for what has come in; false when there is none.
-    async fn room_for(&mut self, held: usize, wait: Duration) -> bool {
+    /// Acquires memory for the collected bytes; false after a timeout.
+    async fn acquire(&mut self, held: usize, wait: Duration) -> bool {
         if held == 0 {
             self.permit.release();
             return true;
         }
         let budget = &self.shared.budget;
-        let room = budget.grow(&mut self.permit, held, wait).await.is_ok();
-        if !room {
+        let acquired = budget.grow(&mut self.permit, held, wait).await.is_ok();
+        if !acquired {
             tracing::warn!(
                 queue_id = self.session.queue_id(),
                 held,
-                "no room for the message: {} bytes of memory may be used for messages at a time (limits.held); it fails temporarily",
+                "message deferred: the memory limit for all messages, {} bytes, is reached",
                 self.shared.limits.memory,
             );
         }
-        room
+        acquired
     }
 
     async fn flush(&mut self) -> Result<(), ConnectionError> {
@@ -250,78 +252,73 @@ impl<F: Filter, T: Transport> Connection<F, T> {
         Ok(())
     }
 
-    /// Has a message processed, and answers it.
-    async fn decide(&mut self, complete: EndOfMessage<F>) -> Result<(), ConnectionError> {
+    /// Processes a message and writes the response.
+    async fn process(&mut self, message: EndOfMessage<F>) -> Result<(), ConnectionError> {
         let shared = Arc::clone(&self.shared);
-        let time = complete.time.unwrap_or(shared.limits.processing_timeout);
+        let time = message.time.unwrap_or(shared.limits.processing_timeout);
         let deadline = Instant::now() + time;
-        let cost = complete.collected.cost();
+        let cost = message.collected.cost();
         if !self
-            .room_for(cost, shared.limits.memory_wait.min(time))
+            .acquire(cost, shared.limits.memory_wait.min(time))
             .await
         {
             return self.fail().await;
         }
-        let order = JobLimits {
-            size: complete.collected.size(),
-            deadline,
-        };
+        let job = Job::new(message.collected.size(), deadline);
         let permit = std::mem::take(&mut self.permit);
-        let work = process::process(Arc::clone(&shared), complete, permit);
-        let trouble = match self.wait_for(shared.pool.run(order, work)).await? {
-            Processed::Finished(Ok(Ok(done))) => return self.reply(done).await,
-            Processed::Finished(Ok(Err(late))) => {
-                format!("no answer within {time:?} (limits.processing_timeout-time): {late}")
-            }
-            Processed::Finished(Err(panic)) => format!("deciding on it panicked: {panic}"),
-            Processed::Stopped => "waxseal is stopping".to_owned(),
+        let work = process::process(Arc::clone(&shared), message, permit);
+        let reason = match self.wait_for(shared.executor.run(job, work)).await? {
+            Processed::Finished(Ok(Ok(encoded))) => return self.reply(encoded).await,
+            Processed::Finished(Ok(Err(error))) => format!("no response within {time:?}: {error}"),
+            Processed::Finished(Err(panic)) => format!("the filter panicked: {panic}"),
+            Processed::Stopped => "the server is stopping".to_owned(),
             Processed::Aborted => {
                 tracing::warn!(
                     queue_id = self.session.queue_id(),
-                    "the MTA gave the message up before it was answered; its processing is canceled"
+                    "the MTA aborted the message before the response; processing is canceled"
                 );
                 return Ok(());
             }
         };
         let queue_id = self.session.queue_id();
-        tracing::error!(queue_id, "the message fails temporarily: {trouble}");
+        tracing::error!(queue_id, "message deferred: {reason}");
         self.fail().await
     }
 
-    /// Answers a message that fails for a reason of ours.
+    /// Defers a message that failed for an internal reason.
     async fn fail(&mut self) -> Result<(), ConnectionError> {
-        response::write_failure(&self.shared.limits.failure(), &mut self.replies);
+        response::encode_failure(&self.shared.limits.failure(), &mut self.replies);
         self.flush().await
     }
 
-    /// Writes the answer. The permit is given back with the bytes of it.
-    async fn reply(&mut self, done: EncodedResponse) -> Result<(), ConnectionError> {
+    /// Writes a response. Its memory is released after the write.
+    async fn reply(&mut self, encoded: EncodedResponse) -> Result<(), ConnectionError> {
         let EncodedResponse {
             replies,
             receipt,
             status,
             permit,
-        } = done;
-        if self.given_up() {
-            // The receipt tells that the answer came too late.
+        } = encoded;
+        if self.is_aborted() {
+            // Dropping the receipt reports that nothing was written.
             tracing::warn!(
                 queue_id = self.session.queue_id(),
-                "the MTA gave the message up before it was answered"
+                "the MTA aborted the message before the response was written"
             );
             return Ok(());
         }
         self.permit = permit;
         self.replies = replies;
         self.flush().await?;
-        receipt.tell(status);
+        receipt.report(status);
         Ok(())
     }
 
-    /// Waits for a message's answer, with a sign of life for the MTA now and
-    /// then, for as long as the MTA waits as well.
+    /// Waits for a response and sends progress replies, until the MTA aborts the
+    /// message.
     async fn wait_for(
         &mut self,
-        answer: impl Future<Output = Result<EncodedResponse, DeadlineExceeded>>,
+        answer: impl Future<Output = Result<EncodedResponse, NotProcessed>>,
     ) -> Result<Processed, ConnectionError> {
         let shared = Arc::clone(&self.shared);
         let limits = &shared.limits;
@@ -337,7 +334,7 @@ impl<F: Filter, T: Transport> Connection<F, T> {
             tokio::select! {
                 biased;
                 done = &mut answer => return Ok(Processed::Finished(done)),
-                () = self.spoke(), if !at_once => return Ok(Processed::Aborted),
+                () = self.aborted(), if !at_once => return Ok(Processed::Aborted),
                 () = &mut stopped => return Ok(Processed::Stopped),
                 () = tokio::time::sleep(pause) => {}
             }
@@ -345,16 +342,16 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 pause = limits.progress_interval;
                 continue;
             }
-            // The edits are written after the filter is done, so this never
-            // comes between two chunks of a body.
-            response::write_step(&Reply::Progress, &mut self.replies);
+            // The response is written in one piece later, so no progress reply
+            // separates two chunks of a body.
+            Reply::Progress.encode_short(&mut self.replies);
             self.flush().await?;
         }
     }
 
-    /// Waits until the MTA says something or is gone. It says nothing before it
-    /// has its answer, unless it gives the message up.
-    async fn spoke(&mut self) {
+    /// Waits for a command or the end of the connection. Before the response, either
+    /// means that the MTA aborts the message.
+    async fn aborted(&mut self) {
         if !self.backlog.is_empty() {
             return;
         }
@@ -363,16 +360,16 @@ impl<F: Filter, T: Transport> Connection<F, T> {
                 let mut buffer = ReadBuf::new(scratch);
                 let read = Pin::new(&mut self.stream).poll_read(context, &mut buffer);
                 self.backlog.extend_from_slice(buffer.filled());
-                // What is wrong with it shows at the next read.
+                // An error is reported by the next read.
                 read.map(|_| ())
             })
         })
         .await;
     }
 
-    /// The same, asked once. The system is asked: what the runtime knows may be
-    /// a moment old.
-    fn given_up(&self) -> bool {
-        !self.backlog.is_empty() || self.stream.has_spoken()
+    /// Like [`aborted`](Self::aborted), without waiting. Asks the system: the
+    /// runtime's readiness may be outdated.
+    fn is_aborted(&self) -> bool {
+        !self.backlog.is_empty() || self.stream.is_readable()
     }
 }

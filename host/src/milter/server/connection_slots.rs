@@ -139,7 +139,7 @@ impl ConnectionSlots {
 impl ConnectionSlot {
     /// Its connection has sent its first commands: it is not closed for others
     /// any more.
-    pub(super) fn spoken(&self) {
+    pub(super) fn set_active(&self) {
         let mut taken = self.places.taken();
         taken.listeners[self.listener].silent.remove(&self.number);
         drop(taken);
@@ -196,7 +196,7 @@ mod tests {
         let places = ConnectionSlots::new(10, [3, 3]);
         let mut others: Vec<ConnectionSlot> = (0..3).filter_map(|_| places.take(0)).collect();
         assert!(places.take(0).is_none());
-        others[0].spoken();
+        others[0].set_active();
         let place = wait(&places, 0, &mut others).await;
         let left: Vec<u64> = others.iter().map(|other| other.number).collect();
         assert_eq!((left, place.number), (vec![0, 2], 3));
@@ -206,7 +206,7 @@ mod tests {
     async fn m2_a_full_listener_leaves_the_others_their_places() {
         let places = ConnectionSlots::new(4, [2, 2]);
         let full: Vec<ConnectionSlot> = (0..2).filter_map(|_| places.take(0)).collect();
-        full.iter().for_each(ConnectionSlot::spoken);
+        full.iter().for_each(ConnectionSlot::set_active);
         assert!(places.take(0).is_none());
         assert!(places.take(1).is_some());
     }
@@ -223,7 +223,7 @@ mod tests {
     async fn where_nobody_is_silent_a_new_connection_waits_and_that_is_reported_once() {
         let places = ConnectionSlots::new(1, [1]);
         let first = places.take(0).expect("a place");
-        first.spoken();
+        first.set_active();
         let reported = Cell::new(0);
         let waiting = places.wait(0, || reported.set(reported.get() + 1));
         tokio::pin!(waiting);

@@ -1,31 +1,32 @@
-//! What is done with a complete message on the pool's threads: from its bytes to
-//! the bytes of its answer.
+//! Processing of a complete message: from its bytes to the bytes of the response.
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::byte_budget::BytePermit;
-use crate::milter::filter::{Filter, Receipt, ReplyStatus};
+use super::shared::Shared;
+use crate::milter::filter::Filter;
+use crate::milter::receipt::{Receipt, ReplyStatus};
 use crate::milter::response::{self, MessageShape};
 use crate::milter::session::EndOfMessage;
 use crate::work;
 
-/// An answer that only has to be written.
+/// An encoded response.
 pub(super) struct EncodedResponse {
     pub(super) replies: Vec<u8>,
-    /// Who wants to know whether the reply reached the MTA.
+    /// The callback for whether the response was written.
     pub(super) receipt: Receipt,
-    /// What to tell, if it is written.
+    /// The status to report once `replies` are written:
+    /// [`ReplyStatus::NotWritten`] if they are a failure instead of the response.
     pub(super) status: ReplyStatus,
-    /// The memory that all this takes.
+    /// The memory of the message and of `replies`.
     pub(super) permit: BytePermit,
 }
 
-/// Decides on a message and puts the answer in the MTA's words. A message that is
-/// given up gives its memory back when the work on it has ended, and not before.
-pub(super) async fn process<F: Filter>(
-    shared: Arc<Shared<F>>,
-    complete: EndOfMessage<F>,
+/// Calls the filter and encodes its response. The memory of an aborted message is
+/// released when the work on it ends, not before.
+pub(super) async fn process<F: Filter, E: Send + Sync + 'static>(
+    shared: Arc<Shared<F, E>>,
+    message: EndOfMessage<F>,
     permit: BytePermit,
 ) -> EncodedResponse {
     let EndOfMessage {
@@ -34,8 +35,8 @@ pub(super) async fn process<F: Filter>(
         names,
         negotiated,
         ..
-    } = complete;
-    // Linear in bytes that are few on the quick threads.
+    } = message;
+    // Linear in the bytes of the header.
     let submission = {
         let _stage = work::stage("mapping the header");
         collected.submission()
@@ -46,18 +47,18 @@ pub(super) async fn process<F: Filter>(
         fields: submission.content.fields().len(),
         body: submission.body_collected,
     };
-    let answer = shared.filter.filter(transaction, submission).await;
+    let response = shared.filter.filter(transaction, submission).await;
     let mut replies = Vec::new();
     let mut status = ReplyStatus::Written;
-    let encoded = response::encode(&answer, &negotiated, shape, &mut replies);
+    let encoded = response::encode(&response, &negotiated, shape, &mut replies);
     if let Err(error) = encoded {
-        tracing::error!(queue_id, "the message fails temporarily: {error}");
-        response::write_failure(&shared.limits.failure(), &mut replies);
+        tracing::error!(queue_id, "message deferred: {error}");
+        response::encode_failure(&shared.limits.failure(), &mut replies);
         status = ReplyStatus::NotWritten;
     }
     EncodedResponse {
         replies,
-        receipt: answer.receipt,
+        receipt: response.receipt,
         status,
         permit,
     }

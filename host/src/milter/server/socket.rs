@@ -1,43 +1,76 @@
-//! Listening sockets: TCP and Unix, and what is done to connections of each.
+//! Listening sockets (TCP, Unix) and their connections.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::net::{AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
-use crate::secure_fs;
-
-/// Connections that may wait to be accepted. An MTA makes one for each SMTP
-/// session; a burst of them must not be refused.
+/// Backlog of a listening socket. An MTA opens a connection for each SMTP session; a
+/// burst of them must not be refused.
 const BACKLOG: u32 = 1024;
 
-/// Where a listener listens.
+/// The socket of a listener. Parsed from, and displayed as, `inet:ADDRESS:PORT` or
+/// `unix:PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Endpoint {
-    /// A TCP address; port 0 lets the system choose one.
+    /// A TCP address. With port 0 the system chooses the port.
     Tcp(SocketAddr),
-    /// A socket file.
+    /// A Unix socket.
     Unix(UnixSocket),
 }
 
-/// A socket file and who may use it.
+/// A Unix socket and its permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnixSocket {
-    /// Where it is.
+    /// Path of the socket file.
     pub path: PathBuf,
-    /// Permissions, such as `0o660`: set before the first connection is taken.
+    /// Permissions, such as `0o660`, set before the first connection is accepted.
     pub mode: u32,
-    /// User id of its owner; none leaves it to the process.
+    /// User id of the owner; `None` is that of the process.
     pub owner: Option<u32>,
-    /// Group id; none leaves it to the process.
+    /// Group id; `None` is that of the process.
     pub group: Option<u32>,
+}
+
+impl UnixSocket {
+    /// A socket with mode `0o660`, and owner and group of the process.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            mode: 0o660,
+            owner: None,
+            group: None,
+        }
+    }
+}
+
+/// Text that is not an [`Endpoint`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("invalid endpoint `{0}`: expected `inet:ADDRESS:PORT` or `unix:PATH`")]
+pub struct InvalidEndpoint(String);
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidEndpoint(text.to_owned());
+        match text.split_once(':') {
+            Some(("inet", address)) => address.parse().map(Self::Tcp).map_err(|_| invalid()),
+            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(UnixSocket::new(path))),
+            _ => Err(invalid()),
+        }
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -51,21 +84,22 @@ impl fmt::Display for Endpoint {
 
 /// A listener that cannot be opened.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum BindError {
-    /// The system refused.
+    /// A system call failed.
     #[error("listener {listener}: cannot listen on {endpoint} ({action}): {error}")]
     System {
         /// Name of the listener.
         listener: String,
-        /// Where it was to listen.
+        /// Its socket.
         endpoint: Endpoint,
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         #[source]
         error: io::Error,
     },
-    /// Another process answers on the socket file.
+    /// Another process listens on the socket file.
     #[error(
         "listener {listener}: another process is listening on {}; is the daemon running already?",
         path.display()
@@ -76,9 +110,9 @@ pub enum BindError {
         /// The socket file.
         path: PathBuf,
     },
-    /// Something that is no socket is in the way; it is left alone.
+    /// A file that is not a socket has the path. It is left unchanged.
     #[error(
-        "listener {listener}: {} exists and is no socket; move it away or choose another path",
+        "listener {listener}: {} exists and is not a socket; move it away or choose another path",
         path.display()
     )]
     NotASocket {
@@ -91,10 +125,10 @@ pub enum BindError {
 
 /// A connection of an MTA.
 pub(super) trait Transport: AsyncRead + AsyncWrite + AsFd + Send + Unpin + 'static {
-    /// There is something to read, or the peer is gone. The system is asked:
-    /// what the runtime knows may be a moment old, and then a message that was
-    /// given up would count as answered.
-    fn has_spoken(&self) -> bool {
+    /// Bytes or the end of the stream can be read. Asks the system: the runtime's
+    /// readiness may be outdated, and a message that was aborted would then count
+    /// as answered.
+    fn is_readable(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         !matches!(
             rustix::net::recv(self, &mut [0; 1], flags),
@@ -102,16 +136,15 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + AsFd + Send + Unpin + 'stat
         )
     }
 
-    /// Called before each wait for bytes. Over TCP, Postfix's second write
-    /// of a message waits until its first is acknowledged (it leaves Nagle's
-    /// algorithm on), and the system forgets the wish for quick acknowledgement
-    /// again and again.
+    /// Called before each wait for bytes. Over TCP, Postfix's second write of a
+    /// message waits until its first is acknowledged (it leaves Nagle's algorithm
+    /// on), and the system clears the flag for quick acknowledgement repeatedly.
     fn before_wait(&self) {}
 }
 
 impl Transport for TcpStream {
     fn before_wait(&self) {
-        // A system that cannot is slower, and that is all.
+        // Without it the connection works, with more latency.
         let _ = rustix::net::sockopt::set_tcp_quickack(self, true);
     }
 }
@@ -123,11 +156,11 @@ pub(super) enum Open {
     Tcp(TcpListener),
     Unix(
         UnixListener,
-        #[expect(dead_code, reason = "takes the file away when dropped")] SocketFile,
+        #[expect(dead_code, reason = "removes the file when dropped")] SocketFile,
     ),
 }
 
-/// A connection that was accepted, and what to call its peer.
+/// An accepted connection, and a name of its peer for the log.
 pub(super) enum Accepted {
     Tcp(TcpStream, String),
     Unix(UnixStream, String),
@@ -146,7 +179,7 @@ impl Open {
                 }
             }),
             Endpoint::Unix(socket) => {
-                let (listener, file) = bind_unix(listener, socket)?;
+                let (listener, file) = socket.bind(listener)?;
                 Ok(Self::Unix(listener, file))
             }
         }
@@ -190,58 +223,77 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Listens on a socket file. A file that a daemon which was killed left behind
-/// is replaced; whatever else is in the way is left alone.
-pub(crate) fn bind_unix(
-    listener: &str,
-    socket: &UnixSocket,
-) -> Result<(UnixListener, SocketFile), BindError> {
+impl UnixSocket {
+    /// Listens on the socket. A stale file of a killed process is replaced; any
+    /// other file is left unchanged. The file is removed when the returned
+    /// [`SocketFile`] is dropped. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Another process listens on the socket, the path is another file, or a system
+    /// call failed. `listener` is the name in the error.
+    pub fn bind(&self, listener: &str) -> Result<(UnixListener, SocketFile), BindError> {
+        let failed = |action| {
+            move |error: io::Error| BindError::System {
+                listener: listener.to_owned(),
+                endpoint: Endpoint::Unix(self.clone()),
+                action,
+                error,
+            }
+        };
+        clear_stale(listener, self)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(|error| failed("socket")(error.into()))?;
+        let address =
+            SocketAddrUnix::new(&*self.path).map_err(|error| failed("path")(error.into()))?;
+        rustix::net::bind(&fd, &address).map_err(|error| failed("bind")(error.into()))?;
+        let file = SocketFile::of(&self.path).map_err(failed("stat"))?;
+        // No client can connect before `listen`, so none does with other permissions.
+        self.set_access().map_err(failed("chown, chmod"))?;
+        let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
+        rustix::net::listen(&fd, backlog).map_err(|error| failed("listen")(error.into()))?;
+        let listener = UnixListener::from_std(fd.into()).map_err(failed("register"))?;
+        Ok((listener, file))
+    }
+
+    /// Sets mode and owner of the socket file, by its descriptor: a file that
+    /// replaces it meanwhile is not changed.
+    fn set_access(&self) -> io::Result<()> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
+            return Err(io::Error::other(
+                "the socket file was replaced by another file",
+            ));
+        }
+        let (owner, group) = (self.owner.map(Uid::from_raw), self.group.map(Gid::from_raw));
+        if owner.is_some() || group.is_some() {
+            rustix::fs::chownat(&file, "", owner, group, AtFlags::EMPTY_PATH)?;
+        }
+        // A descriptor that is opened with O_PATH has no fchmod.
+        let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(rustix::fs::chmod(itself, Mode::from_raw_mode(self.mode))?)
+    }
+}
+
+/// Removes the socket file of a process that was killed.
+fn clear_stale(listener: &str, socket: &UnixSocket) -> Result<(), BindError> {
     let failed = |action| {
-        move |error: io::Error| BindError::System {
+        move |error| BindError::System {
             listener: listener.to_owned(),
             endpoint: Endpoint::Unix(socket.clone()),
             action,
             error,
         }
     };
-    clear_stale(listener, &socket.path)?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .map_err(|error| failed("socket")(error.into()))?;
-    let address =
-        SocketAddrUnix::new(&*socket.path).map_err(|error| failed("path")(error.into()))?;
-    rustix::net::bind(&fd, &address).map_err(|error| failed("bind")(error.into()))?;
-    let file = SocketFile::of(&socket.path).map_err(failed("stat"))?;
-    // Nobody can connect before `listen`, so nobody does with other permissions.
-    secure_fs::set_socket_access(&socket.path, socket.mode, socket.owner, socket.group)
-        .map_err(failed("chown, chmod"))?;
-    let backlog = i32::try_from(BACKLOG).unwrap_or(i32::MAX);
-    rustix::net::listen(&fd, backlog).map_err(|error| failed("listen")(error.into()))?;
-    let listener = UnixListener::from_std(fd.into()).map_err(failed("register"))?;
-    Ok((listener, file))
-}
-
-/// Takes away a socket file that a daemon which was killed left behind.
-fn clear_stale(listener: &str, path: &Path) -> Result<(), BindError> {
-    let failed = |action| {
-        move |error| BindError::System {
-            listener: listener.to_owned(),
-            endpoint: Endpoint::Unix(UnixSocket {
-                path: path.to_owned(),
-                mode: 0,
-                owner: None,
-                group: None,
-            }),
-            action,
-            error,
-        }
-    };
-    let metadata = match std::fs::symlink_metadata(path) {
+    let metadata = match std::fs::symlink_metadata(&socket.path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed("stat")(error)),
     };
-    let (listener, path) = (listener.to_owned(), path.to_owned());
+    let (listener, path) = (listener.to_owned(), socket.path.clone());
     if !metadata.file_type().is_socket() {
         return Err(BindError::NotASocket { listener, path });
     }
@@ -249,16 +301,16 @@ fn clear_stale(listener: &str, path: &Path) -> Result<(), BindError> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(&path).map_err(failed("remove the stale socket file"))
         }
-        // Even one that we may not connect to belongs to somebody.
+        // Includes a socket that denies the connection: its process is running.
         Ok(_) => Err(BindError::InUse { listener, path }),
         Err(error) => Err(failed("find out whether the socket file is in use")(error)),
     }
 }
 
-/// The file of a socket of ours; taken away when dropped, unless another file
-/// has taken its place.
+/// The file of a listening socket; removed when dropped, unless it was replaced by
+/// another file.
 #[derive(Debug)]
-pub(crate) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
@@ -275,7 +327,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
-            // A file that stays is found stale at the next start.
+            // A file that remains is stale at the next start.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -284,4 +336,46 @@ impl Drop for SocketFile {
 fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let metadata = std::fs::symlink_metadata(path)?;
     Ok((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn m3_a_socket_swapped_for_a_link_is_left_alone() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("mx.sock");
+        let mut socket = UnixSocket::new(&path);
+        let _listener = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        socket.set_access().expect("changed");
+        let mode = |path: &Path| fs::metadata(path).expect("there").mode() & 0o777;
+        assert_eq!(mode(&path), 0o660);
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "x").expect("file");
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).expect("chmod");
+        fs::remove_file(&path).expect("removed");
+        symlink("victim", &path).expect("link");
+        socket.mode = 0o666;
+        socket.set_access().expect_err("refused");
+        assert_eq!(mode(&victim), 0o600);
+    }
+
+    #[test]
+    fn endpoints_are_read_as_they_are_displayed() {
+        for text in [
+            "inet:127.0.0.1:8891",
+            "inet:[::1]:0",
+            "unix:/run/milter.sock",
+        ] {
+            let endpoint: Endpoint = text.parse().expect("an endpoint");
+            assert_eq!(endpoint.to_string(), text);
+        }
+        for text in ["", "unix:", "inet:localhost", "local:/run/x", "8891"] {
+            assert!(text.parse::<Endpoint>().is_err(), "{text}");
+        }
+    }
 }

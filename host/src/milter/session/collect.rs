@@ -7,7 +7,8 @@ use crate::message::{
     Address, AddressError, Client, Excess, Limits, Measure, ReversePath, addresses,
 };
 use crate::milter::codec::Arguments;
-use crate::milter::filter::{InvalidAddress, Recipient};
+use crate::milter::header_names::HeaderNames;
+use crate::milter::submission::{InvalidAddress, Recipient};
 
 /// Room for header and body of a short message, so that it is gathered without
 /// growing again and again.
@@ -189,7 +190,7 @@ impl<T> IncomingMessage<T> {
 
     /// Bytes of memory that the message takes while it comes in.
     pub(super) fn held(&self) -> usize {
-        self.envelope + self.bytes.len() + self.names.bytes.len()
+        self.envelope + self.bytes.len() + self.names.size()
     }
 }
 
@@ -213,48 +214,5 @@ fn unreadable(raw: &[u8], error: AddressError) -> InvalidAddress {
     InvalidAddress {
         raw: raw.into(),
         error,
-    }
-}
-
-/// Names of the header fields in the order in which the MTA sent them: this is
-/// how it will count them when we name one.
-#[derive(Clone, Debug, Default)]
-pub struct HeaderNames {
-    bytes: Vec<u8>,
-    count: usize,
-}
-
-impl HeaderNames {
-    /// One more field.
-    pub fn push(&mut self, name: &[u8]) {
-        self.bytes.extend_from_slice(name);
-        self.bytes.push(0);
-        self.count += 1;
-    }
-
-    /// How many fields there are.
-    pub fn len(&self) -> usize {
-        self.count
-    }
-
-    /// There is no field.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The names, in that order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let (names, _) = self.bytes.split_at(self.bytes.len().saturating_sub(1));
-        let some = (self.count > 0).then_some(names);
-        some.into_iter()
-            .flat_map(|names| names.split(|&byte| byte == 0))
-    }
-
-    /// How many fields of that name (in any case) there are.
-    pub fn count_named(&self, name: &str) -> usize {
-        self.bytes
-            .split(|&byte| byte == 0)
-            .filter(|known| known.eq_ignore_ascii_case(name.as_bytes()))
-            .count()
     }
 }

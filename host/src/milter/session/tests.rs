@@ -1,9 +1,14 @@
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
 
 use super::*;
-use crate::milter::codec::Decoder;
-use crate::milter::filter::Response;
-use crate::milter::negotiation::EarlyAccept;
+use crate::message::Limits;
+use crate::milter::codec::{Decoder, Frame, Kind};
+use crate::milter::filter::{Filter, Interest, Response};
+use crate::milter::listener::Listener;
+use crate::milter::negotiation::{EarlyAccept, UnsupportedVersion};
+use crate::milter::submission::{EnvelopeInfo, Submission};
 
 /// Wants what the test says, and remembers what it was asked.
 struct Stub {

@@ -199,20 +199,3 @@ fn m3_root_follows_no_link_of_another_user() {
     Directory::make(&given.path("link/globex.test"), 0o700).expect("root's own is followed");
     assert_eq!(given.owner("keys/globex.test"), DAEMON);
 }
-
-#[test]
-fn m3_a_socket_swapped_for_a_link_is_left_alone() {
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("mx.sock");
-    let _socket = std::os::unix::net::UnixListener::bind(&path).expect("bound");
-    set_socket_access(&path, 0o660, None, None).expect("changed");
-    let mode = |path: &Path| fs::metadata(path).expect("there").mode() & 0o777;
-    assert_eq!(mode(&path), 0o660);
-    let victim = folder.path().join("victim");
-    fs::write(&victim, "x").expect("file");
-    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600)).expect("chmod");
-    fs::remove_file(&path).expect("removed");
-    symlink("victim", &path).expect("link");
-    set_socket_access(&path, 0o666, None, None).expect_err("refused");
-    assert_eq!(mode(&victim), 0o600);
-}

@@ -1,0 +1,16 @@
+//! State shared by all connections of a server.
+
+use std::sync::Arc;
+
+use super::byte_budget::ByteBudget;
+use super::connection_slots::ConnectionSlots;
+use super::limits::Limits;
+
+/// State shared by all connections of a server.
+pub(super) struct Shared<F, E> {
+    pub(super) filter: Arc<F>,
+    pub(super) executor: E,
+    pub(super) limits: Limits,
+    pub(super) budget: ByteBudget,
+    pub(super) slots: Arc<ConnectionSlots>,
+}
