@@ -2,7 +2,7 @@
 # everything else itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz deny policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
+.PHONY: help demo check test bench fuzz deny policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -19,6 +19,7 @@ RUNNER   = CARGO_TARGET_$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p' | 
 
 help:
 	@echo 'make demo      show a policy deciding on messages in a real Postfix'
+	@echo 'make check     the quick loop: formatting, lints, unit tests'
 	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
 	@echo 'make bench     measure speed and memory, compared with OpenDKIM and a no-op milter'
 	@echo 'make fuzz      run every fuzz target for MINUTES (10), two in parallel'
@@ -49,6 +50,12 @@ fuzz: tools-fuzz policies
 deny: tools
 	$(SAY) 'Dependencies: licenses, sources, duplicates, advisories'
 	@CARGO='$(CARGO)' scripts/deny.sh
+
+# Without policies and Postfix, so without what takes long.
+check: tools
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(ALL) --all-targets --quiet -- -D warnings
+	$(CARGO) test $(ALL) --lib --bins --quiet
 
 test: tools
 	$(SAY) 'Style'
