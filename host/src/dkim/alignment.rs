@@ -288,5 +288,4 @@ fn is_label(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "alignment_tests.rs"]
 mod tests;

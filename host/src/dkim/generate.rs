@@ -11,7 +11,8 @@ use data_encoding::BASE64;
 use jiff::civil::Date;
 use thiserror::Error;
 
-use super::keys::{Key, KeyError, Keys};
+use super::error::KeyError;
+use super::keys::{Key, Keys};
 use super::pair::{Algorithm, Pair};
 use crate::config::{self, Domain, Problem, Severity, render};
 use crate::secure_fs;

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use mail_auth::TxtRecord;
 use mail_auth::dkim::DomainKey;
 use mail_auth::dns::TxtRecordParser;
-use thiserror::Error;
 
+use super::error::KeyError;
 use super::pair::{Algorithm, Pair};
 use super::record::Record;
 use crate::config::{self, Domain, Problem, Severity};
@@ -23,26 +23,6 @@ use crate::secure_fs::{self, PrivateFileError};
 
 /// Selector of the keys that tests sign with.
 const TEST_SELECTOR: &str = "test";
-
-/// Why a key cannot be used.
-#[derive(Debug, Error)]
-pub enum KeyError {
-    /// The file cannot be read, or others may read it.
-    #[error(transparent)]
-    File(#[from] PrivateFileError),
-    /// There is no private key in it.
-    #[error("there is no private key in PEM form in it: {0}")]
-    Pem(String),
-    /// The key is neither RSA nor Ed25519.
-    #[error("DKIM knows no keys of this kind, only RSA and Ed25519")]
-    Kind,
-    /// The key is damaged, of another kind, or too short.
-    #[error("the key cannot be used ({0})")]
-    Rejected(String),
-    /// The library that verifies cannot read the record that we would publish.
-    #[error("the record of its public half cannot be read: {0}")]
-    Record(mail_auth::Error),
-}
 
 /// A key that signs for a domain. Its private half is never shown.
 pub struct Key {
@@ -85,7 +65,8 @@ impl Key {
             pair.algorithm().key_type(),
             &pair.public()?,
         );
-        let published = DomainKey::parse(record.value.as_bytes()).map_err(KeyError::Record)?;
+        let published = DomainKey::parse(record.value.as_bytes())
+            .map_err(|error| KeyError::Record(error.to_string()))?;
         Ok(Self {
             domain: domain.as_str().to_owned(),
             selector: selector.to_owned(),

@@ -5,6 +5,7 @@
 //! signature that it made before it hands it back.
 
 mod alignment;
+mod error;
 mod generate;
 mod keys;
 mod others;
@@ -17,8 +18,9 @@ mod tests;
 pub use crate::secure_fs::PrivateFileError;
 pub(crate) use alignment::are_aligned;
 pub use alignment::{AlignmentError, AuthorDomains, Unaligned, aligned, author_domains};
+pub use error::KeyError;
 pub use generate::{GenerateError, Generated, generate};
-pub use keys::{Key, KeyError, Keys};
+pub use keys::{Key, Keys};
 pub use pair::Algorithm;
 pub use record::Record;
 pub use signature::{SignError, Signed, sign};
