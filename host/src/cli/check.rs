@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::support::{Status, quiet_log, runtime, trial_sandbox, trial_secret};
 use super::terminal;
-use crate::config::{self, Config, Problem, Severity};
+use crate::config::{self, Config, Problem, ProblemCode, Severity};
 use crate::pipeline::{BuildReport, DerivedKeys, PolicyId, PolicySnapshot, reinjected};
 use crate::postfix;
 use crate::printable::Text;
@@ -117,7 +117,10 @@ fn own_addresses() -> Vec<IpAddr> {
 
 /// A missing key is no error where `dkim.generate` will make it.
 fn soften_missing_keys(problems: &mut [Problem], keys: &Path) {
-    for problem in problems.iter_mut().filter(|problem| problem.missing_key) {
+    for problem in problems
+        .iter_mut()
+        .filter(|problem| problem.code == ProblemCode::MissingDkimKey)
+    {
         problem.severity = Severity::Warning;
         problem.expected = Some(format!(
             "nothing: it will be made in {} at the start",

@@ -24,7 +24,7 @@ use crate::message::{self, Address};
 
 pub use parse::{ConfigError, examine, read, read_text};
 pub(crate) use parse::{DEFAULT_SOCKET, read_within};
-pub use problem::{Problem, Severity, Source, render};
+pub use problem::{Problem, ProblemCode, Severity, Source, render};
 pub use units::{ByteSize, Domain, RelayName, Share, ShareError, ShareOrNone};
 
 /// All of `waxseal.toml`. Paths are absolute, or relative to where the command
@@ -352,13 +352,37 @@ pub struct Admin {
     pub socket: PathBuf,
 }
 
+/// Severity of a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// A failure.
+    Error,
+    /// Something unexpected.
+    Warn,
+    /// Normal operation.
+    Info,
+    /// Details for finding a fault.
+    Debug,
+}
+
+impl std::fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        })
+    }
+}
+
 /// The log.
 #[derive(Clone, Debug)]
 pub struct Log {
     /// One JSON object a line instead of text.
     pub json: bool,
     /// Least level that is written: `error`, `warn`, `info`, `debug`.
-    pub level: tracing::Level,
+    pub level: LogLevel,
 }
 
 impl Config {

@@ -37,7 +37,7 @@ impl Source {
             column: Some(column),
             message: message.into(),
             expected,
-            missing_key: false,
+            code: ProblemCode::InvalidSetting,
             place: Some((self.text.clone(), span)),
         }
     }
@@ -53,6 +53,20 @@ pub enum Severity {
     Warning,
     /// It does not work.
     Error,
+}
+
+/// Kind of a problem: a stable identifier, also in `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProblemCode {
+    /// A setting is invalid, at a place in the file.
+    InvalidSetting,
+    /// A file or folder cannot be used as a whole.
+    InvalidFile,
+    /// The policy signs for a domain that has no DKIM key. `dkim.generate`
+    /// creates it.
+    MissingDkimKey,
 }
 
 /// Something that an administrator has to mend: what, where, and what was
@@ -71,9 +85,8 @@ pub struct Problem {
     pub message: String,
     /// What was expected.
     pub expected: Option<String>,
-    /// It is that a DKIM key is missing, which `dkim.generate` mends.
-    #[serde(skip)]
-    pub missing_key: bool,
+    /// What kind of problem it is, for code that reacts to it.
+    pub code: ProblemCode,
     #[serde(skip)]
     place: Option<(Arc<str>, Range<usize>)>,
 }
@@ -92,7 +105,7 @@ impl Problem {
             column: None,
             message: message.into(),
             expected,
-            missing_key: false,
+            code: ProblemCode::InvalidFile,
             place: None,
         }
     }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 use waxseal_settings::Table as Toml;
 
-use super::{ByteSize, DefaultRoute, Domain, Editing, Limits, Log, Outgoing, Share, UnalignedPair};
+use super::{
+    ByteSize, DefaultRoute, Domain, Editing, Limits, Log, LogLevel, Outgoing, Share, UnalignedPair,
+};
 use crate::decision::WhenFull;
 use crate::message;
 
@@ -220,13 +222,12 @@ pub(super) fn recorded(table: &Toml<'_>) -> (u64, Share) {
 }
 
 pub(super) fn log(table: Option<&Toml<'_>>) -> Log {
-    use tracing::Level;
     let formats = [("text", false), ("json", true)];
     let levels = [
-        ("error", Level::ERROR),
-        ("warn", Level::WARN),
-        ("info", Level::INFO),
-        ("debug", Level::DEBUG),
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
     ];
     Log {
         json: table
@@ -234,6 +235,6 @@ pub(super) fn log(table: Option<&Toml<'_>>) -> Log {
             .unwrap_or(false),
         level: table
             .and_then(|table| table.choice("level", &levels))
-            .unwrap_or(Level::INFO),
+            .unwrap_or(LogLevel::Info),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::access;
 use super::tables::Tables;
-use crate::config::{Config, Domain, Mode, Problem, Security, Severity, Source};
+use crate::config::{Config, Domain, Mode, Problem, ProblemCode, Security, Severity, Source};
 use crate::dkim::{self, Keys};
 use crate::runtime::{Reference, ReferenceKind};
 use crate::secure_fs;
@@ -88,7 +88,7 @@ pub(super) fn keys(
             );
             let span = reference.span.clone();
             let mut problem = settings.problem(Severity::Error, span, message, Some(expected));
-            problem.missing_key = true;
+            problem.code = ProblemCode::MissingDkimKey;
             problems.push(problem);
         }
     }
