@@ -1,4 +1,4 @@
-//! `waxseal check`: is everything in order?
+//! `waxseal check`: validation of configuration, settings, keys and policy.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,11 +15,10 @@ use crate::pipeline::{BuildReport, DerivedKeys, PolicyId, PolicySnapshot, reinje
 use crate::postfix;
 use crate::printable::Text;
 
-/// What `check` looks at besides `waxseal.toml`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Configuration of Postfix, read to find content filters that hand mail of
-    /// strangers back from an address of this machine.
+    /// Read the Postfix configuration in this folder, to find content filters that
+    /// reinject mail from outside through an address of this machine
     #[arg(long, value_name = "FOLDER", default_value = "/etc/postfix")]
     postfix: PathBuf,
 }
@@ -51,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, path: &Path, json: bool) -> anyhow::Res
     Ok(if report.good {
         Status::Done
     } else {
-        Status::No
+        Status::Negative
     })
 }
 
@@ -66,8 +65,8 @@ impl Report {
     }
 }
 
-/// `waxseal.toml` has mistakes: the policy and its settings may have some, too,
-/// which are better told now than one round later.
+/// Checks the policy and its settings although `waxseal.toml` has errors, so that
+/// all problems are reported in one run.
 async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::Result<Report> {
     let secret = trial_secret(config);
     let sandbox = trial_sandbox(config, &secret)?;
@@ -77,7 +76,7 @@ async fn check_in_part(config: &Config, mut problems: Vec<Problem>) -> anyhow::R
 }
 
 async fn check(arguments: &Arguments, mut config: Config) -> anyhow::Result<Report> {
-    // A check changes nothing: keys that are to be made at the start are not.
+    // A check has no side effects: missing keys are not generated.
     let generate = std::mem::replace(&mut config.dkim.generate, false);
     let relays = config.relays.len();
     let keys = config.dkim.keys.clone();
@@ -106,7 +105,7 @@ async fn check(arguments: &Arguments, mut config: Config) -> anyhow::Result<Repo
     })
 }
 
-/// The addresses of this machine; none where the system does not give them.
+/// The addresses of this machine; empty if the system does not report them.
 fn own_addresses() -> Vec<IpAddr> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     interfaces
@@ -115,7 +114,7 @@ fn own_addresses() -> Vec<IpAddr> {
         .collect()
 }
 
-/// A missing key is no error where `dkim.generate` will make it.
+/// A missing key is a warning if `dkim.generate` will create it.
 fn soften_missing_keys(problems: &mut [Problem], keys: &Path) {
     for problem in problems
         .iter_mut()
@@ -123,7 +122,7 @@ fn soften_missing_keys(problems: &mut [Problem], keys: &Path) {
     {
         problem.severity = Severity::Warning;
         problem.expected = Some(format!(
-            "nothing: it will be made in {} at the start",
+            "no action: the daemon generates it in {} at startup",
             keys.display()
         ));
     }
@@ -144,12 +143,12 @@ fn show(path: &Path, report: &Report, out: &mut Text) -> io::Result<()> {
     let (warnings, advice) = (count(Severity::Warning), count(Severity::Advice));
     let advice = match advice {
         0 => String::new(),
-        _ => format!(", {advice} note(s)"),
+        _ => format!(", {advice} advice"),
     };
     let path = path.display();
     match (&report.policy, errors) {
         (Some(policy), 0) => {
-            writeln!(out, "{path}: good, {warnings} warning(s){advice}")?;
+            writeln!(out, "{path}: valid, {warnings} warning(s){advice}")?;
             writeln!(
                 out,
                 "  policy {} {}, sha256 {}",
@@ -159,7 +158,7 @@ fn show(path: &Path, report: &Report, out: &mut Text) -> io::Result<()> {
             if report.relays > 0 {
                 writeln!(
                     out,
-                    "  relays are chosen through Postfix; Sendmail gets every other decision"
+                    "  note: choosing a relay requires Postfix; other MTAs ignore the relay"
                 )?;
             }
         }

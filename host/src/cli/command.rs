@@ -12,12 +12,12 @@ use super::{
 use crate::config::{self, ConfigError};
 use crate::printable::Text;
 
-/// Mail policies as WebAssembly components, beside the mail server you already
-/// run.
+/// Routing, DKIM, disclaimers and sending limits for Postfix, decided by policies
+/// that are WebAssembly components.
 #[derive(Parser)]
 #[command(name = "waxseal", version, about, max_term_width = 100)]
 struct Arguments {
-    /// The host's configuration.
+    /// Configuration file.
     #[arg(
         long,
         global = true,
@@ -34,39 +34,38 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the daemon: the milter that decides on mail.
+    /// Run the daemon (a milter)
     Run(run::Arguments),
-    /// Check configuration, settings, keys and policy; tell all problems at once.
+    /// Check configuration, settings, keys and policy, and report all problems
     Check(check::Arguments),
-    /// Run one message through the pipeline, changing no counter: print what
-    /// was decided and why.
+    /// Run one message through the pipeline without side effects, and print the decision
     Try(trial::Arguments),
-    /// Run policy tests: sample mail, and what is expected to become of it.
+    /// Run policy tests
     Test(test::Arguments),
-    /// Have another version decide on recorded mail; make test cases of it.
+    /// Replay recorded messages through another policy version, or export them as test cases
     Replay(Box<replay::Arguments>),
-    /// Make DKIM keys, show the DNS records to publish.
+    /// Generate DKIM keys and print their DNS records
     #[command(subcommand)]
     Dkim(dkim::Command),
-    /// See, swap and roll back the policy of the running daemon.
+    /// Show, replace and roll back the policy of the running daemon
     #[command(subcommand)]
     Policy(policy::Command),
-    /// Print the Postfix configuration that goes with this one.
+    /// Print the Postfix configuration for this Waxseal configuration
     Postfix(postfix::Arguments),
     Inspect(inspect::Arguments),
     New(new::Arguments),
-    /// Compile what the daemon orders on stdin.
+    /// Compile one policy for the daemon (request on standard input)
     #[command(hide = true)]
     Compile,
 }
 
-/// Runs the command line. Exit code 2: it could not be asked.
+/// Runs the command line. Exit code 2: the command could not be executed.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match dispatch(&arguments) {
         Ok(Status::Done) => ExitCode::SUCCESS,
-        Ok(Status::No) => ExitCode::from(1),
-        Ok(Status::NotAsked) => ExitCode::from(2),
+        Ok(Status::Negative) => ExitCode::from(1),
+        Ok(Status::Failed) => ExitCode::from(2),
         Err(error) => {
             match error.downcast_ref::<ConfigError>() {
                 Some(ConfigError::Problems(problems)) => show_problems(problems),
@@ -101,7 +100,7 @@ fn dispatch(arguments: &Arguments) -> anyhow::Result<Status> {
     }
 }
 
-/// Runs a command that prints.
+/// Runs a command and prints its output.
 fn finish(command: impl FnOnce(&mut Text) -> anyhow::Result<Status>) -> anyhow::Result<Status> {
     let mut out = Text::new();
     let status = command(&mut out)?;

@@ -1,4 +1,5 @@
-//! What a candidate in shadow decides otherwise, for people.
+//! Text output of `waxseal policy diff`: the differences between a shadow candidate
+//! and the active version.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,8 +10,7 @@ use crate::printable::Text;
 use crate::record::diff;
 use crate::rollout::{Comparison, DiffExample, LatencySummary};
 
-/// Messages decided otherwise that are shown with both decisions; `--json` has
-/// more.
+/// Number of examples that are printed with both decisions; `--json` has more.
 const EXAMPLES: usize = 3;
 
 pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
@@ -21,13 +21,13 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
         line("settings", &format!("sha256 {short}…"))?;
     }
     if let Some(in_service) = &comparison.in_service {
-        line("in service", &in_service.to_string())?;
+        line("active", &in_service.to_string())?;
     }
     let since = comparison.since.to_zoned(zone.clone());
     line(
         "since",
         &format!(
-            "{}, for {} of the mail",
+            "{}, on {} of the messages",
             since.strftime("%Y-%m-%d %H:%M:%S"),
             comparison.share
         ),
@@ -35,54 +35,54 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
     line("compared", &comparison.compared.to_string())?;
     if comparison.compared == 0 {
         let skipped = match comparison.skipped {
-            0 => "no message has come yet".to_owned(),
-            skipped => format!("{skipped} message(s): it had no time for any"),
+            0 => "no message received yet".to_owned(),
+            skipped => format!("{skipped} message(s): the candidate was busy"),
         };
         return line("skipped", &skipped);
     }
-    line("alike", &comparison.same.to_string())?;
+    line("identical", &comparison.same.to_string())?;
     line(
-        "otherwise",
+        "different",
         &format!(
-            "{}, {} of them with an effect on the message",
+            "{}, {} of them change the result for the message",
             comparison.different, comparison.behavioral
         ),
     )?;
     if comparison.skipped > 0 {
         line(
             "skipped",
-            &format!("{}, which it had no time for", comparison.skipped),
+            &format!("{} message(s): the candidate was busy", comparison.skipped),
         )?;
     }
     if comparison.asked_more > 0 {
         line(
-            "asked more",
+            "extra facts",
             &format!(
-                "for {} message(s) it asked for facts that the version in service did not",
+                "{} message(s) for which only the candidate requested certain facts",
                 comparison.asked_more
             ),
         )?;
     }
     line("errors", &errors(&comparison.errors))?;
-    line("in service", &errors(&comparison.errors_in_service))?;
+    line("active", &errors(&comparison.errors_in_service))?;
     if let Some(error) = &comparison.last_error {
         line("last error", &format!("{}: {}", error.queue_id, error.text))?;
     }
     line("time", &times(&comparison.time))?;
-    line("in service", &times(&comparison.time_in_service))?;
+    line("active", &times(&comparison.time_in_service))?;
     line(
         "instructions",
         &format!(
-            "{} a decision, {} in service",
+            "{} per decision, active version {}",
             comparison.instructions, comparison.instructions_in_service
         ),
     )?;
     if comparison.differences.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nWhat is otherwise, with the newest examples:")?;
+    writeln!(out, "\nDifferences, with the newest examples:")?;
     out.append(&diff::text(&comparison.differences, comparison.overflowed));
-    writeln!(out, "\nThe last of them, in whole:")?;
+    writeln!(out, "\nNewest differing decisions:")?;
     comparison
         .examples
         .iter()
@@ -92,8 +92,8 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
 
 fn whole(example: &DiffExample, out: &mut Text) -> io::Result<()> {
     writeln!(out, "{}", example.queue_id)?;
-    writeln!(out, "    in service  {}", example.in_service)?;
-    writeln!(out, "     candidate  {}", example.candidate)
+    writeln!(out, "       active  {}", example.in_service)?;
+    writeln!(out, "    candidate  {}", example.candidate)
 }
 
 fn errors(errors: &BTreeMap<String, u64>) -> String {
@@ -110,7 +110,7 @@ fn errors(errors: &BTreeMap<String, u64>) -> String {
 fn times(times: &LatencySummary) -> String {
     let micros = |nanoseconds: u64| nanoseconds as f64 / 1e3;
     format!(
-        "mean {:.0} µs, 99 of 100 below {:.0} µs, longest {:.0} µs",
+        "mean {:.0} µs, p99 {:.0} µs, maximum {:.0} µs",
         micros(times.mean_ns),
         micros(times.p99_ns),
         micros(times.maximum_ns)

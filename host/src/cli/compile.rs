@@ -1,5 +1,5 @@
-//! `waxseal compile`: what the daemon runs to compile a policy. Nobody else has
-//! a use for it.
+//! `waxseal compile`: the compiler process that the daemon starts. Not for
+//! interactive use.
 
 use std::io::{self, IsTerminal as _};
 

@@ -1,4 +1,4 @@
-//! `waxseal dkim`: keys, and the DNS records to publish for them.
+//! `waxseal dkim`: DKIM keys and their DNS records.
 
 use std::path::Path;
 
@@ -12,48 +12,48 @@ use crate::config::{Config, Domain, Problem, Severity, render};
 use crate::dkim::{Algorithm, GenerateError, Key, Keys, Record, generate};
 use crate::printable::Text;
 
-/// DKIM keys, and the DNS records to publish for them.
+/// Generate DKIM keys and print their DNS records
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a key for a domain; from then on the domain's mail is signed with it.
+    /// Generate a key for a domain. Signing starts when the daemon is reloaded
     New {
-        /// Signing domain, that of the author's address.
+        /// Signing domain: the domain of the author's address
         domain: Domain,
-        /// rsa, which every receiver verifies, or ed25519, beside an RSA key.
+        /// Key algorithm: rsa (verified by all receivers), or ed25519 in addition to an RSA key
         #[arg(long, default_value_t)]
         algorithm: Algorithm,
-        /// Name of the key in DNS; made from today's date where not given.
+        /// Selector (the name of the key in DNS). Default: derived from today's date
         #[arg(long)]
         selector: Option<String>,
     },
-    /// Show the DNS records to publish for a domain.
+    /// Print the DNS records to publish for a domain
     Record {
-        /// Signing domain.
+        /// Signing domain
         domain: Domain,
     },
-    /// List all keys.
+    /// List all keys
     List,
 }
 
-/// A key as `--json` shows it.
+/// JSON object of a key.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct KeyOutput<'a> {
     domain: &'a str,
     selector: &'a str,
     algorithm: Algorithm,
     file: &'a Path,
-    record: RecordShown<'a>,
+    record: RecordOutput<'a>,
 }
 
 #[derive(Serialize)]
-struct RecordShown<'a> {
+struct RecordOutput<'a> {
     #[serde(flatten)]
     record: &'a Record,
     strings: Vec<&'a str>,
     zone: String,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> KeyOutput<'a> {
     fn of(key: &'a Key) -> Self {
         let record = key.record();
         Self {
@@ -61,7 +61,7 @@ impl<'a> Shown<'a> {
             selector: key.selector(),
             algorithm: key.algorithm(),
             file: key.file(),
-            record: RecordShown {
+            record: RecordOutput {
                 record,
                 strings: record.strings(),
                 zone: record.zone_line(),
@@ -74,7 +74,7 @@ impl<'a> Shown<'a> {
 ///
 /// # Errors
 ///
-/// When keys cannot be read or written, or the answer cannot be.
+/// When keys cannot be read or written, or the output cannot be written.
 pub(super) fn run(
     command: &Command,
     config: &Config,
@@ -103,36 +103,36 @@ fn new(
     let today = Timestamp::now().to_zoned(config.time_zone.clone()).date();
     match generate(&config.dkim, domain, algorithm, selector, today) {
         Ok(made) if json => {
-            out.json(&Shown::of(&made.key))?;
+            out.json(&KeyOutput::of(&made.key))?;
             Ok(Status::Done)
         }
         Ok(made) => {
             writeln!(
                 out,
-                "A new {} key for {domain}: {}\n",
+                "Generated {} key for {domain}: {}\n",
                 long_name(algorithm),
                 made.key.file().display()
             )?;
             writeln!(out, "Publish this record:\n")?;
             show_record(out, made.key.record())?;
-            writeln!(out, "\nWhat to do next")?;
+            writeln!(out, "\nNext steps:")?;
             writeln!(
                 out,
-                "  1. Publish the record. Nothing is signed with the key before waxseal is reloaded."
+                "  1. Publish the record. The key is not used until Waxseal is reloaded."
             )?;
             writeln!(
                 out,
-                "  2. See that it is there:  dig +short TXT {}",
+                "  2. Verify the record:  dig +short TXT {}",
                 made.key.record().name
             )?;
             writeln!(
                 out,
-                "  3. Reload waxseal:         systemctl reload waxseal  (or send it SIGHUP)"
+                "  3. Reload Waxseal:     systemctl reload waxseal  (or send SIGHUP)"
             )?;
             if algorithm == Algorithm::Ed25519 {
                 writeln!(
                     out,
-                    "\nLarge receivers do not verify Ed25519 yet: keep an RSA key beside it."
+                    "\nMany receivers do not verify Ed25519: keep an RSA key for the domain as well."
                 )?;
             }
             Ok(Status::Done)
@@ -142,8 +142,8 @@ fn new(
             | GenerateError::Exists(_)
             | GenerateError::Selector(_)),
         ) => {
-            complain(out, json, &error.to_string())?;
-            Ok(Status::No)
+            report_error(out, json, &error.to_string())?;
+            Ok(Status::Negative)
         }
         Err(error) => Err(error.into()),
     }
@@ -153,24 +153,29 @@ fn record(config: &Config, domain: &Domain, json: bool, out: &mut Text) -> anyho
     let (keys, problems) = Keys::load(&config.dkim);
     let found = keys.for_domain(domain.as_str());
     if found.is_empty() {
-        // It may have one that is damaged, which is another answer than none.
+        // A damaged key is reported as such, not as missing.
         let theirs: Vec<Problem> = problems
             .into_iter()
             .filter(|problem| is_of(problem, config, domain))
             .collect();
         if !theirs.is_empty() {
             show_problems(&theirs);
-            bail!("{domain} has no key that can be used");
+            bail!("no usable key for {domain}");
         }
-        complain(
+        report_error(
             out,
             json,
-            &format!("{domain} has no key; make one: waxseal dkim new {domain}"),
+            &format!("no key for {domain}; generate one: waxseal dkim new {domain}"),
         )?;
-        return Ok(Status::No);
+        return Ok(Status::Negative);
     }
     if json {
-        out.json(&found.iter().map(|key| Shown::of(key)).collect::<Vec<_>>())?;
+        out.json(
+            &found
+                .iter()
+                .map(|key| KeyOutput::of(key))
+                .collect::<Vec<_>>(),
+        )?;
         return Ok(Status::Done);
     }
     for (at, key) in found.iter().enumerate() {
@@ -203,19 +208,19 @@ fn list(config: &Config, json: bool, out: &mut Text) -> anyhow::Result<Status> {
         .iter()
         .any(|problem| problem.severity == Severity::Error)
     {
-        Status::No
+        Status::Negative
     } else {
         Status::Done
     };
     if json {
-        let keys: Vec<_> = all.iter().map(|key| Shown::of(key)).collect();
+        let keys: Vec<_> = all.iter().map(|key| KeyOutput::of(key)).collect();
         out.json(&serde_json::json!({ "keys": keys, "problems": problems }))?;
         return Ok(status);
     }
     if all.is_empty() {
         writeln!(
             out,
-            "There are no keys in {}. Make one: waxseal dkim new DOMAIN",
+            "no keys in {}; generate one: waxseal dkim new DOMAIN",
             config.dkim.keys.display()
         )?;
     } else {
@@ -257,20 +262,19 @@ fn long_name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-/// The record for both kinds of people: those with a zone file, and those with
-/// a form of their provider's.
+/// Prints the record as a zone file entry, and as the fields of a provider's form.
 fn show_record(out: &mut Text, record: &Record) -> anyhow::Result<()> {
-    writeln!(out, "In a zone file:\n")?;
+    writeln!(out, "Zone file:\n")?;
     out.block(&record.zone_line());
     writeln!(out, "\n")?;
-    writeln!(out, "In a provider's form, as one line without quotes:\n")?;
+    writeln!(out, "DNS provider's form (one line, without quotes):\n")?;
     writeln!(out, "Name   {}", record.name)?;
     writeln!(out, "Type   TXT")?;
     writeln!(out, "Value  {}", record.value)?;
     Ok(())
 }
 
-fn complain(out: &mut Text, json: bool, text: &str) -> anyhow::Result<()> {
+fn report_error(out: &mut Text, json: bool, text: &str) -> anyhow::Result<()> {
     if json {
         Ok(out.json(&serde_json::json!({ "error": text }))?)
     } else {
@@ -297,7 +301,7 @@ mod tests {
         read_text(&folder.join("waxseal.toml"), text).expect("config")
     }
 
-    fn said(config: &Config, line: &str, json: bool) -> (Status, String) {
+    fn output_of(config: &Config, line: &str, json: bool) -> (Status, String) {
         let words = std::iter::once("dkim").chain(line.split_whitespace());
         let command = Line::try_parse_from(words).expect("command").command;
         let mut out = Text::new();
@@ -306,10 +310,10 @@ mod tests {
     }
 
     #[test]
-    fn r15_a_key_is_made_and_its_record_shown_ready_to_copy() {
+    fn r15_new_prints_the_record_ready_to_copy() {
         let folder = tempfile::tempdir().expect("folder");
         let config = config(folder.path());
-        let (status, made) = said(&config, "new acme.test --selector s1", false);
+        let (status, made) = output_of(&config, "new acme.test --selector s1", false);
         assert_eq!(status, Status::Done);
         assert!(
             made.contains("s1._domainkey.acme.test. IN TXT (\n    \"v=DKIM1; k=rsa; p=MIIB"),
@@ -320,7 +324,7 @@ mod tests {
             made.contains("dig +short TXT s1._domainkey.acme.test"),
             "{made}"
         );
-        let (status, shown) = said(&config, "record ACME.test", true);
+        let (status, shown) = output_of(&config, "record ACME.test", true);
         let shown: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
         assert_eq!(
             (status, shown[0]["selector"].as_str()),
@@ -337,18 +341,18 @@ mod tests {
     }
 
     #[test]
-    fn a_second_key_and_a_missing_one_are_a_no() {
+    fn a_second_key_and_a_missing_key_exit_with_1() {
         let folder = tempfile::tempdir().expect("folder");
         let config = config(folder.path());
-        let (status, none) = said(&config, "record acme.test", false);
-        assert_eq!(status, Status::No);
+        let (status, none) = output_of(&config, "record acme.test", false);
+        assert_eq!(status, Status::Negative);
         assert!(none.contains("waxseal dkim new acme.test"), "{none}");
         assert_eq!(
-            said(&config, "new acme.test --algorithm ed25519", false).0,
+            output_of(&config, "new acme.test --algorithm ed25519", false).0,
             Status::Done
         );
-        let (status, second) = said(&config, "new acme.test --algorithm ed25519", true);
-        assert_eq!(status, Status::No);
+        let (status, second) = output_of(&config, "new acme.test --algorithm ed25519", true);
+        assert_eq!(status, Status::Negative);
         assert!(
             second.contains("\"error\"") && second.contains("already"),
             "{second}"
@@ -360,21 +364,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let config = config(folder.path());
         assert!(
-            said(&config, "list", false)
+            output_of(&config, "list", false)
                 .1
                 .contains("There are no keys in")
         );
-        said(&config, "new acme.test --selector s1", false);
-        let (status, listed) = said(&config, "list", false);
+        output_of(&config, "new acme.test --selector s1", false);
+        let (status, listed) = output_of(&config, "list", false);
         assert_eq!(
             (status, listed.lines().count()),
             (Status::Done, 2),
             "{listed}"
         );
         std::fs::write(config.dkim.keys.join("acme.test/bad.pem"), "x").expect("written");
-        let (status, listed) = said(&config, "list", true);
+        let (status, listed) = output_of(&config, "list", true);
         let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
-        assert_eq!(status, Status::No);
+        assert_eq!(status, Status::Negative);
         assert_eq!(
             listed["problems"].as_array().map(Vec::len),
             Some(1),

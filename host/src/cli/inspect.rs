@@ -1,5 +1,4 @@
-//! `waxseal inspect`: what a component is, and what keeps it from being a
-//! policy.
+//! `waxseal inspect`: metadata of a component, and why it cannot be loaded as a policy.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,22 +14,21 @@ use crate::input_file;
 use crate::printable::Text;
 use crate::runtime::{CONTRACT_VERSIONS, Compiler, Import, ImportAccess, Inspection, Preinit};
 
-/// Tell what a component is: imports, exports, versions, settings, and what
-/// keeps it from being loaded.
+/// Print imports, exports, versions and settings schema of a component, and why it
+/// cannot be loaded
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The component.
+    /// Component file
     file: PathBuf,
-    /// Try it with these settings.
+    /// Validate this settings file with the component
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Print the JSON Schema of its settings, and nothing else.
+    /// Print only the JSON Schema of the settings
     #[arg(long)]
     schema: bool,
 }
 
-/// Memory that it is tried with: what a policy has where `limits.memory` says
-/// nothing else.
+/// Memory limit: the default of `limits.memory`.
 const MEMORY: usize = 64 << 20;
 
 pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::Result<Status> {
@@ -67,7 +65,7 @@ pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::
     }
     Ok(match inspection.is_fit() {
         true => Status::Done,
-        false => Status::No,
+        false => Status::Negative,
     })
 }
 
@@ -75,11 +73,11 @@ fn schema(inspection: &Inspection, out: &mut Text) -> anyhow::Result<Status> {
     let description = inspection.description.as_ref();
     let Some(schema) = description.and_then(|of| of.settings_schema.as_deref()) else {
         let why = inspection.problem.as_deref();
-        let why = why.unwrap_or("the policy has no schema of its settings");
+        let why = why.unwrap_or("the policy does not provide a settings schema");
         terminal::error_line!("{why}");
-        return Ok(Status::No);
+        return Ok(Status::Negative);
     };
-    // As its author wrote it, where that is no JSON.
+    // Printed verbatim if it is not valid JSON.
     match serde_json::from_str::<Value>(schema) {
         Ok(value) => out.json(&value)?,
         Err(_) => {
@@ -90,7 +88,7 @@ fn schema(inspection: &Inspection, out: &mut Text) -> anyhow::Result<Status> {
     Ok(Status::Done)
 }
 
-/// The problems of the settings, each with its place in their file.
+/// The problems of the settings, with their position in the file.
 fn mistakes(inspection: &Inspection, path: &std::path::Path, text: &str) -> Vec<Problem> {
     let source = Source {
         path: path.to_owned(),
@@ -108,7 +106,7 @@ fn object(inspection: &Inspection, mistakes: &[Problem]) -> Value {
     let imports: Vec<Value> = inspection
         .imports
         .iter()
-        .map(|import| json!({ "name": import.name, "access": word(import.access) }))
+        .map(|import| json!({ "name": import.name, "access": access_name(import.access) }))
         .collect();
     json!({
         "name": description.map(|of| &of.name),
@@ -128,7 +126,7 @@ fn object(inspection: &Inspection, mistakes: &[Problem]) -> Value {
     })
 }
 
-fn word(access: ImportAccess) -> &'static str {
+fn access_name(access: ImportAccess) -> &'static str {
     match access {
         ImportAccess::Contract => "contract",
         ImportAccess::Empty => "empty",
@@ -140,7 +138,7 @@ fn word(access: ImportAccess) -> &'static str {
 fn text(inspection: &Inspection, out: &mut Text) -> io::Result<()> {
     let mut add = |name: &str, value: &str| writeln!(out, "{name:>10}  {value}");
     if let Some(problem) = &inspection.problem {
-        // wasmtime lays some of its own out over lines.
+        // Messages of wasmtime can have several lines.
         let words: Vec<&str> = problem.split_whitespace().collect();
         add("problem", &words.join(" "))?;
     }
@@ -153,8 +151,8 @@ fn text(inspection: &Inspection, out: &mut Text) -> io::Result<()> {
     add("contract", &contract(inspection))?;
     if let Some(of) = description {
         let schema = match of.settings_schema {
-            Some(_) => "with a schema (--schema prints it)",
-            None => "without a schema",
+            Some(_) => "with schema (print it with --schema)",
+            None => "without schema",
         };
         add("settings", schema)?;
     }
@@ -179,24 +177,24 @@ fn size(bytes: usize) -> String {
 
 fn contract(inspection: &Inspection) -> String {
     if inspection.contract.is_empty() {
-        return "none: it exports nothing of waxseal:policy".to_owned();
+        return "none: no export of waxseal:policy".to_owned();
     }
-    let told = |version: &String| match CONTRACT_VERSIONS.contains(&version.as_str()) {
+    let describe = |version: &String| match CONTRACT_VERSIONS.contains(&version.as_str()) {
         true => version.clone(),
         false => format!(
-            "{version} (not served here: {} is)",
+            "{version} (unsupported; supported: {})",
             CONTRACT_VERSIONS.join(", ")
         ),
     };
-    let versions: Vec<String> = inspection.contract.iter().map(told).collect();
+    let versions: Vec<String> = inspection.contract.iter().map(describe).collect();
     format!("waxseal:policy {}", versions.join(", "))
 }
 
 fn preinit_text(preinit: &Preinit) -> String {
     match preinit {
-        Preinit::Done => "baked in when it is loaded".to_owned(),
+        Preinit::Done => "read once, when the policy is loaded".to_owned(),
         Preinit::Possible => {
-            "baked in when it is loaded, as far as can be seen without them (--settings)".to_owned()
+            "read once, when the policy is loaded (not verified without --settings)".to_owned()
         }
         Preinit::Impossible(why) => format!("read for each message, which is slower: {why}"),
     }
@@ -205,9 +203,9 @@ fn preinit_text(preinit: &Preinit) -> String {
 fn imported(import: &Import) -> String {
     let remark = match import.access {
         ImportAccess::Contract => return import.name.clone(),
-        ImportAccess::Empty => "there, and gives nothing away",
+        ImportAccess::Empty => "available, returns no information",
         ImportAccess::Denied => "DENIED: a call fails the decision",
-        ImportAccess::Foreign => "REFUSED: no policy may import it",
+        ImportAccess::Foreign => "FORBIDDEN: the component cannot be loaded",
     };
     format!("{:<44}{remark}", import.name)
 }

@@ -1,4 +1,4 @@
-//! `waxseal policy`: the version in service, swapping it, going back.
+//! `waxseal policy`: status, activation, rollback and shadow runs in the running daemon.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,78 +15,76 @@ use crate::admin::{Answer, Client};
 use crate::config::{self, ConfigError, Share};
 use crate::printable::Text;
 
-/// What is asked of the running daemon.
+/// Show, replace and roll back the policy of the running daemon
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Show the version in service: since when and why, what it has done; what
-    /// was in service before; what was refused and why.
+    /// Show the active version with its statistics, earlier versions, and the last
+    /// rejected version
     Status,
-    /// Check another policy and put it in service, without a restart. What is in
-    /// service stays if anything is wrong.
+    /// Validate another policy and activate it without a restart. If validation fails,
+    /// the active version remains active
     Swap(SwapArguments),
-    /// Go back to an earlier policy, at once: component, settings and tables.
-    /// Configuration and keys stay as they were last read.
+    /// Roll back to an earlier policy version: component, settings and tables.
+    /// Configuration and keys are not rolled back
     Rollback(RollbackArguments),
-    /// Have a candidate decide on live mail, without effect, beside the version
-    /// in service.
+    /// Run a candidate on live mail without applying its decisions (shadow run)
     Shadow(ShadowArguments),
-    /// Show what the candidate in shadow decides otherwise.
+    /// Show how the decisions of the shadow candidate differ
     Diff,
-    /// Put the candidate in shadow in service.
+    /// Activate the shadow candidate
     Promote(PromoteArguments),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct RollbackArguments {
-    /// Number of the version, of those that `policy status` marks with `*`; the
-    /// newest that has decided on messages by default.
+    /// Version number, one that `policy status` marks with `*`. Default: the newest
+    /// one that has decided on messages
     version: Option<u64>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PromoteArguments {
-    /// Promote a candidate that failed on more messages than the version in
-    /// service.
+    /// Activate the candidate although it failed on more messages than the active version
     #[arg(long)]
     force: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ShadowArguments {
-    /// The candidate's component.
+    /// Component of the candidate
     #[arg(required_unless_present = "stop")]
     file: Option<PathBuf>,
-    /// Its settings; those that waxseal.toml names by default.
+    /// Settings file. Default: the one in waxseal.toml
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// The part of the messages that it decides on.
+    /// Share of the messages that the candidate decides on
     #[arg(long, value_name = "PERCENT", default_value = "100%")]
     share: Share,
-    /// Take the candidate out of shadow.
+    /// Stop the shadow run
     #[arg(long, conflicts_with_all = ["file", "settings", "share"])]
     stop: bool,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct SwapArguments {
-    /// The policy's component. The one that waxseal.toml names brings the
-    /// configured files back.
+    /// Component of the policy. The component named in waxseal.toml restores the
+    /// configured files
     file: PathBuf,
-    /// Its settings; those that waxseal.toml names by default.
+    /// Settings file. Default: the one in waxseal.toml
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
 }
 
-/// The running daemon, as far as a command has to know it.
+/// Connection data of the running daemon.
 pub(super) struct Daemon {
     socket: PathBuf,
-    /// Of the times that are shown.
+    /// Time zone of printed times.
     time_zone: TimeZone,
 }
 
 impl Daemon {
-    /// The daemon of a configuration. Mistakes in the file are no reason not to
-    /// ask: it may be because of them that somebody wants to go back.
+    /// The daemon of a configuration. Errors in the file are not fatal: they may be
+    /// the reason for the rollback.
     ///
     /// # Errors
     ///
@@ -105,7 +103,7 @@ impl Daemon {
         };
         if !problems.is_empty() {
             terminal::error_line!(
-                "waxseal: {} has {} mistake(s), which `waxseal check` shows; the daemon is asked at {}",
+                "waxseal: {} has {} error(s) (see `waxseal check`); connecting to the daemon at {}",
                 path.display(),
                 problems.len(),
                 daemon.socket.display()
@@ -126,7 +124,7 @@ pub(super) fn run(
     match command {
         Command::Status => {
             let status = runtime.block_on(client.status());
-            told(status, json, out, |status, out| {
+            print_response(status, json, out, |status, out| {
                 versions::show(status, &daemon.time_zone, out)
             })
         }
@@ -135,14 +133,14 @@ pub(super) fn run(
                 file: absolute(&arguments.file)?,
                 settings: arguments.settings.as_deref().map(absolute).transpose()?,
             };
-            told(runtime.block_on(client.swap(&swap)), json, out, in_service)
+            print_response(runtime.block_on(client.swap(&swap)), json, out, activated)
         }
         Command::Rollback(arguments) => {
             let rollback = api::Rollback {
                 version: arguments.version,
             };
             let answer = runtime.block_on(client.roll_back(&rollback));
-            told(answer, json, out, in_service)
+            print_response(answer, json, out, activated)
         }
         Command::Shadow(arguments) => {
             let answer = match &arguments.file {
@@ -156,15 +154,15 @@ pub(super) fn run(
                 }
                 None => runtime.block_on(client.stop_shadow()),
             };
-            told(answer, json, out, |comparison, out| {
+            print_response(answer, json, out, |comparison, out| {
                 match arguments.stop {
-                    true => writeln!(out, "no longer in shadow\n")?,
-                    false => writeln!(out, "in shadow; see `waxseal policy diff`\n")?,
+                    true => writeln!(out, "shadow run stopped\n")?,
+                    false => writeln!(out, "shadow run started; see `waxseal policy diff`\n")?,
                 }
                 comparison::show(comparison, &daemon.time_zone, out)
             })
         }
-        Command::Diff => told(runtime.block_on(client.diff()), json, out, |diff, out| {
+        Command::Diff => print_response(runtime.block_on(client.diff()), json, out, |diff, out| {
             comparison::show(diff, &daemon.time_zone, out)
         }),
         Command::Promote(arguments) => {
@@ -172,21 +170,21 @@ pub(super) fn run(
                 force: arguments.force,
             };
             let answer = runtime.block_on(client.promote(&promote));
-            told(answer, json, out, in_service)
+            print_response(answer, json, out, activated)
         }
     }
 }
 
-/// The daemon has a working folder of its own.
+/// The daemon has its own working directory.
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("{}", path.display()))
 }
 
-fn in_service(answer: &ActivationResponse, out: &mut Text) -> io::Result<()> {
+fn activated(answer: &ActivationResponse, out: &mut Text) -> io::Result<()> {
     let version = &answer.version;
     writeln!(
         out,
-        "in service: version {}, {} ({})",
+        "active: version {}, {} ({})",
         version.number, version.policy, version.why
     )?;
     answer
@@ -195,8 +193,8 @@ fn in_service(answer: &ActivationResponse, out: &mut Text) -> io::Result<()> {
         .try_for_each(|note| writeln!(out, "  {note}"))
 }
 
-/// Prints an answer, or the no, which goes to stderr for people.
-fn told<T: Serialize>(
+/// Prints a response; the text form of an error goes to standard error.
+fn print_response<T: Serialize>(
     answer: Answer<T>,
     json: bool,
     out: &mut Text,
@@ -210,22 +208,22 @@ fn told<T: Serialize>(
             }
             Ok(Status::Done)
         }
-        Err(no) => {
+        Err(body) => {
             match json {
-                true => out.json(&no)?,
-                false => refused(&no),
+                true => out.json(&body)?,
+                false => print_error(&body),
             }
-            Ok(Status::No)
+            Ok(Status::Negative)
         }
     }
 }
 
-fn refused(no: &ErrorBody) {
-    for problem in &no.problems {
+fn print_error(body: &ErrorBody) {
+    for problem in &body.problems {
         terminal::error_line!("  {problem}");
     }
-    match no.problems.is_empty() {
-        true => terminal::error_line!("waxseal: {}", no.error),
-        false => terminal::error_line!("waxseal: {}; what is in service stays", no.error),
+    match body.problems.is_empty() {
+        true => terminal::error_line!("waxseal: {}", body.error),
+        false => terminal::error_line!("waxseal: {}; the active version is unchanged", body.error),
     }
 }

@@ -1,4 +1,4 @@
-//! `waxseal postfix`: the Postfix configuration that goes with `waxseal.toml`.
+//! `waxseal postfix`: the Postfix configuration for a `waxseal.toml`.
 
 use std::path::{Path, PathBuf};
 
@@ -10,21 +10,21 @@ use crate::config::Config;
 use crate::postfix::{QUEUE_DIRECTORY, Setup};
 use crate::printable::Text;
 
-/// Where packages have Postfix's configuration; a folder of its own in there.
+/// Default folder of the generated files.
 const FOLDER: &str = "/etc/postfix/waxseal";
 
-/// Prints Postfix configuration, or writes it into a folder.
+/// Print the Postfix configuration, or write it to a folder
 ///
-/// Nothing of Postfix's own is changed: paste what is for main.cf and master.cf,
-/// and run `postfix reload`.
+/// Files of Postfix are not changed: add the lines to main.cf and master.cf, and run
+/// `postfix reload`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Writes main.cf, master.cf, the tables and the password maps into this
-    /// folder instead of printing them.
+    /// Write main.cf, master.cf, the tables and the password maps to this folder
+    /// instead of printing them
     #[arg(long, value_name = "FOLDER")]
     write: Option<PathBuf>,
-    /// Queue folder of Postfix (its `queue_directory`): sockets in there are named
-    /// relative to it, for services that run in a chroot.
+    /// Queue directory of Postfix (`queue_directory`). Paths of sockets below it are
+    /// printed relative to it, for services that run in a chroot
     #[arg(long, value_name = "FOLDER", default_value = QUEUE_DIRECTORY)]
     queue_directory: PathBuf,
 }
@@ -37,10 +37,10 @@ pub(super) fn run(
 ) -> anyhow::Result<Status> {
     let folder = arguments.write.as_deref().unwrap_or(Path::new(FOLDER));
     let folder = std::path::absolute(folder)
-        .with_context(|| format!("cannot tell where {} is", folder.display()))?;
+        .with_context(|| format!("cannot resolve the path {}", folder.display()))?;
     let queue = std::path::absolute(&arguments.queue_directory).with_context(|| {
         format!(
-            "cannot tell where {} is",
+            "cannot resolve the path {}",
             arguments.queue_directory.display()
         )
     })?;
@@ -62,7 +62,7 @@ pub(super) fn run(
     Ok(Status::Done)
 }
 
-/// The same with absolute paths: Postfix has a working directory of its own.
+/// The configuration with absolute paths: Postfix has its own working directory.
 fn absolute(config: &Config) -> anyhow::Result<Config> {
     let mut config = config.clone();
     let files = config

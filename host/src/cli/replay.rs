@@ -1,4 +1,4 @@
-//! `waxseal replay`: what another version would have decided on recorded mail.
+//! `waxseal replay`: decisions of another policy version on recorded messages.
 
 use std::io;
 use std::num::NonZero;
@@ -20,45 +20,42 @@ use crate::record::{self, Messages, Options, Recorded, Report, diff};
 use crate::runtime::{Compiler, Limits, Sandbox};
 use crate::secure_fs::{Directory, FileMode};
 
-/// Have a version of the policy decide again on recorded messages, and print
-/// what it decides otherwise than was decided then.
+/// Replay recorded messages through another policy version and print the differences
 ///
-/// Facts are given as they were recorded, time and randomness too; nothing is
-/// charged or sent. Exit code 0: all alike; 1: something is decided otherwise.
+/// The policy gets the recorded facts, time and randomness; nothing is charged or
+/// sent. Exit code 0: all decisions are identical; 1: at least one differs.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A recording: the folder of [record], one of its segments, or a file of
-    /// entries.
+    /// Recording: the folder of [record], one of its segments, or a file of entries
     recording: PathBuf,
-    /// The component that decides; that of waxseal.toml by default.
+    /// Component of the policy. Default: the one in waxseal.toml
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Its settings; those of waxseal.toml by default.
+    /// Settings file. Default: the one in waxseal.toml
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Messages that arrived then or later: RFC 3339, or a date or a time in the
-    /// zone of waxseal.toml.
+    /// Include only messages that arrived at or after this time: RFC 3339, or a date or
+    /// time in the time zone of waxseal.toml
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// Messages that arrived before then.
+    /// Include only messages that arrived before this time
     #[arg(long, value_name = "TIME")]
     until: Option<Moment>,
-    /// At most so many messages, from the first.
+    /// Replay at most N messages, from the first one
     #[arg(long, value_name = "N")]
     limit: Option<u64>,
-    /// A folder with the messages of a recording that has only their digests.
+    /// Folder of message files, for a recording that has only their digests
     #[arg(long, value_name = "FOLDER")]
     messages: Option<PathBuf>,
-    /// Write this message and what was decided on it as a test case, in place of
-    /// deciding again.
+    /// Export this message and its recorded decision as a test case instead of replaying
     #[arg(long, value_name = "QUEUE-ID", requires = "write", conflicts_with_all = ["policy", "settings", "limit"])]
     case: Option<String>,
-    /// The folder that the test case is written to.
+    /// Folder for the test case
     #[arg(long, value_name = "FOLDER", requires = "case")]
     write: Option<PathBuf>,
 }
 
-/// An instant, or a time in a zone that is not known yet.
+/// An instant, or a local time whose time zone is not known yet.
 #[derive(Clone, Copy, Debug)]
 enum Moment {
     Instant(Timestamp),
@@ -135,24 +132,21 @@ async fn replay(
     }
     terminal::print(&out)?;
     if report.compared == 0 {
-        bail!(
-            "no message of {} could be decided on again",
-            recording.display()
-        );
+        bail!("no message in {} could be replayed", recording.display());
     }
     Ok(match report.different {
         0 => Status::Done,
-        _ => Status::No,
+        _ => Status::Negative,
     })
 }
 
-/// The version that decides again.
+/// Builds the version that replays.
 async fn snapshot(mut config: Config, parallel: usize) -> anyhow::Result<Arc<PolicySnapshot>> {
-    // Nothing is changed for a replay: keys that are to be made are not.
+    // A replay has no side effects: missing keys are not generated.
     config.dkim.generate = false;
     let mut limits = Limits::from(&config.limits);
-    // All cores decide at once here, which takes longer than in service.
-    // Instructions are what repeats.
+    // All cores are busy, so a decision takes longer than in production.
+    // The instruction limit is deterministic and stays.
     limits.time = limits.time.saturating_mul(10);
     limits.decisions = u32::try_from(parallel).unwrap_or(1);
     let sandbox = Sandbox::builder(limits)
@@ -166,12 +160,12 @@ async fn snapshot(mut config: Config, parallel: usize) -> anyhow::Result<Arc<Pol
         Ok(BuildReport { snapshot, .. }) => Ok(snapshot),
         Err(problems) => {
             show_problems(&problems);
-            bail!("{} problem(s) in the version that decides", problems.len());
+            bail!("{} problem(s) in the replayed version", problems.len());
         }
     }
 }
 
-/// Writes a message as a test case.
+/// Exports a message as a test case.
 fn write_case(
     arguments: &Arguments,
     options: &Options,
@@ -183,14 +177,17 @@ fn write_case(
     let found = record::read(recording)?
         .filter_map(Result::ok)
         .filter(|recorded| recorded.entry.queue_id == queue_id && options.takes(recorded));
-    // Queue ids come again: the last is the one that people mean.
+    // Queue ids are reused: take the last match.
     let Some(recorded) = found.last() else {
-        terminal::error_line!("waxseal: there is no {queue_id} in {}", recording.display());
-        return Ok(Status::No);
+        terminal::error_line!(
+            "waxseal: queue id {queue_id} not found in {}",
+            recording.display()
+        );
+        return Ok(Status::Negative);
     };
     let Some(bytes) = options.messages.find(&recorded) else {
         bail!(
-            "{queue_id} is recorded without its message (SHA-256 {}): give a folder that has it with --messages",
+            "{queue_id} was recorded without its message (SHA-256 {}): name the folder that has it with --messages",
             recorded.entry.message.sha256
         );
     };
@@ -199,22 +196,21 @@ fn write_case(
     let (test, message) = (format!("{name}.toml"), format!("{name}.eml"));
     let text = recorded.entry.test_case(&message, &path);
     let made = Directory::make(folder, 0o777);
-    let made = made.with_context(|| format!("making {}", folder.display()))?;
+    let made = made.with_context(|| format!("creating {}", folder.display()))?;
     for (name, bytes) in [(&message, bytes.as_slice()), (&test, text.as_bytes())] {
-        // People's mail, as in the recording.
+        // Private mail, same mode as in the recording.
         made.create(name.as_ref(), bytes, FileMode::Exactly(0o600))
             .with_context(|| format!("writing {}", folder.join(name).display()))?;
     }
     let test = folder.join(test);
     let mut out = Text::new();
-    writeln!(out, "{} and {message} beside it", test.display())?;
-    writeln!(out, "try it:  waxseal test {}", test.display())?;
+    writeln!(out, "wrote {} and {message}", test.display())?;
+    writeln!(out, "run it:  waxseal test {}", test.display())?;
     terminal::print(&out)?;
     Ok(Status::Done)
 }
 
-/// A queue id as part of a file's name: it comes from whoever made the
-/// recording.
+/// A queue id as a safe file name: recordings are untrusted input.
 fn file_name(recorded: &Recorded) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
     recorded.entry.queue_id.chars().map(safe).collect()
@@ -223,42 +219,42 @@ fn file_name(recorded: &Recorded) -> String {
 fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {
     writeln!(
         text,
-        "{} message(s){} decided on again by {}",
+        "{} message(s){} replayed by {}",
         report.compared,
         period(report, zone),
         decider(&report.policy, report.settings.as_deref())
     )?;
     for recorded in &report.recorded {
         let then = decider(&recorded.policy, recorded.settings.as_deref());
-        writeln!(text, "{:>8}  decided then by {then}", "")?;
+        writeln!(text, "{:>8}  recorded from {then}", "")?;
     }
-    writeln!(text, "{:>8}  alike", report.same)?;
+    writeln!(text, "{:>8}  identical", report.same)?;
     writeln!(
         text,
-        "{:>8}  otherwise, {} of them with an effect on the message",
+        "{:>8}  different, {} of them change the result for the message",
         report.different, report.behavioral
     )?;
     if report.missing > 0 {
         writeln!(
             text,
-            "{:>8}  not decided on: the recording has only their digests (see --messages)",
+            "{:>8}  not replayed: the recording has only their digests (see --messages)",
             report.missing
         )?;
     }
     if report.unreadable > 0 {
-        writeln!(text, "{:>8}  entries cannot be read:", report.unreadable)?;
+        writeln!(text, "{:>8}  unreadable entries:", report.unreadable)?;
         for problem in &report.problems {
             writeln!(text, "{:>8}  {problem}", "")?;
         }
     }
     if !report.differences.is_empty() {
-        writeln!(text, "\nWhat is otherwise, with the newest examples:")?;
+        writeln!(text, "\nDifferences, with the newest examples:")?;
         text.append(&diff::text(&report.differences, report.overflowed));
     }
     if report.unanswered > 0 {
         writeln!(
             text,
-            "\n{} decision(s) asked for what was not recorded, and were told that there is none:",
+            "\n{} decision(s) requested facts that were not recorded; they were reported as absent:",
             report.unanswered
         )?;
         for (question, count) in &report.questions {
@@ -268,7 +264,7 @@ fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {
     if let (Some(then), Some(now)) = (&report.cost_then, &report.cost_now) {
         writeln!(
             text,
-            "\nMedian of a decision: {} instructions then, {} now; {} KiB of memory then, {} now",
+            "\nMedian per decision: {} instructions recorded, {} replayed; {} KiB of memory recorded, {} replayed",
             then.instructions,
             now.instructions,
             then.memory >> 10,
@@ -278,7 +274,7 @@ fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {
     Ok(())
 }
 
-/// A version in a few words.
+/// A version on one line.
 fn decider(policy: &PolicyId, settings: Option<&str>) -> String {
     let settings = settings.map_or(String::new(), |digest| {
         format!(", settings {}…", digest.get(..12).unwrap_or(digest))
@@ -290,7 +286,7 @@ fn period(report: &Report, zone: &TimeZone) -> String {
     match (report.first, report.last) {
         (Some(first), Some(last)) => {
             let shown = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S");
-            format!(" of {} to {}", shown(first), shown(last))
+            format!(" from {} to {}", shown(first), shown(last))
         }
         _ => String::new(),
     }

@@ -1,4 +1,4 @@
-//! What was decided on a message, for people and as JSON.
+//! Output of `waxseal try`, as text and as JSON.
 
 use std::io;
 
@@ -25,7 +25,7 @@ pub(super) struct Decided<'a> {
     labels: &'a [HeaderField],
     reasons: &'a [String],
     policy: &'a PolicyId,
-    /// Why there is no decision; none where there is one.
+    /// Why the policy made no decision; `None` if it did.
     failure: Option<String>,
 }
 
@@ -72,7 +72,7 @@ fn signatures(outcome: &Outcome) -> Vec<Signature<'_>> {
         .collect()
 }
 
-/// The same for people: what leaves, by which way, and why.
+/// Writes the decision as text.
 pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::Result<()> {
     let mut lines = Lines(out);
     lines.add("verdict", &verdict(&outcome.verdict))?;
@@ -88,10 +88,10 @@ pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::
                 .map_or("default route", |relay| relay.as_str()),
         )?;
         for fallback in &outcome.fallbacks {
-            lines.add("then", fallback.as_str())?;
+            lines.add("fallback", fallback.as_str())?;
         }
         let kept = if outcome.return_path == message.envelope.sender {
-            " (kept)"
+            " (unchanged)"
         } else {
             ""
         };
@@ -117,7 +117,7 @@ pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::
     }
     for charge in &outcome.charges {
         let of = charge.maximum.map_or(String::new(), |maximum| {
-            format!(", at most {maximum} a day")
+            format!(", limit {maximum} per day")
         });
         lines.add("charge", &format!("{}{of}", charge.counter))?;
     }
@@ -125,7 +125,7 @@ pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::
         lines.add("label", &format!("{} = {}", label.name, label.value))?;
     }
     for reason in &outcome.reasons {
-        lines.add("because", reason)?;
+        lines.add("reason", reason)?;
     }
     let PolicyId {
         name,
@@ -154,8 +154,8 @@ fn verdict(verdict: &Verdict) -> String {
 fn disclaimer(report: &DisclaimerReport) -> String {
     let what = match report.outcome {
         DisclaimerOutcome::Inserted => format!("inserted into {}", report.places.join(", ")),
-        DisclaimerOutcome::Wrapped => "wrapped round the message".to_owned(),
-        DisclaimerOutcome::Skipped => "left out".to_owned(),
+        DisclaimerOutcome::Wrapped => "added around the message".to_owned(),
+        DisclaimerOutcome::Skipped => "not inserted".to_owned(),
     };
     let why = report
         .reason

@@ -13,20 +13,19 @@ use super::support::{Status, runtime, show_problems};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Run as root all the same: for tests, and for containers with one user.
+    /// Allow running as root (for tests, and for containers with a single user)
     #[arg(long)]
     allow_root: bool,
 }
 
-/// Refuses to run as root: what a policy or a message makes of a defect would
-/// be done with all rights.
+/// Rejects running as root: an exploited defect would have all privileges.
 pub(super) fn refuse_root(arguments: &Arguments) -> anyhow::Result<()> {
     if rustix::process::geteuid().is_root() && !arguments.allow_root {
         anyhow::bail!(
-            "the daemon does not run as root. Make a user for it (useradd --system waxseal) that owns the state \
-             folder and the keys, and start it as that user: with `User=waxseal` in its systemd unit \
+            "the daemon does not run as root. Create a user (useradd --system waxseal) that owns the state folder \
+             and the keys, and start the daemon as that user: `User=waxseal` in the systemd unit \
              (examples/systemd/waxseal.service), or `setpriv --reuid waxseal --regid waxseal --init-groups \
-             waxseal run`. Where there is no other user, give --allow-root"
+             waxseal run`. If there is no other user, use --allow-root"
         );
     }
     Ok(())
@@ -36,7 +35,7 @@ pub(super) fn run(config: Config) -> anyhow::Result<Status> {
     start_log(&config);
     let runtime = runtime()?;
     let ended = runtime.block_on(daemon::run(config));
-    // A policy or a store that hangs must not keep the process from ending.
+    // A policy or a store that hangs must not block the exit.
     runtime.shutdown_background();
     match ended {
         Ok(()) => Ok(Status::Done),
@@ -48,8 +47,8 @@ pub(super) fn run(config: Config) -> anyhow::Result<Status> {
     }
 }
 
-/// stderr: systemd's journal, or whatever the administrator sends it to.
-/// `WAXSEAL_LOG` overrides the configured level (`waxseal=debug`).
+/// Initializes logging to standard error. `WAXSEAL_LOG` overrides the configured
+/// level (`waxseal=debug`).
 fn start_log(config: &Config) {
     let level = config.log.level.to_string();
     let filter = EnvFilter::try_from_env("WAXSEAL_LOG").unwrap_or_else(|_| EnvFilter::new(level));
@@ -67,9 +66,9 @@ fn start_log(config: &Config) {
         Format::Text => log.init(),
     }
     std::panic::set_hook(Box::new(|panic| {
-        // The text of a panic can quote what was worked on. Written here, it is one line as well.
+        // A panic message can contain mail content; the log escapes it.
         let place = panic.location().map(ToString::to_string);
-        let text = panic.payload_as_str().unwrap_or("without a text");
+        let text = panic.payload_as_str().unwrap_or("(no message)");
         tracing::error!(place, "panicked: {text}");
     }));
 }

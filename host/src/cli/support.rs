@@ -9,18 +9,18 @@ use crate::log::{Format, Lines};
 use crate::printable::Text;
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
 
-/// How a command ended.
+/// Result of a command, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Done, or yes: exit code 0.
+    /// Success: exit code 0.
     Done,
-    /// The answer is no: exit code 1.
-    No,
-    /// It could not be asked, and why has been told: exit code 2.
-    NotAsked,
+    /// A negative result (a failed check or test, a rejected request): exit code 1.
+    Negative,
+    /// The command could not be executed and the error has been printed: exit code 2.
+    Failed,
 }
 
-/// Problems for people, on stderr.
+/// Prints problems with their source lines on standard error.
 pub(super) fn show_problems(problems: &[Problem]) {
     let colors = terminal::errors_have_colors();
     let mut text = Text::with_colors(colors);
@@ -29,31 +29,31 @@ pub(super) fn show_problems(problems: &[Problem]) {
     terminal::print_errors(&text);
 }
 
-/// How many tasks a thread runs before it looks what else is there: new
-/// connections, bytes that have come, tasks of nobody. A policy that computes
-/// keeps its thread for some milliseconds at a time; the defaults of tokio (61)
-/// would let everybody else's mail wait for a third of a second then.
-const LOOK_ROUND: u32 = 1;
+/// Tokio's `event_interval` and `global_queue_interval`: poll I/O and the
+/// injection queue after every task. A computing policy occupies its thread for
+/// some milliseconds at a time; with tokio's default (61), other mail would wait
+/// for a third of a second.
+const POLL_INTERVAL: u32 = 1;
 
-/// A runtime for commands that need one.
+/// A multi-threaded runtime.
 pub(super) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
-        .event_interval(LOOK_ROUND)
-        .global_queue_interval(LOOK_ROUND)
+        .event_interval(POLL_INTERVAL)
+        .global_queue_interval(POLL_INTERVAL)
         .enable_all()
         .build()
 }
 
-/// The daemon's secret, or another where there is none yet or this user may not
-/// read it: commands that change nothing make none, and nothing of what it is
-/// used for leaves this process.
+/// The daemon's secret, or zeros if it does not exist or this user may not read
+/// it. Read-only commands never create a secret, and nothing derived from it
+/// leaves this process.
 pub(super) fn trial_secret(config: &Config) -> Secret {
     let secret = Secret::open_to_read(&config.state).ok().flatten();
     secret.unwrap_or_else(|| Secret::from_bytes([0; 32]))
 }
 
-/// A sandbox for a few decisions. What the daemon has compiled need not be
-/// compiled again, where it is ours to read.
+/// A sandbox for a few decisions. Uses the daemon's code cache if this user may
+/// read it.
 pub(super) fn trial_sandbox(config: &Config, secret: &Secret) -> Result<Sandbox, LoadError> {
     let cache = CodeCache::read_only(&config.state.join(CODE_FOLDER), secret);
     Sandbox::builder(Limits::from(&config.limits))
@@ -63,7 +63,7 @@ pub(super) fn trial_sandbox(config: &Config, secret: &Secret) -> Result<Sandbox,
         .build()
 }
 
-/// A log for commands other than `run`: what is wrong, on stderr.
+/// Logging for commands other than `run`: errors only, on standard error.
 pub(super) fn quiet_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WAXSEAL_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));

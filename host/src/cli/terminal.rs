@@ -1,18 +1,18 @@
-//! What commands print: the one place where they write to the terminal.
+//! Terminal output of commands.
 //!
-//! Only a [`Text`] is printed, whose lines are safe whatever was put into them. A test holds that nothing
-//! else in this crate writes to standard output or standard error.
+//! Only a [`Text`], whose lines are sanitized, is printed. A test checks that nothing else in this crate
+//! writes to standard output or standard error.
 
 use std::io::{self, IsTerminal as _, Write};
 
 use crate::printable::Text;
 
-/// A text for standard output, with colors where a terminal shows them.
+/// A text for standard output, with colors if it is a terminal.
 pub(super) fn text() -> Text {
     Text::with_colors(has_colors(&io::stdout()))
 }
 
-/// Prints results on standard output. A reader that went away (`| head`) is no error.
+/// Prints results on standard output. A closed pipe (`| head`) is not an error.
 ///
 /// # Errors
 ///
@@ -33,8 +33,7 @@ pub(super) fn errors_have_colors() -> bool {
     has_colors(&io::stderr())
 }
 
-/// Prints what is wrong, or what is going on, on standard error. There is nobody to report it to that this
-/// fails.
+/// Prints errors or progress on standard error. A write error is ignored: it cannot be reported.
 pub(super) fn print_errors(text: &Text) {
     let _ = io::stderr().write_all(text.as_str().as_bytes());
 }
@@ -49,7 +48,7 @@ macro_rules! error_line {
 }
 pub(super) use error_line;
 
-/// Where progress is drawn: on a terminal alone.
+/// Target of progress bars: standard error if it is a terminal.
 pub(super) fn progress(wanted: bool) -> indicatif::ProgressDrawTarget {
     match wanted && io::stderr().is_terminal() {
         true => indicatif::ProgressDrawTarget::stderr(),
@@ -69,13 +68,10 @@ mod tests {
     /// Files that write to the standard streams, and why they may.
     const WRITERS: [(&str, &str); 5] = [
         ("src/cli/terminal.rs", "everything goes through it"),
-        (
-            "src/cli/compile.rs",
-            "its output is for the daemon, not for people",
-        ),
-        ("src/cli/support.rs", "hands standard error to the log"),
-        ("src/cli/run.rs", "hands standard error to the log"),
-        ("src/secure_fs/root.rs", "says which tests did not run"),
+        ("src/cli/compile.rs", "its output is read by the daemon"),
+        ("src/cli/support.rs", "passes standard error to the log"),
+        ("src/cli/run.rs", "passes standard error to the log"),
+        ("src/secure_fs/root.rs", "reports which tests did not run"),
     ];
 
     /// What writes to a standard stream.

@@ -1,4 +1,4 @@
-//! `waxseal try`: one message through the pipeline, changing nothing.
+//! `waxseal try`: one message through the pipeline, without side effects.
 
 use std::fs;
 use std::net::IpAddr;
@@ -21,31 +21,31 @@ use crate::printable::Text;
 use crate::quota::{Day, ReadOnlyLedger};
 use crate::state::{self, StateOptions};
 
-/// Run one message through the pipeline, with counters and relay states as they
-/// are, changing none.
+/// Run one message through the pipeline without side effects, and print the decision
 ///
-/// Without --user and --client-ip the message is taken as submitted by its
-/// author, logged in with the address in From. The envelope defaults to the addresses of its header.
+/// Reads the current counters and relay states and changes none. Without --user and
+/// --client-ip, the message counts as submitted by its author, authenticated with the
+/// address in From. The envelope defaults to the addresses in the header.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The message (RFC 5322).
+    /// Message file (RFC 5322)
     message: PathBuf,
-    /// Envelope sender; "" or "<>" is the null sender.
+    /// Envelope sender; "" or "<>" is the null sender
     #[arg(long, value_name = "ADDRESS")]
     sender: Option<String>,
-    /// Envelope recipient; may be given several times.
+    /// Envelope recipient; can be repeated
     #[arg(long = "recipient", value_name = "ADDRESS")]
     recipients: Vec<Address>,
-    /// Authenticated user.
+    /// Authenticated user
     #[arg(long)]
     user: Option<String>,
-    /// Address of the client.
+    /// IP address of the client
     #[arg(long, value_name = "IP")]
     client_ip: Option<IpAddr>,
-    /// When the message arrives (RFC 3339); now by default.
+    /// Arrival time of the message (RFC 3339). Default: now
     #[arg(long, value_name = "RFC3339")]
     now: Option<Timestamp>,
-    /// Write the resulting message to this file.
+    /// Write the resulting message to this file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
             Err(problems) => {
                 show_problems(&problems);
                 bail!(
-                    "{} problem(s) in what the configuration names",
+                    "{} problem(s) in files that the configuration names",
                     problems.len()
                 );
             }
@@ -96,7 +96,7 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     Ok(status(&outcome))
 }
 
-/// Counters as they are; none where the daemon has never run.
+/// Reads the counters; empty if the daemon has never run.
 fn counters(config: &Config, day: &Day) -> anyhow::Result<ReadOnlyLedger> {
     Ok(match state::open_read_only(&StateOptions::from(config))? {
         Some(store) => ReadOnlyLedger::read(&**store.counters(), day)?,
@@ -107,7 +107,7 @@ fn counters(config: &Config, day: &Day) -> anyhow::Result<ReadOnlyLedger> {
 fn status(outcome: &Outcome) -> Status {
     match (&outcome.failure, &outcome.verdict) {
         (None, Verdict::Accept) => Status::Done,
-        _ => Status::No,
+        _ => Status::Negative,
     }
 }
 
@@ -118,8 +118,7 @@ struct Passing<'a> {
     reasons: [&'static str; 1],
 }
 
-const NOT_OUTGOING: &str =
-    "not outgoing: no login and no listed network, so it passes untouched (see [outgoing])";
+const NOT_OUTGOING: &str = "message is not outgoing (client is neither authenticated nor in a listed network, see [outgoing]): passed unchanged";
 
 fn passing(arguments: &Arguments, message: &Message, json: bool) -> anyhow::Result<Status> {
     write_output(arguments.output.as_deref(), message.content.bytes())?;
@@ -151,7 +150,7 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
         .with_context(|| format!("reading the message {file}"))?;
     let content = Content::of_file(bytes);
     if content.fields().is_empty() {
-        bail!("{file} has no header: this is no message (RFC 5322)");
+        bail!("{file}: invalid message (RFC 5322): no header");
     }
     let sender = match &arguments.sender {
         Some(sender) => ReversePath::parse_bytes(sender.as_bytes()).context("--sender")?,
@@ -162,13 +161,13 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
         given => given.to_vec(),
     };
     if addresses.is_empty() {
-        bail!("{file} names no recipient in To, Cc or Bcc: give one with --recipient");
+        bail!("{file}: no recipient in To, Cc or Bcc: use --recipient");
     }
     let recipient = |address: Address| Recipient {
         local: config.is_local(&address),
         address,
     };
-    // Submitted by its author, unless something else is said.
+    // Default: submitted by its author.
     let submitter = || match arguments.client_ip {
         None if config.outgoing.logins => Some(content.author().into_iter().next()?.address),
         _ => None,
@@ -199,8 +198,8 @@ fn author(content: &Content) -> anyhow::Result<ReversePath> {
         .author()
         .into_iter()
         .next()
-        .context("the message has no author in From: give --sender")?;
+        .context("the message has no author in From: use --sender")?;
     let address = Address::parse(&author.address)
-        .with_context(|| format!("the author {}", author.address))?;
+        .with_context(|| format!("invalid author address {}", author.address))?;
     Ok(ReversePath::Address(address))
 }

@@ -1,4 +1,4 @@
-//! The status of the policy in service, for people.
+//! Text output of `waxseal policy status`.
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::rollout::{
     Comparison, InRecording, LatencySummary, Refusal, Status, VersionStats, VersionSummary,
 };
 
-/// Shows the version in service, what is the matter, and what was before.
+/// Writes the active version, warnings, and earlier versions.
 pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     let status = &standing.status;
     let Some((serving, before)) = status.versions.split_first() else {
@@ -22,7 +22,7 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
     writeln!(out, "{}\n", serving.policy)?;
     let mut line = |name: &str, text: &str| writeln!(out, "{name:>13}  {text}");
     line(
-        "in service",
+        "active",
         &format!(
             "version {} since {} ({})",
             serving.number,
@@ -30,7 +30,7 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
             ago(serving.since, status.now)
         ),
     )?;
-    line("because", &serving.why.to_string())?;
+    line("reason", &serving.why.to_string())?;
     line("file", &serving.file.display().to_string())?;
     if let Some(settings) = &serving.inputs.settings {
         line("settings", &format!("sha256 {}", short(settings)))?;
@@ -39,8 +39,8 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
         line("table", &format!("{name}, sha256 {}", short(digest)))?;
     }
     let watched = match status.watched {
-        true => "changed files go in service by themselves",
-        false => "changed files wait for a reload (policy.watch)",
+        true => "changed files are loaded automatically",
+        false => "changed files are loaded by a reload (policy.watch = false)",
     };
     line("watch", watched)?;
     numbers(&serving.numbers, status, zone, &mut line)?;
@@ -53,13 +53,13 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
     if let Some(kept) = &status.kept {
         writeln!(
             out,
-            "\n! The policy that waxseal.toml names ({}) is not in service: {}.",
+            "\n! The policy in waxseal.toml ({}) is not active: {}.",
             status.file.display(),
             kept.because.text()
         )?;
         writeln!(
             out,
-            "  It stays out, over restarts too, until its files change."
+            "  It is not loaded, after restarts either, until its files change."
         )?;
     }
     if let Some(refusal) = &status.refused {
@@ -68,7 +68,7 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
     if let Some(trying) = &status.trying {
         writeln!(
             out,
-            "\n{} has been checked and compiled for {} ({})",
+            "\nvalidating and compiling {} for {} ({})",
             trying.file.display(),
             ago(trying.since, status.now).trim_end_matches(" ago"),
             trying.trigger.text()
@@ -83,13 +83,10 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
 fn in_recording(recording: &InRecording) -> String {
     let dropped = match recording.dropped {
         0 => String::new(),
-        dropped => format!(
-            ", {} not: no room in the queue, or no disk",
-            grouped(dropped)
-        ),
+        dropped => format!(", {} dropped (queue or disk full)", grouped(dropped)),
     };
     format!(
-        "{} decisions written to {} ({} of the mail){dropped}",
+        "{} decisions written to {} ({} of the messages){dropped}",
         grouped(recording.written),
         recording.folder.display(),
         recording.share
@@ -99,8 +96,8 @@ fn in_recording(recording: &InRecording) -> String {
 fn in_shadow(candidate: &Comparison, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     writeln!(
         out,
-        "\nIn shadow since {}: {}, on {} of the mail. {} compared, {} otherwise; `waxseal policy \
-         diff` shows them.",
+        "\nShadow run since {}: {}, on {} of the messages. {} compared, {} different; see `waxseal policy \
+         diff`.",
         moment(candidate.since, zone),
         candidate.candidate,
         candidate.share,
@@ -123,7 +120,7 @@ fn numbers(
             .map(|(kind, count)| format!("{} {kind}", grouped(*count)))
             .collect();
         line("errors", &kinds.join(", "))?;
-        line("in a row", &in_a_row(numbers, status.roll_back_after))?;
+        line("consecutive", &in_a_row(numbers, status.roll_back_after))?;
         line("own errors", &own_errors(numbers, status))?;
     }
     if let Some(error) = &numbers.last_error {
@@ -145,7 +142,7 @@ fn numbers(
     line(
         "instructions",
         &format!(
-            "mean {}, most {}",
+            "mean {}, maximum {}",
             grouped(instructions.mean),
             grouped(instructions.maximum)
         ),
@@ -154,7 +151,7 @@ fn numbers(
     line(
         "memory",
         &format!(
-            "mean {}, most {}",
+            "mean {}, maximum {}",
             bytes(memory.mean),
             bytes(memory.maximum)
         ),
@@ -166,37 +163,36 @@ fn in_a_row(numbers: &VersionStats, most: u64) -> String {
     let own = grouped(numbers.own_errors_in_a_row);
     let most = match most {
         0 => String::new(),
-        most => format!("; automatic rollback at {most} of those"),
+        most => format!("; automatic rollback at {most} of these"),
     };
-    format!("{all}, {own} of them decided by the version before{most}")
+    format!("{all} errors, {own} of them on messages that the previous version decides{most}")
 }
 
-/// Failures that the version before does not share.
+/// Errors on messages that the previous version decides.
 fn own_errors(numbers: &VersionStats, status: &Status) -> String {
     let share = match &status.roll_back_share {
         None => String::new(),
         Some(share) => format!("; automatic rollback at {share}"),
     };
     format!(
-        "{} on messages that the version before decides, {} of the last {}{share}",
+        "{} on messages that the previous version decides, {} of the last {}{share}",
         grouped(numbers.own_errors),
         grouped(numbers.own_errors_recently),
         grouped(numbers.recently)
     )
 }
 
-/// Least part of the last messages, in percent, that is worth a warning, and
-/// least number of them.
-const WORTH_A_WARNING: (u64, u64) = (5, 5);
+/// Thresholds of the warning: share of the last messages in percent, and number.
+const WARNING_THRESHOLDS: (u64, u64) = (5, 5);
 
 fn failing(serving: &VersionSummary) -> Option<String> {
     let numbers = &serving.numbers;
     let (failed, of) = (numbers.own_errors_recently, numbers.recently);
-    let (percent, least) = WORTH_A_WARNING;
+    let (percent, least) = WARNING_THRESHOLDS;
     (failed >= least && failed * 100 >= percent * of).then(|| {
         format!(
-            "Version {} failed on {} of the last {} messages, which the version before decides.\n  \
-             `waxseal policy rollback` goes back.",
+            "Version {} failed on {} of the last {} messages; the previous version decides them.\n  \
+             Roll back with `waxseal policy rollback`.",
             serving.number,
             grouped(failed),
             grouped(of)
@@ -206,7 +202,7 @@ fn failing(serving: &VersionSummary) -> Option<String> {
 
 fn times(times: &LatencySummary) -> String {
     format!(
-        "mean {}, half within {}, 99 of 100 within {}, longest {}",
+        "mean {}, p50 {}, p99 {}, maximum {}",
         time(times.mean_ns),
         time(times.p50_ns),
         time(times.p99_ns),
@@ -217,7 +213,7 @@ fn times(times: &LatencySummary) -> String {
 fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     writeln!(
         out,
-        "\n! {} was refused {}, {}:",
+        "\n! {} was rejected {}, {}:",
         refusal.file.display(),
         refusal.trigger.text(),
         moment(refusal.at, zone)
@@ -239,8 +235,8 @@ fn table(
     }
     writeln!(
         out,
-        "\n  {:>7}  {:24}  {:>9}  {:>7}  {:12}  {:24}  why",
-        "version", "since", "messages", "failed", "settings", "policy"
+        "\n  {:>7}  {:24}  {:>9}  {:>7}  {:12}  {:24}  reason",
+        "version", "since", "messages", "errors", "settings", "policy"
     )?;
     for record in before {
         let policy = format!(
@@ -263,13 +259,13 @@ fn table(
     }
     if before.iter().any(|record| record.kept) {
         let next = match next {
-            Some(next) => format!("goes to version {next}"),
-            None => "has nowhere to go".to_owned(),
+            Some(next) => format!("selects version {next}"),
+            None => "has no target".to_owned(),
         };
         writeln!(
             out,
-            "\n* kept whole: `waxseal policy rollback` {next}, `waxseal policy rollback VERSION` \
-             to the one you name"
+            "\n* retained: `waxseal policy rollback` {next}, `waxseal policy rollback VERSION` selects \
+             VERSION"
         )?;
     }
     Ok(())
@@ -296,7 +292,7 @@ fn bytes(number: u64) -> String {
     format!("{:.1} MiB", number as f64 / f64::from(1 << 20))
 }
 
-/// Three digits, with the unit that they need.
+/// A duration with three digits and a fitting unit.
 fn time(nanoseconds: u64) -> String {
     let time = Duration::from_nanos(nanoseconds).as_secs_f64();
     let (number, unit) = match time {
@@ -320,7 +316,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_told_as_people_read_them() {
+    fn numbers_are_grouped_and_times_have_units() {
         assert_eq!(
             [0, 999, 1_000, 1_234_567].map(grouped),
             ["0", "999", "1,000", "1,234,567"]

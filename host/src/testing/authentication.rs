@@ -1,10 +1,10 @@
-//! What a recipient finds about who sent a message (R16): SPF, DKIM and DMARC,
-//! by every route that it may take.
+//! Authentication results (R16): SPF, DKIM and DMARC as a recipient sees them, for
+//! every possible route.
 //!
-//! A message has two hops where a relay takes it: to the relay, which may check
-//! SPF of our own address, and from the relay to the recipient, who sees the
-//! relay's. Both hops have the return path that the message leaves with by that
-//! relay. The default route is one hop, from our own address.
+//! A message that is sent through a relay has two hops: to the relay, which may
+//! check SPF for our address, and from the relay to the recipient, who checks SPF
+//! for the address of the relay. Both hops use the return path for that relay. The
+//! default route is one hop, from our own address.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -27,29 +27,28 @@ use crate::dkim::{self, Key, Keys};
 use crate::message::{Content, Message, ReversePath};
 use crate::pipeline::{Outcome, PolicySnapshot, return_path_by};
 
-/// Name of the route that is the MTA's own.
+/// Name of the default route of the MTA.
 pub(super) const DEFAULT_ROUTE: &str = "default-route";
 
-/// What is found when the message goes by one route.
+/// Authentication results for one route.
 #[derive(Clone, Debug)]
 pub(super) struct Hop {
     /// Name of the relay, or [`DEFAULT_ROUTE`].
     pub(super) route: String,
-    /// SPF as the relay finds it; none where we do not know our address.
+    /// SPF result at the relay; `None` if our address is unknown.
     pub(super) at_relay: Option<String>,
-    /// SPF as the recipient finds it; none where the address that the route
-    /// sends from is not known.
+    /// SPF result at the recipient; `None` if the sending address of the route is
+    /// unknown.
     pub(super) spf: Option<String>,
-    /// DKIM as the recipient finds it.
+    /// DKIM result at the recipient.
     pub(super) dkim: String,
-    /// DMARC as the recipient finds it; none where it depends on what is not
-    /// known.
+    /// DMARC result at the recipient; `None` if it depends on an unknown SPF result.
     pub(super) dmarc: Option<String>,
-    /// All of that in words.
+    /// The results as text.
     pub(super) words: String,
 }
 
-/// Examines the message on every route that it may take.
+/// Verifies the message for every possible route.
 pub(super) async fn examine(
     case: &Case,
     snapshot: &PolicySnapshot,
@@ -100,8 +99,8 @@ pub(super) async fn examine(
     hops
 }
 
-/// The message as it leaves a relay that signs by itself. One that cannot be
-/// signed leaves as it is.
+/// The message after a relay that signs added its signatures; unchanged if it
+/// cannot be signed.
 fn signed_again<'a>(content: &'a Content, domains: &[Domain], at: Timestamp) -> Cow<'a, [u8]> {
     let keys = Keys::for_tests(domains).unwrap_or_default();
     let keys: Vec<Arc<Key>> = keys.all().into_iter().cloned().collect();
@@ -115,8 +114,8 @@ fn signed_again<'a>(content: &'a Content, domains: &[Domain], at: Timestamp) -> 
     Cow::Owned(bytes)
 }
 
-/// The library's verifier. It never asks DNS: it has no server to ask, and its
-/// cache knows every answer.
+/// The verifier. It makes no DNS queries: it has no server, and its cache answers
+/// everything.
 fn verifier() -> Option<&'static MessageAuthenticator> {
     static VERIFIER: OnceLock<Option<MessageAuthenticator>> = OnceLock::new();
     VERIFIER
@@ -175,8 +174,8 @@ impl Look<'_> {
         }
     }
 
-    /// SPF of the return path, from the addresses of a route: the worst of them,
-    /// since any of them may be used.
+    /// SPF result of the return path for the addresses of a route: the worst one,
+    /// because each address may be used.
     async fn spf(&self, route: Option<&str>) -> Option<SpfOutput> {
         let addresses = addresses(self.case, route)?;
         let helo = match route.and_then(|relay| self.config.relay(relay)) {
@@ -204,8 +203,8 @@ impl Look<'_> {
         worst
     }
 
-    /// Whether the MTA has to encode the message for a hop that takes no 8bit
-    /// content, which breaks our signature.
+    /// Whether the MTA encodes the message for a hop without 8BITMIME, which breaks
+    /// our signature.
     fn is_encoded_anew(&self, content: &Content) -> bool {
         let eight_bit = match self.relay.and_then(|relay| self.config.relay(relay)) {
             Some(relay) => relay.eight_bit,
@@ -214,12 +213,12 @@ impl Look<'_> {
         let signs = self
             .relay
             .is_some_and(|relay| self.case.input.signs.contains_key(relay));
-        // A relay that signs by itself does so behind that.
+        // A relay that signs does so after the encoding.
         !eight_bit && !signs && !content.body().is_ascii()
     }
 }
 
-/// Name of the host that checks, in explanations of SPF records.
+/// Name of the receiving host, for SPF explanations.
 const RECIPIENT: &str = "recipient.test";
 
 fn addresses<'a>(case: &'a Case, route: Option<&str>) -> Option<&'a [IpAddr]> {
@@ -232,14 +231,17 @@ fn author(content: &Content) -> String {
     let domain = author
         .as_ref()
         .and_then(|author| author.address.rsplit_once('@'));
-    domain.map_or_else(|| "nobody".to_owned(), |(_, domain)| domain.to_owned())
+    domain.map_or_else(
+        || "unknown author".to_owned(),
+        |(_, domain)| domain.to_owned(),
+    )
 }
 
 fn result(output: &SpfOutput) -> String {
     output.result().to_string()
 }
 
-/// What was found on one route.
+/// Raw results for one route.
 struct Found<'a> {
     at_relay: Option<SpfOutput>,
     spf: Option<SpfOutput>,
@@ -259,7 +261,7 @@ impl Found<'_> {
         }
     }
 
-    /// Nothing where SPF, which is not known, could change it.
+    /// `None` if the unknown SPF result could change it.
     fn dmarc_result(&self) -> Option<String> {
         let result = match self.dmarc.result() {
             DmarcResult::Pass => "pass",
@@ -282,7 +284,7 @@ impl Found<'_> {
             Some(output) => {
                 let aligned = match self.dmarc.spf_result() {
                     DmarcResult::Fail(_) => {
-                        format!(", but that is not aligned with From ({})", look.author)
+                        format!(", but it is not aligned with From ({})", look.author)
                     }
                     DmarcResult::Pass => ", aligned with From".to_owned(),
                     _ => String::new(),
@@ -290,7 +292,7 @@ impl Found<'_> {
                 format!("{}{aligned}", spf_words(output, look.case, look.relay))
             }
             None => format!(
-                "SPF is not known: `sends-from.{}` gives no address",
+                "SPF result is unknown: set `sends-from.{}`",
                 look.relay.unwrap_or(DEFAULT_ROUTE)
             ),
         });
@@ -303,7 +305,7 @@ impl Found<'_> {
         if self.broken {
             let route = look.relay.unwrap_or("the default route");
             return format!(
-                "DKIM fails: {route} takes no 8bit content, and encoding the message breaks its signature"
+                "DKIM fails: {route} does not support 8BITMIME, and encoding the message breaks its signature"
             );
         }
         let domain = |output: &DkimOutput<'_>| {
@@ -319,7 +321,7 @@ impl Found<'_> {
             .map(domain)
             .collect();
         match (passed.as_slice(), self.dkim.first()) {
-            ([], None) => "there is no DKIM signature".to_owned(),
+            ([], None) => "no DKIM signature".to_owned(),
             ([], Some(output)) => format!("DKIM of {}: {}", domain(output), output.result()),
             (domains, _) => {
                 let aligned = match self.dmarc.dkim_result() {
@@ -341,25 +343,25 @@ impl Found<'_> {
             *self.dmarc.dkim_result() == DmarcResult::Pass,
         );
         match self.dmarc.result() {
-            DmarcResult::Pass if spf && dkim => "DMARC passes by SPF and by DKIM".to_owned(),
-            DmarcResult::Pass if spf => "DMARC passes by SPF alone".to_owned(),
-            DmarcResult::Pass => "DMARC passes by DKIM".to_owned(),
+            DmarcResult::Pass if spf && dkim => "DMARC passes with SPF and DKIM".to_owned(),
+            DmarcResult::Pass if spf => "DMARC passes with SPF only".to_owned(),
+            DmarcResult::Pass => "DMARC passes with DKIM".to_owned(),
             DmarcResult::None => format!("{author} has no DMARC record"),
             DmarcResult::Fail(_) if self.spf.is_none() => {
-                "DMARC depends on SPF, which is not known".to_owned()
+                "DMARC result is unknown: it depends on SPF".to_owned()
             }
             DmarcResult::Fail(_) => {
                 let wish = match self.dmarc.policy() {
-                    Policy::Reject => "that such mail is rejected",
-                    Policy::Quarantine => "that such mail is put into quarantine",
-                    Policy::None | Policy::Unspecified => "nothing of recipients, but to be told",
+                    Policy::Reject => "p=reject",
+                    Policy::Quarantine => "p=quarantine",
+                    Policy::None | Policy::Unspecified => "p=none",
                 };
                 format!(
-                    "DMARC fails, and {author} asks {wish}: sign for {author} by DKIM, or choose a return path there whose SPF names this route"
+                    "DMARC fails, and {author} publishes {wish}: sign with DKIM for {author}, or use a return path in that domain whose SPF record allows this route"
                 )
             }
             DmarcResult::TempError(error) | DmarcResult::PermError(error) => {
-                format!("DMARC cannot be checked: {error}")
+                format!("cannot evaluate DMARC: {error}")
             }
         }
     }
@@ -380,7 +382,7 @@ fn spf_words(output: &SpfOutput, case: &Case, route: Option<&str>) -> String {
             )
         }
         SpfResult::TempError | SpfResult::PermError => {
-            format!("SPF of {domain} cannot be checked ({})", output.result())
+            format!("cannot evaluate SPF of {domain} ({})", output.result())
         }
     }
 }

@@ -9,18 +9,17 @@ use super::golden::State;
 use super::report::Report;
 use crate::secure_fs::{Directory, FileMode};
 
-/// A file that was written.
+/// A golden file that was updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blessed {
-    /// It was not there before.
+    /// A new file.
     New(PathBuf),
-    /// It said something else.
+    /// A changed file.
     Changed(PathBuf),
 }
 
-/// Writes the messages that came into the files that are to hold them, of
-/// those cases that fail in nothing else. Tells which were written; the
-/// reports of their cases have no failure then.
+/// Updates golden files for cases whose other expectations pass. Returns the
+/// updated files and removes the failures of their cases.
 ///
 /// # Errors
 ///
@@ -41,8 +40,8 @@ pub fn bless(report: &mut Report) -> io::Result<Vec<Blessed>> {
                 let path = golden.path.display();
                 let failure = Failure::new(
                     "message",
-                    &format!("that of {path}"),
-                    "another than that of a case with the same file".to_owned(),
+                    &format!("the message in {path}"),
+                    "different from another case with the same golden file".to_owned(),
                 );
                 case.failures = vec![failure.at(golden.line)];
             } else {
@@ -64,10 +63,12 @@ pub fn bless(report: &mut Report) -> io::Result<Vec<Blessed>> {
     Ok(blessed)
 }
 
-/// Whole or not at all: what is there stays until the new one is complete.
+/// Atomically replaces the file.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let told =
+    let with_path =
         |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let (folder, name) = Directory::make_around(path, 0o777).map_err(told)?;
-    folder.replace(name, bytes, FileMode::Usual).map_err(told)
+    let (folder, name) = Directory::make_around(path, 0o777).map_err(with_path)?;
+    folder
+        .replace(name, bytes, FileMode::Usual)
+        .map_err(with_path)
 }

@@ -1,4 +1,4 @@
-//! What came, held against what was expected.
+//! Comparison of the result of a case with its expectations.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::decision::Verdict;
 use crate::message::Content;
 
-/// All that is not as expected.
+/// All differences from the expectations.
 pub(super) fn check(case: &Case, observed: &Observed, config: &Config) -> Vec<Failure> {
     let mut check = Check {
         case,
@@ -85,7 +85,7 @@ impl<'a> Check<'a> {
         self.pattern("reply", self.expected().reply.as_ref(), reply.as_deref());
     }
 
-    /// What the client is told; of mail that is held, why.
+    /// The SMTP reply; for held mail, the reason.
     fn reply(&self) -> Option<String> {
         match &self.observed.outcome.as_ref()?.verdict {
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
@@ -96,8 +96,8 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// A policy that fails is told even where the case expects only what becomes
-    /// of the message then.
+    /// A failed policy is reported even if the case expects only the resulting
+    /// verdict.
     fn failure(&mut self) {
         let actual = self
             .observed
@@ -107,8 +107,8 @@ impl<'a> Check<'a> {
         match (&self.expected().failure, actual) {
             (None, None) => {}
             (None, Some(failure)) => {
-                let told = Failure::new("failure", NONE, failure.kind().to_owned());
-                self.failures.push(told.note(failure.to_string()));
+                let difference = Failure::new("failure", NONE, failure.kind().to_owned());
+                self.failures.push(difference.note(failure.to_string()));
             }
             (Some(expected), actual) => {
                 let kind = actual.map(crate::pipeline::Failure::kind);
@@ -142,7 +142,7 @@ impl<'a> Check<'a> {
                         .map(|relay| relay.name.as_str())
                         .collect();
                     failure = failure.note(format!(
-                        "the configuration has no relay of that name; it has {}",
+                        "unknown relay; the configuration defines {}",
                         listed(&known, ", ")
                     ));
                 } else if outcome.is_none() {
@@ -173,7 +173,7 @@ impl<'a> Check<'a> {
                 || expected.value.fits(bare);
             if !fits {
                 let actual = if path == kept {
-                    format!("{path} (kept)")
+                    format!("{path} (unchanged)")
                 } else {
                     path
                 };
@@ -222,8 +222,8 @@ impl<'a> Check<'a> {
         self.items(what, expected, actual);
     }
 
-    /// Each thing that came has to fit an element, and each element something
-    /// that came, unless it fits everything.
+    /// Each actual item must match an element, and each element an actual item,
+    /// unless the element matches everything.
     fn items<E: Element<T>, T: Shown>(
         &mut self,
         what: &str,
@@ -279,8 +279,8 @@ impl<'a> Check<'a> {
         for (name, expected) in &self.expected().header {
             let actual = content.header(name);
             let (fits, wanted) = match &expected.value {
-                Field::Absent => (actual.is_empty(), "no such field".to_owned()),
-                Field::Present => (!actual.is_empty(), "such a field".to_owned()),
+                Field::Absent => (actual.is_empty(), "field absent".to_owned()),
+                Field::Present => (!actual.is_empty(), "field present".to_owned()),
                 Field::Values(patterns) => (in_order(patterns, &actual), listed(patterns, "\n")),
             };
             if !fits {
@@ -301,7 +301,7 @@ impl<'a> Check<'a> {
         if let Some(expected) = &self.expected().unchanged {
             let same = content.bytes() == self.observed.message.content.bytes();
             if same != expected.value {
-                let word = |same: bool| if same { "not changed" } else { "changed" };
+                let word = |same: bool| if same { "unchanged" } else { "changed" };
                 let mut failure =
                     Failure::new("message", word(expected.value), word(same).to_owned());
                 if !same {
@@ -333,20 +333,20 @@ impl<'a> Check<'a> {
         let Spanned { value, span } = expected;
         for pattern in &value.contains {
             if !pattern.fits(&actual) {
-                let wanted = format!("a text that contains\n{}", inner(pattern));
+                let wanted = format!("text that contains\n{}", inner(pattern));
                 self.fail(what, span, &wanted, actual.trim_end().to_owned());
             }
         }
         for pattern in &value.lacks {
             if pattern.fits(&actual) {
-                let wanted = format!("a text without\n{}", inner(pattern));
+                let wanted = format!("text without\n{}", inner(pattern));
                 self.fail(what, span, &wanted, actual.trim_end().to_owned());
             }
         }
         if let Some(equals) = &value.equals
             && equals.trim_end() != actual.trim_end()
         {
-            let failure = Failure::new(what, "this text", "another".to_owned());
+            let failure = Failure::new(what, "the given text", "different text".to_owned());
             let diff = unified(equals.trim_end(), actual.trim_end(), "expected");
             self.failures.push(self.placed(failure.diff(diff), span));
         }
@@ -373,14 +373,14 @@ impl<'a> Check<'a> {
                 .next();
                 let span = span.unwrap_or_else(|| self.case.span.clone());
                 let what = format!("authentication.by.{route}");
-                let actual = format!("it may leave by {}", listed(&routes, ", "));
+                let actual = format!("possible routes: {}", listed(&routes, ", "));
                 self.fail(&what, &span, "a route of the message", actual);
             }
         }
         if hops.is_empty() {
             let span = self.case.span.clone();
-            let actual = "the message does not leave".to_owned();
-            self.fail("authentication", &span, "results of every route", actual);
+            let actual = "message is not sent".to_owned();
+            self.fail("authentication", &span, "results for every route", actual);
         }
         for hop in hops {
             let own = expected.by.get(&hop.route);
@@ -414,10 +414,10 @@ impl<'a> Check<'a> {
             let Some(wanted) = wanted else {
                 continue;
             };
-            // The default route has no relay that could check anything.
+            // The default route has no relay that checks.
             let asked = name != "at-relay" || hop.route != DEFAULT_ROUTE;
             if asked && actual != Some(wanted.value.as_str()) {
-                wrong.push((name, wanted.value.as_str(), actual.unwrap_or("not known")));
+                wrong.push((name, wanted.value.as_str(), actual.unwrap_or("unknown")));
                 span.get_or_insert_with(|| wanted.span.clone());
             }
         }
@@ -459,13 +459,12 @@ impl<'a> Check<'a> {
     }
 }
 
-const NOT_OUTGOING: &str =
-    "the message is not outgoing (no login, and no listed network), so that no policy was asked";
+const NOT_OUTGOING: &str = "the message is not outgoing (client is neither authenticated nor in a listed network): the policy was not run";
 
-/// One of several results.
+/// A result with its name, expected and actual value.
 type Pick = fn(&Results) -> Option<&Spanned<String>>;
 
-/// A pattern that was made by putting asterisks round it.
+/// The text of a `contains` pattern, without its asterisks.
 fn inner(pattern: &Pattern) -> String {
     let text = pattern.to_string();
     let text = text.strip_prefix('*').unwrap_or(&text);

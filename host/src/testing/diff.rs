@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-/// What has to be changed in one text to make it the other.
+/// The unified diff from `expected` to `actual`.
 pub(super) fn unified(expected: &str, actual: &str, name: &str) -> String {
     TextDiff::configure()
         .timeout(DIFF_TIME)
@@ -15,5 +15,5 @@ pub(super) fn unified(expected: &str, actual: &str, name: &str) -> String {
         .to_string()
 }
 
-/// How long the smallest difference is looked for; a larger one is shown then.
+/// Time limit for finding a minimal diff; after that, the diff can be larger.
 const DIFF_TIME: Duration = Duration::from_secs(1);

@@ -1,5 +1,4 @@
-//! DNS as a test file gives it: what is not in it does not exist, and nobody is
-//! asked.
+//! DNS records of a test file. All other names do not exist, and no query is made.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
@@ -31,7 +30,7 @@ pub(super) struct Records {
 /// (PTR) stand under the address.
 pub(super) type GivenRecords = BTreeMap<String, Records>;
 
-/// The records as the verifier asks for them.
+/// The records in the form that the verifier queries.
 pub(super) struct Dns {
     txt: Answers<Box<str>, TxtRecord>,
     mx: Answers<Box<str>, Answer<Mx>>,
@@ -43,8 +42,8 @@ pub(super) struct Dns {
 type Answer<T> = Result<RecordSet<T>, Negative>;
 
 impl Dns {
-    /// The records that are given, and those of `keys` (name and text) whose
-    /// names are not among them.
+    /// The records of the test file, and those of `keys` (name and text) for names
+    /// that the file does not have.
     pub(super) fn new(
         input: &GivenRecords,
         keys: impl IntoIterator<Item = (String, String)>,
@@ -95,12 +94,12 @@ const NOT_THERE: Negative = Negative {
     code: ResponseCode::NXDomain,
 };
 
-/// The name is there, but not with records of that type.
+/// The name exists, but has no records of that type.
 const NOT_OF_TYPE: Negative = Negative {
     code: ResponseCode::NoError,
 };
 
-/// A name as the verifier asks for it.
+/// A name in the form that the verifier queries.
 fn query(name: &str) -> Box<str> {
     format!("{}.", name.trim_end_matches('.').to_ascii_lowercase()).into()
 }
@@ -115,8 +114,7 @@ fn answer<T>(records: Vec<T>) -> Answer<T> {
     })
 }
 
-/// What a verifier makes of the texts of a name: its name says what it asks
-/// for.
+/// Parses the TXT records of a name; the name determines the record type.
 fn txt(name: &str, texts: &[String]) -> TxtRecord {
     let bytes: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();
     let is_spf = |text: &&String| {
@@ -124,7 +122,7 @@ fn txt(name: &str, texts: &[String]) -> TxtRecord {
             .is_some_and(|version| version.eq_ignore_ascii_case("v=spf1"))
     };
     if name.starts_with("_dmarc.") {
-        // Several records are as good as none (RFC 9989, section 4.7).
+        // Several records count as none (RFC 9989, section 4.7).
         match texts {
             [_] => DmarcRecord::parse_records(&bytes).into(),
             _ => TxtRecord::Error(Error::Dns(DnsError::InvalidRecordType)),
@@ -141,7 +139,7 @@ fn txt(name: &str, texts: &[String]) -> TxtRecord {
     }
 }
 
-/// Answers by name; every other name has the same one.
+/// Answers by name, with one default answer for all other names.
 pub(super) struct Answers<K, V> {
     known: HashMap<K, V>,
     otherwise: V,

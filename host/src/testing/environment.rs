@@ -1,5 +1,4 @@
-//! What cases are run with: snapshots made from configurations, and kept for
-//! the next run as long as their files stay the same.
+//! The environment of test runs: policy snapshots, cached until their files change.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,21 +11,21 @@ use crate::crypto::Secret;
 use crate::pipeline::{BuildReport, DerivedKeys, PolicySnapshot};
 use crate::runtime::{CodeCache, Compiler, Limits, Sandbox};
 
-/// What a test file says that its cases are run with.
+/// The environment that a test file names.
 pub(super) struct Setup {
     /// The test file.
     pub(super) source: Source,
-    /// Where `config` stands in it.
+    /// Span of `config` in the test file.
     pub(super) span: Range<usize>,
-    /// The configuration; none is that of the command.
+    /// The configuration; `None` is that of the command.
     pub(super) config: Option<PathBuf>,
-    /// A configuration within the test file.
+    /// Configuration inside the test file.
     pub(super) within: Option<Box<Config>>,
-    /// Another policy than the configuration's.
+    /// Policy that replaces that of the configuration.
     pub(super) policy: Option<PathBuf>,
-    /// Other settings than the configuration's.
+    /// Settings that replace those of the configuration.
     pub(super) settings: Option<Settings>,
-    /// Domains that have a key.
+    /// Domains with a test key.
     pub(super) domains: Vec<Domain>,
 }
 
@@ -40,7 +39,7 @@ pub(super) enum Settings {
 }
 
 impl Setup {
-    /// Whether one snapshot serves both.
+    /// Whether both can use the same snapshot.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let bare = |setup: &Self| setup.within.is_none();
         bare(self)
@@ -56,7 +55,7 @@ impl Setup {
             Some(within) => (**within).clone(),
             None => {
                 let path = self.config.as_deref().unwrap_or(default);
-                config::read(path).map_err(|error| self.told(error))?
+                config::read(path).map_err(|error| self.describe_error(error))?
             }
         };
         if let Some(policy) = &self.policy {
@@ -70,7 +69,7 @@ impl Setup {
         Ok(config)
     }
 
-    fn told(&self, error: ConfigError) -> Vec<Problem> {
+    fn describe_error(&self, error: ConfigError) -> Vec<Problem> {
         match error {
             ConfigError::Problems(problems) => problems,
             error if self.config.is_some() => {
@@ -81,8 +80,8 @@ impl Setup {
                 ]
             }
             error => {
-                let message = format!("says not what is tested, and {error}");
-                let expected = "`config`, or `policy` and what goes with it, at the top";
+                let message = format!("the test file does not name what to test, and {error}");
+                let expected = "`config`, or `policy` with its options, at the top level";
                 vec![Problem::of_file(
                     &self.source.path,
                     message,
@@ -103,8 +102,8 @@ impl Setup {
     }
 }
 
-/// Sandboxes and snapshots for running cases. Kept from one run to the next,
-/// it saves compiling policies that have not changed.
+/// Sandboxes and snapshots for test runs. Reusing it avoids compiling unchanged
+/// policies again.
 pub struct TestEnvironment {
     default_config: PathBuf,
     code: Option<CodeCache>,
@@ -120,8 +119,8 @@ struct Kept {
 }
 
 impl TestEnvironment {
-    /// Nothing is read yet. `default_config` is for test files that do not say
-    /// what they test.
+    /// Creates an empty environment. `default_config` is used by test files that do not
+    /// name what to test.
     pub fn new(default_config: PathBuf) -> Self {
         Self {
             default_config,
@@ -132,30 +131,27 @@ impl TestEnvironment {
         }
     }
 
-    /// Code of policies is taken from there, and kept there once it is compiled:
-    /// an interpreter takes ten seconds of that.
+    /// Sets a cache for compiled code; compiling an interpreter takes ten seconds.
     #[must_use]
-    pub fn keeping_code(mut self, cache: CodeCache) -> Self {
+    pub fn with_code_cache(mut self, cache: CodeCache) -> Self {
         self.code = Some(cache);
         self
     }
 
-    /// Policies are compiled by another process, within limits and in a sandbox
-    /// of its own.
+    /// Sets the compiler process.
     #[must_use]
-    pub fn compiling_with(mut self, compiler: Compiler) -> Self {
+    pub fn with_compiler(mut self, compiler: Compiler) -> Self {
         self.compiler = Some(compiler);
         self
     }
 
-    /// The files that snapshots were made from: configurations, policies,
-    /// settings and tables.
+    /// Input files of all snapshots: configurations, policies, settings and tables.
     pub fn files(&self) -> BTreeSet<PathBuf> {
         let files = self.kept.iter().flat_map(|kept| &kept.files);
         files.map(|(file, _)| file.clone()).collect()
     }
 
-    /// Lets go of what was not in use in the last run.
+    /// Drops snapshots that the last run did not use.
     pub(super) fn keep(&mut self, used: &[Option<Arc<PolicySnapshot>>]) {
         self.kept.retain(|kept| {
             let is_kept = |used: &Arc<PolicySnapshot>| Arc::ptr_eq(used, &kept.snapshot);
@@ -180,7 +176,7 @@ impl TestEnvironment {
             return Ok(Arc::clone(&kept.snapshot));
         }
         self.kept.retain(|kept| kept.setup != name);
-        // Looked at before they are read: a change meanwhile is seen next time.
+        // Taken before the files are read, so that a later change is detected.
         let files = stamps(&files);
         let sandbox = self.sandbox(&config)?;
         let secrets = Arc::new(DerivedKeys::new(&Secret::from_bytes(SECRET)));
@@ -232,7 +228,7 @@ impl TestEnvironment {
     }
 }
 
-/// No secret: what is made with it has to be the same wherever tests are run.
+/// A fixed value instead of a secret, so that results are the same everywhere.
 const SECRET: [u8; 32] = *b"policy tests keep no secret here";
 
 fn files(config: &Config, setup: &Setup) -> Vec<PathBuf> {

@@ -1,7 +1,7 @@
-//! What a case expects. What it does not mention is not looked at.
+//! Expectations of a case. Anything that it does not mention is not checked.
 //!
-//! A list says all there is: each thing that came has to fit an element, and
-//! each element something that came. `"*"` in it allows for any more.
+//! A list is complete: each actual item must match an element, and each element an
+//! actual item. `"*"` allows any further items.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::config::ByteSize;
 use crate::decision::{Unit, WhenFull};
 use crate::edit;
 
-/// What becomes of a message, in a word.
+/// The expected verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExpectedVerdict {
     Accept,
@@ -22,7 +22,7 @@ pub(super) enum ExpectedVerdict {
     Defer,
     Discard,
     Hold,
-    /// It is not ours to decide on, and passes as it came.
+    /// The message is not outgoing and passes unchanged.
     Untouched,
 }
 
@@ -42,7 +42,7 @@ impl ExpectedVerdict {
     }
 }
 
-/// A disclaimer, and what became of it.
+/// A disclaimer and its result.
 #[derive(Clone, Debug)]
 pub(super) struct Disclaimer {
     pub(super) id: Pattern,
@@ -69,7 +69,7 @@ pub(super) enum Field {
     Values(Vec<Pattern>),
 }
 
-/// A text of the message.
+/// An expected text of the message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Text {
     pub(super) contains: Vec<Pattern>,
@@ -77,21 +77,21 @@ pub(super) struct Text {
     pub(super) equals: Option<String>,
 }
 
-/// Where the whole message is kept that is expected.
+/// Location of the golden file.
 #[derive(Clone, Debug)]
 pub(super) enum Golden {
-    /// In this file.
+    /// A named file.
     File(String),
-    /// In the file that is named after the case.
+    /// The file named after the case.
     ByName,
 }
 
-/// What a recipient finds about who sent the message.
+/// Expected authentication results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Authentication {
-    /// By every route that the message may take.
+    /// For every possible route.
     pub(super) everywhere: Results,
-    /// By one of them.
+    /// For single routes.
     pub(super) by: BTreeMap<String, Results>,
 }
 
@@ -119,7 +119,7 @@ impl Results {
     }
 }
 
-/// What a case expects. None: it is not looked at.
+/// Expectations of a case. `None`: not checked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Expected {
     pub(super) verdict: Option<Spanned<ExpectedVerdict>>,
@@ -188,7 +188,7 @@ impl Expected {
         }
     }
 
-    /// What is expected here, and else what `base` expects.
+    /// These expectations, with defaults from `base`.
     pub(super) fn over(self, base: &Self) -> Self {
         macro_rules! else_base {
             ($($field:ident),*) => {
@@ -227,7 +227,7 @@ impl Expected {
         )
     }
 
-    /// Whether nothing is expected at all.
+    /// Whether there is no expectation.
     pub(super) fn is_empty(&self) -> bool {
         let some = [
             self.verdict.is_some(),
@@ -310,7 +310,7 @@ fn items<T>(
     spanned(table, key, Some(made))
 }
 
-/// A disclaimer that is named alone has to be in the message.
+/// A disclaimer given by name only must be in the message.
 fn bare_disclaimer(id: &str) -> Disclaimer {
     let id = Pattern::new(id);
     Disclaimer {
@@ -322,7 +322,7 @@ fn bare_disclaimer(id: &str) -> Disclaimer {
 }
 
 fn disclaimer(table: &Table<'_>) -> Option<Disclaimer> {
-    table.require("id", "the disclaimer's name");
+    table.require("id", "name of the disclaimer");
     let words = [
         ("inserted", edit::Outcome::Inserted),
         ("wrapped", edit::Outcome::Wrapped),
@@ -349,7 +349,7 @@ fn bare_charge(counter: &str) -> Charge {
 }
 
 fn charge(table: &Table<'_>) -> Option<Charge> {
-    table.require("counter", "the counter's name");
+    table.require("counter", "name of the counter");
     let units = [("message", Unit::Message), ("recipient", Unit::Recipient)];
     let full = [("defer", WhenFull::Defer), ("reject", WhenFull::Reject)];
     let unit = table.choice("unit", &units);
@@ -366,7 +366,7 @@ fn charge(table: &Table<'_>) -> Option<Charge> {
 fn labels(table: &Table<'_>) -> BTreeMap<String, Spanned<Option<Pattern>>> {
     named(table, "labels", |labels, name| {
         if labels.type_of(name) == Some("boolean") {
-            return absent(labels, name, "a value, or false for no such label").map(|()| None);
+            return absent(labels, name, "a value, or false for an absent label").map(|()| None);
         }
         let text = labels.string(name)?;
         Some(Some(Pattern::new(&text.value)))
@@ -412,7 +412,7 @@ fn absent(table: &Table<'_>, name: &str, expected: &str) -> Option<()> {
     Some(())
 }
 
-/// A text or a list of texts that are in it, or a table.
+/// A text or list of texts that must be contained, or a table.
 fn text(table: &Table<'_>, key: &str) -> Option<Spanned<Text>> {
     let within = |texts: Option<Vec<Spanned<String>>>| {
         let texts = texts.unwrap_or_default();

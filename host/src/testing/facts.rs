@@ -1,4 +1,4 @@
-//! Facts with what a case gives in place of them.
+//! Facts of a case, overriding those of the pipeline.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use jiff::Zoned;
 use super::suite::Case;
 use crate::runtime::Facts;
 
-/// The facts of the pipeline, but for what the case gives.
+/// The facts of the pipeline, overridden by those of the case.
 pub(super) struct GivenFacts<F> {
     pub(super) case: Arc<Case>,
     pub(super) facts: F,

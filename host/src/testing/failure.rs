@@ -2,22 +2,22 @@
 
 use serde::Serialize;
 
-/// Something that is not as expected.
+/// A difference between expectation and result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
-    /// What it is about, as the test file names it.
+    /// The key of the expectation in the test file.
     pub what: String,
-    /// Where that is expected, a line of the test file.
+    /// Line of the expectation in the test file.
     pub line: Option<usize>,
-    /// What was expected; several lines for a list.
+    /// Expected value; one line per list element.
     pub expected: String,
-    /// What came.
+    /// Actual value.
     pub actual: String,
-    /// What there is to say about it.
+    /// Explanation.
     pub note: Option<String>,
-    /// What would have to be changed in the message that was expected.
+    /// Unified diff from the expected to the actual text.
     pub diff: Option<String>,
-    /// Whether it is the file with the whole message that differs.
+    /// Whether the golden file differs.
     #[serde(skip)]
     pub(super) golden: bool,
 }

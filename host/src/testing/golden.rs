@@ -1,8 +1,7 @@
-//! Files with the whole message that is expected.
+//! Golden files: complete expected messages.
 //!
-//! They are compared and kept in a form that is the same wherever a test is
-//! run: with line feeds, and with our own signatures reduced to their domain,
-//! since keys differ.
+//! Messages are compared and stored in a normalized form: line feeds, and our own
+//! signatures reduced to their domain, because keys differ between machines.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use super::suite::Case;
 use crate::input_file;
 use crate::message::Content;
 
-/// The message of a case held against its file.
+/// Comparison of the message of a case with its golden file.
 #[derive(Clone, Debug)]
 pub(super) struct Golden {
     pub(super) path: PathBuf,
@@ -31,7 +30,7 @@ pub(super) enum State {
     Differs { diff: String },
 }
 
-/// Holds the message of a case against its file, if it has one.
+/// Compares the message of a case with its golden file, if it has one.
 pub(super) fn compare(case: &Case, observed: &Observed) -> Option<Golden> {
     let path = case.golden.clone()?;
     let ours = observed
@@ -57,22 +56,24 @@ pub(super) fn compare(case: &Case, observed: &Observed) -> Option<Golden> {
 }
 
 impl Golden {
-    /// What is to be told, where it is not the same.
+    /// The failure, if the message differs.
     pub(super) fn failure(&self) -> Option<Failure> {
         let path = self.path.display();
         let failure = |actual: String| {
-            Failure::new("message", &format!("that of {path}"), actual)
+            Failure::new("message", &format!("the message in {path}"), actual)
                 .at(self.line)
                 .golden()
         };
         match &self.state {
             State::Same => None,
             State::Missing => Some(
-                failure("there is no such file".to_owned())
-                    .note("`waxseal test --bless` writes it".to_owned()),
+                failure("file not found".to_owned())
+                    .note("create it with `waxseal test --bless`".to_owned()),
             ),
-            State::Unreadable(error) => Some(failure(format!("it cannot be read: {error}"))),
-            State::Differs { diff } => Some(failure("another".to_owned()).diff(diff.clone())),
+            State::Unreadable(error) => Some(failure(format!("cannot read the file: {error}"))),
+            State::Differs { diff } => {
+                Some(failure("different message".to_owned()).diff(diff.clone()))
+            }
         }
     }
 }
@@ -87,8 +88,8 @@ fn without_cr(bytes: &[u8]) -> Vec<u8> {
     kept
 }
 
-/// The message with line feeds; the first `ours` of its signatures reduced to
-/// their domains, each once.
+/// The normalized message: line feeds, and the first `ours` signatures reduced to
+/// one line per domain.
 pub(super) fn kept_form(content: &Content, ours: usize) -> Vec<u8> {
     let mut left = ours;
     let mut domains: Vec<String> = Vec::new();

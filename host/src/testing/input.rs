@@ -1,8 +1,7 @@
-//! What a case is given: the message and all that is known when it is decided
-//! on.
+//! Input of a case: the message and the facts for its decision.
 //!
-//! The same keys stand in `[defaults]`, in a case and in its rows; what stands
-//! nearer counts. Tables are put together, key by key.
+//! `[defaults]`, cases and rows have the same keys; a row overrides its case, and a
+//! case overrides the defaults. Tables are merged key by key.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,19 +13,19 @@ use super::dns;
 use crate::config::Domain;
 use crate::message::{Address, ReversePath};
 
-/// A field of the header that is put into the message, or taken out.
+/// A header field that is set or removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     /// No field of that name.
     Absent,
-    /// Fields with these values, in place of those that were there.
+    /// Replace all fields of that name by fields with these values.
     Values(Vec<String>),
 }
 
-/// What a case is given. None: nothing was said.
+/// Input of a case. `None`: not set.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CaseInput {
-    /// A path, or the message itself where it has several lines.
+    /// A path, or the message itself if it has several lines.
     pub(super) message: Option<Spanned<String>>,
     pub(super) header: BTreeMap<String, Field>,
     pub(super) sender: Option<ReversePath>,
@@ -45,12 +44,12 @@ pub(super) struct CaseInput {
     pub(super) relays: BTreeMap<String, Spanned<bool>>,
     /// Whether domains are authenticated.
     pub(super) domains: BTreeMap<String, bool>,
-    /// Values by table and key; none where the key is not there.
+    /// Values by table and key; `None` for an absent key.
     pub(super) tables: BTreeMap<(String, String), Option<String>>,
     pub(super) dns: dns::GivenRecords,
-    /// Addresses that relays, and we by the default route, send from.
+    /// Sending addresses by relay, and of the default route.
     pub(super) sends_from: BTreeMap<String, Spanned<Vec<IpAddr>>>,
-    /// Domains that relays sign for by themselves.
+    /// Domains that relays sign for.
     pub(super) signs: BTreeMap<String, Vec<Domain>>,
 }
 
@@ -78,8 +77,8 @@ impl CaseInput {
         }
     }
 
-    /// What may stand at the top of a file as well: facts about the world, which
-    /// its cases have in common.
+    /// Reads the keys that are also allowed at the top of a file: facts that its cases
+    /// share.
     pub(super) fn read_shared(top: &Table<'_>) -> Self {
         Self {
             dns: records(top),
@@ -89,7 +88,7 @@ impl CaseInput {
         }
     }
 
-    /// What is said here, and else what `base` says.
+    /// This input, with defaults from `base`.
     pub(super) fn over(self, base: &Self) -> Self {
         Self {
             message: self.message.or_else(|| base.message.clone()),
@@ -132,7 +131,7 @@ fn values<T>(spanned: Option<Vec<Spanned<T>>>) -> Option<Vec<T>> {
     spanned.map(|list| list.into_iter().map(|item| item.value).collect())
 }
 
-/// The fields of a table whose keys are names of the user's own.
+/// The entries of a table with user-defined keys.
 fn each<T>(
     table: &Table<'_>,
     key: &str,
@@ -154,7 +153,7 @@ fn header(table: &Table<'_>) -> BTreeMap<String, Field> {
     each(table, "header", |fields, name| {
         if fields.type_of(name) == Some("boolean") {
             if fields.boolean(name) == Some(true) {
-                let expected = "a value, a list of values, or false for no such field";
+                let expected = "a value, a list of values, or false to remove the field";
                 let span = fields.span_of(name).unwrap_or_default();
                 fields.problem(span, format!("`{name}` is true"), Some(expected.into()));
             }
@@ -166,7 +165,7 @@ fn header(table: &Table<'_>) -> BTreeMap<String, Field> {
             let span = fields.span_of(name).unwrap_or_default();
             fields.problem(
                 span,
-                format!("{bad:?} has a line end"),
+                format!("{bad:?} contains a line break"),
                 Some("one line".into()),
             );
         }
@@ -202,7 +201,7 @@ fn arrival(table: &Table<'_>) -> Option<Timestamp> {
         Ok(moment) => Some(moment),
         Err(error) => {
             let error: jiff::Error = error;
-            let expected = "a moment with its offset, like 2026-10-05T09:30:00+09:00";
+            let expected = "a time with offset, like 2026-10-05T09:30:00+09:00";
             let message = format!("`arrival` is {}: {error}", text.value);
             table.problem(text.span, message, Some(expected.into()));
             None
@@ -294,11 +293,11 @@ impl std::str::FromStr for Exchange {
         let (preference, name) = text
             .trim()
             .split_once(char::is_whitespace)
-            .ok_or("there is no preference before the host")?;
+            .ok_or("missing preference before the host")?;
         Ok(Self {
             preference: preference
                 .parse()
-                .map_err(|_| "the preference is no number up to 65535")?,
+                .map_err(|_| "invalid preference: expected a number up to 65535")?,
             name: name.trim().to_owned(),
         })
     }

@@ -1,14 +1,14 @@
-//! Lists that are expected, held against what came.
+//! Comparison of expected and actual lists.
 
 use super::expected;
 use super::pattern::Pattern;
 use crate::decision::{Charge, Unit, WhenFull};
 use crate::edit::{self, DisclaimerReport};
 
-/// What stands for nothing.
+/// Text of an absent value.
 pub(super) const NONE: &str = "none";
 
-/// Things in one text.
+/// Joins items.
 pub(super) fn listed<T: ToString>(items: &[T], between: &str) -> String {
     if items.is_empty() {
         return NONE.to_owned();
@@ -17,8 +17,8 @@ pub(super) fn listed<T: ToString>(items: &[T], between: &str) -> String {
     texts.join(between)
 }
 
-/// As many as there are patterns, each fitting its own; a last `*` is for all
-/// that follow.
+/// Whether each item matches the pattern at its position; a final `*` matches all
+/// remaining items.
 pub(super) fn in_order(patterns: &[Pattern], actual: &[String]) -> bool {
     let (patterns, open) = match patterns.split_last() {
         Some((last, others)) if last.is_anything() && !others.is_empty() => (others, true),
@@ -31,19 +31,19 @@ pub(super) fn in_order(patterns: &[Pattern], actual: &[String]) -> bool {
             .all(|(pattern, actual)| pattern.fits(actual))
 }
 
-/// Something that a list expects.
+/// An expected element of a list.
 pub(super) trait Element<T> {
-    /// Whether that is meant.
+    /// Whether the item matches.
     fn fits(&self, actual: &T) -> bool;
-    /// Whether anything is meant, even nothing.
+    /// Whether every item, or none, matches.
     fn is_anything(&self) -> bool;
-    /// For people.
+    /// As text.
     fn shown(&self) -> String;
 }
 
-/// Something that came.
+/// An actual item.
 pub(super) trait Shown {
-    /// For people.
+    /// As text.
     fn shown(&self) -> String;
 }
 
@@ -71,10 +71,10 @@ impl Shown for DisclaimerReport {
     fn shown(&self) -> String {
         let mut text = format!("{} {}", self.id, outcome(self.outcome));
         if !self.places.is_empty() {
-            text.push_str(&format!(", where {}", self.places.join(", ")));
+            text.push_str(&format!(" in {}", self.places.join(", ")));
         }
         if let Some(reason) = self.reason {
-            text.push_str(&format!(", since {reason}"));
+            text.push_str(&format!(", because {reason}"));
         }
         text
     }
@@ -108,10 +108,10 @@ impl Element<DisclaimerReport> for expected::Disclaimer {
             text.push_str(&format!(" {}", outcome(wanted)));
         }
         if let Some(places) = &self.places {
-            text.push_str(&format!(", where {}", places.join(", ")));
+            text.push_str(&format!(" in {}", places.join(", ")));
         }
         if let Some(reason) = &self.reason {
-            text.push_str(&format!(", since {reason}"));
+            text.push_str(&format!(", because {reason}"));
         }
         text
     }
@@ -171,16 +171,16 @@ fn shown_charge(
 ) -> String {
     let mut text = counter.to_owned();
     match unit {
-        Some(Unit::Message) => text.push_str(" by message"),
-        Some(Unit::Recipient) => text.push_str(" by recipient"),
+        Some(Unit::Message) => text.push_str(" per message"),
+        Some(Unit::Recipient) => text.push_str(" per recipient"),
         None => {}
     }
     if let Some(maximum) = maximum {
-        text.push_str(&format!(", at most {maximum}"));
+        text.push_str(&format!(", limit {maximum}"));
     }
     match full {
-        Some(WhenFull::Defer) => text.push_str(", then defer"),
-        Some(WhenFull::Reject) => text.push_str(", then reject"),
+        Some(WhenFull::Defer) => text.push_str(", defer when exceeded"),
+        Some(WhenFull::Reject) => text.push_str(", reject when exceeded"),
         None => {}
     }
     text

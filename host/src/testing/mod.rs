@@ -1,22 +1,21 @@
-//! Policy tests (R27): files that say what becomes of sample mail.
+//! Policy tests (R27): sample messages with the expected decisions and results.
 //!
-//! A test file is TOML. It names what is tested (a configuration, or a policy
-//! with its settings), and lists cases: a message and all that is known when it
-//! is decided on, and what is expected of the decision and of the message that
-//! comes out. [`Suite::read`] reads files and folders of them and tells every
-//! mistake at once. [`Suite::run`] runs the cases, on all cores, with the sandbox,
-//! the limits and the pipeline of production; [`Suite::run_against`] runs them
-//! against a snapshot of the caller's: a version that wants to be put in
-//! service, say.
+//! A test file is TOML. It names what to test (a configuration, or a policy with
+//! its settings) and lists cases: a message, the facts for its decision, and the
+//! expected decision and resulting message. [`Suite::read`] reads files and folders
+//! of files and reports all problems at once. [`Suite::run`] runs the cases on all
+//! cores, with the sandbox, the limits and the pipeline of production;
+//! [`Suite::run_against`] runs them against a given snapshot, such as a candidate
+//! version.
 //!
-//! What a run promises:
+//! A run is
 //!
-//! - **It repeats.** Time, counters, relay states, DNS and the secret are given;
-//!   nothing is asked of the network, and no state of the host is read.
-//! - **It changes nothing.** Counters are looked at and not charged. Private keys
-//!   and passwords are not read: signatures are made with keys that stand for
-//!   them. Files with expected messages are written by [`bless`] alone.
-//! - **It ends**: each case within the limits of one decision.
+//! - **deterministic**: time, counters, relay states, DNS and the secret are inputs;
+//!   no network is used, and no state of the daemon is read;
+//! - **free of side effects**: counters are read and not charged. Private keys and
+//!   passwords are not read: signatures use test keys. Only [`bless`] writes golden
+//!   files;
+//! - **bounded**: each case is subject to the limits of one decision.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Vec<waxseal::config::Problem>> {

@@ -8,16 +8,16 @@ use super::expected::ExpectedVerdict;
 use crate::message::{Content, Message};
 use crate::pipeline::Outcome;
 
-/// What came of a case.
+/// The result of a case.
 pub(super) struct Observed {
     pub(super) verdict_kind: ExpectedVerdict,
-    /// None where the message is not ours to decide on.
+    /// `None` if the message is not outgoing.
     pub(super) outcome: Option<Outcome>,
-    /// The message as it came.
+    /// The received message.
     pub(super) message: Arc<Message>,
-    /// The message as it leaves.
+    /// The resulting message.
     pub(super) content: Content,
-    /// What a recipient finds, by every route.
+    /// Authentication results for every route.
     pub(super) hops: Vec<Hop>,
     pub(super) time: Duration,
 }

@@ -1,13 +1,13 @@
-//! Texts with `*` for anything: what values are expected to look like.
+//! Patterns in which `*` matches any text.
 
 use std::fmt;
 
-/// A text in which `*` stands for anything, nothing included. `\*` is an
-/// asterisk.
+/// A pattern in which `*` matches any text, including the empty text. `\*` is a
+/// literal asterisk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     written: String,
-    /// What stands between the asterisks.
+    /// The texts between the asterisks.
     pieces: Vec<String>,
 }
 
@@ -31,12 +31,12 @@ impl Pattern {
         }
     }
 
-    /// Whether it is `*` alone, which fits everything.
+    /// Whether it is `*`, which matches everything.
     pub(super) fn is_anything(&self) -> bool {
         self.pieces.len() > 1 && self.pieces.iter().all(String::is_empty)
     }
 
-    /// Whether the whole text fits.
+    /// Whether the whole text matches.
     pub(super) fn fits(&self, text: &str) -> bool {
         let [first, between @ .., last] = self.pieces.as_slice() else {
             return self.pieces.first().is_some_and(|piece| piece == text);

@@ -1,4 +1,4 @@
-//! What came of running cases.
+//! The report of a test run.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use super::observed::Observed;
 use super::suite::Case;
 use crate::runtime::{LogLevel, LogLine};
 
-/// What came of running cases.
+/// Results of a test run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The cases, in the order of their files.
     pub cases: Vec<CaseReport>,
-    /// Wall clock of all of them.
+    /// Total wall-clock time.
     #[serde(rename = "microseconds", serialize_with = "micros")]
     pub time: Duration,
 }
@@ -33,27 +33,27 @@ impl Report {
     }
 }
 
-/// What came of a case.
+/// Result of a case.
 #[derive(Debug, Serialize)]
 pub struct CaseReport {
-    /// Its name; of a row, with the row's.
+    /// Name of the case, including the name of the row.
     pub name: String,
     /// The test file.
     pub file: PathBuf,
-    /// Where the case stands in it, from 1.
+    /// Line of the case, from 1.
     pub line: usize,
-    /// Where it is not as expected. None: it passed.
+    /// Differences from the expectations; empty if the case passed.
     pub failures: Vec<Failure>,
-    /// Why the policy decided so.
+    /// Reasons that the policy gave.
     pub reasons: Vec<String>,
-    /// What the policy wrote to its log.
+    /// Log lines of the policy.
     #[serde(serialize_with = "log")]
     pub log: Vec<LogLine>,
     /// Instructions executed by the policy.
     pub instructions: u64,
-    /// Bytes of memory that the policy used.
+    /// Memory used by the policy, in bytes.
     pub memory: usize,
-    /// Wall clock of the whole case: decision, edits, signatures, checks.
+    /// Wall-clock time of the case: decision, edits, signatures, checks.
     #[serde(rename = "microseconds", serialize_with = "micros")]
     pub time: Duration,
     #[serde(skip)]
@@ -103,7 +103,7 @@ impl CaseReport {
         }
     }
 
-    /// Whether everything was as expected.
+    /// Whether the case passed.
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }
@@ -117,7 +117,7 @@ fn log<S: serde::Serializer>(lines: &[LogLine], serializer: S) -> Result<S::Ok, 
     serializer.collect_seq(lines.iter().map(log_line))
 }
 
-/// A line of the policy's log.
+/// A log line of the policy as text.
 pub(super) fn log_line(line: &LogLine) -> String {
     let level = match line.level {
         LogLevel::Debug => "debug",

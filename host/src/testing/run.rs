@@ -1,4 +1,4 @@
-//! Running cases.
+//! The test runner.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,14 +26,14 @@ use crate::message::{Address, Client, Content, Envelope, Message, Recipient, Rev
 use crate::pipeline::{Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::quota::ReadOnlyLedger;
 
-/// Told of each case when it is done.
+/// Called after each case.
 pub type Progress = Arc<dyn Fn(&CaseReport) + Send + Sync>;
 
-/// How cases are run.
+/// Options of a run.
 pub struct Options {
-    /// Cases at one time; one for each core by default.
+    /// Number of cases that run in parallel. Default: the number of cores.
     pub parallel: usize,
-    /// Told of each case when it is done.
+    /// Called after each case.
     pub progress: Option<Progress>,
 }
 
@@ -48,12 +48,11 @@ impl Default for Options {
 }
 
 impl Suite {
-    /// Runs all cases, each with what its file says.
+    /// Runs all cases, each in the environment that its file names.
     ///
     /// # Errors
     ///
-    /// When there is nothing to run them with: the problems of the
-    /// configurations, settings and policies that the files name.
+    /// The problems of the configurations, settings and policies that the files name.
     pub async fn run(
         &self,
         environment: &mut TestEnvironment,
@@ -82,9 +81,8 @@ impl Suite {
         Ok(run(jobs.collect(), options).await)
     }
 
-    /// Runs all cases against a snapshot of the caller's, whatever their files
-    /// name: a version that is to be put in service has to pass the tests that
-    /// come with it.
+    /// Runs all cases against the given snapshot instead of what their files name, to
+    /// validate a candidate version.
     pub async fn run_against(&self, snapshot: &Arc<PolicySnapshot>, options: &Options) -> Report {
         let jobs = self.cases.iter();
         let jobs = jobs.map(|case| (Arc::clone(case), Arc::clone(snapshot)));
@@ -116,7 +114,7 @@ async fn run(jobs: Vec<Job>, options: &Options) -> Report {
                 done.push((at, report));
             }
         };
-        // A test's message is nobody's mail: it is not told in the log.
+        // Test messages are not logged.
         workers.spawn(work.with_subscriber(NoSubscriber::default()));
     }
     let mut done = Vec::with_capacity(jobs.len());
@@ -198,8 +196,8 @@ async fn observe(
     }
 }
 
-/// The message as its recipients get it: what travels with it between our own
-/// listeners is taken out before.
+/// The message as recipients get it, without the fields that our own listeners
+/// remove again.
 fn leaving(outcome: &Outcome, message: &Message) -> Vec<u8> {
     let mut edits = outcome.edits.clone();
     edits
@@ -218,11 +216,10 @@ fn verdict_kind(verdict: &Verdict) -> ExpectedVerdict {
     }
 }
 
-/// When a message arrives that is not said to arrive at another time: a
-/// Thursday, at noon.
+/// Default arrival time: a Thursday at noon.
 const ARRIVAL: i64 = 1_768_478_400;
 
-/// Queue id of all messages of tests.
+/// Queue id of all test messages.
 const QUEUE_ID: &str = "TEST";
 
 fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
@@ -232,7 +229,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
     };
     let content = with_header(Content::of_file(case.message.to_vec()), input);
     if content.fields().is_empty() {
-        let actual = "a message without a header".to_owned();
+        let actual = "message without header".to_owned();
         return Err(failure("message", "a message (RFC 5322)", actual, None));
     }
     let listener = match &input.listener {
@@ -247,7 +244,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
                 let actual = format!("\"{}\"", name.value);
                 return Err(failure(
                     "listener",
-                    "one of the configuration's",
+                    "a listener of the configuration",
                     actual,
                     line,
                 ));
@@ -264,7 +261,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
         let actual = format!("\"{name}\"");
         return Err(failure(
             "relays",
-            "relays of the configuration",
+            "relays that the configuration defines",
             actual,
             line,
         ));
@@ -282,7 +279,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
         None => content.addressees(),
     };
     if recipients.is_empty() {
-        let actual = "none in To, Cc or Bcc, and no `recipients`".to_owned();
+        let actual = "no recipient in To, Cc or Bcc, and no `recipients`".to_owned();
         return Err(failure(
             "recipients",
             "at least one recipient",
@@ -296,7 +293,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
     };
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let user = match (&input.user, input.client_ip) {
-        // Nothing is said: it is submitted by its author.
+        // Default: submitted by its author.
         (None, None) if config.outgoing.logins => {
             author(&content).map(|author| author.as_str().to_owned())
         }
@@ -324,7 +321,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
     })
 }
 
-/// Name of the listener that a message comes through which names none.
+/// Listener of a message whose case names none.
 fn of_trials(config: &Config) -> String {
     let listener = config
         .listeners
@@ -338,7 +335,7 @@ fn author(content: &Content) -> Option<Address> {
     Address::parse(&author.address).ok()
 }
 
-/// The message with the fields that the case gives.
+/// The message with the header fields of the case.
 fn with_header(content: Content, input: &CaseInput) -> Content {
     if input.header.is_empty() {
         return content;

@@ -1,15 +1,15 @@
-//! What tells whether files have changed, without reading them.
+//! Change detection by file metadata.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-/// Time of change and length in bytes of each file; none where there is none.
-/// Every editor's way of writing changes one of them, on every file system.
+/// Modification time and length of each file; `None` for a missing file. Every
+/// editor changes at least one of them, on every file system.
 pub type Stamps = BTreeMap<PathBuf, Option<(SystemTime, u64)>>;
 
-/// Looks at files as they are now.
+/// Reads the current metadata of files.
 pub fn stamps<'a>(files: impl IntoIterator<Item = &'a PathBuf>) -> Stamps {
     let stamp = |file: &PathBuf| {
         let metadata = fs::metadata(file).ok()?;

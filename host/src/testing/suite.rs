@@ -1,4 +1,4 @@
-//! Test files, read.
+//! Parsing of test files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,30 +15,30 @@ use super::input::CaseInput;
 use crate::config::{self, Domain, Problem, Severity, Source};
 use crate::input_file;
 
-/// Cases of test files, ready to run.
+/// The cases of one or more test files.
 pub struct Suite {
     pub(super) cases: Vec<Arc<Case>>,
     pub(super) setups: Vec<Setup>,
     files: BTreeSet<PathBuf>,
 }
 
-/// A message, what is known about it, and what is expected.
+/// A message, its facts, and the expectations.
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) source: Source,
     pub(super) span: Range<usize>,
-    /// Which of the suite's setups it is run with.
+    /// Index of its setup in the suite.
     pub(super) setup: usize,
     pub(super) input: CaseInput,
     pub(super) expected: Expected,
-    /// The message as it stands in its file.
+    /// Content of the message file.
     pub(super) message: Arc<[u8]>,
-    /// Where the whole message is kept that is expected.
+    /// Path of the golden file.
     pub(super) golden: Option<PathBuf>,
 }
 
 impl Case {
-    /// Line of a place in the case's file.
+    /// Line of a span in the test file.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         let text = self.source.text.as_bytes();
         let before = &text[..span.start.min(text.len())];
@@ -47,12 +47,12 @@ impl Case {
 }
 
 impl Suite {
-    /// Reads test files. Of a folder, those files below it are read whose names
-    /// end in `.toml` and that have a case.
+    /// Reads test files. In a folder, all `.toml` files that have a case are read,
+    /// recursively.
     ///
     /// # Errors
     ///
-    /// All problems of all files at once, each with its place.
+    /// All problems of all files, each with its position.
     pub fn read(paths: &[PathBuf]) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::default();
         for path in paths {
@@ -61,7 +61,7 @@ impl Suite {
         if reader.problems.is_empty() && reader.cases.is_empty() {
             let expected = "a file with [[case]] entries, or a folder of such files";
             for path in paths {
-                let message = "there are no tests here";
+                let message = "no tests found";
                 let problem = Problem::of_file(path, message, Some(expected.to_owned()));
                 reader.problems.push(problem);
             }
@@ -76,7 +76,7 @@ impl Suite {
         })
     }
 
-    /// The cases in whose name or file's path this text stands, in any case.
+    /// The cases whose name or file path contains the text, ignoring case.
     #[must_use]
     pub fn filter(mut self, text: &str) -> Self {
         let text = text.to_lowercase();
@@ -87,7 +87,7 @@ impl Suite {
         self
     }
 
-    /// How many cases there are.
+    /// Number of cases.
     pub fn len(&self) -> usize {
         self.cases.len()
     }
@@ -112,7 +112,7 @@ struct Reader {
     problems: Vec<Problem>,
 }
 
-/// What a file says once for all its cases.
+/// Settings that all cases of a file share.
 struct Common<'a> {
     source: &'a Source,
     setup: usize,
@@ -129,7 +129,7 @@ impl Reader {
             Ok(files) => files.iter().for_each(|file| self.file(file, true)),
             Err(error) => self.problems.push(Problem::of_file(
                 path,
-                format!("cannot be read: {error}"),
+                format!("cannot read the file: {error}"),
                 None,
             )),
         }
@@ -138,10 +138,10 @@ impl Reader {
     fn file(&mut self, path: &Path, found: bool) {
         let text = match input_file::read_text(path, input_file::TEST_FILE) {
             Ok(text) => text,
-            // Not every file in a folder is a test, nor text.
+            // A folder can contain other files, binary ones too.
             Err(error) if found && error.kind() == io::ErrorKind::InvalidData => return,
             Err(error) => {
-                let message = format!("cannot be read: {error}");
+                let message = format!("cannot read the file: {error}");
                 return self.problems.push(Problem::of_file(path, message, None));
             }
         };
@@ -194,7 +194,7 @@ impl Reader {
         self.names_differ(from, top);
     }
 
-    /// What the cases of a file are run with.
+    /// The setup of a file.
     fn setup(&mut self, source: &Source, top: &Table<'_>) -> usize {
         let folder = source.path.parent().unwrap_or(Path::new(""));
         let path = |text: Option<Spanned<String>>| text.map(|text| folder.join(text.value));
@@ -234,14 +234,14 @@ impl Reader {
     }
 
     fn case(&mut self, common: &Common<'_>, table: &Table<'_>) {
-        table.require("name", "a name that tells what is tested");
+        table.require("name", "a name that describes the case");
         let name = table.string("name");
         let input = CaseInput::read(table).over(&common.input);
         let expected = table.table("expect");
         let expected = expected.map(|table| Expected::read(&table));
         let expected = expected.unwrap_or_default().over(&common.expected);
         let rows = table.tables("row");
-        // The name is a problem already where there is none.
+        // A missing name has been reported.
         let name = name.map(|name| name.value).unwrap_or_default();
         if rows.is_empty() {
             return self.add(common, table, name, input, expected);
@@ -265,7 +265,7 @@ impl Reader {
         expected: Expected,
     ) {
         if expected.is_empty() {
-            let message = format!("the case \"{name}\" expects nothing");
+            let message = format!("the case \"{name}\" has no expectation");
             let wanted = "`expect`, a table with a verdict, a relay, …";
             table.problem(table.span(), message, Some(wanted.to_owned()));
         }
@@ -287,7 +287,7 @@ impl Reader {
         });
     }
 
-    /// The message of a case: the text itself, or the file of that name.
+    /// The message of a case: inline, or from a file.
     fn message(
         &mut self,
         common: &Common<'_>,
@@ -295,7 +295,7 @@ impl Reader {
         input: Option<&Spanned<String>>,
     ) -> Option<Arc<[u8]>> {
         let Some(input) = input else {
-            let message = "the case has no message".to_owned();
+            let message = "missing message".to_owned();
             let expected = "`message`, a path relative to this file, or a whole message";
             table.problem(table.span(), message, Some(expected.to_owned()));
             return None;
@@ -316,7 +316,7 @@ impl Reader {
                 Some(message)
             }
             Err(error) => {
-                let message = format!("the message {}: {error}", path.display());
+                let message = format!("cannot read the message {}: {error}", path.display());
                 let expected = "a path relative to this file, or a whole message";
                 table.problem(input.span.clone(), message, Some(expected.to_owned()));
                 None
@@ -324,13 +324,13 @@ impl Reader {
         }
     }
 
-    /// Reports name cases by their names.
+    /// Reports duplicate names.
     fn names_differ(&self, from: usize, top: &Table<'_>) {
         let mut seen = BTreeSet::new();
         for case in &self.cases[from..] {
             if !seen.insert(&case.name) {
-                let message = format!("there are two cases named \"{}\"", case.name);
-                let expected = "a name of its own for each".to_owned();
+                let message = format!("duplicate case name \"{}\"", case.name);
+                let expected = "a unique name".to_owned();
                 top.problem(case.span.clone(), message, Some(expected));
             }
         }
@@ -349,7 +349,7 @@ fn golden_path(file: &Path, case: &str, golden: &Golden) -> PathBuf {
     }
 }
 
-/// A case's name as that of a file: letters and digits, the rest as hyphens.
+/// File name for a case: letters and digits, everything else replaced by hyphens.
 fn file_name(case: &str) -> String {
     let mut name = String::new();
     for character in case.chars() {
@@ -363,18 +363,17 @@ fn file_name(case: &str) -> String {
     name.trim_end_matches('-').to_owned()
 }
 
-/// Bytes of a file's name that is made from a case's: file systems allow 255.
+/// Maximum length of a file name made from a case name; file systems allow 255 bytes.
 const LONGEST_NAME: usize = 120;
 
-/// Whether a text has cases: configurations and settings lie in the same
-/// folders.
+/// Whether a text has cases; configurations and settings are in the same folders.
 fn has_case(text: &str) -> bool {
     text.lines()
         .any(|line| line.trim_start().starts_with("[[case]]"))
 }
 
-/// The files that may have cases: those that are named, and the `.toml` files
-/// below folders. What cannot be read is left out.
+/// Possible test files: the named files, and the `.toml` files below the named
+/// folders. Unreadable folders are skipped.
 pub fn test_files(paths: &[PathBuf]) -> Vec<PathBuf> {
     let of = |path: &PathBuf| match path.is_dir() {
         true => below(path).unwrap_or_default(),
@@ -383,8 +382,8 @@ pub fn test_files(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().flat_map(of).collect()
 }
 
-/// The `.toml` files below a folder, in the order of their names. Hidden folders
-/// and links to folders are passed over.
+/// The `.toml` files below a folder, sorted by name. Hidden folders and links to
+/// folders are skipped.
 fn below(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);

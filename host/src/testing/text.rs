@@ -1,4 +1,4 @@
-//! Reports for people.
+//! Text output of a report.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use super::report::{CaseReport, Report, log_line};
 use crate::format::grouped;
 use crate::printable::{Color, Text};
 
-/// How many of the slowest cases a summary names.
+/// Number of slowest cases in the summary.
 const SLOWEST: usize = 3;
 
-/// Lines of what came that are shown; a message may have thousands.
+/// Maximum number of lines printed per value.
 const LONGEST: usize = 30;
 
 impl Report {
-    /// The failures, and the summary: without colours, for logs.
+    /// The failures and the summary, without colors.
     pub fn text(&self) -> String {
         let mut text = Text::new();
         self.write_failures(&mut text);
@@ -22,7 +22,7 @@ impl Report {
         text.into_string()
     }
 
-    /// Every case that failed: what was expected, what came, and why.
+    /// Writes each failed case with expected and actual values.
     pub(crate) fn write_failures(&self, text: &mut Text) {
         for case in self.cases.iter().filter(|case| !case.passed()) {
             case.write(text);
@@ -30,7 +30,7 @@ impl Report {
         }
     }
 
-    /// How many passed and failed, how long it took, and what took longest.
+    /// Writes the number of passed and failed cases, the time, and the slowest cases.
     pub(crate) fn write_summary(&self, text: &mut Text) {
         let (all, failed) = (self.cases.len(), self.failed());
         let passed = format!("{} passed", all - failed);
@@ -53,7 +53,7 @@ impl Report {
         }
     }
 
-    /// A line for each case: what it took.
+    /// Writes the cost of each case on one line.
     pub(crate) fn write_costs(&self, text: &mut Text) {
         for case in &self.cases {
             let _ = writeln!(text, "  {}", case.cost());
@@ -62,14 +62,14 @@ impl Report {
 }
 
 impl CaseReport {
-    /// What was expected and what came, without colours.
+    /// Expected and actual values, without colors.
     pub fn text(&self) -> String {
         let mut text = Text::new();
         self.write(&mut text);
         text.into_string()
     }
 
-    /// What it took, and its name.
+    /// Time, instructions, memory and name.
     fn cost(&self) -> String {
         format!(
             "{:>8}  {:>11} instructions  {:>6} KiB  {}",
@@ -97,7 +97,7 @@ impl CaseReport {
             let _ = writeln!(text);
         }
         for (at, reason) in self.reasons.iter().enumerate() {
-            let title = if at == 0 { "because" } else { "" };
+            let title = if at == 0 { "reason" } else { "" };
             let _ = writeln!(text, "  {title:>10}  {reason}");
         }
         for (at, line) in self.log.iter().enumerate() {
@@ -141,10 +141,10 @@ fn lines(text: &mut Text, title: &str, value: &str) {
         let _ = writeln!(text, "  {title:>10}  {line}");
     }
     if all.is_empty() {
-        let _ = writeln!(text, "  {title:>10}  nothing");
+        let _ = writeln!(text, "  {title:>10}  (empty)");
     }
     if all.len() > LONGEST {
-        let _ = writeln!(text, "  {:>10}  … {} lines more", "", all.len() - LONGEST);
+        let _ = writeln!(text, "  {:>10}  … {} more lines", "", all.len() - LONGEST);
     }
 }
 

@@ -1,11 +1,11 @@
-//! The files of a new policy, as they are in this project: nothing is fetched.
+//! Embedded files of a new policy project.
 
 use super::language::Language;
 
-/// A file of a new project: its path there, and its text.
+/// A file of a new project: its path and its text.
 pub(super) type File = (&'static str, &'static str);
 
-/// A template, a file of the kits, or one of the project's own.
+/// Embeds a file.
 macro_rules! file {
     ($to:literal, $from:literal) => {
         ($to, include_str!(concat!("../../../../", $from)))
@@ -61,7 +61,7 @@ const PYTHON: [File; 6] = [
     file!("requirements.txt", "plugin/python/requirements.txt"),
 ];
 
-/// Files of a policy in that language, but for the kit of Rust.
+/// Files of a policy in that language, without the Rust crates.
 pub(super) fn of(language: Language) -> impl Iterator<Item = File> {
     let own: &[File] = match language {
         Language::Rust => &RUST,

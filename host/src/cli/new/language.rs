@@ -2,14 +2,14 @@
 
 use clap::ValueEnum;
 
-/// What a policy can be written in.
+/// Language of a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Language {
-    /// A component by `cargo`.
+    /// Rust, built with `cargo`
     Rust,
-    /// A component by `componentize-js`, from npm.
+    /// JavaScript, built with `componentize-js` from npm
     Javascript,
-    /// A component by `componentize-py`, from PyPI.
+    /// Python, built with `componentize-py` from PyPI
     Python,
 }
 
@@ -33,13 +33,13 @@ impl Language {
     pub(super) fn needs(self) -> &'static str {
         match self {
             Self::Rust => {
-                "It needs rustup, which installs what `rust-toolchain.toml` names. What stands in `vendor/` is Waxseal's own, copied."
+                "Requires rustup, which installs the toolchain in `rust-toolchain.toml`. `vendor/` contains copies of Waxseal's own crates."
             }
             Self::Javascript => {
-                "It needs Node.js 18 or later with npm; `package-lock.json` pins everything that is fetched."
+                "Requires Node.js 18 or later with npm; `package-lock.json` pins all dependencies."
             }
             Self::Python => {
-                "It needs Python 3.9 or later with venv; `requirements.txt` pins everything that is fetched."
+                "Requires Python 3.9 or later with venv; `requirements.txt` pins all dependencies."
             }
         }
     }

@@ -1,8 +1,8 @@
-//! `waxseal new`: a policy that builds, with tests that pass.
+//! `waxseal new`: a new policy project that builds and whose tests pass.
 //!
-//! The project has all that it needs: the contract, the kit of its language,
-//! sample mail and a test file. A folder that exists is never written to; where
-//! writing fails, what was written is taken away again.
+//! The project contains the contract, the SDK of its language, sample mail and a
+//! test file. An existing folder is never written to; after a write error, the
+//! files written so far are removed.
 
 mod files;
 mod language;

@@ -14,16 +14,15 @@ use crate::cli::support::Status;
 use crate::printable::Text;
 use crate::secure_fs::{Directory, FileMode};
 
-/// Make a policy that builds, with tests that pass, in a folder of its own.
+/// Create a new policy project that builds and whose tests pass
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Arguments {
-    /// The folder to make; its last part is the policy's name.
+    /// Folder to create; its last component is the name of the policy
     folder: PathBuf,
-    /// What the policy is written in.
+    /// Language of the policy
     #[arg(long = "lang", value_name = "LANGUAGE", value_enum)]
     language: Language,
-    /// A checkout of Waxseal to take the Rust crates from, in place of a copy of
-    /// them in the project.
+    /// Use the Rust crates of this Waxseal checkout instead of copies in the project
     #[arg(long, value_name = "FOLDER")]
     sdk: Option<PathBuf>,
 }
@@ -45,7 +44,7 @@ pub(in crate::cli) fn run(
         sdk,
     } = arguments;
     if sdk.is_some() && *language != Language::Rust {
-        bail!("--sdk is for --lang rust: policies in other languages need no crates");
+        bail!("--sdk requires --lang rust: policies in other languages use no crates");
     }
     let name = name(folder)?;
     let project = project(&name, *language, sdk.as_deref())?;
@@ -55,27 +54,30 @@ pub(in crate::cli) fn run(
         out.json(&Made { folder, files })?;
     } else {
         let folder = folder.display();
-        writeln!(out, "{folder} is a policy in {}. Now:", language.name())?;
+        writeln!(
+            out,
+            "created {folder}, a policy in {}. Next:",
+            language.name()
+        )?;
         writeln!(out, "\n    cd {folder} && make test")?;
     }
     Ok(Status::Done)
 }
 
-/// The policy's name: that of the folder, which has to do as the name of a
-/// package as well.
+/// The name of the policy: that of the folder, which must be a valid package name.
 fn name(folder: &Path) -> anyhow::Result<String> {
     let name = folder.file_name().and_then(|name| name.to_str());
-    let name = name.context("the folder has no name")?;
+    let name = name.context("the path has no folder name")?;
     let fits = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
     if !fits {
         bail!(
-            "\"{name}\" does not do as the name of a policy; expected: a letter and then letters, digits and hyphens, all in lower case, such as \"my-policy\""
+            "invalid policy name \"{name}\"; expected: a lower-case letter followed by lower-case letters, digits and hyphens, such as \"my-policy\""
         );
     }
-    // Crates that the policy needs, and names that Cargo keeps to itself.
+    // Crates that the policy depends on, and names reserved by Cargo.
     if [
         "waxseal-policy",
         "waxseal-settings",
@@ -86,7 +88,9 @@ fn name(folder: &Path) -> anyhow::Result<String> {
     ]
     .contains(&name)
     {
-        bail!("\"{name}\" is the name of a crate that the policy needs: choose another one");
+        bail!(
+            "invalid policy name \"{name}\": it is the name of a crate that the policy depends on; choose another name"
+        );
     }
     Ok(name.to_owned())
 }

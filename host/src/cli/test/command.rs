@@ -18,13 +18,13 @@ pub(in crate::cli) fn run(
 ) -> anyhow::Result<Status> {
     quiet_log();
     let environment =
-        TestEnvironment::new(config.to_owned()).compiling_with(Compiler::this_program());
+        TestEnvironment::new(config.to_owned()).with_compiler(Compiler::this_program());
     let mut tests = Tests {
         arguments,
         json,
         paths: paths(arguments, config),
         environment: match code_cache() {
-            Some(cache) => environment.keeping_code(cache),
+            Some(cache) => environment.with_code_cache(cache),
             None => environment,
         },
     };
@@ -34,9 +34,9 @@ pub(in crate::cli) fn run(
     tests.once().map(|(status, _)| status)
 }
 
-/// Compiled code of the user who runs tests, in `XDG_CACHE_HOME` or `~/.cache`,
-/// sealed with a secret of its own. None where there is no such place: tests run
-/// without it as well.
+/// The code cache of the user who runs tests, in `XDG_CACHE_HOME` or `~/.cache`,
+/// sealed with its own secret. `None` if there is no such folder: the cache is
+/// optional.
 fn code_cache() -> Option<CodeCache> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
@@ -52,7 +52,7 @@ fn paths(arguments: &Arguments, config: &Path) -> Vec<PathBuf> {
     if !arguments.paths.is_empty() {
         return arguments.paths.clone();
     }
-    // What is wrong with the configuration is told when it is needed.
+    // Problems of the configuration are reported when it is used.
     match config::read(config) {
         Ok(config) if !config.policy.tests.is_empty() => config.policy.tests,
         _ => vec![config.parent().unwrap_or(Path::new("")).join("tests")],

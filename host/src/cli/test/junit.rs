@@ -1,4 +1,4 @@
-//! Reports in the form that build servers read.
+//! JUnit reports.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use quick_junit::{
 
 use crate::testing::{CaseReport, Report};
 
-/// Writes a report: a suite for each test file.
+/// Writes a report with one suite for each test file.
 pub(super) fn write(report: &Report, file: &Path) -> anyhow::Result<()> {
     let mut document = Document::new("waxseal test");
     document.set_time(report.time);
@@ -24,7 +24,7 @@ pub(super) fn write(report: &Report, file: &Path) -> anyhow::Result<()> {
         document.add_test_suite(suite);
         rest = others;
     }
-    let text = document.to_string().context("making the report")?;
+    let text = document.to_string().context("serializing the report")?;
     fs::write(file, text).with_context(|| format!("writing the report to {}", file.display()))
 }
 

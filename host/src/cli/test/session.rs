@@ -22,27 +22,27 @@ pub(super) struct Tests<'a> {
     pub(super) environment: TestEnvironment,
 }
 
-/// What `--json` prints.
+/// The JSON object of `waxseal test --json`.
 #[derive(Serialize)]
 struct Output<'a> {
     passed: bool,
-    /// Why nothing was run.
+    /// Why no case was run.
     problems: &'a [Problem],
     #[serde(flatten)]
     report: Option<&'a Report>,
-    /// Files that were written by `--bless`.
+    /// Golden files updated by `--bless`.
     blessed: Vec<&'a Path>,
 }
 
 impl Tests<'_> {
-    /// Runs all cases once. Gives the files that the result depends on, too.
+    /// Runs all cases once. Also returns the files that the result depends on.
     pub(super) fn once(&mut self) -> anyhow::Result<(Status, Vec<PathBuf>)> {
         let suite = match Suite::read(&self.paths) {
             Ok(suite) => suite,
             Err(problems) => {
                 let files = problems.iter().map(|problem| problem.file.clone());
                 let files = files.collect();
-                return Ok((self.unasked(&problems)?, files));
+                return Ok((self.report_problems(&problems)?, files));
             }
         };
         let suite = match &self.arguments.filter {
@@ -51,9 +51,9 @@ impl Tests<'_> {
         };
         let mut files: Vec<PathBuf> = suite.files().iter().cloned().collect();
         if let (Some(text), true) = (&self.arguments.filter, suite.is_empty()) {
-            let message = format!("no case has \"{text}\" in its name or file");
+            let message = format!("no case matches the filter \"{text}\"");
             let problem = Problem::of_file(&self.paths[0], message, None);
-            return Ok((self.unasked(&[problem])?, files));
+            return Ok((self.report_problems(&[problem])?, files));
         }
         let bar = self.bar(suite.len());
         let options = Options {
@@ -67,52 +67,52 @@ impl Tests<'_> {
             Ok(report) => report,
             Err(problems) => {
                 files.extend(problems.iter().map(|problem| problem.file.clone()));
-                return Ok((self.unasked(&problems)?, files));
+                return Ok((self.report_problems(&problems)?, files));
             }
         };
         let blessed = match self.arguments.bless {
-            true => testing::bless(&mut report).context("writing an expected message")?,
+            true => testing::bless(&mut report).context("writing a golden file")?,
             false => Vec::new(),
         };
         if let Some(file) = &self.arguments.junit {
             junit::write(&report, file)?;
         }
-        self.tell(&report, &blessed)?;
+        self.print_report(&report, &blessed)?;
         let status = if report.passed() {
             Status::Done
         } else {
-            Status::No
+            Status::Negative
         };
         Ok((status, files))
     }
 
-    fn unasked(&self, problems: &[Problem]) -> anyhow::Result<Status> {
+    fn report_problems(&self, problems: &[Problem]) -> anyhow::Result<Status> {
         if self.json {
-            let told = Output {
+            let output = Output {
                 passed: false,
                 problems,
                 report: None,
                 blessed: Vec::new(),
             };
             let mut out = Text::new();
-            out.json(&told)?;
+            out.json(&output)?;
             terminal::print(&out)?;
         } else {
             show_problems(problems);
         }
-        Ok(Status::NotAsked)
+        Ok(Status::Failed)
     }
 
-    fn tell(&self, report: &Report, blessed: &[Blessed]) -> anyhow::Result<()> {
+    fn print_report(&self, report: &Report, blessed: &[Blessed]) -> anyhow::Result<()> {
         if self.json {
-            let told = Output {
+            let output = Output {
                 passed: report.passed(),
                 problems: &[],
                 report: Some(report),
                 blessed: blessed.iter().map(path).collect(),
             };
             let mut out = Text::new();
-            out.json(&told)?;
+            out.json(&output)?;
             return Ok(terminal::print(&out)?);
         }
         let mut text = terminal::text();
@@ -131,7 +131,7 @@ impl Tests<'_> {
         Ok(terminal::print(&text)?)
     }
 
-    /// On a terminal alone.
+    /// A progress bar, visible on a terminal only.
     fn bar(&self, cases: usize) -> ProgressBar {
         let target = terminal::progress(!self.json);
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {msg}");

@@ -1,8 +1,7 @@
-//! `--watch`: tests run again when what they depend on changes.
+//! `--watch`: repeated test runs when a file changes.
 //!
-//! Files are looked at by their time of change and length: that sees every
-//! editor's way of writing, on every file system, and costs nothing that anybody
-//! would notice.
+//! Changes are detected by polling modification time and length, which works with
+//! every editor and every file system.
 
 use std::path::PathBuf;
 use std::thread;
@@ -13,17 +12,17 @@ use crate::cli::support::Status;
 use crate::cli::terminal;
 use crate::testing::{self, Stamps, stamps};
 
-/// How often the files are looked at.
-const EVERY: Duration = Duration::from_millis(200);
+/// Polling interval.
+const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Runs tests until somebody ends the command.
+/// Runs tests until the command is interrupted.
 pub(super) fn watch(tests: &mut Tests<'_>) -> anyhow::Result<Status> {
     loop {
-        // Looked at before the run: what changes meanwhile is seen after it.
+        // Taken before the run, so that a change during the run is detected.
         let before = stamps(&testing::test_files(&tests.paths));
         let begun = SystemTime::now();
         let (_, files) = tests.once()?;
-        terminal::error_line!("watching {} files; Ctrl-C ends it", files.len());
+        terminal::error_line!("watching {} files; press Ctrl-C to stop", files.len());
         let mut seen = stamps(&files);
         let missed = seen
             .values()
@@ -33,23 +32,23 @@ pub(super) fn watch(tests: &mut Tests<'_>) -> anyhow::Result<Status> {
             seen.clear();
         }
         wait(tests, &before, &seen, &files);
-        terminal::error_line!("--- again ---");
+        terminal::error_line!("--- files changed, running again ---");
     }
 }
 
-/// Returns when something has changed and stays as it is for a moment: a file
-/// that is being written is not read half.
+/// Returns when a file has changed and then stays unchanged for one interval, so
+/// that a partly written file is not read.
 fn wait(tests: &Tests<'_>, tests_seen: &Stamps, seen: &Stamps, files: &[PathBuf]) {
     let look = || (stamps(&testing::test_files(&tests.paths)), stamps(files));
     let mut last = loop {
-        thread::sleep(EVERY);
+        thread::sleep(INTERVAL);
         let now = look();
         if now.0 != *tests_seen || now.1 != *seen {
             break now;
         }
     };
     loop {
-        thread::sleep(EVERY);
+        thread::sleep(INTERVAL);
         let now = look();
         if now == last {
             return;
