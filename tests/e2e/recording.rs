@@ -62,9 +62,7 @@ fn what_is_recorded_from_live_mail_is_decided_alike_again_and_otherwise_by_anoth
     assert_eq!(recording["share"], "100%", "{recording}");
     assert_eq!(recording["dropped"], 0, "{recording}");
     let folder = rig.path("recording").display().to_string();
-    let told = rig.waxseal.output(&["policy", "status"]);
-    let line = told.lines().find(|line| line.contains("recording  "));
-    assert!(line.is_some_and(|line| line.contains(&folder)), "{told}");
+    assert_eq!(recording["folder"], folder.as_str(), "{recording}");
     // What waits is written when the daemon stops.
     assert!(rig.waxseal.stop().success());
     let (code, same) = replayed(&rig, &[]);
@@ -96,10 +94,8 @@ fn becomes_a_test(rig: &Rig, report: &Value) {
     let queue_id = example.as_str().expect("a queue id");
     let folder = rig.path("cases").display().to_string();
     let recording = rig.path("recording").display().to_string();
-    let written = rig
-        .waxseal
+    rig.waxseal
         .output(&["replay", &recording, "--case", queue_id, "--write", &folder]);
-    assert!(written.contains("waxseal test"), "{written}");
     let mut names: Vec<String> = fs::read_dir(&folder)
         .expect("a folder")
         .map(|entry| {
@@ -144,8 +140,8 @@ fn a_candidate_decides_beside_the_version_in_service_and_is_promoted() {
     for number in 0..3 {
         send(&rig, &format!("in shadow {number}"));
     }
-    let status = rig.waxseal.output(&["policy", "status"]);
-    assert!(status.contains("In shadow since"), "{status}");
+    let status = rig.waxseal.json(&["policy", "status"]);
+    assert!(status["in-shadow"].is_object(), "{status}");
     let diff = wait_for("the candidate to have decided", || {
         let diff = rig.waxseal.json(&["policy", "diff"]);
         (diff["compared"] == 3).then_some(diff)
@@ -156,8 +152,6 @@ fn a_candidate_decides_beside_the_version_in_service_and_is_promoted() {
     assert!(log.contains("relay: northwind → quarry"), "{log}");
     assert_eq!(rig.arrived("northwind").len(), 3, "it has no effect");
     assert_eq!(rig.sink("quarry").count(), 0);
-    let shown = rig.waxseal.output(&["policy", "diff"]);
-    assert!(shown.contains("relay: northwind → quarry"), "{shown}");
     // What was tried is what is promoted, or nothing.
     let tried = fs::read_to_string(&others).expect("settings");
     fs::write(&others, format!("# other\n{tried}")).expect("settings");
@@ -191,8 +185,9 @@ fn r28_a_candidate_that_fails_on_everything_costs_no_mail_anything() {
         send(&rig, subject);
     }
     assert_eq!(rig.arrived("default").len(), subjects.len());
-    let stopped = rig.waxseal.output(&["policy", "shadow", "--stop"]);
-    assert!(stopped.contains("no longer in shadow"), "{stopped}");
+    rig.waxseal.output(&["policy", "shadow", "--stop"]);
+    let status = rig.waxseal.json(&["policy", "status"]);
+    assert_eq!(status["in-shadow"], Value::Null, "{status}");
     send(&rig, "well");
     assert_eq!(rig.arrived("default").len(), subjects.len() + 1);
 }
