@@ -7,6 +7,7 @@
 mod executor;
 mod filter;
 mod listeners;
+mod policy_tests;
 mod restart;
 mod signals;
 mod state;
@@ -31,6 +32,7 @@ use crate::state::{StateError, StateOptions};
 use executor::PoolExecutor;
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
+pub use policy_tests::PolicyTests;
 use signals::{Asked, Signals};
 
 /// Why the daemon does not run.
@@ -128,9 +130,15 @@ impl Daemon {
         let state = config.state.clone();
         let day = Day::of(Timestamp::now(), &config.time_zone);
         let new_counters = config.limits.new_counters;
-        let manager = PolicyManager::start(sandbox, secrets, config, Timestamp::now())
-            .await
-            .map_err(DaemonError::Problems)?;
+        let manager = PolicyManager::start(
+            sandbox,
+            secrets,
+            vec![Arc::new(PolicyTests)],
+            config,
+            Timestamp::now(),
+        )
+        .await
+        .map_err(DaemonError::Problems)?;
         let ledger = Arc::new(LeasedLedger::open(
             Arc::clone(store.counters()),
             &day,

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::check::Check;
 use super::snapshots::{Pin, PinReason, SnapshotStore};
 use super::status::{Refusal, Trigger};
 use crate::config::{Config, Problem, Severity};
 use crate::pipeline::{BuildReport, DerivedKeys, PolicySnapshot};
 use crate::runtime::Sandbox;
-use crate::testing::{Options, Suite};
 
 /// What versions are made with.
 pub(super) struct Admission {
     pub(super) sandbox: Sandbox,
     pub(super) secrets: Arc<DerivedKeys>,
+    pub(super) checks: Vec<Arc<dyn Check>>,
 }
 
 /// What a version is made from. Configurations are large, and moved about.
@@ -46,6 +47,15 @@ pub(super) struct First {
 }
 
 impl Admission {
+    /// Returns the problems that the checks find.
+    async fn failures(&self, candidate: &Arc<PolicySnapshot>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for check in &self.checks {
+            problems.extend(check.check(candidate).await);
+        }
+        problems
+    }
+
     /// Reads, checks and compiles; warnings are logged here.
     async fn build(
         &self,
@@ -99,7 +109,7 @@ impl Admission {
         now: Timestamp,
     ) -> Result<Arc<PolicySnapshot>, Vec<Problem>> {
         let snapshot = self.build(candidate, serving, now).await?;
-        let failures = failures(&snapshot).await;
+        let failures = self.failures(&snapshot).await;
         match failures.is_empty() {
             true => Ok(snapshot),
             false => Err(failures),
@@ -144,7 +154,7 @@ impl Admission {
         let problems = match self.whole(config.clone(), None, now).await {
             Err(problems) => problems,
             Ok(snapshot) => {
-                let failures = failures(&snapshot).await;
+                let failures = self.failures(&snapshot).await;
                 if failures.is_empty() || refused.is_none() {
                     tell(&failures);
                     return Ok(First {
@@ -178,45 +188,6 @@ impl Admission {
 fn ready(built: BuildReport) -> Arc<PolicySnapshot> {
     tell(&built.warnings);
     built.snapshot
-}
-
-/// What fails of the tests that a version has to pass (`policy.tests`).
-async fn failures(snapshot: &Arc<PolicySnapshot>) -> Vec<Problem> {
-    let paths = snapshot.config().policy.tests.clone();
-    if paths.is_empty() {
-        return Vec::new();
-    }
-    let suite = match tokio::task::spawn_blocking(move || Suite::read(&paths)).await {
-        Ok(Ok(suite)) => suite,
-        Ok(Err(problems)) => return problems,
-        Err(error) => {
-            let file = &snapshot.config().source.path;
-            let message = format!("reading the tests of the policy: {error}");
-            return vec![Problem::of_file(file, message, None)];
-        }
-    };
-    // One at a time: mail has the other cores, and the other turns.
-    let options = Options {
-        parallel: 1,
-        progress: None,
-    };
-    let report = suite.run_against(snapshot, &options).await;
-    let failed = report.cases.iter().filter(|case| !case.passed());
-    failed
-        .flat_map(|case| {
-            case.failures.iter().map(|failure| {
-                let message = format!(
-                    "the test \"{}\" fails: {} is {}",
-                    case.name, failure.what, failure.actual
-                );
-                let expected = Some(failure.expected.clone());
-                let mut problem = Problem::of_file(&case.file, message, expected);
-                problem.line = Some(failure.line.unwrap_or(case.line));
-                problem.column = Some(1);
-                problem
-            })
-        })
-        .collect()
 }
 
 /// Problems as lines of the log.

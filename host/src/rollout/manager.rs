@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::admission::{Admission, Candidate, tell};
+use super::check::Check;
 use super::files::{paths, read};
 use super::history::RollbackError;
 use super::snapshots::{InputFiles, Pin, PinReason, SnapshotStore};
@@ -70,6 +71,7 @@ impl PolicyManager {
     pub async fn start(
         sandbox: Sandbox,
         secrets: Arc<DerivedKeys>,
+        checks: Vec<Arc<dyn Check>>,
         config: Config,
         now: Timestamp,
     ) -> Result<Arc<Self>, Vec<Problem>> {
@@ -81,7 +83,11 @@ impl PolicyManager {
             None
         });
         let kept = kept.filter(|kept| kept.instead_of == seen);
-        let admission = Admission { sandbox, secrets };
+        let admission = Admission {
+            sandbox,
+            secrets,
+            checks,
+        };
         let first = admission
             .validate_at_startup(&snapshots, &config, kept.as_ref(), now)
             .await?;
@@ -323,6 +329,7 @@ impl PolicyManager {
         let admission = Admission {
             sandbox,
             secrets: Arc::clone(&self.admission.secrets),
+            checks: self.admission.checks.clone(),
         };
         let serving = self.versions.in_service();
         let candidate = Candidate::Policy(Box::new(config));

@@ -26,6 +26,7 @@
 //! and compiles, watches files, and remembers over a restart.
 
 mod admission;
+mod check;
 mod failures;
 mod files;
 mod histogram;
@@ -54,6 +55,7 @@ use crate::pipeline::{self, Outcome, Pipeline};
 use crate::pool::{JobLimits, Pool};
 use crate::runtime::{Facts, RecordingFacts};
 
+pub use check::{Check, CheckFuture};
 pub use history::{KEPT, RollbackError, SkipReason, Skipped};
 pub use manager::PolicyManager;
 pub use observe::{DecisionEvent, Observer};

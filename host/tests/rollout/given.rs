@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use waxseal::config::{self, Config};
 use waxseal::crypto::Secret;
+use waxseal::daemon::PolicyTests;
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, Pipeline, PolicySnapshot};
 use waxseal::quota::ReadOnlyLedger;
@@ -98,7 +99,14 @@ impl Place {
 
 /// A manager of what the files of a place say.
 pub(crate) async fn start(place: &Place) -> Arc<PolicyManager> {
-    let started = PolicyManager::start(sandbox().clone(), secrets(), place.config(), now()).await;
+    let started = PolicyManager::start(
+        sandbox().clone(),
+        secrets(),
+        vec![Arc::new(PolicyTests)],
+        place.config(),
+        now(),
+    )
+    .await;
     started.unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 

@@ -210,7 +210,14 @@ async fn r26_files_that_were_refused_do_not_keep_the_host_from_starting() {
     // A host that has never run has nothing to fall back to.
     let other = Place::new("");
     other.write("settings.txt", "panic");
-    let refused = PolicyManager::start(sandbox().clone(), secrets(), other.config(), now()).await;
+    let refused = PolicyManager::start(
+        sandbox().clone(),
+        secrets(),
+        Vec::new(),
+        other.config(),
+        now(),
+    )
+    .await;
     assert!(refused.is_err());
 }
 

@@ -85,7 +85,8 @@ async fn manager(folder: &Path) -> anyhow::Result<Arc<PolicyManager>> {
         .compiler(Compiler::new(binary()))
         .build()?;
     let secrets = Arc::new(DerivedKeys::new(&secret));
-    let started = PolicyManager::start(sandbox, secrets, config, Timestamp::now()).await;
+    let started =
+        PolicyManager::start(sandbox, secrets, Vec::new(), config, Timestamp::now()).await;
     started.map_err(|problems| {
         let first = problems.first().map(ToString::to_string);
         anyhow!(
