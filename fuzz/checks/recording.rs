@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use waxseal::record::{Entry, Recorded, read};
-use waxseal::testing::Suite;
+use waxseal::testing::{Suite, recorded_case};
 
 use crate::cost::Cost;
 use crate::input::Input;
@@ -44,7 +44,10 @@ fn is_written_again(entry: &Entry) {
 
 /// An entry becomes a test file that can be read, whatever stands in it.
 fn is_a_test(entry: &Entry, folder: &Path) {
-    let case = entry.test_case("a.eml", &folder.join("waxseal.toml"));
+    // TOML has no dates before the year 0 and no numbers over 63 bits.
+    let Ok(case) = recorded_case(entry, "a.eml", &folder.join("waxseal.toml")) else {
+        return;
+    };
     let path = folder.join("test.toml");
     fs::write(&path, &case).expect("a file");
     fs::write(folder.join("a.eml"), "From: ann@acme.test\r\n\r\nHi\r\n").expect("a file");

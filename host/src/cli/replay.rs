@@ -19,6 +19,7 @@ use crate::printable::Text;
 use crate::record::{self, Messages, Options, Recorded, Report, diff};
 use crate::runtime::{Compiler, Limits, Sandbox};
 use crate::secure_fs::{Directory, FileMode};
+use crate::testing::recorded_case;
 
 /// Replay recorded messages through another policy version and print the differences
 ///
@@ -194,7 +195,7 @@ fn write_case(
     let name = file_name(&recorded);
     let path = std::path::absolute(&config.source.path)?;
     let (test, message) = (format!("{name}.toml"), format!("{name}.eml"));
-    let text = recorded.entry.test_case(&message, &path);
+    let text = recorded_case(&recorded.entry, &message, &path)?;
     let made = Directory::make(folder, 0o777);
     let made = made.with_context(|| format!("creating {}", folder.display()))?;
     for (name, bytes) in [(&message, bytes.as_slice()), (&test, text.as_bytes())] {

@@ -19,7 +19,6 @@
 //! deleted when the recording would outgrow its maximum. Everything is private
 //! (0700, 0600): it is people's mail.
 
-mod case;
 pub mod diff;
 mod entry;
 mod event;

@@ -297,18 +297,3 @@ fn what_is_no_recording_is_told() {
     assert!(none.to_string().contains("nothing is recorded"), "{none}");
     assert!(read(&folder.path().join("missing")).is_err());
 }
-
-#[test]
-fn l15_an_entry_is_a_test_case_whatever_its_queue_id_is() {
-    let folder = tempfile::tempdir().expect("folder");
-    let settings = settings(folder.path());
-    write(&settings, 0..1, "Hello");
-    let mut entry = entries(&settings.folder).remove(0).entry;
-    entry.queue_id = "4A1\n[case]\u{7f}\0\"".to_owned();
-    let case = entry.test_case("a.eml", Path::new("waxseal.toml"));
-    let path = folder.path().join("test.toml");
-    fs::write(&path, &case).expect("a file");
-    fs::write(folder.path().join("a.eml"), "A: b\r\n\r\n").expect("a file");
-    let suite = crate::testing::Suite::read(&[path]).expect("a test file");
-    assert_eq!(suite.len(), 1, "{case}");
-}

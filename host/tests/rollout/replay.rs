@@ -139,9 +139,8 @@ async fn a_recorded_message_becomes_a_test_that_passes() {
         let bytes = Messages::default().find(&recorded).expect("its message");
         std::fs::write(place.path(&format!("{queue_id}.eml")), bytes).expect("written");
         let message = format!("{queue_id}.eml");
-        let text = recorded
-            .entry
-            .test_case(&message, &place.path("waxseal.toml"));
+        let text = testing::recorded_case(&recorded.entry, &message, &place.path("waxseal.toml"))
+            .expect("a test file");
         let file = place.path(&format!("{queue_id}.toml"));
         std::fs::write(&file, text).expect("written");
         let suite = Suite::read(&[file]).unwrap_or_else(|problems| panic!("{problems:?}"));
