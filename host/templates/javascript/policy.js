@@ -1,10 +1,10 @@
-// Bulk mail takes a relay of its own, and attachments to outside that could be
-// programs are held.
+// A policy that sends bulk mail by a relay of its own, and holds messages to
+// outside recipients with attachments that could be programs.
 
 import { decision, hold, label, relay } from "./waxseal.js";
 import { Settings } from "./settings.js";
 
-// Filled by `configure`, once; every message finds it as it was left.
+// Set once by `configure`. Each message starts with this value.
 let given;
 
 export const setup = {

@@ -1,5 +1,5 @@
-"""Bulk mail takes a relay of its own, and attachments to outside that could be
-programs are held.
+"""A policy that sends bulk mail by a relay of its own, and holds messages to outside
+recipients with attachments that could be programs.
 """
 
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from waxseal import decision, hold, label, relay
 from wit_world import exports
 from wit_world.exports.setup import Configured, Description, Reference, ReferenceKind
 
-# Filled by `configure`, once; every message finds it as it was left.
+# Set once by `configure`. Each message starts with this value.
 GIVEN = SimpleNamespace()
 
 

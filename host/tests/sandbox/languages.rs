@@ -213,7 +213,7 @@ async fn r29_a_table_of_the_hosts_makes_exceptions_in_each_language() {
     facts.lookups.insert(place, "yes".to_owned());
     let decision = decided(&message, &Arc::new(facts)).await;
     assert_eq!(decision.verdict, Verdict::Accept);
-    let why = "alice@acme.test stands in the table may-send-anything";
+    let why = "alice@acme.test is in the table may-send-anything";
     assert_eq!(decision.reasons, [why]);
 }
 

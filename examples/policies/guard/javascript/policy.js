@@ -1,12 +1,12 @@
-// Holds mail that should not leave unseen; bulk mail takes a relay of its own.
+// A policy that holds mail for review, and sends bulk mail by a relay of its own.
 
 import { charge, decision, hold, label, relay } from "../../../../plugin/javascript/waxseal.js";
 import { Settings } from "../../../../plugin/javascript/settings.js";
 
-// Bytes of the text that are searched for words.
+// Number of bytes of the text that are searched for words.
 const TEXT = 64 << 10;
 
-// Filled by `configure`, once; every message finds it as it was left.
+// Set once by `configure`. Each message starts with this value.
 let given;
 
 export const setup = {
@@ -63,13 +63,13 @@ function warnings() {
   return [{ offset: 0, length: 0, message: "no message is ever held", expected }];
 }
 
-/** Why the author may send what others may not. */
+/** The reason why the author is exempt, if so. */
 function whyExcepted(message, facts) {
   const [author] = message.author();
   if (given.excepted === undefined || author === undefined) return undefined;
   const address = author.address.toLowerCase();
   if (facts.lookup(given.excepted, address) === undefined) return undefined;
-  return `${address} stands in the table ${given.excepted}`;
+  return `${address} is in the table ${given.excepted}`;
 }
 
 function whyHeld(message) {
@@ -98,7 +98,7 @@ function wordIn(text = "") {
   return given.keywords.find((word) => searched.includes(word));
 }
 
-/** What becomes of a message that may leave. */
+/** The decision for a message that is not held. */
 function pass(message) {
   if (!message.hasTrait("bulk") && !message.hasTrait("list")) {
     return decision({ labels: [label("type", "personal")] });

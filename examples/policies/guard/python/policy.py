@@ -1,4 +1,4 @@
-"""Holds mail that should not leave unseen; bulk mail takes a relay of its own."""
+"""A policy that holds mail for review, and sends bulk mail by a relay of its own."""
 
 import json
 from types import SimpleNamespace
@@ -9,10 +9,10 @@ from wit_world import exports
 from wit_world.exports.setup import Configured, Description, Problem, Reference, ReferenceKind
 from wit_world.imports.types import ReturnPath_Keep, ReturnPath_Verp
 
-# Bytes of the text that are searched for words.
+# Number of bytes of the text that are searched for words.
 TEXT = 64 << 10
 
-# Filled by `configure`, once; every message finds it as it was left.
+# Set once by `configure`. Each message starts with this value.
 GIVEN = SimpleNamespace()
 
 
@@ -73,14 +73,14 @@ def warnings():
 
 
 def why_excepted(message, facts):
-    """Why the author may send what others may not."""
+    """The reason why the author is exempt, if so."""
     authors = message.author()
     if GIVEN.excepted is None or not authors:
         return None
     address = authors[0].address.lower()
     if facts.lookup(GIVEN.excepted, address) is None:
         return None
-    return f"{address} stands in the table {GIVEN.excepted}"
+    return f"{address} is in the table {GIVEN.excepted}"
 
 
 def why_held(message):
@@ -114,7 +114,7 @@ def word_in(text):
 
 
 def pass_on(message):
-    """What becomes of a message that may leave."""
+    """The decision for a message that is not held."""
     if not message.has_trait("bulk") and not message.has_trait("list"):
         return decision(labels=[label("type", "personal")])
     return decision(

@@ -1,4 +1,5 @@
-//! Bulk mail takes the relay named `bulk`, everything else the default route.
+//! A policy that sends bulk mail by the relay `bulk`, and all other mail by the
+//! default route.
 use waxseal_policy::{Decision, Facts, Message};
 
 fn decide(message: &Message, _: &Facts) -> Result<Decision, String> {

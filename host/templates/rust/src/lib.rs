@@ -1,11 +1,11 @@
-//! Bulk mail takes a relay of its own, and attachments to outside that could be
-//! programs are held.
+//! A policy that sends bulk mail by a relay of its own, and holds messages to
+//! outside recipients with attachments that could be programs.
 
 use waxseal_policy::{
     Configured, Decision, Facts, Message, Policy, Problem, Reference, ReferenceKind,
 };
 
-/// The policy with its settings read.
+/// The policy with its settings.
 struct Settings {
     bulk_relay: String,
     held_endings: Vec<String>,

@@ -1,4 +1,4 @@
-//! Holds mail that should not leave unseen; bulk mail takes a relay of its own.
+//! A policy that holds mail for review, and sends bulk mail by a relay of its own.
 
 mod settings;
 #[cfg(test)]
@@ -11,7 +11,7 @@ use waxseal_policy::{
 
 use crate::settings::Settings;
 
-/// Bytes of the text that are searched for words.
+/// Number of bytes of the text that are searched for words.
 const TEXT: u32 = 64 << 10;
 
 struct Guard(Settings);
@@ -50,13 +50,13 @@ impl Policy for Guard {
 }
 
 impl Guard {
-    /// Why the author may send what others may not.
+    /// The reason why the author is exempt, if so.
     fn exception(&self, message: &Message, facts: &Facts) -> Option<String> {
         let table = self.0.excepted.as_deref()?;
         let author = message.author().into_iter().next()?;
         let address = author.address.to_lowercase();
         facts.lookup(table, &address)?;
-        Some(format!("{address} stands in the table {table}"))
+        Some(format!("{address} is in the table {table}"))
     }
 
     fn why_held(&self, message: &Message) -> Option<String> {
@@ -100,7 +100,7 @@ impl Guard {
         words.find(|word| text.contains(*word)).map(String::as_str)
     }
 
-    /// What becomes of a message that may leave.
+    /// The decision for a message that is not held.
     fn passed(&self, message: &Message) -> Decision {
         if !message.has_trait("bulk") && !message.has_trait("list") {
             return Decision::accept().label("type", "personal");

@@ -1,5 +1,5 @@
-//! A policy in Rust is tested natively, with messages that are made up. What the
-//! guard decides in each language is tested with real ones, beside the host.
+//! Native unit tests with messages from the builder. The tests of the host run the
+//! guard in each language on whole messages.
 
 use waxseal_policy::{Facts, Message, MessageBuilder, Policy as _, Verdict};
 
