@@ -122,10 +122,10 @@ impl Host {
 
     /// The servers that may take a message, in order: host and port.
     pub(crate) fn route(&self, version: &ActiveVersion, outcome: &Outcome) -> Vec<(String, u16)> {
-        let config = version.snapshot().config();
-        let relays = outcome.relay.iter().chain(&outcome.fallbacks);
-        let mut route: Vec<_> = relays
-            .filter_map(|name| config.relay(name.as_str()))
+        let relays = version.snapshot().relays();
+        let names = outcome.relay.iter().chain(&outcome.fallbacks);
+        let mut route: Vec<_> = names
+            .filter_map(|name| relays.get(name.as_str()))
             .map(|relay| (relay.host.clone(), relay.port))
             .collect();
         route.push((self.next_hop.ip().to_string(), self.next_hop.port()));

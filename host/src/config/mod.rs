@@ -396,9 +396,4 @@ impl Config {
                 .is_ok_and(|domain: Domain| self.local_domains.contains(&domain)),
         }
     }
-
-    /// The relay of that name.
-    pub fn relay(&self, name: &str) -> Option<&Relay> {
-        self.relays.iter().find(|relay| relay.name.as_str() == name)
-    }
 }

@@ -57,7 +57,7 @@ fn a_whole_file_is_read() {
         ListenAddress::Unix("etc/run/milter.sock".into())
     );
     assert_eq!(config.listeners[0].mode, Mode::Mixed);
-    let relay = config.relay("northwind").expect("relay");
+    let relay = &config.relays[0];
     assert_eq!(
         (relay.security, relay.daily_maximum),
         (Security::Tls, Some(1000))

@@ -80,7 +80,7 @@ pub(super) fn apply(
     let relay = resolved
         .relay
         .as_ref()
-        .and_then(|name| snapshot.config().relay(name.as_str()));
+        .and_then(|name| snapshot.relays().get(name.as_str()));
     let mut edits = Edits {
         headers: header_edits(snapshot, message, decision),
         ..Edits::default()

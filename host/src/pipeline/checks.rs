@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::access;
+use super::host::HostSettings;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Mode, Problem, ProblemCode, Security, Severity, Source};
 use crate::dkim::{self, Keys};
@@ -11,26 +12,23 @@ use crate::runtime::{Reference, ReferenceKind};
 use crate::secure_fs;
 
 pub(super) fn references(
-    config: &Config,
+    host: &HostSettings,
     tables: &Tables,
     references: &[Reference],
     settings: &Source,
     problems: &mut Vec<Problem>,
 ) {
+    let config = host.config();
     for reference in references {
         let name = &reference.name;
         let (known, message, expected) = match reference.kind {
             ReferenceKind::Relay => {
-                let names: Vec<_> = config
-                    .relays
-                    .iter()
-                    .map(|relay| relay.name.as_str())
-                    .collect();
+                let names: Vec<_> = host.relays().names().collect();
                 let message = format!(
                     "there is no relay \"{name}\" in {}",
                     config.source.path.display()
                 );
-                (config.relay(name).is_some(), message, one_of(&names))
+                (host.relays().contains(name), message, one_of(&names))
             }
             ReferenceKind::Table => {
                 let names: Vec<_> = config

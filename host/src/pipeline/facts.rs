@@ -44,7 +44,7 @@ impl Facts for LiveFacts {
     }
 
     fn relay_usable(&self, name: &str) -> bool {
-        self.snapshot.config().relay(name).is_some()
+        self.snapshot.relays().is_usable(name)
     }
 
     fn relay_sent(&self, name: &str) -> u64 {

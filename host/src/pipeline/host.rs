@@ -13,6 +13,7 @@ use super::checks;
 use crate::config::{Config, Domain, Problem};
 use crate::crypto::{Key as SecretKey, Secret};
 use crate::dkim::{self, Algorithm, Key, Keys};
+use crate::relay::RelayRegistry;
 use crate::runtime::{Reference, ReferenceKind};
 
 /// Keys derived from the host's secret, one for each purpose.
@@ -42,14 +43,29 @@ impl DerivedKeys {
 /// Configuration and keys of one moment.
 pub struct HostSettings {
     pub(super) config: Config,
+    pub(super) relays: RelayRegistry,
     pub(super) keys: Keys,
     pub(super) secrets: Arc<DerivedKeys>,
 }
 
 impl HostSettings {
+    pub(super) fn new(config: Config, keys: Keys, secrets: Arc<DerivedKeys>) -> Self {
+        Self {
+            relays: RelayRegistry::new(&config),
+            config,
+            keys,
+            secrets,
+        }
+    }
+
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The relays.
+    pub fn relays(&self) -> &RelayRegistry {
+        &self.relays
     }
 
     /// The DKIM keys.
@@ -89,6 +105,7 @@ impl HostSettings {
         }
         Arc::new(Self {
             config: self.config.clone(),
+            relays: self.relays.clone(),
             keys: self.keys.with(made),
             secrets: Arc::clone(&self.secrets),
         })

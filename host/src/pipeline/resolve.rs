@@ -195,7 +195,7 @@ fn usable<'a>(
     }
     let mut hops = Vec::new();
     for hop in &decision.route {
-        match snapshot.config().relay(&hop.relay) {
+        match snapshot.relays().get(&hop.relay) {
             Some(relay) if facts.relay_usable(&hop.relay) => hops.push((hop, relay)),
             Some(relay) => reasons.push(format!("relay {} is not in use now", relay.name)),
             None => {

@@ -18,6 +18,7 @@ use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
 use crate::dkim::Keys;
 use crate::input_file;
+use crate::relay::RelayRegistry;
 use crate::runtime::{LoadError, Policy, Reference, Sandbox, Seed, SettingsProblem};
 
 /// The policy's side of a snapshot: component, settings and tables, loaded.
@@ -80,11 +81,7 @@ impl PolicySnapshot {
         let bundle = load_bundle(sandbox, named, settings, &secrets.bake, &mut problems).await;
         let references = references(bundle.as_ref());
         let keys = host::service_keys(&config, references, today, &mut problems);
-        let host = HostSettings {
-            config,
-            keys,
-            secrets,
-        };
+        let host = HostSettings::new(config, keys, secrets);
         join(Arc::new(host), bundle.map(Arc::new), problems)
     }
 
@@ -131,11 +128,7 @@ impl PolicySnapshot {
         access::policy_files(&config, &mut problems);
         let references = references(Some(&*self.bundle));
         let keys = host::service_keys(&config, references, today, &mut problems);
-        let host = HostSettings {
-            config,
-            keys,
-            secrets,
-        };
+        let host = HostSettings::new(config, keys, secrets);
         join(Arc::new(host), Some(Arc::clone(&self.bundle)), problems)
     }
 
@@ -170,11 +163,7 @@ impl PolicySnapshot {
         let bundle = load_bundle(sandbox, &config, settings, &secrets.bake, &mut problems).await;
         let references = references(bundle.as_ref());
         let keys = host::test_keys(&config, references, domains, &mut problems);
-        let host = HostSettings {
-            config,
-            keys,
-            secrets,
-        };
+        let host = HostSettings::new(config, keys, secrets);
         join(Arc::new(host), bundle.map(Arc::new), problems)
     }
 
@@ -201,6 +190,11 @@ impl PolicySnapshot {
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.host.config
+    }
+
+    /// The relays.
+    pub fn relays(&self) -> &RelayRegistry {
+        &self.host.relays
     }
 
     /// The policy.
@@ -267,7 +261,7 @@ fn join(
         let PolicyBundle {
             settings, tables, ..
         } = &**bundle;
-        checks::references(&host.config, tables, references, settings, &mut problems);
+        checks::references(&host, tables, references, settings, &mut problems);
         checks::keys(&host.keys, references, settings, &mut problems);
     }
     let failed = problems

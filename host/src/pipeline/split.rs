@@ -114,7 +114,7 @@ impl PolicySnapshot {
             .recipients
             .iter()
             .any(|recipient| !recipient.local);
-        let relay = match self.config().relay(&name) {
+        let relay = match self.relays().get(&name) {
             _ if !outside => None,
             Some(relay) => Some(relay),
             // The default route would take it out by another address than the

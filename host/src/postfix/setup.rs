@@ -7,7 +7,7 @@ use super::model::{Setting, Setup};
 use super::{listeners, transports};
 use crate::ROUTE_FIELD;
 use crate::config::Config;
-use crate::relay;
+use crate::relay::{self, RelayRegistry};
 
 /// Postfix's queue folder as packages set it up.
 pub const QUEUE_DIRECTORY: &str = "/var/spool/postfix";
@@ -19,7 +19,7 @@ impl Setup {
     /// folders have to be absolute: Postfix has a working directory of its own.
     pub fn of(config: &Config, folder: &Path, queue: &Path) -> Self {
         let listeners = listeners::of(config, queue);
-        let mut destinations: Vec<String> = config.relays.iter().map(relay::destination).collect();
+        let mut destinations: Vec<String> = RelayRegistry::new(config).destinations().collect();
         destinations.extend(
             config
                 .listeners

@@ -26,6 +26,7 @@ use crate::config::{Config, Domain};
 use crate::dkim::{self, Key, Keys};
 use crate::message::{Content, Message, ReversePath};
 use crate::pipeline::{Outcome, PolicySnapshot, return_path_by};
+use crate::relay::RelayRegistry;
 
 /// Name of the default route of the MTA.
 pub(super) const DEFAULT_ROUTE: &str = "default-route";
@@ -87,6 +88,7 @@ pub(super) async fn examine(
         let look = Look {
             case,
             config: snapshot.config(),
+            relays: snapshot.relays(),
             verifier,
             parsed: &parsed,
             dns: &dns,
@@ -130,6 +132,7 @@ fn verifier() -> Option<&'static MessageAuthenticator> {
 struct Look<'a> {
     case: &'a Case,
     config: &'a Config,
+    relays: &'a RelayRegistry,
     verifier: &'a MessageAuthenticator,
     parsed: &'a AuthenticatedMessage<'a>,
     dns: &'a Dns,
@@ -178,7 +181,7 @@ impl Look<'_> {
     /// because each address may be used.
     async fn spf(&self, route: Option<&str>) -> Option<SpfOutput> {
         let addresses = addresses(self.case, route)?;
-        let helo = match route.and_then(|relay| self.config.relay(relay)) {
+        let helo = match route.and_then(|relay| self.relays.get(relay)) {
             Some(relay) => relay.host.as_str(),
             None => self.config.hostname.as_str(),
         };
@@ -206,7 +209,7 @@ impl Look<'_> {
     /// Whether the MTA encodes the message for a hop without 8BITMIME, which breaks
     /// our signature.
     fn is_encoded_anew(&self, content: &Content) -> bool {
-        let eight_bit = match self.relay.and_then(|relay| self.config.relay(relay)) {
+        let eight_bit = match self.relay.and_then(|relay| self.relays.get(relay)) {
             Some(relay) => relay.eight_bit,
             None => self.config.default_route.eight_bit,
         };

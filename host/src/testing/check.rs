@@ -15,6 +15,7 @@ use super::suite::Case;
 use crate::config::Config;
 use crate::decision::Verdict;
 use crate::message::Content;
+use crate::relay::RelayRegistry;
 
 /// All differences from the expectations.
 pub(super) fn check(case: &Case, observed: &Observed, config: &Config) -> Vec<Failure> {
@@ -133,8 +134,8 @@ impl<'a> Check<'a> {
             let actual = relay.map_or(DEFAULT_ROUTE, |relay| relay.as_str());
             if actual != expected.value {
                 let mut failure = Failure::new("relay", &expected.value, actual.to_owned());
-                let known =
-                    expected.value == DEFAULT_ROUTE || config.relay(&expected.value).is_some();
+                let known = expected.value == DEFAULT_ROUTE
+                    || RelayRegistry::new(config).contains(&expected.value);
                 if !known {
                     let known: Vec<&str> = config
                         .relays

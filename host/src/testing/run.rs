@@ -25,6 +25,7 @@ use crate::edit::{Edits, HeaderEdit};
 use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::quota::ReadOnlyLedger;
+use crate::relay::RelayRegistry;
 
 /// Called after each case.
 pub type Progress = Arc<dyn Fn(&CaseReport) + Send + Sync>;
@@ -252,11 +253,8 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
             Some(name.value.clone())
         }
     };
-    if let Some((name, on)) = input
-        .relays
-        .iter()
-        .find(|(name, _)| config.relay(name).is_none())
-    {
+    let relays = RelayRegistry::new(config);
+    if let Some((name, on)) = input.relays.iter().find(|(name, _)| !relays.contains(name)) {
         let line = Some(case.line(&on.span));
         let actual = format!("\"{name}\"");
         return Err(failure(
