@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use waxseal::crypto::Secret;
 use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
-use waxseal::runtime::{CodeCache, Facts, Limits, Sandbox, StaticFacts};
+use waxseal::runtime::{CacheKey, CodeCache, Facts, Limits, Sandbox, Seed, StaticFacts};
 
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(600),
@@ -29,7 +28,7 @@ const LEFT: usize = 20_000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_a_thousand_swaps_leave_no_memory_behind() {
     let folder = tempfile::tempdir().expect("a folder");
-    let cache = CodeCache::open(&folder.path().join("code"), &Secret::from_bytes([3; 32]));
+    let cache = CodeCache::open(&folder.path().join("code"), CacheKey::new([3; 32]));
     let sandbox = Sandbox::builder(LIMITS).cache(cache.expect("a cache"));
     let sandbox = sandbox.build().expect("a sandbox");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies/rust_minimal.wasm");
@@ -40,10 +39,11 @@ async fn r26_a_thousand_swaps_leave_no_memory_behind() {
     let settings: Vec<Arc<str>> = ["", "a = 1", "b = 2"].map(Arc::from).to_vec();
     let swap = async |number: usize| {
         let settings = Arc::clone(&settings[number % settings.len()]);
-        let loaded = sandbox.load(Arc::clone(&component), settings, &[7; 32]);
+        let secret = Seed::new([7; 32]);
+        let loaded = sandbox.load(Arc::clone(&component), settings, &secret);
         let policy = loaded.await.expect("loads");
         for _ in 0..5 {
-            let decided = policy.decide(message(), facts(), [1; 32]).await;
+            let decided = policy.decide(message(), facts(), Seed::new([1; 32])).await;
             assert!(decided.decision.is_ok(), "{decided:?}");
         }
     };

@@ -138,6 +138,17 @@ pub struct Limits {
     pub stop_time: Duration,
 }
 
+impl From<&Limits> for crate::runtime::Limits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            time: limits.decision_time,
+            instructions: limits.instructions,
+            memory: limits.memory,
+            decisions: limits.decisions,
+        }
+    }
+}
+
 /// Where the MTA connects.
 #[derive(Clone, Debug)]
 pub struct Listener {

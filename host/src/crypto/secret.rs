@@ -193,6 +193,13 @@ impl fmt::Debug for Secret {
 #[derive(Clone)]
 pub struct Key(hmac::Key);
 
+/// Derives the key of the cache of compiled code.
+impl From<&Secret> for crate::runtime::CacheKey {
+    fn from(secret: &Secret) -> Self {
+        Self::new(secret.derive("code").tag(b"cache"))
+    }
+}
+
 impl Key {
     /// HMAC-SHA256 of some data: proof that it comes from us, or 32 bytes that
     /// nobody else can foretell.

@@ -14,7 +14,7 @@ use crate::config::{Config, Domain, Problem};
 use crate::crypto::{Key as SecretKey, Secret};
 use crate::dkim::{self, Algorithm, Key, Keys};
 use crate::relay::RelayRegistry;
-use crate::runtime::{Reference, ReferenceKind};
+use crate::runtime::{Reference, ReferenceKind, Seed};
 
 /// Keys derived from the host's secret, one for each purpose.
 pub struct DerivedKeys {
@@ -25,7 +25,7 @@ pub struct DerivedKeys {
     /// Routes sealed for the split listener.
     pub(super) split: SecretKey,
     /// Seed of what is baked into a policy.
-    pub(super) bake: crate::runtime::Seed,
+    pub(super) bake: Seed,
 }
 
 impl DerivedKeys {
@@ -35,7 +35,7 @@ impl DerivedKeys {
             decisions: secret.derive("decisions"),
             verp: secret.derive("verp"),
             split: secret.derive("split"),
-            bake: secret.derive("bake").tag(b"seed"),
+            bake: Seed::new(secret.derive("bake").tag(b"seed")),
         }
     }
 }

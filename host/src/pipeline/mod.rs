@@ -280,7 +280,7 @@ fn day(snapshot: &PolicySnapshot, message: &Message) -> Day {
 /// collisions; and from the message alone, so that a decision can be repeated.
 fn seed(secret: &Key, message: &Message) -> Seed {
     let arrival = message.arrival.as_nanosecond();
-    secret.tag(format!("{} {arrival}", message.envelope.queue_id).as_bytes())
+    Seed::new(secret.tag(format!("{} {arrival}", message.envelope.queue_id).as_bytes()))
 }
 
 /// The policy's own log, with the queue id. The text of a panic is left out: the

@@ -212,7 +212,7 @@ impl Entry {
                 kept,
             },
             facts: seen.facts.clone(),
-            seed: HEXLOWER.encode(seed),
+            seed: HEXLOWER.encode(seed.as_bytes()),
             policy: seen.policy.clone(),
             inputs: seen.inputs.clone(),
             ruling: RecordedResult::of(decision),
@@ -255,6 +255,6 @@ impl Entry {
     /// The seed, if it is one.
     pub fn seed(&self) -> Option<Seed> {
         let bytes = HEXLOWER.decode(self.seed.as_bytes()).ok()?;
-        bytes.try_into().ok()
+        bytes.try_into().ok().map(Seed::new)
     }
 }

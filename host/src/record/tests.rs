@@ -16,7 +16,7 @@ use crate::config::{KeepMessages, Record, Share};
 use crate::decision::Decision;
 use crate::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
 use crate::pipeline::{self, InputDigests, PolicyId, PolicyResult};
-use crate::runtime::{FactTrace, PolicyError};
+use crate::runtime::{FactTrace, PolicyError, Seed};
 
 fn arrival(number: usize) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number as i64).expect("an instant")
@@ -66,7 +66,7 @@ fn seen(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
         ruling: PolicyResult {
             decision,
             log: Vec::new(),
-            seed: [number as u8; 32],
+            seed: Seed::new([number as u8; 32]),
             cost: pipeline::Cost {
                 time: Duration::from_micros(12),
                 instructions: 34,
@@ -124,7 +124,7 @@ fn what_is_written_is_read_again_with_its_message() {
         let entry = &recorded.entry;
         let kept = entry.message.clone();
         assert_eq!(*entry, Entry::of(&seen, kept.sha256, true));
-        assert_eq!(entry.seed(), Some([number as u8; 32]));
+        assert_eq!(entry.seed(), Some(Seed::new([number as u8; 32])));
         let bytes = Messages::default().find(recorded).expect("its message");
         let message = entry.message(bytes).expect("a message");
         assert_eq!(message.content.bytes(), seen.message.content.bytes());

@@ -49,7 +49,7 @@ impl Observer for Recording {
     fn decided(&self, event: &DecisionEvent<'_>) {
         let ruling = event.outcome.ruling.as_ref();
         // What is not recorded is not copied either.
-        if ruling.is_some_and(|ruling| self.settings().share.takes(&ruling.seed))
+        if ruling.is_some_and(|ruling| self.settings().share.takes(ruling.seed.as_bytes()))
             && let Some(event) = event.capture()
         {
             self.offer(&Arc::new(event));

@@ -239,7 +239,7 @@ impl Drop for ShadowRun {
 impl Observer for ShadowRun {
     fn decided(&self, event: &DecisionEvent<'_>) {
         let ruling = event.outcome.ruling.as_ref();
-        if !ruling.is_some_and(|ruling| self.share.takes(&ruling.seed)) {
+        if !ruling.is_some_and(|ruling| self.share.takes(ruling.seed.as_bytes())) {
             return;
         }
         let taken = event.capture().is_some_and(|seen| {

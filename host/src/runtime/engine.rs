@@ -1,9 +1,10 @@
-//! The engines that policies run on, and the clock that interrupts them.
+//! The wasmtime engines that policies run on, and the thread that advances their
+//! epoch.
 //!
-//! Two kinds: the *serving* one decides on mail, from a pool of slots and with
-//! optimised code. A *setup* one is for what happens once per load (describing,
-//! configuring, baking), and goes with it: it allocates on demand, so that
-//! loading takes no slot from mail, and compiles in less than half the time,
+//! There are two kinds. The *serving* engine decides on mail, from a pool of
+//! instances and with optimized code. A *setup* engine exists for one load
+//! (describe, configure, pre-initialization): it allocates on demand, so that
+//! loading takes no instance from mail, and compiles in less than half the time,
 //! since its code runs once. Both count instructions alike.
 
 use std::hash::{Hash as _, Hasher};
@@ -19,35 +20,13 @@ use wasmtime::{
 };
 
 use super::error::LoadError;
+use super::imports;
+use super::limits::{self, Limits};
 use super::state::State;
-use super::{limits, link};
 
-/// Limits of one decision that are the administrator's to set.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Wall clock.
-    pub time: std::time::Duration,
-    /// Instructions (fuel).
-    pub instructions: u64,
-    /// Bytes of linear memory, all memories of an instance together.
-    pub memory: usize,
-    /// Decisions at one time; more wait for their turn.
-    pub decisions: u32,
-}
-
-impl From<&crate::config::Limits> for Limits {
-    fn from(limits: &crate::config::Limits) -> Self {
-        Self {
-            time: limits.decision_time,
-            instructions: limits.instructions,
-            memory: limits.memory,
-            decisions: limits.decisions,
-        }
-    }
-}
-
-/// An engine with the linker that those of all components on it begin as, and
-/// the clock that interrupts its guests for as long as it is there.
+/// An engine, the linker that each component's linker is copied from, and the
+/// epoch thread, which ends when the last copy is dropped.
+#[derive(Clone)]
 pub(super) struct RuntimeEngine {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
@@ -55,23 +34,23 @@ pub(super) struct RuntimeEngine {
 }
 
 impl RuntimeEngine {
-    /// The one that decides on mail.
+    /// The engine that decides on mail.
     ///
     /// # Errors
     ///
-    /// When wasmtime cannot have the memory that the slots need.
+    /// When the kernel refuses the address space that the instances need.
     pub(super) fn serving(limits: &Limits, code: Code) -> Result<Self, LoadError> {
         let mut config = settings(code);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
         Self::new(&config)
     }
 
-    /// One for a single load: a compiler keeps the memory that it has worked in,
-    /// and this one's is not needed again.
+    /// An engine for a single load: a compiler retains its working memory, which is
+    /// freed with the engine.
     ///
     /// # Errors
     ///
-    /// When wasmtime does not know this processor.
+    /// When wasmtime does not support this processor.
     pub(super) fn setup() -> Result<Self, LoadError> {
         Self::new(&settings(Code::Quick))
     }
@@ -81,7 +60,7 @@ impl RuntimeEngine {
         let alive = Arc::new(());
         tick(&engine, &alive);
         Ok(Self {
-            linker: link::base(&engine).map_err(failed)?,
+            linker: imports::base(&engine).map_err(failed)?,
             engine,
             _alive: alive,
         })
@@ -92,34 +71,34 @@ fn failed(error: wasmtime::Error) -> LoadError {
     LoadError::Engine(format!("{error:#}"))
 }
 
-/// An engine that only compiles. Its code runs on the serving one: how
-/// instances are allocated is no part of it.
+/// An engine that only compiles. Its code runs on the serving engine, too: how
+/// instances are allocated does not affect the code.
 ///
 /// # Errors
 ///
-/// When wasmtime does not know this processor.
+/// When wasmtime does not support this processor.
 pub(super) fn compiler(code: Code) -> Result<Engine, LoadError> {
     Engine::new(&settings(code)).map_err(failed)
 }
 
-/// What code has to have been compiled for, to run on an engine: wasmtime, its
-/// settings and the processor.
+/// Digest of what compiled code depends on: the wasmtime version, its settings and
+/// the processor.
 pub(super) type Fingerprint = [u8; 32];
 
 /// The fingerprint of an engine.
 pub(super) fn fingerprint(engine: &Engine) -> Fingerprint {
-    let mut digesting = Digesting(Context::new(&SHA256));
-    engine.precompile_compatibility_hash().hash(&mut digesting);
+    let mut hasher = Sha256Hasher(Context::new(&SHA256));
+    engine.precompile_compatibility_hash().hash(&mut hasher);
     let mut fingerprint = [0; 32];
-    fingerprint.copy_from_slice(digesting.0.finish().as_ref());
+    fingerprint.copy_from_slice(hasher.0.finish().as_ref());
     fingerprint
 }
 
-/// Hashes by SHA-256: the result is the same in all processes, and no two
-/// engines have the same by chance.
-struct Digesting(Context);
+/// A [`Hasher`] by SHA-256: the result is the same in all processes and free of
+/// collisions.
+struct Sha256Hasher(Context);
 
-impl Hasher for Digesting {
+impl Hasher for Sha256Hasher {
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -131,14 +110,14 @@ impl Hasher for Digesting {
     }
 }
 
-/// Which of two the compiler saves. Both kinds of code do the same in the same
-/// number of instructions.
+/// Optimization of compiled code. Results and instruction counts are the same for
+/// both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Code {
-    /// Time of decisions.
-    Optimised,
-    /// Time of its own.
+    /// For fast decisions.
+    Optimized,
+    /// For fast compilation.
     Quick,
 }
 
@@ -146,18 +125,18 @@ fn settings(code: Code) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
-        // Fuel costs 0.7 µs a decision and is the one limit that repeats
-        // exactly, and the count of instructions executed.
+        // Fuel costs 0.7 µs a decision. It is the only limit that is reached at the
+        // same instruction each time.
         .consume_fuel(true)
-        // No policy calls the host concurrently; being ready for it costs each
-        // call to it.
+        // No policy calls the host concurrently, and support for it costs time in
+        // each host call.
         .concurrency_support(false)
         .epoch_interruption(true);
     match code {
-        Code::Optimised => config
+        Code::Optimized => config
             .cranelift_opt_level(OptLevel::Speed)
             .max_wasm_stack(limits::STACK),
-        // Its frames are larger: what fits the stack above has to fit here.
+        // Its frames are larger: a guest that fits the stack above must fit here.
         Code::Quick => config
             .cranelift_opt_level(OptLevel::None)
             .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass)
@@ -166,8 +145,8 @@ fn settings(code: Code) -> Config {
     config
 }
 
-/// Slots for as many decisions as there are turns, each as large as a component
-/// may be: whoever has a turn finds a slot.
+/// One slot of maximum size for each concurrent decision, so that a decision that
+/// has a permit always gets an instance.
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     let scan = PoolingAllocationConfig::is_pagemap_scan_available();
     let keep = match scan {
@@ -195,7 +174,8 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
-/// Moves the epoch of an engine for as long as `alive` is held by anyone else.
+/// Advances the epoch of an engine until all other references to `alive` are
+/// dropped.
 fn tick(engine: &Engine, alive: &Arc<()>) {
     let engine = engine.weak();
     let alive = Arc::downgrade(alive);
@@ -211,7 +191,7 @@ fn tick(engine: &Engine, alive: &Arc<()>) {
         .name("waxseal-epoch".into())
         .spawn(ticker);
     if let Err(error) = spawned {
-        // Without it a looping policy is stopped by fuel only.
+        // Without this thread a looping policy is stopped by fuel only.
         tracing::error!(%error, "cannot start the thread that interrupts policies");
     }
 }

@@ -2,22 +2,21 @@
 //!
 //! Nothing that is wrong with it is an error here: it is what is told.
 
-use std::time::Duration;
-
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
 
-use super::compile;
+use super::call;
 use super::contract::PACKAGE;
 use super::describe::Description;
+use super::deterministic_env::Seed;
 use super::engine::RuntimeEngine;
 use super::error::{LoadError, SettingsProblem};
-use super::link;
+use super::imports::{self, ImportAccess};
+use super::linked::LinkedPolicy;
 use super::preinit::Instrumented;
-use super::run::{self, Setup};
-use super::state::DeterministicEnv;
+use super::setup::Setup;
 
 /// What a component is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,20 +81,6 @@ pub struct Import {
     pub access: ImportAccess,
 }
 
-/// What a policy finds behind an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImportAccess {
-    /// The contract: the message, the facts, the log.
-    Contract,
-    /// A part of WASI that is there and gives nothing away.
-    Empty,
-    /// A part of WASI each of whose functions fails the decision that calls it.
-    Denied,
-    /// Nothing: a component that imports it is not loaded.
-    Foreign,
-}
-
 /// Whether settings can be baked into a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -108,14 +93,14 @@ pub enum Preinit {
     Impossible(String),
 }
 
-/// Tells what a component is. It is compiled, described and configured as when
-/// it is loaded, but for the last compilation; without settings it is tried with
-/// none, and what is wrong with that is not told.
+/// Inspects a component: compiles, describes and configures it as a load does,
+/// except for the last compilation. Without settings it is configured with an
+/// empty text, and problems of that text are not reported.
 ///
-/// `memory` is the most linear memory that it may have, in bytes.
+/// `memory` is the limit on its linear memory, in bytes.
 pub async fn inspect(bytes: &[u8], settings: Option<&str>, memory: usize) -> Inspection {
     let mut inspection = Inspection::of_file(bytes);
-    if let Err(error) = look(&mut inspection, bytes, settings, memory).await {
+    if let Err(error) = examine(&mut inspection, bytes, settings, memory).await {
         match error {
             LoadError::Settings(problems) if settings.is_some() => inspection.settings = problems,
             LoadError::Settings(_) => {}
@@ -125,75 +110,70 @@ pub async fn inspect(bytes: &[u8], settings: Option<&str>, memory: usize) -> Ins
     inspection
 }
 
-/// Fills in what there is to see, up to the first thing that is wrong.
-async fn look(
-    told: &mut Inspection,
+/// Fills in the inspection up to the first error.
+async fn examine(
+    inspection: &mut Inspection,
     bytes: &[u8],
     settings: Option<&str>,
     memory: usize,
 ) -> Result<(), LoadError> {
-    let machine = RuntimeEngine::setup()?;
-    let instrumented = Instrumented::new(&machine.engine, bytes);
+    let engine = RuntimeEngine::setup()?;
+    let instrumented = Instrumented::new(&engine.engine, bytes);
     let component = match &instrumented {
         Ok(instrumented) => instrumented.component().clone(),
-        Err(_) => Component::from_binary(&machine.engine, bytes)
-            .map_err(|error| LoadError::NotAComponent(run::brief(&format!("{error:#}"))))?,
+        Err(_) => Component::from_binary(&engine.engine, bytes)
+            .map_err(|error| LoadError::NotAComponent(call::brief(&format!("{error:#}"))))?,
     };
-    interfaces(told, &machine, &component);
-    told.preinit = match &instrumented {
+    interfaces(inspection, &engine, &component);
+    inspection.preinit = match &instrumented {
         Ok(_) => Some(Preinit::Possible),
         Err(error) => Some(Preinit::Impossible(format!("{error:#}"))),
     };
-    let linker = link::for_component(&machine.linker, &machine.engine, &component)?;
-    let world = compile::world(&linker, &component)?;
-    let call = Setup {
-        engine: &machine.engine,
-        moment: DeterministicEnv {
-            since_epoch: Duration::ZERO,
-            seed: [0; 32],
-        },
+    let policy = LinkedPolicy::new(&engine, &component)?;
+    let setup = Setup {
+        engine: &engine.engine,
+        seed: Seed::default(),
         memory,
     };
-    told.description = Some(compile::described(&call, &world).await?);
+    inspection.description = Some(setup.describe(&policy).await?);
     let settings = settings.unwrap_or_default();
-    let (mut store, instance, _) = compile::configured(&call, &world, settings).await?;
+    let (mut store, instance, _) = setup.configure(&policy, settings).await?;
     if let Ok(instrumented) = &instrumented {
-        told.preinit = Some(
-            match instrumented.preinitialize(&mut store, instance).await {
-                Ok(_) => Preinit::Done,
-                Err(error) => Preinit::Impossible(format!("{error:#}")),
-            },
-        );
+        let snapshot = instrumented.preinitialize(&mut store, instance).await;
+        inspection.preinit = Some(match snapshot {
+            Ok(_) => Preinit::Done,
+            Err(error) => Preinit::Impossible(format!("{error:#}")),
+        });
     }
     Ok(())
 }
 
-/// Names of what goes in and out. The instrumentation exports one thing more.
-fn interfaces(told: &mut Inspection, machine: &RuntimeEngine, component: &Component) {
-    let engine = &machine.engine;
+/// Lists imports and exports, without those that the instrumentation added.
+fn interfaces(inspection: &mut Inspection, engine: &RuntimeEngine, component: &Component) {
+    let engine = &engine.engine;
     let all = component.component_type();
     let imports = all.imports(engine);
-    told.imports = imports
+    inspection.imports = imports
         .map(|(name, _)| Import {
             name: name.to_owned(),
-            access: link::access(name),
+            access: imports::access(name),
         })
         .collect();
     let exports = all.exports(engine).map(|(name, _)| name.to_owned());
-    told.exports = exports.filter(|name| !is_instrumentation(name)).collect();
-    for export in &told.exports {
+    inspection.exports = exports.filter(|name| !is_instrumentation(name)).collect();
+    for export in &inspection.exports {
         let version = export
             .strip_prefix(PACKAGE)
             .and_then(|rest| rest.split_once('@'));
         if let Some((_, version)) = version
-            && !told.contract.iter().any(|known| known == version)
+            && !inspection.contract.iter().any(|known| known == version)
         {
-            told.contract.push(version.to_owned());
+            inspection.contract.push(version.to_owned());
         }
     }
 }
 
-/// Whether an export was added so that memories and globals can be read.
+/// Whether the instrumentation added this export, to read memories and globals.
 fn is_instrumentation(export: &str) -> bool {
     export.starts_with("wasmtime:wizer/")
 }

@@ -5,6 +5,19 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+/// Limits of one decision, set by the administrator.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Wall clock.
+    pub time: Duration,
+    /// Instructions (fuel).
+    pub instructions: u64,
+    /// Bytes of linear memory, all memories of an instance together.
+    pub memory: usize,
+    /// Concurrent decisions; further ones wait.
+    pub decisions: u32,
+}
+
 /// Instructions (fuel) after which a guest gives its thread back to others: a
 /// tenth of a millisecond or two. A decision that has not ended by then goes on
 /// on low-priority threads. Fifty times what the standard policy takes; one in
@@ -48,6 +61,10 @@ pub(super) const STACK: usize = 512 << 10;
 
 /// Bytes of an error's text that are kept.
 pub(super) const ERROR_TEXT: usize = 500;
+
+/// Problems or warnings of settings that are reported. `waxseal-settings` returns at
+/// most 100, and a last one with the number of the rest.
+pub(super) const SETTINGS_PROBLEMS: usize = 101;
 
 /// Bytes of randomness that a guest may ask for in one call.
 pub(super) const RANDOM_BYTES: u64 = 64 << 10;
@@ -110,7 +127,7 @@ pub(super) const COMPILED: u64 = 1 << 30;
 
 /// Bytes that are kept of what the process that compiles says on stderr: why it
 /// died.
-pub(super) const COMPILER_WORDS: u64 = 4096;
+pub(super) const COMPILER_STDERR: u64 = 4096;
 
 /// Counts all memories of an instance together (wasmtime's own `StoreLimits`
 /// looks at each alone) and remembers that a growth did not come about, so that

@@ -19,14 +19,14 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder};
 
+use super::deterministic_env::DeterministicEnv;
 use super::limits;
-use super::state::DeterministicEnv;
 
 /// A context for one store.
-pub(super) fn context(moment: DeterministicEnv, stderr: Stderr) -> WasiCtx {
+pub(super) fn context(env: DeterministicEnv, stderr: Stderr) -> WasiCtx {
     // Guests may tell each of these apart, and none from the seed itself.
     let random = |purpose: u8| {
-        let mut seed = moment.seed;
+        let mut seed = *env.seed.as_bytes();
         seed[31] ^= purpose;
         StdRng::from_seed(seed)
     };
@@ -37,7 +37,7 @@ pub(super) fn context(moment: DeterministicEnv, stderr: Stderr) -> WasiCtx {
         .insecure_random(random(1))
         .insecure_random_seed(u128::from_le_bytes(insecure_seed))
         .max_random_size(limits::RANDOM_BYTES)
-        .wall_clock(FixedClock(moment.since_epoch))
+        .wall_clock(FixedClock(env.since_epoch))
         .monotonic_clock(FixedClock(Duration::ZERO))
         .stderr(stderr)
         .allow_tcp(false)

@@ -18,7 +18,7 @@ pub(crate) const LIMITS: Limits = Limits {
     decisions: 4,
 };
 
-pub(crate) const SEED: Seed = [7; 32];
+pub(crate) const SEED: Seed = Seed::new([7; 32]);
 
 /// The policy that fails in the way that the subject names, under [`LIMITS`].
 pub(crate) async fn misbehaving() -> &'static Policy {

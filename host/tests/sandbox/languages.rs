@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use tokio::sync::OnceCell;
-use waxseal::crypto::Secret;
 use waxseal::decision::{Charge, Decision, HeaderField, ReturnPathChoice, Unit, Verdict, WhenFull};
 use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
-use waxseal::runtime::{CodeCache, LoadError, Policy, ReferenceKind, Sandbox, StaticFacts};
+use waxseal::runtime::{
+    CacheKey, CodeCache, LoadError, Policy, ReferenceKind, Sandbox, StaticFacts,
+};
 
 use crate::given::{ARRIVAL, LIMITS, SEED, component, facts};
 
@@ -29,7 +30,7 @@ fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX.get_or_init(|| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/code-of-tests");
-        let cache = CodeCache::open(&folder, &Secret::from_bytes([7; 32])).expect("a cache");
+        let cache = CodeCache::open(&folder, CacheKey::new([7; 32])).expect("a cache");
         let builder = Sandbox::builder(LIMITS).for_trials().cache(cache);
         builder.build().expect("a sandbox")
     })

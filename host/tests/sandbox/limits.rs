@@ -66,10 +66,7 @@ async fn r28_a_gigantic_decision_is_not_taken_in() {
     let PolicyError::TooMuchData(what) = stopped else {
         panic!("{stopped:?}");
     };
-    assert_eq!(
-        what,
-        "more than 1048576 bytes given to the host in one call"
-    );
+    assert!(what.contains("1048576"), "{what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,7 +77,7 @@ async fn r28_asking_for_gigabytes_of_text_is_stopped() {
     let Err(PolicyError::TooMuchData(what)) = &decided.decision else {
         panic!("{decided:?}");
     };
-    assert_eq!(what, "more than 16777216 bytes were asked for");
+    assert!(what.contains("16777216"), "{what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -145,8 +145,7 @@ async fn r28_a_component_that_needs_more_memory_than_there_is_is_not_loaded() {
     let error = small
         .load(bytes, "".into(), &SEED)
         .await
-        .err()
-        .expect("an error");
+        .expect_err("an error");
     assert!(
         matches!(
             error,

@@ -122,7 +122,7 @@ async fn r29_a_component_of_each_frozen_version_is_loaded() {
         assert_eq!(configured.references[0].span, 1..2);
         assert_eq!(configured.warnings[0].message, "a warning");
 
-        let refused = witness(version, "bad").await.err().expect("a refusal");
+        let refused = witness(version, "bad").await.expect_err("a refusal");
         let LoadError::Settings(problems) = refused else {
             panic!("{refused:?}");
         };

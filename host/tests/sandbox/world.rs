@@ -1,7 +1,7 @@
 //! R25: a policy sees its message and its facts, and nothing else; and the same
 //! of them give the same decision.
 
-use waxseal::runtime::{PolicyError, Sandbox};
+use waxseal::runtime::{PolicyError, Sandbox, Seed};
 
 use crate::given::{
     ARRIVAL, LIMITS, SEED, answer, answer_of, component, decide, error, facts, message,
@@ -35,13 +35,13 @@ async fn r25_the_clock_stands_at_the_arrival() {
 #[tokio::test(flavor = "multi_thread")]
 async fn r25_randomness_is_the_seeds() {
     let policy = misbehaving().await;
-    let random = async |seed| {
+    let random = async |seed: Seed| {
         let decided = policy.decide(message("random"), facts(), seed).await;
         answer_of(decided, "random")
     };
     let first = random(SEED).await;
     assert_eq!(first, random(SEED).await);
-    assert_ne!(first, random([8; 32]).await);
+    assert_ne!(first, random(Seed::new([8; 32])).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

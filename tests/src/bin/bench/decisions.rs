@@ -93,7 +93,7 @@ impl Taken {
         while Instant::now() < end {
             let started = Instant::now();
             let decided = policy
-                .decide(Arc::clone(message), Arc::clone(&facts), [1; 32])
+                .decide(Arc::clone(message), Arc::clone(&facts), [1; 32].into())
                 .await;
             self.times.push(started.elapsed());
             decided.decision?;
@@ -112,7 +112,8 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     let sandbox = Sandbox::new(limits())?;
     let load = |name: &str, settings: String| {
         let component = std::fs::read(waxseal_tests::waxseal::policy(name))?;
-        let loaded = runtime.block_on(sandbox.load(component.into(), settings.into(), &[7; 32]));
+        let loaded =
+            runtime.block_on(sandbox.load(component.into(), settings.into(), &[7; 32].into()));
         loaded
             .map(Arc::new)
             .with_context(|| format!("loading {name}"))
@@ -188,11 +189,15 @@ pub(crate) fn many(name: &str, times: usize) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let loading = sandbox.load(component.into(), settings.into(), &[7; 32]);
+        let secret = [7; 32].into();
+        let loading = sandbox.load(component.into(), settings.into(), &secret);
         let policy = loading.await?;
         for _ in 0..times {
             let (message, facts) = (Arc::clone(&message), Arc::clone(&facts));
-            policy.decide(message, facts, [1; 32]).await.decision?;
+            policy
+                .decide(message, facts, [1; 32].into())
+                .await
+                .decision?;
         }
         Ok(())
     })

@@ -22,7 +22,8 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
     let message = message(50 << 10);
     for language in ["rust", "javascript", "python"] {
         let component = std::fs::read(policy(&format!("guard_{language}")))?;
-        let loading = sandbox.load(component.into(), Arc::clone(&settings), &[7; 32]);
+        let secret = [7; 32].into();
+        let loading = sandbox.load(component.into(), Arc::clone(&settings), &secret);
         let policy = runtime
             .block_on(loading)
             .with_context(|| format!("loading the guard in {language}"))?;

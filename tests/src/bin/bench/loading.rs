@@ -40,7 +40,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         let settings = format!("{}# {round}\n", settings(200));
         let started = Instant::now();
         let component = Arc::clone(&component);
-        runtime.block_on(sandbox.load(component, settings.into(), &[7; 32]))?;
+        runtime.block_on(sandbox.load(component, settings.into(), &[7; 32].into()))?;
         Ok(started.elapsed())
     };
     let times = || -> anyhow::Result<f64> {

@@ -1,18 +1,17 @@
-//! What `wasmtime` makes of the WIT package. Private: the rest of the crate
-//! knows the types of [`decision`](crate::decision) only.
+//! Bindings that `wasmtime` generates from the WIT package.
 
 #![allow(missing_docs, unreachable_pub, reason = "generated code")]
 
 wasmtime::component::bindgen!({
-    // The version that `wit` holds. It moves to its frozen text when the next one
-    // is begun.
-    path: "../wit",
+    // The current version. When the next version is begun, this becomes the path of
+    // the frozen text.
+    path: "wit",
     world: "waxseal:policy/policy",
-    // Every import may trap: a policy that asks for too much is stopped there.
+    // Every import may trap: that stops a policy that exceeds a limit.
     imports: { default: trappable },
     exports: { default: async },
     with: {
-        "waxseal:policy/mail.message": super::host::MessageHandle,
-        "waxseal:policy/facts.facts": super::host::FactsHandle,
+        "waxseal:policy/mail.message": super::handles::MessageHandle,
+        "waxseal:policy/facts.facts": super::handles::FactsHandle,
     },
 });

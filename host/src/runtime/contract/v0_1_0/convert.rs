@@ -10,7 +10,7 @@ use crate::decision::{
 use crate::message::Address;
 use crate::runtime::describe::{Configured, Description, Reference, ReferenceKind, span};
 use crate::runtime::error::{PolicyError, SettingsProblem};
-use crate::runtime::run;
+use crate::runtime::{call, limits};
 
 /// Converts a decision and checks it.
 ///
@@ -43,7 +43,7 @@ pub(super) fn decision(given: wit::Decision) -> Result<Decision, PolicyError> {
 }
 
 fn address(text: String) -> Result<Address, PolicyError> {
-    Address::parse(&text).map_err(|error| PolicyError::InvalidAddress(run::brief(&text), error))
+    Address::parse(&text).map_err(|error| PolicyError::InvalidAddress(call::brief(&text), error))
 }
 
 fn hop(given: wit::Hop) -> Result<Hop, PolicyError> {
@@ -136,8 +136,8 @@ fn header_change(given: wit::HeaderChange) -> HeaderChange {
 
 pub(super) fn description(given: setup::Description) -> Description {
     Description {
-        name: run::brief(&given.name),
-        version: run::brief(&given.version),
+        name: call::brief(&given.name),
+        version: call::brief(&given.version),
         settings_schema: given.settings_schema,
     }
 }
@@ -153,12 +153,11 @@ pub(super) fn configured(given: setup::Configured, settings: &str) -> Configured
 pub(super) fn problems(given: Vec<setup::Problem>, settings: &str) -> Vec<SettingsProblem> {
     let problem = |given: setup::Problem| SettingsProblem {
         span: span(settings, given.offset, given.length),
-        message: run::brief(&given.message),
-        expected: given.expected.as_deref().map(run::brief),
+        message: call::brief(&given.message),
+        expected: given.expected.as_deref().map(call::brief),
     };
-    // Each is shown with its line, for which the settings are read up to it. The
-    // last of `waxseal_settings` says how many more there are.
-    let shown = given.into_iter().take(waxseal_settings::MOST_PROBLEMS + 1);
+    // Showing the line of a problem takes reading the settings up to it.
+    let shown = given.into_iter().take(limits::SETTINGS_PROBLEMS);
     shown.map(problem).collect()
 }
 
@@ -170,7 +169,7 @@ fn reference(given: setup::Reference, settings: &str) -> Reference {
             setup::ReferenceKind::Table => ReferenceKind::Table,
             setup::ReferenceKind::Counter => ReferenceKind::Counter,
         },
-        name: run::brief(&given.name),
+        name: call::brief(&given.name),
         span: span(settings, given.offset, given.length),
     }
 }
@@ -188,6 +187,6 @@ mod tests {
             expected: None,
         };
         let reported = problems(vec![problem; 40_000], "");
-        assert_eq!(reported.len(), waxseal_settings::MOST_PROBLEMS + 1);
+        assert_eq!(reported.len(), limits::SETTINGS_PROBLEMS);
     }
 }

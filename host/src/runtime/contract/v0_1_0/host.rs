@@ -1,7 +1,4 @@
 //! The imports of a policy: the message, the facts and the log.
-//!
-//! Message and facts are one each per decision, so their handles are constants
-//! and the store's data holds what is behind them: no table, no copy.
 
 use std::sync::Arc;
 
@@ -9,40 +6,30 @@ use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::bindings::waxseal::policy::{facts, log, mail, types};
+use super::handles::{FactsHandle, MessageHandle};
 use crate::message::{Content, Message};
 use crate::runtime::error::OverBudget;
 use crate::runtime::limits;
-use crate::runtime::state::{DecisionInput, LogLevel, State};
-
-/// What `resource message` stands for.
-#[expect(unreachable_pub, reason = "the generated code exports it")]
-pub struct MessageHandle;
-
-/// What `resource facts` stands for.
-#[expect(unreachable_pub, reason = "the generated code exports it")]
-pub struct FactsHandle;
-
-/// The only handle there is of each.
-pub(super) const HANDLE: u32 = 1;
+use crate::runtime::log::LogLevel;
+use crate::runtime::state::{DecisionInput, State};
 
 impl State {
-    fn subject(&self) -> Result<&DecisionInput> {
-        let missing = || OverBudget("there is no message while settings are read".to_owned());
-        Ok(self.subject.as_ref().ok_or_else(missing)?)
+    fn input(&self) -> Result<&DecisionInput> {
+        let missing = || OverBudget("no message is available during setup".to_owned());
+        Ok(self.input.as_ref().ok_or_else(missing)?)
     }
 
     fn message(&self) -> Result<&Message> {
-        Ok(&self.subject()?.message)
+        Ok(&self.input()?.message)
     }
 
-    /// Reads something out of the message: work that counts as the decision's
-    /// time.
+    /// Reads from the message. The work counts as the decision's time.
     fn read<T>(&mut self, read: impl FnOnce(&Content) -> T) -> Result<T> {
-        let message = Arc::clone(&self.subject()?.message);
+        let message = Arc::clone(&self.input()?.message);
         Ok(self.host.run(|| read(&message.content))?)
     }
 
-    /// Pays for bytes that go into the guest.
+    /// Charges the decision's budget for bytes that are copied into the guest.
     fn pay(&mut self, bytes: usize) -> Result<()> {
         match self.to_guest.checked_sub(bytes) {
             Some(left) => {
@@ -50,7 +37,7 @@ impl State {
                 Ok(())
             }
             None => Err(OverBudget(format!(
-                "more than {} bytes were asked for",
+                "more than {} bytes read from the host",
                 limits::BYTES_TO_GUEST
             ))
             .into()),
@@ -163,7 +150,7 @@ impl mail::HostMessage for State {
     }
 
     fn text(&mut self, _: Resource<MessageHandle>, limit: u32) -> Result<Option<String>> {
-        // What would not be paid for need not be decoded either.
+        // Text beyond the budget need not be decoded.
         let limit = (limit as usize).min(self.to_guest.saturating_add(1));
         let text = self.read(|content| content.text(limit))?;
         self.give_some(text)
@@ -197,7 +184,7 @@ impl types::Host for State {}
 
 impl facts::HostFacts for State {
     fn now(&mut self, _: Resource<FactsHandle>) -> Result<facts::Datetime> {
-        let now = self.subject()?.facts.now();
+        let now = self.input()?.facts.now();
         Ok(facts::Datetime {
             unix_seconds: now.timestamp().as_second(),
             utc_offset_minutes: (now.offset().seconds() / 60) as i16,
@@ -217,20 +204,20 @@ impl facts::HostFacts for State {
         table: String,
         key: String,
     ) -> Result<Option<String>> {
-        let value = self.subject()?.facts.lookup(&table, &key);
+        let value = self.input()?.facts.lookup(&table, &key);
         self.give_some(value)
     }
 
     fn relay_usable(&mut self, _: Resource<FactsHandle>, name: String) -> Result<bool> {
-        Ok(self.subject()?.facts.relay_usable(&name))
+        Ok(self.input()?.facts.relay_usable(&name))
     }
 
     fn relay_sent(&mut self, _: Resource<FactsHandle>, name: String) -> Result<u64> {
-        Ok(self.subject()?.facts.relay_sent(&name))
+        Ok(self.input()?.facts.relay_sent(&name))
     }
 
     fn domain_authenticated(&mut self, _: Resource<FactsHandle>, name: String) -> Result<bool> {
-        Ok(self.subject()?.facts.domain_authenticated(&name))
+        Ok(self.input()?.facts.domain_authenticated(&name))
     }
 
     fn drop(&mut self, _: Resource<FactsHandle>) -> Result<()> {

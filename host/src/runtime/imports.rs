@@ -1,6 +1,7 @@
 //! What a component finds behind its imports: its world, a WASI that gives
 //! nothing away, and traps with a name in place of all the rest.
 
+use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker, LinkerInstance, ResourceType};
@@ -11,8 +12,21 @@ use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
 
 use super::contract;
 use super::error::{Denied, LoadError};
-use super::inspect::ImportAccess;
 use super::state::State;
+
+/// What a policy finds behind an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportAccess {
+    /// The contract: the message, the facts, the log.
+    Contract,
+    /// A part of WASI that is there and gives nothing away.
+    Empty,
+    /// A part of WASI each of whose functions fails the decision that calls it.
+    Denied,
+    /// Nothing: a component that imports it is not loaded.
+    Foreign,
+}
 
 /// Packages of WASI that are linked: without a preopened folder, an argument or
 /// an environment they give nothing away, and a guest's standard library cannot

@@ -16,18 +16,20 @@
 //! is compiled anew and takes its place. A policy's own file is never taken for
 //! compiled code.
 
+use std::fmt;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::hmac;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 
 use super::compile::{CompileRequest, Compiled};
-use super::{framing, limits};
-use crate::crypto::{Key, Secret};
+use super::framing;
+use crate::runtime::limits;
 use crate::secure_fs::{self, PrivateFileError};
 
 /// Name of the daemon's cache in its folder of state.
@@ -35,7 +37,7 @@ pub const CODE_FOLDER: &str = "code";
 
 /// Changes whenever what stands in an entry, or what is done to make one,
 /// changes.
-const MAGIC: &[u8; 8] = b"waxcode1";
+const MAGIC: &[u8; 8] = b"waxcode2";
 
 /// Bytes of an HMAC, and of a name.
 const TAG: usize = 32;
@@ -60,15 +62,42 @@ const DRAFT: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug)]
 pub struct CodeCache {
     folder: PathBuf,
-    key: Key,
+    key: CacheKey,
     writes: bool,
+}
+
+/// The key of the HMAC in each entry. Whoever knows it and can write to the folder
+/// can run code in the daemon.
+#[derive(Clone)]
+pub struct CacheKey(hmac::Key);
+
+impl CacheKey {
+    /// A key of those bytes, which have to be secret.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
+    }
+
+    fn tag(&self, data: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.0, data)
+    }
+
+    /// Verifies in constant time.
+    fn check(&self, data: &[u8], tag: &[u8; TAG]) -> bool {
+        hmac::verify(&self.0, data, tag).is_ok()
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CacheKey(…)")
+    }
 }
 
 /// Name of an entry: all that its code depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Name([u8; TAG]);
+pub(super) struct EntryName([u8; TAG]);
 
-impl Name {
+impl EntryName {
     /// Of the code for an engine with that fingerprint.
     pub(super) fn new(request: &CompileRequest, sha256: &[u8; 32], fingerprint: &[u8; 32]) -> Self {
         let mut context = Context::new(&SHA256);
@@ -81,7 +110,7 @@ impl Name {
         part(fingerprint);
         part(sha256);
         part(request.settings.as_bytes());
-        part(&request.seed);
+        part(request.seed.as_bytes());
         part(&(request.memory as u64).to_le_bytes());
         let mut name = [0; TAG];
         name.copy_from_slice(context.finish().as_ref());
@@ -95,7 +124,7 @@ impl CodeCache {
     /// # Errors
     ///
     /// When it cannot be made, or anybody else could have written into it.
-    pub fn open(folder: &Path, secret: &Secret) -> Result<Self, PrivateFileError> {
+    pub fn open(folder: &Path, key: impl Into<CacheKey>) -> Result<Self, PrivateFileError> {
         secure_fs::make_folder(folder).map_err(|error| PrivateFileError::Read {
             path: folder.to_owned(),
             error,
@@ -103,27 +132,27 @@ impl CodeCache {
         secure_fs::check_own_folder(folder)?;
         Ok(Self {
             writes: true,
-            ..Self::read_only(folder, secret)
+            ..Self::read_only(folder, key)
         })
     }
 
     /// The same for whoever is to change nothing: entries are taken from it and
     /// none is added. There need not be such a folder.
-    pub fn read_only(folder: &Path, secret: &Secret) -> Self {
+    pub fn read_only(folder: &Path, key: impl Into<CacheKey>) -> Self {
         Self {
             folder: folder.to_owned(),
-            key: secret.derive("code"),
+            key: key.into(),
             writes: false,
         }
     }
 
     /// Whether what is compiled is kept.
-    pub(super) fn writes(&self) -> bool {
+    pub(in crate::runtime) fn writes(&self) -> bool {
         self.writes
     }
 
     /// What was kept under that name, if it is sound.
-    pub(super) fn get(&self, name: &Name) -> Option<Compiled> {
+    pub(super) fn get(&self, name: &EntryName) -> Option<Compiled> {
         let path = self.path(name);
         match self.read(&path, name) {
             Ok(found) => found,
@@ -137,7 +166,7 @@ impl CodeCache {
 
     /// Keeps code under that name. Without it everything works as well, so that
     /// failing to costs a line in the log.
-    pub(super) fn put(&self, name: &Name, compiled: &Compiled) {
+    pub(super) fn put(&self, name: &EntryName, compiled: &Compiled) {
         if !self.writes {
             return;
         }
@@ -159,20 +188,20 @@ impl CodeCache {
         }
     }
 
-    fn path(&self, name: &Name) -> PathBuf {
+    fn path(&self, name: &EntryName) -> PathBuf {
         let name = HEXLOWER.encode(&name.0);
         self.folder.join(name).with_extension(EXTENSION)
     }
 
     /// An entry is the magic word, the tag, and what the tag is about: the name
     /// and a frame.
-    fn sealed(&self, name: &Name, compiled: &Compiled) -> serde_json::Result<Vec<u8>> {
+    fn sealed(&self, name: &EntryName, compiled: &Compiled) -> serde_json::Result<Vec<u8>> {
         let frame = framing::encode(compiled, &compiled.code)?;
         let body = [&name.0[..], &frame].concat();
-        Ok([&MAGIC[..], &self.key.tag(&body), &body].concat())
+        Ok([&MAGIC[..], self.key.tag(&body).as_ref(), &body].concat())
     }
 
-    fn read(&self, path: &Path, name: &Name) -> Result<Option<Compiled>, String> {
+    fn read(&self, path: &Path, name: &EntryName) -> Result<Option<Compiled>, String> {
         let told = |error: PrivateFileError| error.to_string();
         let mut file = match secure_fs::open_own(path, limits::COMPILED) {
             Err(PrivateFileError::Read { error, .. })
@@ -196,7 +225,7 @@ impl CodeCache {
         Ok(Some(compiled))
     }
 
-    fn opened(&self, entry: &Bytes, name: &Name) -> Option<Compiled> {
+    fn opened(&self, entry: &Bytes, name: &EntryName) -> Option<Compiled> {
         let (magic, rest) = entry.split_first_chunk()?;
         let (tag, body) = rest.split_first_chunk::<TAG>()?;
         let ours = magic == MAGIC && self.key.check(body, tag) && body.starts_with(&name.0);
@@ -244,21 +273,26 @@ mod tests {
     use std::fs::File;
     use std::os::unix::fs::PermissionsExt as _;
 
-    use super::super::describe::{Configured, Description};
     use super::*;
+    use crate::runtime::describe::{Configured, Description};
+    use crate::runtime::deterministic_env::Seed;
 
-    fn secret() -> Secret {
-        Secret::from_bytes([3; 32])
+    fn key() -> CacheKey {
+        CacheKey::new([3; 32])
     }
 
     fn request(settings: &str) -> CompileRequest {
-        let (request, _) =
-            CompileRequest::new(b"component"[..].into(), settings.into(), &[7; 32], 1 << 20);
+        let (request, _) = CompileRequest::new(
+            b"component"[..].into(),
+            settings.into(),
+            &Seed::new([7; 32]),
+            1 << 20,
+        );
         request
     }
 
-    fn name(settings: &str) -> Name {
-        Name::new(&request(settings), &[1; 32], &[2; 32])
+    fn name(settings: &str) -> EntryName {
+        EntryName::new(&request(settings), &[1; 32], &[2; 32])
     }
 
     fn compiled(code: &[u8]) -> Compiled {
@@ -277,7 +311,7 @@ mod tests {
     /// A cache with one entry, and the entry's file.
     fn filled() -> (tempfile::TempDir, CodeCache, PathBuf) {
         let root = tempfile::tempdir().expect("a folder");
-        let cache = CodeCache::open(&root.path().join("code"), &secret()).expect("a cache");
+        let cache = CodeCache::open(&root.path().join("code"), key()).expect("a cache");
         cache.put(&name(""), &compiled(b"machine code"));
         let path = cache.path(&name(""));
         (root, cache, path)
@@ -290,14 +324,14 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(&cache.folder)), (0o600, 0o700));
         assert_eq!(cache.get(&name("a = 1")), None);
-        let other_engine = Name::new(&request(""), &[1; 32], &[9; 32]);
-        let other_component = Name::new(&request(""), &[9; 32], &[2; 32]);
+        let other_engine = EntryName::new(&request(""), &[1; 32], &[9; 32]);
+        let other_component = EntryName::new(&request(""), &[9; 32], &[2; 32]);
         let mut other_seed = request("");
-        other_seed.seed[0] ^= 1;
-        let other_seed = Name::new(&other_seed, &[1; 32], &[2; 32]);
+        other_seed.seed = Seed::new([8; 32]);
+        let other_seed = EntryName::new(&other_seed, &[1; 32], &[2; 32]);
         let mut other_memory = request("");
         other_memory.memory += 1;
-        let other_memory = Name::new(&other_memory, &[1; 32], &[2; 32]);
+        let other_memory = EntryName::new(&other_memory, &[1; 32], &[2; 32]);
         for other in [other_engine, other_component, other_seed, other_memory] {
             assert_ne!(other, name(""));
             assert_eq!(cache.get(&other), None);
@@ -332,8 +366,8 @@ mod tests {
     #[test]
     fn an_entry_of_another_host_is_not_used() {
         let (root, _, _) = filled();
-        let other = Secret::from_bytes([4; 32]);
-        let cache = CodeCache::open(&root.path().join("code"), &other).expect("a cache");
+        let other = CacheKey::new([4; 32]);
+        let cache = CodeCache::open(&root.path().join("code"), other).expect("a cache");
         assert_eq!(cache.get(&name("")), None);
         cache.put(&name(""), &compiled(b"our own"));
         assert_eq!(cache.get(&name("")), Some(compiled(b"our own")));
@@ -353,7 +387,7 @@ mod tests {
         for mode in [0o770, 0o702, 0o755] {
             chmod(&cache.folder, mode);
             assert_eq!(cache.get(&name("")), None, "{mode:o}");
-            let refused = CodeCache::open(&cache.folder, &secret());
+            let refused = CodeCache::open(&cache.folder, key());
             assert!(matches!(refused, Err(PrivateFileError::Open { .. })));
         }
         chmod(&cache.folder, 0o700);
@@ -374,7 +408,7 @@ mod tests {
         std::os::unix::fs::chown(&path, Some(65534), None).expect("chown");
         assert_eq!(cache.get(&name("")), None);
         std::os::unix::fs::chown(&cache.folder, Some(65534), None).expect("chown");
-        let refused = CodeCache::open(&cache.folder, &secret());
+        let refused = CodeCache::open(&cache.folder, key());
         assert!(matches!(refused, Err(PrivateFileError::NotOurs { .. })));
     }
 
@@ -406,7 +440,7 @@ mod tests {
     #[test]
     fn who_only_reads_changes_nothing() {
         let (root, cache, path) = filled();
-        let reader = CodeCache::read_only(&cache.folder, &secret());
+        let reader = CodeCache::read_only(&cache.folder, key());
         let before = fs::metadata(&path)
             .expect("there")
             .modified()
@@ -420,10 +454,7 @@ mod tests {
             .expect("date");
         assert_eq!(before, after);
         let nowhere = root.path().join("nowhere");
-        assert_eq!(
-            CodeCache::read_only(&nowhere, &secret()).get(&name("")),
-            None
-        );
+        assert_eq!(CodeCache::read_only(&nowhere, key()).get(&name("")), None);
         assert!(!nowhere.exists());
     }
 }

@@ -10,9 +10,11 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Engine, Store, Trap};
 use wasmtime_wasi::I32Exit;
 
+use super::deterministic_env::DeterministicEnv;
 use super::error::{Denied, OverBudget, Overtime, PolicyError};
 use super::limits;
-use super::state::{DecisionInput, DeterministicEnv, State, one_line};
+use super::log::one_line;
+use super::state::{DecisionInput, State};
 
 /// What a guest call gave: its result or an error of wasmtime's; none within
 /// its time.
@@ -32,25 +34,6 @@ impl CallLimits {
             instructions: limits::SETUP_INSTRUCTIONS,
             memory,
         }
-    }
-}
-
-/// What all calls of one loading share.
-pub(super) struct Setup<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) moment: DeterministicEnv,
-    pub(super) memory: usize,
-}
-
-impl Setup<'_> {
-    /// A store without a message.
-    pub(super) fn store(&self) -> Store<State> {
-        store(
-            self.engine,
-            None,
-            self.moment,
-            &CallLimits::setup(self.memory),
-        )
     }
 }
 

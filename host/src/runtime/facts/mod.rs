@@ -1,0 +1,12 @@
+//! Facts that the host gives to a decision: the trait, fixed values, and the
+//! trace of a decision's queries, recorded and replayed.
+
+mod provider;
+mod replay;
+mod static_facts;
+mod trace;
+
+pub use provider::Facts;
+pub use replay::{FactQuery, ReplayedFacts};
+pub use static_facts::StaticFacts;
+pub use trace::{FactTrace, RecordingFacts};
