@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use waxseal::decision::{AuthorRewrite, Decision, HeaderChange, HeaderField, Mailbox, validate};
 use waxseal::edit::{Edits, HeaderEdit, Stamp, header_edits};
 use waxseal::message::{Address, Content};
-use waxseal::{ROUTE_FIELD, SPLIT_FIELD};
+use waxseal::message::{ROUTE_FIELD, SPLIT_FIELD};
 
 use crate::cost::Cost;
 use crate::input::Input;

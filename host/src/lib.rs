@@ -91,12 +91,3 @@ mod secure_fs;
 pub mod state;
 pub mod testing;
 pub mod work;
-
-/// The header field that tells Postfix where a message goes
-/// (`milter_header_checks`). Added and taken out again in one reply, so that it
-/// is never delivered; refused in decisions, deleted where a sender wrote it.
-pub const ROUTE_FIELD: &str = "X-Waxseal-Route";
-
-/// The header field that carries a sealed route to the split listener, which
-/// takes it out again.
-pub const SPLIT_FIELD: &str = "X-Waxseal-Split";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
+use waxseal::message::{Content, Message};
 use waxseal::runtime::{CacheKey, CodeCache, Facts, Limits, Sandbox, Seed, StaticFacts};
 
 const LIMITS: Limits = Limits {
@@ -59,17 +59,9 @@ async fn r26_a_thousand_swaps_leave_no_memory_behind() {
 }
 
 fn message() -> Arc<Message> {
-    Arc::new(Message {
-        envelope: Envelope {
-            queue_id: "4ABC".into(),
-            listener: "mx".into(),
-            client: Client::default(),
-            sender: ReversePath::Null,
-            recipients: Vec::new(),
-        },
-        arrival: Timestamp::UNIX_EPOCH,
-        content: Content::new(b"From: a@acme.test\r\n\r\nHello\r\n".to_vec()),
-    })
+    let content = Content::new(b"From: a@acme.test\r\n\r\nHello\r\n".to_vec());
+    let message = Message::builder(content, Timestamp::UNIX_EPOCH);
+    Arc::new(message.queue_id("4ABC").listener("mx").build())
 }
 
 fn facts() -> Arc<dyn Facts> {

@@ -12,7 +12,7 @@ use waxseal::dkim::{Algorithm, Keys, generate, sign};
 use waxseal::edit::{
     Closed, Context, Edits, Settings, Stamp, Transport, header_edits, insert, prepare,
 };
-use waxseal::message::{Content, Structure};
+use waxseal::message::Content;
 use waxseal::milter::codec::OptNeg;
 use waxseal::milter::negotiation::{EarlyAccept, Negotiated};
 use waxseal::milter::response::{self, MessageShape};
@@ -138,7 +138,7 @@ impl Kit {
             body: made.body,
             ..Edits::default()
         };
-        Structure::new(&content, &edits.apply(&content));
+        content.structure_with(&edits.apply(&content));
     }
 
     fn prepare(&self, message: &[u8]) {

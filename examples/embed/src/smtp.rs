@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use waxseal::decision::Verdict;
-use waxseal::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
+use waxseal::message::{Address, Client, Content, Message, Recipient, ReversePath};
 use waxseal::rollout::ActiveVersion;
 
 use crate::deliver::{Outgoing, deliver};
@@ -44,10 +44,7 @@ struct Transaction {
 pub(crate) async fn serve(stream: TcpStream, address: SocketAddr, host: Arc<Host>) {
     let mut session = Session {
         host,
-        client: Client {
-            address: Some(address.ip()),
-            ..Client::default()
-        },
+        client: Client::default().with_address(address.ip()),
         transaction: None,
         out: Vec::new(),
         over: false,
@@ -198,10 +195,8 @@ impl Session {
             Err(error) => return self.reply(553, "5.1.3", &format!("the recipient: {error}")),
         };
         let config = transaction.version.snapshot().config();
-        let recipient = Recipient {
-            local: config.is_local(&address),
-            address,
-        };
+        let local = config.is_local(&address);
+        let recipient = Recipient::new(address, local);
         // Inside and outside go to different servers, one of which may fail:
         // without a queue, that takes two transactions. Clients send the rest
         // in another one (RFC 5321, section 4.5.3.1.10).
@@ -234,17 +229,14 @@ impl Session {
             return self.reply(503, "5.5.1", "MAIL comes first");
         };
         let version = transaction.version;
-        let message = Arc::new(Message {
-            envelope: Envelope {
-                queue_id: queue_id(),
-                listener: LISTENER.to_owned(),
-                client: self.client.clone(),
-                sender: transaction.sender,
-                recipients: transaction.recipients,
-            },
-            arrival: Timestamp::now(),
-            content: Content::new(message),
-        });
+        let message = Message::builder(Content::new(message), Timestamp::now())
+            .queue_id(queue_id())
+            .listener(LISTENER)
+            .client(self.client.clone())
+            .sender(transaction.sender)
+            .recipients(transaction.recipients)
+            .build();
+        let message = Arc::new(message);
         let queue_id = message.envelope.queue_id.as_str();
         let mut outcome = self.host.process(&version, Arc::clone(&message)).await;
         match &outcome.verdict {

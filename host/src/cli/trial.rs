@@ -15,7 +15,7 @@ use super::{report, terminal};
 use crate::config::{Config, Mode};
 use crate::decision::Verdict;
 use crate::input_file;
-use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
+use crate::message::{Address, Client, Content, Message, Recipient, ReversePath};
 use crate::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::printable::Text;
 use crate::quota::{Day, ReadOnlyLedger};
@@ -163,9 +163,9 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
     if addresses.is_empty() {
         bail!("{file}: no recipient in To, Cc or Bcc: use --recipient");
     }
-    let recipient = |address: Address| Recipient {
-        local: config.is_local(&address),
-        address,
+    let recipient = |address: Address| {
+        let local = config.is_local(&address);
+        Recipient::new(address, local)
     };
     // Default: submitted by its author.
     let submitter = || match arguments.client_ip {
@@ -176,21 +176,17 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
         .listeners
         .iter()
         .find(|listener| listener.mode != Mode::Split);
-    Ok(Message {
-        envelope: Envelope {
-            queue_id: "TRY".to_owned(),
-            listener: listener.map_or_else(|| "try".to_owned(), |listener| listener.name.clone()),
-            client: Client {
-                address: arguments.client_ip,
-                user: arguments.user.clone().or_else(submitter),
-                ..Client::default()
-            },
-            sender,
-            recipients: addresses.into_iter().map(recipient).collect(),
-        },
-        arrival: now,
-        content,
-    })
+    let client = Client::default()
+        .with_address(arguments.client_ip)
+        .with_user(arguments.user.clone().or_else(submitter));
+    let listener = listener.map_or("try", |listener| &listener.name);
+    Ok(Message::builder(content, now)
+        .queue_id("TRY")
+        .listener(listener)
+        .client(client)
+        .sender(sender)
+        .recipients(addresses.into_iter().map(recipient))
+        .build())
 }
 
 fn author(content: &Content) -> anyhow::Result<ReversePath> {

@@ -1,6 +1,6 @@
 //! The pipeline behind the milter server.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,11 +90,9 @@ impl Filter for PolicyFilter {
 fn direction(transaction: &Transaction, client: &Client, submitted_locally: bool) -> Direction {
     let config = transaction.version.snapshot().config();
     if submitted_locally {
-        let address = Some(Ipv4Addr::LOCALHOST.into());
-        let client = Client {
-            address,
-            ..client.clone()
-        };
+        let client = client
+            .clone()
+            .with_address(IpAddr::from(Ipv4Addr::LOCALHOST));
         return Direction::of(config, transaction.mode, &client);
     }
     Direction::of(config, transaction.mode, client)
@@ -214,17 +212,13 @@ fn collected(snapshot: &PolicySnapshot, submission: Submission) -> Result<Messag
             .address
             .map_err(|unreadable| refused(&queue_id, unreadable, "5.1.3", "recipient's"))?;
         let local = snapshot.config().is_local(&address);
-        recipients.push(Recipient { address, local });
+        recipients.push(Recipient::new(address, local));
     }
-    Ok(Message {
-        envelope: Envelope {
-            queue_id,
-            listener: submission.listener.name.to_string(),
-            client: submission.client,
-            sender,
-            recipients,
-        },
-        arrival: submission.arrival,
-        content: submission.content,
-    })
+    Ok(Message::builder(submission.content, submission.arrival)
+        .queue_id(queue_id)
+        .listener(&*submission.listener.name)
+        .client(submission.client)
+        .sender(sender)
+        .recipients(recipients)
+        .build())
 }

@@ -16,8 +16,8 @@ const RESERVED: [&str; 9] = [
     "Content-Type",
     "Content-Transfer-Encoding",
     "MIME-Version",
-    crate::ROUTE_FIELD,
-    crate::SPLIT_FIELD,
+    crate::message::ROUTE_FIELD,
+    crate::message::SPLIT_FIELD,
 ];
 
 /// What makes a decision one that cannot be carried out.

@@ -251,8 +251,8 @@ fn r15_a_field_that_is_added_breaks_the_signature() {
         "List-Post",
         "Return-Path",
         "Bcc",
-        crate::ROUTE_FIELD,
-        crate::SPLIT_FIELD,
+        crate::message::ROUTE_FIELD,
+        crate::message::SPLIT_FIELD,
     ] {
         let mut changed = format!("{name}: added\r\n").into_bytes();
         changed.extend_from_slice(&message);

@@ -43,8 +43,8 @@ const MAILBOX_FIELDS: [&str; 10] = [
 pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -> Vec<HeaderEdit> {
     let _stage = work::stage("editing the header");
     let mut plan = HeaderPlan::new(content);
-    plan.remove_all(crate::ROUTE_FIELD);
-    plan.remove_all(crate::SPLIT_FIELD);
+    plan.remove_all(crate::message::ROUTE_FIELD);
+    plan.remove_all(crate::message::SPLIT_FIELD);
     for change in &decision.headers {
         match change {
             HeaderChange::Add(field) => plan.append(&field.name, encode(field)),

@@ -22,7 +22,7 @@ pub fn verify_untouched(
 ) -> bool {
     let _stage = work::stage("verifying the edit");
     let old = before.structure();
-    let new = Structure::new(header, body);
+    let new = header.structure_with(body);
     if old.parts().len() != new.parts().len() || !new.guesses().is_empty() {
         return false;
     }
@@ -54,7 +54,7 @@ pub fn verify_untouched(
 
 /// Whether the message lies unchanged in the second part of a new multipart.
 pub(super) fn verify_wrapped(before: &Content, header: &Content, body: &[u8]) -> bool {
-    let new = Structure::new(header, body);
+    let new = header.structure_with(body);
     let Some(&[_, second]) = new.root().children().first_chunk::<2>() else {
         return false;
     };

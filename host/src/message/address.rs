@@ -5,44 +5,45 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Longest path that RFC 5321 (section 4.5.3.1.3) allows, angle brackets
-/// excluded.
+/// Longest path in bytes, without angle brackets (RFC 5321, section 4.5.3.1.3).
 const MAXIMUM_LENGTH: usize = 254;
 
-/// An address of the envelope without its angle brackets: a local part and,
-/// but for local submission, a domain. Never empty, and free of whatever could
-/// end an SMTP command early.
+/// An envelope address without angle brackets: a local part and, except in local
+/// submission, a domain. Never empty, at most 254 bytes, and without characters
+/// that could end an SMTP command early.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address(Box<str>);
 
-/// Why a text is not an envelope address.
+/// Why a text is not a valid envelope address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum AddressError {
-    /// There is nothing in it.
+    /// The text is empty.
     #[error("the address is empty")]
     Empty,
-    /// It is longer than a path may be.
-    #[error("the address has {0} bytes, and {MAXIMUM_LENGTH} are the most (RFC 5321, 4.5.3.1.3)")]
+    /// It has more bytes than a path may have.
+    #[error(
+        "the address has {0} bytes; at most {MAXIMUM_LENGTH} are allowed (RFC 5321, 4.5.3.1.3)"
+    )]
     TooLong(usize),
     /// A control character, a line end, an angle bracket or an unquoted space.
-    #[error("the address holds {0:?}, which no envelope address may")]
+    #[error("invalid character {0:?} in the address")]
     Character(char),
     /// The bytes are not UTF-8.
     #[error("the address is not valid UTF-8")]
     Encoding,
-    /// Nothing before or after the `@`.
-    #[error("the address lacks a local part or a domain")]
+    /// The local part or the domain is empty.
+    #[error("the address has an empty local part or domain")]
     Incomplete,
 }
 
 impl Address {
-    /// Reads an address as it stands in an SMTP command, with or without angle
-    /// brackets.
+    /// Parses an address as in an SMTP command, with or without angle brackets.
     ///
     /// # Errors
     ///
-    /// Tells what of RFC 5321 (section 4.1.2) it does not keep to.
+    /// The first rule of RFC 5321 (section 4.1.2) that the text violates.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let text = text.trim();
         let text = text
@@ -70,11 +71,11 @@ impl Address {
         Ok(Self(text.into()))
     }
 
-    /// The same for bytes of the wire.
+    /// Parses the bytes of an address, as [`Address::parse`].
     ///
     /// # Errors
     ///
-    /// As [`Address::parse`], and when the bytes are not UTF-8.
+    /// As [`Address::parse`]; also if the bytes are not valid UTF-8.
     pub fn parse_bytes(bytes: &[u8]) -> Result<Self, AddressError> {
         Self::parse(std::str::from_utf8(bytes).map_err(|_| AddressError::Encoding)?)
     }
@@ -84,12 +85,12 @@ impl Address {
         &self.0
     }
 
-    /// What stands before the last `@`.
+    /// The part before the last `@`; the whole address without one.
     pub fn local_part(&self) -> &str {
         self.0.rsplit_once('@').map_or(&*self.0, |(local, _)| local)
     }
 
-    /// What stands behind the last `@`; none for a name without a domain.
+    /// The part after the last `@`; `None` for a name without a domain.
     pub fn domain(&self) -> Option<&str> {
         self.0.rsplit_once('@').map(|(_, domain)| domain)
     }
@@ -123,18 +124,19 @@ impl std::str::FromStr for Address {
     }
 }
 
-/// The envelope sender: an address, or null (`<>`), as delivery reports have it
+/// The envelope sender: an address, or null (`<>`), as in delivery reports
 /// (RFC 5321, section 4.5.5).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ReversePath {
-    /// `<>`: nothing may be sent back.
+    /// `<>`: no report of failure may be sent.
+    #[default]
     Null,
-    /// Where reports of failure go.
+    /// The address that reports of failure are sent to.
     Address(Address),
 }
 
 impl ReversePath {
-    /// Reads the argument of MAIL FROM; nothing or `<>` is the null sender.
+    /// Parses the argument of MAIL FROM; an empty one or `<>` is the null sender.
     ///
     /// # Errors
     ///

@@ -1,41 +1,13 @@
-//! Header fields and body by byte range.
+//! Header and body of a message, by byte range.
 
-use std::ops::Range;
 use std::sync::OnceLock;
 
-use super::Structure;
+use super::fields::{Field, map_fields};
+use super::mime::{self, Structure};
 use crate::work;
-use memchr::memchr;
 
-/// One header field and where it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    name: Range<usize>,
-    /// Everything behind the colon up to the line end that closes the field.
-    value: Range<usize>,
-    /// The whole field with its line end.
-    whole: Range<usize>,
-}
-
-impl Field {
-    /// Range of the name.
-    pub fn name(&self) -> Range<usize> {
-        self.name.clone()
-    }
-
-    /// Range of the value: leading white space and folds included, the line end
-    /// that closes the field not.
-    pub fn value(&self) -> Range<usize> {
-        self.value.clone()
-    }
-
-    /// Range of the whole field with its line end.
-    pub fn whole(&self) -> Range<usize> {
-        self.whole.clone()
-    }
-}
-
-/// Header and body as they came, and where each field stands.
+/// The bytes of a message with a map of its header fields (RFC 5322) and, from the
+/// first request on, of its MIME parts (RFC 2045). The bytes never change.
 #[derive(Debug)]
 pub struct Content {
     bytes: Vec<u8>,
@@ -45,9 +17,9 @@ pub struct Content {
 }
 
 impl Content {
-    /// Maps a message. Any bytes will do: the header ends at the first empty
-    /// line, or before the first line that is no field and continues none, as
-    /// MTAs see it.
+    /// Maps the header of a message. Any bytes are accepted: the header ends at the
+    /// first empty line, or before the first line that is neither a field nor the
+    /// continuation of one, as MTAs read it.
     pub fn new(bytes: Vec<u8>) -> Self {
         let _stage = work::stage("mapping the header");
         let (fields, body) = map_fields(&bytes);
@@ -59,16 +31,21 @@ impl Content {
         }
     }
 
-    /// A message from a file. Files often have bare line feeds; on the wire
-    /// there are none.
+    /// Maps a message from a file. If the file has bare line feeds only, they are
+    /// replaced by CRLF, as on the wire.
     pub fn of_file(bytes: Vec<u8>) -> Self {
         Self::new(wire_form(bytes))
     }
 
-    /// The parts of the body, mapped when first asked for.
+    /// The MIME parts of the body, mapped at the first call.
     pub fn structure(&self) -> &Structure {
         self.structure
-            .get_or_init(|| Structure::new(self, self.body()))
+            .get_or_init(|| self.structure_with(self.body()))
+    }
+
+    /// The MIME parts that another body would have under this message's header.
+    pub fn structure_with(&self, body: &[u8]) -> Structure {
+        mime::scan(&self.bytes[..self.body], &self.fields, body)
     }
 
     /// The whole message.
@@ -81,7 +58,7 @@ impl Content {
         &self.fields
     }
 
-    /// Offset of the body's first byte.
+    /// Offset of the body's first byte, in bytes from the start of the message.
     pub fn body_offset(&self) -> usize {
         self.body
     }
@@ -115,6 +92,7 @@ impl Content {
     }
 }
 
+/// The message with CRLF line ends, unless it has a CRLF already.
 fn wire_form(bytes: Vec<u8>) -> Vec<u8> {
     work::spend(bytes.len());
     if memchr::memmem::find(&bytes, b"\r\n").is_some() {
@@ -129,61 +107,6 @@ fn wire_form(bytes: Vec<u8>) -> Vec<u8> {
         wire.push(byte);
     }
     wire
-}
-
-/// Fields of a header that begins at the first byte, and the offset of the
-/// body. Also used for the headers of MIME parts.
-pub(crate) fn map_fields(bytes: &[u8]) -> (Vec<Field>, usize) {
-    let mut fields: Vec<Field> = Vec::new();
-    let mut at = 0;
-    while at < bytes.len() {
-        let (line_end, next) = match memchr(b'\n', &bytes[at..]) {
-            Some(lf) => {
-                let lf = at + lf;
-                let end = if lf > at && bytes[lf - 1] == b'\r' {
-                    lf - 1
-                } else {
-                    lf
-                };
-                (end, lf + 1)
-            }
-            None => (bytes.len(), bytes.len()),
-        };
-        work::spend(next - at);
-        let line = &bytes[at..line_end];
-        if line.is_empty() {
-            return (fields, next);
-        }
-        if matches!(line[0], b' ' | b'\t') {
-            let Some(last) = fields.last_mut() else {
-                return (fields, at);
-            };
-            last.value.end = line_end;
-            last.whole.end = next;
-        } else {
-            let Some(colon) = memchr(b':', line) else {
-                return (fields, at);
-            };
-            let name_end = line[..colon]
-                .iter()
-                .rposition(|&byte| !matches!(byte, b' ' | b'\t'))
-                .map_or(0, |last| last + 1);
-            if name_end == 0
-                || line[..name_end]
-                    .iter()
-                    .any(|&byte| !(33..=126).contains(&byte))
-            {
-                return (fields, at);
-            }
-            fields.push(Field {
-                name: at..at + name_end,
-                value: at + colon + 1..line_end,
-                whole: at..next,
-            });
-        }
-        at = next;
-    }
-    (fields, bytes.len())
 }
 
 #[cfg(test)]

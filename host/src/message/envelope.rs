@@ -1,45 +1,92 @@
-//! What SMTP says about a message.
+//! The SMTP envelope of a message (RFC 5321, section 2.3.1).
 
 use std::net::IpAddr;
 
 use super::{Address, ReversePath};
 
-/// Who handed the message in.
+/// The client that submitted a message to the MTA.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Client {
-    /// Absent where the peer is no host on a network (local submission).
+    /// IP address; `None` for local submission (`sendmail`).
     pub address: Option<IpAddr>,
-    /// The name that the MTA verified by DNS.
+    /// Host name that the MTA verified by DNS.
     pub name: Option<String>,
-    /// The name that the client gave in EHLO or HELO.
+    /// Host name in the client's EHLO or HELO command.
     pub helo: Option<String>,
-    /// The authenticated user (`{auth_authen}`), absent without a login.
+    /// Authenticated user (milter macro `{auth_authen}`); `None` without a login.
     pub user: Option<String>,
-    /// Version of TLS on the client's connection (`{tls_version}`).
+    /// TLS version of the client's connection (milter macro `{tls_version}`).
     pub tls: Option<String>,
 }
 
-/// A recipient, and on which side of our border it is.
+impl Client {
+    /// Sets the IP address.
+    #[must_use]
+    pub fn with_address(mut self, address: impl Into<Option<IpAddr>>) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// Sets the host name that the MTA verified.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<Option<String>>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the host name of EHLO or HELO.
+    #[must_use]
+    pub fn with_helo(mut self, helo: impl Into<Option<String>>) -> Self {
+        self.helo = helo.into();
+        self
+    }
+
+    /// Sets the authenticated user.
+    #[must_use]
+    pub fn with_user(mut self, user: impl Into<Option<String>>) -> Self {
+        self.user = user.into();
+        self
+    }
+
+    /// Sets the TLS version.
+    #[must_use]
+    pub fn with_tls(mut self, version: impl Into<Option<String>>) -> Self {
+        self.tls = version.into();
+        self
+    }
+}
+
+/// An envelope recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recipient {
-    /// Where the message goes.
+    /// Address of the RCPT command.
     pub address: Address,
-    /// Its domain is a local domain (`local-domains` in
-    /// `waxseal.toml`); such copies are never relayed.
+    /// Whether the domain is a local domain (`local-domains` in `waxseal.toml`).
+    /// A copy for a local recipient is never relayed.
     pub local: bool,
 }
 
-/// The envelope (RFC 5321, section 2.3.1) and who sent it.
-#[derive(Clone, Debug)]
+impl Recipient {
+    /// A recipient; `local` if its domain is a local domain.
+    pub fn new(address: Address, local: bool) -> Self {
+        Self { address, local }
+    }
+}
+
+/// The SMTP envelope, with the client that sent it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct Envelope {
-    /// The MTA's name for the message in its log.
+    /// The MTA's queue id, as in its log.
     pub queue_id: String,
-    /// Name of the listener in `waxseal.toml` that the message came through.
+    /// Name of the listener in `waxseal.toml` that received the message.
     pub listener: String,
-    /// Who handed the message in.
+    /// The client that submitted the message.
     pub client: Client,
     /// Envelope sender.
     pub sender: ReversePath,
-    /// All recipients, in the order of their RCPT commands.
+    /// Recipients, in the order of their RCPT commands.
     pub recipients: Vec<Recipient>,
 }

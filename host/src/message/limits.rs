@@ -120,7 +120,7 @@ impl Limits {
         self.within(Measure::Recipients, recipients)?;
         let addresses = content.fields().iter().map(|field| {
             work::spend(1);
-            addresses(content.name_of(field), content.value_of(field))
+            count_addresses(content.name_of(field), content.value_of(field))
         });
         self.within(Measure::Addresses, addresses.sum())?;
         self.within(Measure::Parts, content.structure().parts().len())
@@ -171,7 +171,7 @@ const ADDRESS_FIELDS: [&[u8]; 12] = [
 /// Addresses in a header field, at least as many as any parser finds: an entry
 /// ends with a comma or semicolon, and has an angle bracket of its own where a
 /// separator is missing. Commas in quoted names and comments do not count.
-pub(crate) fn addresses(name: &[u8], value: &[u8]) -> usize {
+pub fn count_addresses(name: &[u8], value: &[u8]) -> usize {
     let listed = ADDRESS_FIELDS
         .iter()
         .any(|field| field.eq_ignore_ascii_case(name));
@@ -206,13 +206,13 @@ mod tests {
 
     #[test]
     fn addresses_are_counted_without_those_that_only_look_like_some() {
-        let count = |value: &str| addresses(b"To", value.as_bytes());
+        let count = |value: &str| count_addresses(b"To", value.as_bytes());
         assert_eq!(count(" a@b.test"), 1);
         assert_eq!(count(" \"Doe, John\" <a@b.test>, c@d.test (x, y)"), 2);
         assert_eq!(count(" group: a@b, c@d;"), 3);
         assert_eq!(count(" <a@b> <c@d> <e@f>"), 3);
         assert_eq!(count(r#" "a\",b" <a@b>"#), 1);
-        assert_eq!(addresses(b"Subject", b" a, b, c"), 0);
+        assert_eq!(count_addresses(b"Subject", b" a, b, c"), 0);
     }
 
     #[test]

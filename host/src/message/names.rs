@@ -1,13 +1,16 @@
-//! Names of header fields, which are the same in any case.
+//! Names of header fields, compared without regard to case (RFC 5322, section 1.2.2).
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 
 use crate::work;
 
-/// A field name. Equal in any case, and hashed so, without a copy.
+/// A field name with case-insensitive equality and hash, without a copy.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct FieldName<'a>(pub(crate) &'a [u8]);
+pub struct FieldName<'a>(
+    /// The name as written.
+    pub &'a [u8],
+);
 
 impl PartialEq for FieldName<'_> {
     fn eq(&self, other: &Self) -> bool {
@@ -30,12 +33,13 @@ impl Hash for FieldName<'_> {
     }
 }
 
-/// How many fields of each name there are, counted in one pass.
+/// Number of fields of each name, counted in one pass.
 #[derive(Debug)]
-pub(crate) struct NameCounts<'a>(HashMap<FieldName<'a>, usize>);
+pub struct NameCounts<'a>(HashMap<FieldName<'a>, usize>);
 
 impl<'a> NameCounts<'a> {
-    pub(crate) fn of(names: impl Iterator<Item = &'a [u8]>) -> Self {
+    /// Counts field names.
+    pub fn of(names: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut counts = HashMap::new();
         for name in names {
             work::spend(1 + name.len());
@@ -44,7 +48,8 @@ impl<'a> NameCounts<'a> {
         Self(counts)
     }
 
-    pub(crate) fn get(&self, name: &str) -> usize {
+    /// Number of fields with this name, in any case.
+    pub fn get(&self, name: &str) -> usize {
         let found = self.0.get(&FieldName(name.as_bytes()));
         found.copied().unwrap_or_default()
     }

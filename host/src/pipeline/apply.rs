@@ -17,7 +17,8 @@ use crate::edit::{
     Transport,
 };
 use crate::message::{Content, Message, ReversePath};
-use crate::{ROUTE_FIELD, SPLIT_FIELD, relay};
+use crate::message::{ROUTE_FIELD, SPLIT_FIELD};
+use crate::relay;
 
 /// Why a decision could not be applied.
 #[derive(Debug, Error)]

@@ -84,11 +84,9 @@ mod tests {
     }
 
     fn client(address: &str, user: Option<&str>) -> Client {
-        Client {
-            address: address.parse().ok(),
-            user: user.map(str::to_owned),
-            ..Client::default()
-        }
+        Client::default()
+            .with_address(address.parse().ok())
+            .with_user(user.map(str::to_owned))
     }
 
     #[test]

@@ -22,7 +22,8 @@ use crate::crypto::seal;
 use crate::crypto::secret::SECRET_FILE;
 use crate::edit::{Edits, HeaderEdit, TransientHeader};
 use crate::message::Message;
-use crate::{SPLIT_FIELD, relay};
+use crate::message::SPLIT_FIELD;
+use crate::relay;
 
 /// Seals the relay that the outside copies of a message go by.
 pub(super) fn seal(snapshot: &PolicySnapshot, relay: &RelayName, message: &Message) -> String {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::model::{Setting, Setup};
 use super::{listeners, transports};
-use crate::ROUTE_FIELD;
 use crate::config::Config;
+use crate::message::ROUTE_FIELD;
 use crate::relay::{self, RelayRegistry};
 
 /// Postfix's queue folder as packages set it up.

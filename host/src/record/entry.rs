@@ -178,6 +178,7 @@ impl Entry {
             envelope,
             arrival,
             content,
+            ..
         } = &*seen.message;
         let PolicyResult {
             decision,
@@ -228,28 +229,21 @@ impl Entry {
     pub fn message(&self, bytes: Vec<u8>) -> Result<Message, AddressError> {
         let client = self.client.clone();
         let recipients = self.recipients.iter();
-        Ok(Message {
-            envelope: message::Envelope {
-                queue_id: self.queue_id.clone(),
-                listener: self.listener.clone(),
-                client: message::Client {
-                    address: client.address,
-                    name: client.name,
-                    helo: client.helo,
-                    user: client.user,
-                    tls: client.tls,
-                },
-                sender: ReversePath::parse_bytes(self.sender.as_bytes())?,
-                recipients: recipients
-                    .map(|recipient| message::Recipient {
-                        address: recipient.address.clone(),
-                        local: recipient.local,
-                    })
-                    .collect(),
-            },
-            arrival: self.arrival,
-            content: Content::new(bytes),
-        })
+        let recipients = recipients
+            .map(|recipient| message::Recipient::new(recipient.address.clone(), recipient.local));
+        let client = message::Client::default()
+            .with_address(client.address)
+            .with_name(client.name)
+            .with_helo(client.helo)
+            .with_user(client.user)
+            .with_tls(client.tls);
+        Ok(Message::builder(Content::new(bytes), self.arrival)
+            .queue_id(&self.queue_id)
+            .listener(&self.listener)
+            .client(client)
+            .sender(ReversePath::parse_bytes(self.sender.as_bytes())?)
+            .recipients(recipients)
+            .build())
     }
 
     /// The seed, if it is one.

@@ -14,7 +14,7 @@ use jiff::{Timestamp, Zoned};
 use super::*;
 use crate::config::{KeepMessages, Record, Share};
 use crate::decision::Decision;
-use crate::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
+use crate::message::{Client, Content, Message, ReversePath};
 use crate::pipeline::{self, InputDigests, PolicyId, PolicyResult};
 use crate::runtime::{FactTrace, PolicyError, Seed};
 
@@ -25,24 +25,17 @@ fn arrival(number: usize) -> Timestamp {
 fn seen(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
     let arrival = arrival(number);
     let content = format!("From: ann@acme.test\r\nSubject: {number}\r\n\r\n{text}\r\n");
-    let message = Message {
-        envelope: Envelope {
-            queue_id: format!("4A{number}"),
-            listener: "mx".to_owned(),
-            client: Client {
-                address: "192.0.2.1".parse().ok(),
-                user: Some("ann".to_owned()),
-                ..Client::default()
-            },
-            sender: ReversePath::Address("ann@acme.test".parse().expect("an address")),
-            recipients: vec![Recipient {
-                address: "bob@outside.test".parse().expect("an address"),
-                local: false,
-            }],
-        },
-        arrival,
-        content: Content::new(content.into_bytes()),
-    };
+    let client = Client::default()
+        .with_address("192.0.2.1".parse().ok())
+        .with_user("ann".to_owned());
+    let sender = "ann@acme.test".parse().expect("an address");
+    let message = Message::builder(Content::new(content.into_bytes()), arrival)
+        .queue_id(format!("4A{number}"))
+        .listener("mx")
+        .client(client)
+        .sender(ReversePath::Address(sender))
+        .recipient("bob@outside.test".parse().expect("an address"), false)
+        .build();
     let decision = match number % 5 {
         4 => Err(PolicyError::OutOfInstructions(7)),
         _ => Ok(Decision {

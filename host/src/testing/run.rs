@@ -18,11 +18,11 @@ use super::observed::Observed;
 use super::report::{CaseReport, Report};
 use super::suite::{Case, Suite};
 use super::{check, golden};
-use crate::SPLIT_FIELD;
 use crate::config::{Config, Problem};
 use crate::decision::Verdict;
 use crate::edit::{Edits, HeaderEdit};
-use crate::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
+use crate::message::SPLIT_FIELD;
+use crate::message::{Address, Client, Content, Message, Recipient, ReversePath};
 use crate::pipeline::{Direction, Outcome, Pipeline, PolicySnapshot};
 use crate::quota::ReadOnlyLedger;
 use crate::relay::RelayRegistry;
@@ -285,9 +285,9 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
             None,
         ));
     }
-    let recipient = |address: Address| Recipient {
-        local: config.is_local(&address),
-        address,
+    let recipient = |address: Address| {
+        let local = config.is_local(&address);
+        Recipient::new(address, local)
     };
     let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let user = match (&input.user, input.client_ip) {
@@ -297,26 +297,23 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
         }
         (user, _) => text(user),
     };
-    Ok(Message {
-        envelope: Envelope {
-            queue_id: QUEUE_ID.to_owned(),
-            listener: listener.unwrap_or_else(|| of_trials(config)),
-            client: Client {
-                address: input.client_ip.flatten(),
-                name: text(&input.client_name),
-                helo: text(&input.helo),
-                user,
-                tls: text(&input.tls),
-            },
-            sender,
-            recipients: recipients.into_iter().map(recipient).collect(),
-        },
-        arrival: input
-            .arrival
-            .or_else(|| jiff::Timestamp::from_second(ARRIVAL).ok())
-            .unwrap_or_default(),
-        content,
-    })
+    let client = Client::default()
+        .with_address(input.client_ip.flatten())
+        .with_name(text(&input.client_name))
+        .with_helo(text(&input.helo))
+        .with_user(user)
+        .with_tls(text(&input.tls));
+    let arrival = input
+        .arrival
+        .or_else(|| jiff::Timestamp::from_second(ARRIVAL).ok())
+        .unwrap_or_default();
+    Ok(Message::builder(content, arrival)
+        .queue_id(QUEUE_ID)
+        .listener(listener.unwrap_or_else(|| of_trials(config)))
+        .client(client)
+        .sender(sender)
+        .recipients(recipients.into_iter().map(recipient))
+        .build())
 }
 
 /// Listener of a message whose case names none.

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use waxseal::config::{self, Config};
 use waxseal::crypto::Secret;
 use waxseal::daemon::PolicyTests;
-use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
+use waxseal::message::{Client, Content, Message};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, Pipeline, PolicySnapshot};
 use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{ActiveVersion, PolicyManager, PolicyService, VersionHistory};
@@ -132,23 +132,12 @@ pub(crate) fn message(subject: &str, text: &str) -> Arc<Message> {
 /// The same of a login.
 fn message_of(login: Option<&str>, subject: &str, text: &str) -> Arc<Message> {
     let content = format!("From: a@acme.test\r\nSubject: {subject}\r\n\r\n{text}\r\n");
-    Arc::new(Message {
-        envelope: Envelope {
-            queue_id: format!("Q{text}"),
-            listener: "mx".into(),
-            client: Client {
-                user: login.map(str::to_owned),
-                ..Client::default()
-            },
-            sender: ReversePath::Null,
-            recipients: vec![Recipient {
-                address: "bob@outside.test".parse().expect("an address"),
-                local: false,
-            }],
-        },
-        arrival: now(),
-        content: Content::new(content.into_bytes()),
-    })
+    let message = Message::builder(Content::new(content.into_bytes()), now())
+        .queue_id(format!("Q{text}"))
+        .listener("mx")
+        .client(Client::default().with_user(login.map(str::to_owned)))
+        .recipient("bob@outside.test".parse().expect("an address"), false);
+    Arc::new(message.build())
 }
 
 /// Processes a message with the version in service.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::sync::OnceCell;
-use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
+use waxseal::message::{Content, Message};
 use waxseal::runtime::{Evaluation, Limits, Policy, PolicyError, Sandbox, Seed, StaticFacts};
 
 /// Limits that only those come near who mean to.
@@ -68,17 +68,9 @@ pub(crate) fn message(subject: &str) -> Arc<Message> {
 
 pub(crate) fn with_text(subject: &str, text: &str) -> Arc<Message> {
     let content = format!("From: a@acme.test\r\nSubject: {subject}\r\n\r\n{text}");
-    Arc::new(Message {
-        envelope: Envelope {
-            queue_id: "4ABC".into(),
-            listener: "mx".into(),
-            client: Client::default(),
-            sender: ReversePath::Null,
-            recipients: Vec::new(),
-        },
-        arrival: Timestamp::from_second(ARRIVAL).expect("an instant"),
-        content: Content::new(content.into_bytes()),
-    })
+    let arrival = Timestamp::from_second(ARRIVAL).expect("an instant");
+    let message = Message::builder(Content::new(content.into_bytes()), arrival);
+    Arc::new(message.queue_id("4ABC").listener("mx").build())
 }
 
 /// Facts of a host with one table.

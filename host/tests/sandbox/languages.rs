@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use tokio::sync::OnceCell;
 use waxseal::decision::{Charge, Decision, HeaderField, ReturnPathChoice, Unit, Verdict, WhenFull};
-use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
+use waxseal::message::{Content, Message, Recipient};
 use waxseal::runtime::{
     CacheKey, CodeCache, LoadError, Policy, ReferenceKind, Sandbox, StaticFacts,
 };
@@ -60,21 +60,16 @@ fn message(fields: &str, body: &str) -> Arc<Message> {
 
 fn addressed(fields: &str, body: &str, recipients: &[(&str, bool)]) -> Arc<Message> {
     let content = format!("From: Alice <Alice@acme.test>\r\n{fields}\r\n{body}");
-    let recipient = |&(address, local): &(&str, bool)| Recipient {
-        address: waxseal::message::Address::parse(address).expect("an address"),
-        local,
+    let recipient = |&(address, local): &(&str, bool)| {
+        let address = waxseal::message::Address::parse(address).expect("an address");
+        Recipient::new(address, local)
     };
-    Arc::new(Message {
-        envelope: Envelope {
-            queue_id: "4ABC".into(),
-            listener: "mx".into(),
-            client: Client::default(),
-            sender: ReversePath::Null,
-            recipients: recipients.iter().map(recipient).collect(),
-        },
-        arrival: jiff::Timestamp::from_second(ARRIVAL).expect("an instant"),
-        content: Content::new(content.into_bytes()),
-    })
+    let arrival = jiff::Timestamp::from_second(ARRIVAL).expect("an instant");
+    let message = Message::builder(Content::new(content.into_bytes()), arrival)
+        .queue_id("4ABC")
+        .listener("mx")
+        .recipients(recipients.iter().map(recipient));
+    Arc::new(message.build())
 }
 
 /// What all of them decide; the policies are compared with the first of them.

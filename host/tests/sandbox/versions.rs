@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use waxseal::decision::{Decision, Verdict};
-use waxseal::message::{Address, Client, Content, Envelope, Message, Recipient, ReversePath};
+use waxseal::message::{Address, Client, Content, Message, ReversePath};
 use waxseal::runtime::{
     CONTRACT_VERSIONS, LoadError, LogLevel, Policy, PolicyError, ReferenceKind, StaticFacts,
 };
@@ -38,30 +38,21 @@ fn message(subject: &str) -> Arc<Message> {
          1,2\r\n--b--\r\n"
     );
     let address = |text: &str| Address::parse(text).expect("an address");
-    let recipient = |text: &str, local| Recipient {
-        address: address(text),
-        local,
-    };
-    Arc::new(Message {
-        envelope: Envelope {
-            queue_id: "4ABC".into(),
-            listener: "mx".into(),
-            client: Client {
-                address: Some("192.0.2.1".parse().expect("an address")),
-                name: Some("client.test".into()),
-                helo: Some("helo.test".into()),
-                user: Some("alice".into()),
-                tls: Some("TLSv1.3".into()),
-            },
-            sender: ReversePath::Address(address("alice@acme.test")),
-            recipients: vec![
-                recipient("bob@outside.test", false),
-                recipient("c@acme.test", true),
-            ],
-        },
-        arrival: "2026-03-02T00:30:15Z".parse().expect("an instant"),
-        content: Content::new(content.into_bytes()),
-    })
+    let client = Client::default()
+        .with_address("192.0.2.1".parse().ok())
+        .with_name("client.test".to_owned())
+        .with_helo("helo.test".to_owned())
+        .with_user("alice".to_owned())
+        .with_tls("TLSv1.3".to_owned());
+    let arrival = "2026-03-02T00:30:15Z".parse().expect("an instant");
+    let message = Message::builder(Content::new(content.into_bytes()), arrival)
+        .queue_id("4ABC")
+        .listener("mx")
+        .client(client)
+        .sender(ReversePath::Address(address("alice@acme.test")))
+        .recipient(address("bob@outside.test"), false)
+        .recipient(address("c@acme.test"), true);
+    Arc::new(message.build())
 }
 
 fn facts() -> Arc<StaticFacts> {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::decision::Verdict;
 use crate::message::{
-    Address, AddressError, Client, Excess, Limits, Measure, ReversePath, addresses,
+    Address, AddressError, Client, Excess, Limits, Measure, ReversePath, count_addresses,
 };
 use crate::milter::codec::Arguments;
 use crate::milter::header_names::HeaderNames;
@@ -116,7 +116,7 @@ impl<T> IncomingMessage<T> {
             return;
         }
         self.names.push(name);
-        self.addresses += addresses(name, value);
+        self.addresses += count_addresses(name, value);
         if self.bytes.capacity() == 0 {
             self.bytes.reserve(self.expected);
         }

@@ -96,13 +96,12 @@ impl ClientContext {
 
     /// The client as the message's envelope shows it.
     pub(super) fn client(&self, message: &MessageContext) -> Client {
-        Client {
-            address: self.address,
-            name: self.name.clone(),
-            helo: self.helo.clone(),
-            user: message.user.clone(),
-            tls: message.tls.clone().or_else(|| self.tls.clone()),
-        }
+        Client::default()
+            .with_address(self.address)
+            .with_name(self.name.clone())
+            .with_helo(self.helo.clone())
+            .with_user(message.user.clone())
+            .with_tls(message.tls.clone().or_else(|| self.tls.clone()))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::{Timestamp, Zoned};
-use waxseal::message::{Client, Content, Envelope, Message, Recipient, ReversePath};
+use waxseal::message::{Client, Content, Message, Recipient, ReversePath};
 use waxseal::runtime::{Facts, Limits, Policy, Sandbox};
 
 use crate::bare::Bare;
@@ -223,27 +223,15 @@ pub(crate) fn message(size: usize) -> Arc<Message> {
     let content = Content::new(mail.bytes());
     // Its structure is read on the first question about it.
     let _ = content.structure();
-    Arc::new(Message {
-        envelope: Envelope {
-            queue_id: "4F00D".to_owned(),
-            listener: "submission".to_owned(),
-            client: Client {
-                user: Some("alice".to_owned()),
-                ..Client::default()
-            },
-            sender: ReversePath::Address(address(&mail.sender)),
-            recipients: mail
-                .recipients
-                .iter()
-                .map(|recipient| Recipient {
-                    address: address(recipient),
-                    local: false,
-                })
-                .collect(),
-        },
-        arrival: Timestamp::now(),
-        content,
-    })
+    let recipients = mail.recipients.iter();
+    let recipients = recipients.map(|recipient| Recipient::new(address(recipient), false));
+    let message = Message::builder(content, Timestamp::now())
+        .queue_id("4F00D")
+        .listener("submission")
+        .client(Client::default().with_user("alice".to_owned()))
+        .sender(ReversePath::Address(address(&mail.sender)))
+        .recipients(recipients);
+    Arc::new(message.build())
 }
 
 /// Decisions per second of all cores together.

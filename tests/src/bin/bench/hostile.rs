@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use waxseal::config::{Share, read_text};
 use waxseal::crypto::Secret;
 use waxseal::decision::Verdict;
-use waxseal::message::{Client, Content, Envelope, Message, ReversePath};
+use waxseal::message::{Content, Message, ReversePath};
 use waxseal::pipeline::{BuildReport, DerivedKeys, Pipeline, PolicySnapshot};
 use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
@@ -245,16 +245,10 @@ fn message(subject: &str) -> Arc<Message> {
 }
 
 fn of_bytes(content: Vec<u8>) -> Arc<Message> {
-    Arc::new(Message {
-        envelope: Envelope {
-            queue_id: "4F00D".to_owned(),
-            listener: "submission".to_owned(),
-            client: Client::default(),
-            // Mail of the null sender gets no disclaimer.
-            sender: ReversePath::parse_bytes(b"a@acme.test").unwrap_or(ReversePath::Null),
-            recipients: Vec::new(),
-        },
-        arrival: Timestamp::now(),
-        content: Content::new(content),
-    })
+    let message = Message::builder(Content::new(content), Timestamp::now())
+        .queue_id("4F00D")
+        .listener("submission")
+        // Mail of the null sender gets no disclaimer.
+        .sender(ReversePath::parse_bytes(b"a@acme.test").unwrap_or_default());
+    Arc::new(message.build())
 }

@@ -2,8 +2,8 @@
 
 use mail_parser::{HeaderForm, HeaderValue};
 
-use super::Field;
-use super::mime::Guess;
+use super::guess::Guess;
+use crate::message::fields::Field;
 use crate::work;
 
 /// A media type with its parameters (RFC 2045, section 5). Names are lower case,

@@ -10,13 +10,36 @@ use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
-use super::content::map_fields;
 use super::entity::Entity;
-use super::mime::{Guess, LONGEST_BOUNDARY, MAXIMUM_DEPTH, MAXIMUM_PARTS, Part, Structure};
+use super::guess::Guess;
+use super::types::{Part, Structure};
+use crate::message::fields::{Field, map_fields};
 use crate::work;
 
-/// Maps a body, given what the message's header says of it.
-pub(super) fn scan(root: Entity, body: &[u8], guesses: Vec<Guess>) -> Structure {
+/// Deepest nesting that is followed. Mail programs reach five or six; each level
+/// costs a comparison at each line that begins with `--`.
+const MAXIMUM_DEPTH: usize = 64;
+
+/// Most parts that are told apart. A mail with more of them is an attack; the
+/// map of this many takes some 20 MB.
+pub const MAXIMUM_PARTS: usize = 50_000;
+
+/// Longest boundary (RFC 2046, section 5.1.1). Readers take longer ones too, so
+/// that they are followed, but none need.
+const LONGEST_BOUNDARY: usize = 70;
+
+/// Maps the parts of a body. `header` is the message's header up to the body's
+/// first byte, `fields` are the fields in it.
+pub(in crate::message) fn scan(header: &[u8], fields: &[Field], body: &[u8]) -> Structure {
+    let _stage = work::stage("mapping MIME parts");
+    let mut guesses = Vec::new();
+    let root = Entity::read(header, fields, "text/plain", &mut guesses);
+    let fields_end = fields.last().map_or(0, |field| field.whole().end);
+    if fields_end == header.len() && !body.is_empty() {
+        // No empty line between header and body: some readers look for more
+        // fields in what is the body here.
+        Guess::OpenHeader.note(&mut guesses);
+    }
     let mut scanner = Scanner {
         body,
         parts: Vec::new(),

@@ -1,71 +1,10 @@
-//! The MIME structure of a message: which bytes of the body belong to which part
-//! (RFC 2046).
-//!
-//! Parts are ranges over the body; nothing is decoded to find them, and the cost
-//! is one pass over the body however deeply it is nested. Messages that are
-//! attached (`message/rfc822`) are leaves: what they hold is nobody's text to
-//! edit. Any bytes have a structure; where the standard does not give one and
-//! the reading is a [`Guess`], that is recorded, so that whoever edits can leave
-//! such a message alone.
+//! A message's MIME structure: its parts as byte ranges of the body.
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-
 use super::entity::{Disposition, Entity, MediaType, TransferEncoding, bare_id};
-use super::{Content, boundary};
+use super::guess::Guess;
 use crate::work;
-
-/// Deepest nesting that is followed. Mail programs reach five or six; each level
-/// costs a comparison at each line that begins with `--`.
-pub(super) const MAXIMUM_DEPTH: usize = 64;
-
-/// Most parts that are told apart. A mail with more of them is an attack; the
-/// map of this many takes some 20 MB.
-pub(crate) const MAXIMUM_PARTS: usize = 50_000;
-
-/// Longest boundary (RFC 2046, section 5.1.1). Readers take longer ones too, so
-/// that they are followed, but none need.
-pub(super) const LONGEST_BOUNDARY: usize = 70;
-
-/// Where the structure of a message is not what the standard gives, so that
-/// another reader may see other parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Guess {
-    /// A Content-* field stands twice in one header.
-    RepeatedField,
-    /// A Content-Type that cannot be read.
-    ContentType,
-    /// A multipart without a boundary.
-    NoBoundary,
-    /// A boundary of more than 70 characters.
-    LongBoundary,
-    /// A multipart none of whose delimiters is there.
-    NoParts,
-    /// A multipart without its closing delimiter.
-    NotClosed,
-    /// A line that begins with a delimiter and goes on.
-    LongDelimiter,
-    /// Two open multiparts cannot be told apart by their boundaries.
-    SameBoundary,
-    /// A multipart that claims to be encoded (RFC 2045, section 6.4).
-    EncodedMultipart,
-    /// A header that no empty line ends.
-    OpenHeader,
-    /// More levels than are followed.
-    TooDeep,
-    /// More parts than are told apart.
-    TooMany,
-}
-
-impl Guess {
-    pub(super) fn note(self, guesses: &mut Vec<Self>) {
-        if !guesses.contains(&self) {
-            guesses.push(self);
-        }
-    }
-}
 
 /// One part: a leaf, or a multipart with children. Ranges count from the first
 /// byte of the message's body.
@@ -160,19 +99,6 @@ pub struct Structure {
 }
 
 impl Structure {
-    /// Maps the body of a message whose header fields are those of `header`.
-    pub fn new(header: &Content, body: &[u8]) -> Self {
-        let _stage = work::stage("mapping MIME parts");
-        let mut guesses = Vec::new();
-        let entity = Entity::read(header.bytes(), header.fields(), "text/plain", &mut guesses);
-        let header_end = header.fields().last().map_or(0, |field| field.whole().end);
-        if header_end == header.body_offset() && !body.is_empty() {
-            // Some readers go on looking for fields in what is the body here.
-            Guess::OpenHeader.note(&mut guesses);
-        }
-        boundary::scan(entity, body, guesses)
-    }
-
     /// The part that is the whole message.
     pub fn root(&self) -> &Part {
         &self.parts[0]
