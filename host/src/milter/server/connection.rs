@@ -203,20 +203,19 @@ impl<F: Filter, E: Executor, T: Transport> Connection<F, E, T> {
     }
 
     fn consume(&mut self, mut input: &[u8]) -> Result<Input<F>, ConnectionError> {
+        let mut next = Step::Continue;
         while let Some(frame) = self.decoder.next(&mut input).map_err(ProtocolError::from)? {
-            match self.session.step(frame, &mut self.replies)? {
-                Step::Continue => {}
-                step => {
-                    self.backlog.extend_from_slice(input);
-                    return Ok(Input::Step(step));
-                }
+            next = self.session.step(frame, &mut self.replies)?;
+            if !matches!(next, Step::Continue) {
+                self.backlog.extend_from_slice(input);
+                break;
             }
         }
         if !self.has_command && !matches!(self.session.state(), State::Start | State::Agreed) {
             self.has_command = true;
             self.slot.set_active();
         }
-        Ok(Input::Step(Step::Continue))
+        Ok(Input::Step(next))
     }
 
     /// Acquires memory for the collected bytes; false after a timeout.
