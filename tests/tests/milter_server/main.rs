@@ -1,6 +1,7 @@
 //! The milter server over real sockets, asked by a client that shares no code
 //! with it.
 
+mod example;
 mod given;
 
 use std::os::unix::fs::PermissionsExt;
