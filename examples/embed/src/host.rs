@@ -14,7 +14,9 @@ use tokio::sync::Mutex;
 use waxseal::config::{self, Config, Mode, Problem, Security, Severity};
 use waxseal::crypto::Secret;
 use waxseal::message::{Client, Message};
-use waxseal::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
+use waxseal::pipeline::{
+    BuildReport, Delivery, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot,
+};
 use waxseal::quota::{Day, LeasedLedger, Ledger};
 use waxseal::rollout::{ActivationReason, ActiveVersion, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
@@ -113,17 +115,16 @@ impl Host {
         self.service.process(version, message).await
     }
 
-    /// Undoes the charges of a message that nobody took.
-    pub(crate) fn not_sent(&self, outcome: &mut Outcome) {
-        if let Some(receipt) = outcome.receipt.take() {
-            self.ledger.refund(receipt);
-        }
-    }
-
     /// The servers that may take a message, in order: host and port.
-    pub(crate) fn route(&self, version: &ActiveVersion, outcome: &Outcome) -> Vec<(String, u16)> {
+    pub(crate) fn route(
+        &self,
+        version: &ActiveVersion,
+        delivery: Option<&Delivery>,
+    ) -> Vec<(String, u16)> {
         let relays = version.snapshot().relays();
-        let names = outcome.relay.iter().chain(&outcome.fallbacks);
+        let names = delivery
+            .into_iter()
+            .flat_map(|delivery| delivery.relay.iter().chain(&delivery.fallbacks));
         let mut route: Vec<_> = names
             .filter_map(|name| relays.get(name.as_str()))
             .map(|relay| (relay.host.clone(), relay.port))

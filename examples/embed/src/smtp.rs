@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use waxseal::decision::Verdict;
 use waxseal::message::{Address, Client, Content, Message, Recipient, ReversePath};
+use waxseal::pipeline::Disposition;
 use waxseal::rollout::ActiveVersion;
 
 use crate::deliver::{Outgoing, deliver};
@@ -238,8 +239,8 @@ impl Session {
             .build();
         let message = Arc::new(message);
         let queue_id = message.envelope.queue_id.as_str();
-        let mut outcome = self.host.process(&version, Arc::clone(&message)).await;
-        match &outcome.verdict {
+        let outcome = self.host.process(&version, Arc::clone(&message)).await;
+        match &outcome.verdict() {
             Verdict::Accept => {}
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
                 return self.reply(reply.code, &reply.enhanced, &reply.text);
@@ -248,24 +249,41 @@ impl Session {
             // There is no queue to hold it in.
             Verdict::Hold(why) => return self.reply(451, "4.7.1", &format!("held: {why}")),
         }
-        let recipients = message.envelope.recipients.iter();
-        let recipients = recipients.map(|recipient| &recipient.address);
+        // None: the policy failed, and `policy.on-error` accepts its messages
+        // unchanged.
+        let delivery = outcome.delivery();
+        let mut recipients: Vec<String> = message
+            .envelope
+            .recipients
+            .iter()
+            .map(|recipient| recipient.address.to_string())
+            .collect();
+        recipients.extend(
+            delivery
+                .iter()
+                .flat_map(|it| it.copies())
+                .map(ToString::to_string),
+        );
         let outgoing = Outgoing {
-            sender: outcome.return_path.clone(),
-            recipients: recipients
-                .chain(&outcome.copies)
-                .map(ToString::to_string)
-                .collect(),
-            message: outcome.edits.apply(&message.content),
+            sender: delivery
+                .map_or(&message.envelope.sender, |it| &it.return_path)
+                .clone(),
+            recipients,
+            message: match delivery {
+                Some(delivery) => delivery.edits.apply(&message.content),
+                None => message.content.bytes().to_vec(),
+            },
         };
-        let route = self.host.route(&version, &outcome);
+        let route = self.host.route(&version, delivery);
         match deliver(&outgoing, &route).await {
             Ok(server) => {
                 tracing::info!(queue_id, server, "sent: {}", outcome.reasons.join("; "));
+                if let Disposition::Deliver(delivery) = outcome.disposition {
+                    delivery.charge.confirm();
+                }
                 self.reply(250, "2.0.0", &format!("sent as {queue_id} by {server}"));
             }
             Err(error) => {
-                self.host.not_sent(&mut outcome);
                 tracing::error!(queue_id, "not sent: {error:#}");
                 self.reply(451, "4.4.1", "nobody takes it now, try again later");
             }

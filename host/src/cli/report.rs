@@ -7,13 +7,13 @@ use serde::Serialize;
 use crate::decision::{Charge, HeaderField, Verdict};
 use crate::edit::{DisclaimerReport, Outcome as DisclaimerOutcome};
 use crate::message::Message;
-use crate::pipeline::{Outcome, PolicyId};
+use crate::pipeline::{Delivery, Outcome, PolicyId};
 use crate::printable::Text;
 
 /// The JSON object of `waxseal try --json`.
 #[derive(Serialize)]
 pub(super) struct Decided<'a> {
-    verdict: &'a Verdict,
+    verdict: Verdict,
     relay: Option<&'a str>,
     fallbacks: Vec<&'a str>,
     return_path: &'a str,
@@ -37,31 +37,33 @@ struct Signature<'a> {
 }
 
 impl<'a> Decided<'a> {
-    pub(super) fn of(outcome: &'a Outcome) -> Self {
+    pub(super) fn of(message: &'a Message, outcome: &'a Outcome) -> Self {
+        let delivery = outcome.delivery();
+        let return_path = delivery.map_or(&message.envelope.sender, |it| &it.return_path);
         Self {
-            verdict: &outcome.verdict,
-            relay: outcome.relay.as_ref().map(|relay| relay.as_str()),
-            fallbacks: outcome
-                .fallbacks
-                .iter()
-                .map(|relay| relay.as_str())
-                .collect(),
-            return_path: outcome.return_path.as_str(),
+            verdict: outcome.verdict(),
+            relay: delivery.and_then(|it| Some(it.relay.as_ref()?.as_str())),
+            fallbacks: delivery.map_or_else(Vec::new, |it| {
+                it.fallbacks.iter().map(|relay| relay.as_str()).collect()
+            }),
+            return_path: return_path.as_str(),
             author: outcome.author.as_deref(),
-            signatures: signatures(outcome),
-            disclaimers: &outcome.disclaimers,
-            copies: outcome.copies.iter().map(|copy| copy.as_str()).collect(),
-            charges: &outcome.charges,
+            signatures: delivery.map_or_else(Vec::new, signatures),
+            disclaimers: delivery.map_or(&[], |it| &it.disclaimers),
+            copies: delivery.map_or_else(Vec::new, |it| {
+                it.copies().iter().map(|copy| copy.as_str()).collect()
+            }),
+            charges: delivery.map_or(&[], |it| &it.charges),
             labels: &outcome.labels,
             reasons: &outcome.reasons,
             policy: &outcome.policy,
-            failure: outcome.failure.as_ref().map(ToString::to_string),
+            failure: outcome.failure().map(ToString::to_string),
         }
     }
 }
 
-fn signatures(outcome: &Outcome) -> Vec<Signature<'_>> {
-    outcome
+fn signatures(delivery: &Delivery) -> Vec<Signature<'_>> {
+    delivery
         .signatures
         .iter()
         .map(|signed| Signature {
@@ -75,30 +77,32 @@ fn signatures(outcome: &Outcome) -> Vec<Signature<'_>> {
 /// Writes the decision as text.
 pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::Result<()> {
     let mut lines = Lines(out);
-    lines.add("verdict", &verdict(&outcome.verdict))?;
-    if let Some(failure) = &outcome.failure {
+    let delivery = outcome.delivery();
+    let decided = outcome.verdict();
+    lines.add("verdict", &verdict(&decided))?;
+    if let Some(failure) = outcome.failure() {
         lines.add("failure", &failure.to_string())?;
     }
-    if matches!(outcome.verdict, Verdict::Accept | Verdict::Hold(_)) {
+    if matches!(decided, Verdict::Accept | Verdict::Hold(_)) {
         lines.add(
             "relay",
-            outcome
-                .relay
-                .as_ref()
+            delivery
+                .and_then(|it| it.relay.as_ref())
                 .map_or("default route", |relay| relay.as_str()),
         )?;
-        for fallback in &outcome.fallbacks {
+        for fallback in delivery.iter().flat_map(|it| &it.fallbacks) {
             lines.add("fallback", fallback.as_str())?;
         }
-        let kept = if outcome.return_path == message.envelope.sender {
+        let return_path = delivery.map_or(&message.envelope.sender, |it| &it.return_path);
+        let kept = if *return_path == message.envelope.sender {
             " (unchanged)"
         } else {
             ""
         };
-        lines.add("return path", &format!("{}{kept}", outcome.return_path))?;
+        lines.add("return path", &format!("{return_path}{kept}"))?;
     }
     lines.add_some("author", outcome.author.as_deref())?;
-    for signature in signatures(outcome) {
+    for signature in delivery.map_or_else(Vec::new, signatures) {
         let Signature {
             domain,
             selector,
@@ -109,13 +113,13 @@ pub(super) fn text(message: &Message, outcome: &Outcome, out: &mut Text) -> io::
             &format!("{algorithm}, d={domain}, s={selector}"),
         )?;
     }
-    for report in &outcome.disclaimers {
+    for report in delivery.iter().flat_map(|it| &it.disclaimers) {
         lines.add("disclaimer", &disclaimer(report))?;
     }
-    for copy in &outcome.copies {
+    for copy in delivery.iter().flat_map(|it| it.copies()) {
         lines.add("copy", copy.as_str())?;
     }
-    for charge in &outcome.charges {
+    for charge in delivery.iter().flat_map(|it| &it.charges) {
         let of = charge.maximum.map_or(String::new(), |maximum| {
             format!(", limit {maximum} per day")
         });

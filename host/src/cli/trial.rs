@@ -16,7 +16,9 @@ use crate::config::{Config, Mode};
 use crate::decision::Verdict;
 use crate::input_file;
 use crate::message::{Address, Client, Content, Message, Recipient, ReversePath};
-use crate::pipeline::{BuildReport, DerivedKeys, Direction, Outcome, Pipeline, PolicySnapshot};
+use crate::pipeline::{
+    BuildReport, DerivedKeys, Direction, MessageContext, Outcome, Pipeline, PolicySnapshot,
+};
 use crate::printable::Text;
 use crate::quota::{Day, ReadOnlyLedger};
 use crate::state::{self, StateOptions};
@@ -79,16 +81,20 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     if let Direction::Passing(_) = direction {
         return passing(arguments, &message, json);
     }
-    let outcome = Pipeline::new(ledger)
-        .process(&snapshot, Arc::clone(&message))
-        .await;
+    let pipeline = Pipeline::new(ledger);
+    let context = MessageContext::new(&snapshot, &message);
+    let facts = Arc::new(pipeline.facts(&context));
+    let outcome = pipeline.process(&context, facts).await;
     write_output(
         arguments.output.as_deref(),
-        &outcome.edits.apply(&message.content),
+        &outcome.delivery().map_or_else(
+            || message.content.bytes().to_vec(),
+            |delivery| delivery.edits.apply(&message.content),
+        ),
     )?;
     let mut out = Text::new();
     if json {
-        out.json(&report::Decided::of(&outcome))?;
+        out.json(&report::Decided::of(&message, &outcome))?;
     } else {
         report::text(&message, &outcome, &mut out)?;
     }
@@ -105,7 +111,7 @@ fn counters(config: &Config, day: &Day) -> anyhow::Result<ReadOnlyLedger> {
 }
 
 fn status(outcome: &Outcome) -> Status {
-    match (&outcome.failure, &outcome.verdict) {
+    match (outcome.failure(), outcome.verdict()) {
         (None, Verdict::Accept) => Status::Done,
         _ => Status::Negative,
     }

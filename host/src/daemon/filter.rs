@@ -11,7 +11,9 @@ use crate::milter::{
     EnvelopeInfo, Filter, Interest, InvalidAddress, Listener, Receipt, ReplyStatus, Response,
     Submission,
 };
-use crate::pipeline::{Direction, Outcome, PolicySnapshot, Unroutable};
+use crate::pipeline::{
+    Direction, Disposition, Outcome, PolicySnapshot, Unroutable, route_returned,
+};
 use crate::rollout::{ActiveVersion, PolicyService};
 
 /// Decides on messages with the version in service when they began.
@@ -102,46 +104,50 @@ impl PolicyFilter {
     async fn decide(&self, version: &Arc<ActiveVersion>, message: Message) -> Response {
         let message = Arc::new(message);
         let outcome = self.service.process(version, Arc::clone(&message)).await;
-        told(&message.envelope, &outcome);
-        let ledger = Arc::clone(self.service.pipeline().ledger());
-        let receipt = match outcome.receipt {
-            Some(charged) => Receipt::new(move |status| {
-                if status == ReplyStatus::NotWritten {
-                    ledger.refund(charged);
-                }
-            }),
-            None => Receipt::default(),
-        };
-        Response::new(outcome.verdict)
-            .with_edits(outcome.edits)
-            .with_transient_headers(outcome.transient_headers)
-            .with_receipt(receipt)
+        log_message(&message.envelope, &outcome);
+        let verdict = outcome.verdict();
+        match outcome.disposition {
+            Disposition::Deliver(delivery) => {
+                let charge = delivery.charge;
+                let receipt = Receipt::new(move |status| match status {
+                    ReplyStatus::Written => charge.confirm(),
+                    _ => drop(charge),
+                });
+                Response::new(verdict)
+                    .with_edits(delivery.edits)
+                    .with_transient_headers(delivery.transient_headers)
+                    .with_receipt(receipt)
+            }
+            _ => Response::new(verdict),
+        }
     }
 }
 
 /// One line for each message decided, with what an administrator looks for.
-fn told(envelope: &Envelope, outcome: &Outcome) {
-    if outcome.failure.is_some() {
+fn log_message(envelope: &Envelope, outcome: &Outcome) {
+    if outcome.failure().is_some() {
         return;
     }
-    let verdict = match &outcome.verdict {
+    let verdict = match outcome.verdict() {
         Verdict::Accept => "accept",
         Verdict::Reject(_) => "reject",
         Verdict::Defer(_) => "defer",
         Verdict::Discard => "discard",
         Verdict::Hold(_) => "hold",
     };
+    let delivery = outcome.delivery();
     tracing::info!(
         queue_id = envelope.queue_id,
         listener = envelope.listener,
         from = envelope.sender.as_str(),
         verdict,
-        relay = outcome
-            .relay
-            .as_ref()
+        relay = delivery
+            .and_then(|delivery| delivery.relay.as_ref())
             .map_or("default", |relay| relay.as_str()),
-        return_path = outcome.return_path.as_str(),
-        signatures = outcome.signatures.len(),
+        return_path = delivery
+            .map_or(&envelope.sender, |delivery| &delivery.return_path)
+            .as_str(),
+        signatures = delivery.map_or(0, |delivery| delivery.signatures.len()),
         "{}",
         outcome.reasons.join("; ")
     );
@@ -150,7 +156,7 @@ fn told(envelope: &Envelope, outcome: &Outcome) {
 /// A copy that came back by the split listener.
 fn route(snapshot: &PolicySnapshot, message: &Message) -> Response {
     let queue_id = message.envelope.queue_id.as_str();
-    match snapshot.route_returned(message) {
+    match route_returned(snapshot, message) {
         Ok(returned) => {
             let relay = returned
                 .relay

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use super::resolve::{RecipientScope, ResolvedRoute};
+use super::route::route_header;
 use super::snapshot::PolicySnapshot;
 use super::split;
 use crate::config::Relay;
@@ -16,8 +17,8 @@ use crate::edit::{
     self, Closed, Context, DisclaimerReport, Edits, HeaderEdit, Settings, Stamp, TransientHeader,
     Transport,
 };
+use crate::message::SPLIT_FIELD;
 use crate::message::{Content, Message, ReversePath};
-use crate::message::{ROUTE_FIELD, SPLIT_FIELD};
 use crate::relay;
 
 /// Why a decision could not be applied.
@@ -237,12 +238,4 @@ fn route(
         _ => relay::destination(relay),
     };
     vec![route_header(&destination)]
-}
-
-/// What tells Postfix the route.
-pub(super) fn route_header(destination: &str) -> TransientHeader {
-    TransientHeader {
-        name: ROUTE_FIELD.to_owned(),
-        value: format!(" {destination}").into_bytes(),
-    }
 }

@@ -1,58 +1,47 @@
-//! Facts from what the host holds in memory.
+//! Facts from the snapshot and the ledger.
 
 use std::sync::Arc;
 
-use jiff::{Timestamp, Zoned};
+use jiff::Zoned;
 
-use super::snapshot::PolicySnapshot;
-use crate::quota::{Day, Ledger, relay_counter};
+use super::context::MessageContext;
+use crate::quota::{Ledger, relay_counter};
 use crate::runtime::Facts;
 
 /// Facts for one message: tables and relays of its snapshot, counters of the
 /// ledger.
 pub(super) struct LiveFacts {
-    snapshot: Arc<PolicySnapshot>,
+    context: MessageContext,
     ledger: Arc<dyn Ledger>,
-    day: Day,
-    arrival: Timestamp,
 }
 
 impl LiveFacts {
-    pub(super) fn new(
-        snapshot: Arc<PolicySnapshot>,
-        ledger: Arc<dyn Ledger>,
-        day: Day,
-        arrival: Timestamp,
-    ) -> Self {
-        Self {
-            snapshot,
-            ledger,
-            day,
-            arrival,
-        }
+    pub(super) fn new(context: MessageContext, ledger: Arc<dyn Ledger>) -> Self {
+        Self { context, ledger }
     }
 }
 
 impl Facts for LiveFacts {
     fn now(&self) -> Zoned {
-        self.arrival
-            .to_zoned(self.snapshot.config().time_zone.clone())
+        let zone = self.context.snapshot.config().time_zone.clone();
+        self.context.message.arrival.to_zoned(zone)
     }
 
     fn lookup(&self, table: &str, key: &str) -> Option<String> {
-        self.snapshot.tables().lookup(table, key).map(str::to_owned)
+        let tables = self.context.snapshot.tables();
+        tables.lookup(table, key).map(str::to_owned)
     }
 
     fn relay_usable(&self, name: &str) -> bool {
-        self.snapshot.relays().is_usable(name)
+        self.context.snapshot.relays().is_usable(name)
     }
 
     fn relay_sent(&self, name: &str) -> u64 {
-        self.ledger.used(&self.day, &relay_counter(name))
+        self.ledger.used(&self.context.day, &relay_counter(name))
     }
 
-    /// A domain counts as authenticated when we hold a key to sign for it.
+    /// A domain is authenticated when there is a key to sign for it.
     fn domain_authenticated(&self, name: &str) -> bool {
-        !self.snapshot.keys().for_domain(name).is_empty()
+        !self.context.snapshot.keys().for_domain(name).is_empty()
     }
 }

@@ -1,8 +1,11 @@
-//! From what a policy decided to what will be done: which relay has room, what
-//! is charged, which return path the message leaves with.
+//! Resolution of a decision: the relay that has room, the charges, the return
+//! path.
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::charge_guard::ChargeGuard;
 use super::snapshot::PolicySnapshot;
 use crate::config::{Relay, RelayName};
 use crate::crypto::verp::{self, VerpError};
@@ -13,24 +16,21 @@ use crate::runtime::Facts;
 
 /// Why a decision could not be resolved.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ResolveError {
-    /// Nothing can be counted.
+    /// The message could not be charged.
     #[error(transparent)]
     Ledger(ChargeError),
-    /// No return path of ours can be made.
+    /// The return path could not be made.
     #[error("the return path: {0}")]
     ReturnPath(#[from] VerpError),
-    /// The route came to an end without an end. Does not happen: the default
-    /// route ends every list.
-    #[error("no route was tried")]
-    NoRoute,
 }
 
-/// What was found.
+/// Result of resolving a decision.
 pub(super) enum Resolved {
-    /// There is room.
-    Allowed(ResolvedRoute),
-    /// A counter that is not a relay's is full.
+    /// The message was charged.
+    Allowed(ResolvedRoute, ChargeGuard),
+    /// A counter is full that no other relay avoids.
     QuotaExceeded { verdict: Verdict, reason: String },
 }
 
@@ -43,7 +43,6 @@ pub(super) struct ResolvedRoute {
     /// Copies that are not recipients already.
     pub(super) copies: Vec<Address>,
     pub(super) charges: Vec<Charge>,
-    pub(super) receipt: Option<Receipt>,
     pub(super) reasons: Vec<String>,
 }
 
@@ -55,86 +54,106 @@ pub(super) enum RecipientScope {
     Mixed,
 }
 
-/// What is to be resolved, and what it is resolved with.
+/// A decision, and what it is resolved with.
 #[derive(Clone, Copy)]
 pub(super) struct ResolveInput<'a> {
     pub(super) snapshot: &'a PolicySnapshot,
     pub(super) message: &'a Message,
     pub(super) decision: &'a Decision,
-    /// The same that the policy was given: both see a relay in one state.
+    /// Those that the policy was given, so that both see the same relay states.
     pub(super) facts: &'a dyn Facts,
 }
 
+/// Resolves a decision: charges the first relay of its route that has room, or
+/// the default route.
 pub(super) async fn resolve(
     input: &ResolveInput<'_>,
     day: &Day,
-    ledger: &dyn Ledger,
+    ledger: &Arc<dyn Ledger>,
 ) -> Result<Resolved, ResolveError> {
-    let &ResolveInput {
-        snapshot,
-        message,
-        decision,
-        ..
-    } = input;
-    let copies = new_copies(message, decision);
-    let scope = scope(snapshot, message, &copies);
+    let copies = new_copies(input.message, input.decision);
+    let scope = scope(input.snapshot, input.message, &copies);
     let mut reasons = Vec::new();
-    let hops = usable(input, scope, &mut reasons);
-    for (at, candidate) in hops.iter().map(Some).chain([None]).enumerate() {
-        let charges = charges(
-            snapshot,
-            decision,
-            candidate.map(|(_, relay)| *relay),
+    let mut hops = usable(input, scope, &mut reasons).into_iter();
+    while let Some((hop, relay)) = hops.next() {
+        let charges = charges(input, Some(relay), scope);
+        let charged = ledger.charge(day, &draws(&charges, input.message)).await;
+        if let Err(ChargeError::Full {
+            counter, maximum, ..
+        }) = &charged
+            && *counter == relay_counter(relay.name.as_str())
+        {
+            let name = &relay.name;
+            reasons.push(format!(
+                "relay {name} has reached its maximum of {maximum} today"
+            ));
+            continue;
+        }
+        let route = Route {
+            hop: Some(hop),
+            relay: Some(relay.name.clone()),
+            fallbacks: hops.map(|(_, relay)| relay.name.clone()).collect(),
             scope,
-        );
-        let hop = candidate.map(|(hop, _)| *hop);
-        match ledger.charge(day, &draws(&charges, message)).await {
-            Ok(receipt) => {
-                let return_path =
-                    match return_path(snapshot, message, decision, scope, hop, &mut reasons) {
-                        Ok(path) => path,
-                        Err(error) => {
-                            ledger.refund(receipt);
-                            return Err(error.into());
-                        }
-                    };
-                let resolved = ResolvedRoute {
-                    relay: candidate.map(|(_, relay)| relay.name.clone()),
-                    fallbacks: hops
-                        .iter()
-                        .skip(at + 1)
-                        .map(|(_, relay)| relay.name.clone())
-                        .collect(),
-                    scope,
-                    return_path,
-                    copies,
-                    charges,
-                    receipt: Some(receipt),
-                    reasons,
-                };
-                return Ok(Resolved::Allowed(resolved));
-            }
+            copies,
+            charges,
+            reasons,
+        };
+        return route.finish(input, ledger, charged);
+    }
+    let charges = charges(input, None, scope);
+    let charged = ledger.charge(day, &draws(&charges, input.message)).await;
+    let route = Route {
+        hop: None,
+        relay: None,
+        fallbacks: Vec::new(),
+        scope,
+        copies,
+        charges,
+        reasons,
+    };
+    route.finish(input, ledger, charged)
+}
+
+/// The route that was charged, or that had no room.
+struct Route<'a> {
+    hop: Option<&'a Hop>,
+    relay: Option<RelayName>,
+    fallbacks: Vec<RelayName>,
+    scope: RecipientScope,
+    copies: Vec<Address>,
+    charges: Vec<Charge>,
+    reasons: Vec<String>,
+}
+
+impl Route<'_> {
+    fn finish(
+        mut self,
+        input: &ResolveInput<'_>,
+        ledger: &Arc<dyn Ledger>,
+        charged: Result<Receipt, ChargeError>,
+    ) -> Result<Resolved, ResolveError> {
+        let receipt = match charged {
+            Ok(receipt) => receipt,
             Err(ChargeError::Full {
                 counter,
                 maximum,
                 resets_at,
-            }) => {
-                if let Some((_, relay)) = candidate
-                    && counter == relay_counter(relay.name.as_str())
-                {
-                    let why = format!(
-                        "relay {} has reached its maximum of {maximum} today",
-                        relay.name
-                    );
-                    reasons.push(why);
-                    continue;
-                }
-                return Ok(full(snapshot, decision, &counter, maximum, resets_at));
-            }
+            }) => return Ok(quota_exceeded(input, &counter, maximum, resets_at)),
             Err(error) => return Err(ResolveError::Ledger(error)),
-        }
+        };
+        let charge = ChargeGuard::new(Arc::clone(ledger), receipt);
+        let return_path = return_path(input, self.scope, self.hop, &mut self.reasons)?;
+        let route = ResolvedRoute {
+            relay: self.relay,
+            fallbacks: self.fallbacks,
+            scope: self.scope,
+            return_path,
+            copies: self.copies,
+            charges: self.charges,
+            reasons: self.reasons,
+        };
+        Ok(Resolved::Allowed(route, charge))
     }
-    Err(ResolveError::NoRoute)
 }
 
 fn new_copies(message: &Message, decision: &Decision) -> Vec<Address> {
@@ -213,14 +232,9 @@ fn usable<'a>(
     hops
 }
 
-fn charges(
-    snapshot: &PolicySnapshot,
-    decision: &Decision,
-    relay: Option<&Relay>,
-    scope: RecipientScope,
-) -> Vec<Charge> {
-    let mut charges = decision.charges.clone();
-    let default_route = &snapshot.config().default_route;
+fn charges(input: &ResolveInput<'_>, relay: Option<&Relay>, scope: RecipientScope) -> Vec<Charge> {
+    let mut charges = input.decision.charges.clone();
+    let default_route = &input.snapshot.config().default_route;
     let message = |counter, maximum, full| Charge {
         counter,
         unit: Unit::Message,
@@ -258,23 +272,23 @@ fn draws(charges: &[Charge], message: &Message) -> Vec<ChargeRequest> {
     charges.iter().map(draw).collect()
 }
 
-/// A maximum that no other route gets round (R11).
-fn full(
-    snapshot: &PolicySnapshot,
-    decision: &Decision,
+/// The result for a limit that no other route avoids (R11).
+fn quota_exceeded(
+    input: &ResolveInput<'_>,
     counter: &str,
     maximum: u64,
     resets_at: jiff::Timestamp,
 ) -> Resolved {
-    let when_full = match decision
+    let when_full = match input
+        .decision
         .charges
         .iter()
         .find(|charge| charge.counter == counter)
     {
         Some(charge) => charge.full,
-        None => snapshot.config().default_route.when_full,
+        None => input.snapshot.config().default_route.when_full,
     };
-    let zone = snapshot.config().time_zone.clone();
+    let zone = input.snapshot.config().time_zone.clone();
     let afresh = resets_at.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
     let counter: String = counter.chars().filter(char::is_ascii).take(100).collect();
     let text = format!(
@@ -298,9 +312,13 @@ fn full(
     }
 }
 
-/// The envelope sender with which the message leaves by this relay, or by the
-/// default route.
-pub(super) fn return_path_by(
+/// The envelope sender with which a message that was decided on leaves by this
+/// relay, or by the default route: also that of a relay that was not charged.
+///
+/// # Errors
+///
+/// When the return path cannot be made.
+pub fn return_path_by(
     snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,
@@ -308,10 +326,26 @@ pub(super) fn return_path_by(
 ) -> Result<ReversePath, VerpError> {
     let hop = relay.and_then(|relay| decision.route.iter().find(|hop| hop.relay == relay));
     let scope = scope(snapshot, message, &new_copies(message, decision));
-    return_path(snapshot, message, decision, scope, hop, &mut Vec::new())
+    return_path_of(snapshot, message, decision, scope, hop, &mut Vec::new())
 }
 
 fn return_path(
+    input: &ResolveInput<'_>,
+    scope: RecipientScope,
+    hop: Option<&Hop>,
+    reasons: &mut Vec<String>,
+) -> Result<ReversePath, VerpError> {
+    return_path_of(
+        input.snapshot,
+        input.message,
+        input.decision,
+        scope,
+        hop,
+        reasons,
+    )
+}
+
+fn return_path_of(
     snapshot: &PolicySnapshot,
     message: &Message,
     decision: &Decision,

@@ -13,7 +13,7 @@ use super::access;
 use super::checks;
 use super::host::{self, DerivedKeys, HostSettings};
 use super::input_digests::{InputDigests, digest_hex};
-use super::outcome::PolicyId;
+use super::policy_id::PolicyId;
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
 use crate::dkim::Keys;

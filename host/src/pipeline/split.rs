@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::apply::route_header;
+use super::route::route_header;
 use super::snapshot::PolicySnapshot;
 use crate::config::RelayName;
 use crate::crypto::seal;
@@ -79,68 +79,69 @@ pub struct Returned {
     pub first_queue_id: String,
 }
 
-impl PolicySnapshot {
-    /// Routes a copy that came back: by the relay sealed in it if any of its
-    /// recipients is outside, else not at all.
-    ///
-    /// # Errors
-    ///
-    /// When no field of ours is in it, or its relay is gone.
-    pub fn route_returned(&self, message: &Message) -> Result<Returned, Unroutable> {
-        let fields: Vec<_> = message.content.fields_named(SPLIT_FIELD).collect();
-        let opened = fields.iter().find_map(|field| {
-            let value = std::str::from_utf8(message.content.value_of(field)).ok()?;
-            seal::open(&self.secrets().split, value.trim())
-        });
-        let (name, first_queue_id) = match opened
-            .as_deref()
-            .and_then(|payload| payload.split_once(' '))
-        {
-            Some((name, queue_id)) => (name.to_owned(), queue_id.to_owned()),
-            None => {
-                return Err(Unroutable::UnknownSeal {
-                    secret: self.config().state.join(SECRET_FILE),
-                    claimed: fields
-                        .iter()
-                        .find_map(|field| claimed_queue_id(message.content.value_of(field))),
-                });
-            }
-        };
-        let remove = (0..fields.len()).map(|_| HeaderEdit::Remove {
-            name: SPLIT_FIELD.to_owned(),
-            nth: 1,
-        });
-        let outside = message
-            .envelope
-            .recipients
-            .iter()
-            .any(|recipient| !recipient.local);
-        let relay = match self.relays().get(&name) {
-            _ if !outside => None,
-            Some(relay) => Some(relay),
-            // The default route would take it out by another address than the
-            // one it was decided for. A message for one side alone waits in
-            // Postfix, too, when its transport is gone.
-            None => {
-                return Err(Unroutable::NoRelay {
-                    relay: name,
-                    first_queue_id,
-                });
-            }
-        };
-        Ok(Returned {
-            edits: Edits {
-                headers: remove.collect(),
-                ..Edits::default()
-            },
-            transient_headers: relay
-                .map(|relay| route_header(&relay::destination(relay)))
-                .into_iter()
-                .collect(),
-            relay: relay.map(|relay| relay.name.clone()),
-            first_queue_id,
-        })
-    }
+/// Routes a copy that came back: by the relay sealed in it if any of its
+/// recipients is outside, else not at all.
+///
+/// # Errors
+///
+/// When no field of ours is in it, or its relay is gone.
+pub fn route_returned(
+    snapshot: &PolicySnapshot,
+    message: &Message,
+) -> Result<Returned, Unroutable> {
+    let fields: Vec<_> = message.content.fields_named(SPLIT_FIELD).collect();
+    let opened = fields.iter().find_map(|field| {
+        let value = std::str::from_utf8(message.content.value_of(field)).ok()?;
+        seal::open(&snapshot.secrets().split, value.trim())
+    });
+    let (name, first_queue_id) = match opened
+        .as_deref()
+        .and_then(|payload| payload.split_once(' '))
+    {
+        Some((name, queue_id)) => (name.to_owned(), queue_id.to_owned()),
+        None => {
+            return Err(Unroutable::UnknownSeal {
+                secret: snapshot.config().state.join(SECRET_FILE),
+                claimed: fields
+                    .iter()
+                    .find_map(|field| claimed_queue_id(message.content.value_of(field))),
+            });
+        }
+    };
+    let remove = (0..fields.len()).map(|_| HeaderEdit::Remove {
+        name: SPLIT_FIELD.to_owned(),
+        nth: 1,
+    });
+    let outside = message
+        .envelope
+        .recipients
+        .iter()
+        .any(|recipient| !recipient.local);
+    let relay = match snapshot.relays().get(&name) {
+        _ if !outside => None,
+        Some(relay) => Some(relay),
+        // The default route would take it out by another address than the
+        // one it was decided for. A message for one side alone waits in
+        // Postfix, too, when its transport is gone.
+        None => {
+            return Err(Unroutable::NoRelay {
+                relay: name,
+                first_queue_id,
+            });
+        }
+    };
+    Ok(Returned {
+        edits: Edits {
+            headers: remove.collect(),
+            ..Edits::default()
+        },
+        transient_headers: relay
+            .map(|relay| route_header(&relay::destination(relay)))
+            .into_iter()
+            .collect(),
+        relay: relay.map(|relay| relay.name.clone()),
+        first_queue_id,
+    })
 }
 
 /// The queue id that a seal of any secret names, if it can be one: it is shown

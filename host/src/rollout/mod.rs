@@ -51,7 +51,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use crate::message::Message;
-use crate::pipeline::{self, Outcome, Pipeline};
+use crate::pipeline::{self, MessageContext, Outcome, Pipeline};
 use crate::pool::{JobLimits, Pool};
 use crate::runtime::{Facts, RecordingFacts};
 
@@ -183,13 +183,10 @@ impl PolicyService {
 
 impl Inner {
     async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
-        let snapshot = version.snapshot();
-        let facts = Arc::new(RecordingFacts::new(self.pipeline.facts(snapshot, &message)));
+        let context = MessageContext::new(version.snapshot(), &message);
+        let facts = Arc::new(RecordingFacts::new(self.pipeline.facts(&context)));
         let given = Arc::clone(&facts) as Arc<dyn Facts>;
-        let outcome = self
-            .pipeline
-            .process_with(snapshot, Arc::clone(&message), given)
-            .await;
+        let outcome = self.pipeline.process(&context, given).await;
         let observers = self.observers.load_full();
         if !observers.is_empty() {
             let event = DecisionEvent {

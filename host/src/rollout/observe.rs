@@ -27,7 +27,7 @@ pub struct DecisionEvent<'a> {
     pub message: &'a Arc<Message>,
     /// What was asked of the host, and its answers.
     pub facts: &'a FactTrace,
-    /// What came of it; what the policy alone said is its `ruling`.
+    /// What came of it; what the policy alone said is its `result`.
     pub outcome: &'a Outcome,
 }
 
@@ -40,14 +40,14 @@ impl DecisionEvent<'_> {
             facts: self.facts.clone(),
             policy: snapshot.policy_id(),
             inputs: snapshot.inputs().clone(),
-            ruling: self.outcome.ruling.clone()?,
+            ruling: self.outcome.result.clone()?,
         })
     }
 }
 
 impl Observer for Recording {
     fn decided(&self, event: &DecisionEvent<'_>) {
-        let ruling = event.outcome.ruling.as_ref();
+        let ruling = event.outcome.result.as_ref();
         // What is not recorded is not copied either.
         if ruling.is_some_and(|ruling| self.settings().share.takes(ruling.seed.as_bytes()))
             && let Some(event) = event.capture()

@@ -15,7 +15,7 @@ use super::failures::Failed;
 use super::version::ActiveVersion;
 use super::version_history::VersionHistory;
 use crate::message::Message;
-use crate::pipeline::{Pipeline, PolicySnapshot};
+use crate::pipeline::{MessageContext, Pipeline, PolicySnapshot};
 use crate::quota::Ledger;
 use crate::runtime::{FactTrace, ReplayedFacts, Seed};
 
@@ -162,7 +162,7 @@ impl<T> Queue<T> {
 fn decides(pipeline: &Pipeline, suspect: &Suspect) -> impl Future<Output = bool> + Send + use<> {
     let snapshot = Arc::clone(&suspect.before);
     let message = Arc::clone(&suspect.message);
-    let live = pipeline.facts(&snapshot, &message);
+    let live = pipeline.facts(&MessageContext::new(&snapshot, &message));
     let facts = Arc::new(ReplayedFacts::new(suspect.facts.clone(), live));
     let seed = suspect.seed;
     let counters = suspect.counters.clone();

@@ -20,7 +20,7 @@ use super::histogram::Histogram;
 use super::observe::{DecisionEvent, Observer};
 use super::statistics::{LastError, LatencySummary};
 use crate::config::Share;
-use crate::pipeline::{InputDigests, Pipeline, PolicyId, PolicySnapshot, repeat};
+use crate::pipeline::{InputDigests, MessageContext, Pipeline, PolicyId, PolicySnapshot, repeat};
 use crate::quota::Ledger;
 use crate::record::diff::{DiffAggregator, DiffGroup};
 use crate::record::{ByteBudget, OwnedDecisionEvent, QueuedEvent, RecordedResult};
@@ -238,7 +238,7 @@ impl Drop for ShadowRun {
 
 impl Observer for ShadowRun {
     fn decided(&self, event: &DecisionEvent<'_>) {
-        let ruling = event.outcome.ruling.as_ref();
+        let ruling = event.outcome.result.as_ref();
         if !ruling.is_some_and(|ruling| self.share.takes(ruling.seed.as_bytes())) {
             return;
         }
@@ -276,7 +276,8 @@ impl Worker {
 
     async fn decide(&self, seen: &OwnedDecisionEvent) {
         let message = &seen.message;
-        let live = self.pipeline.facts(&self.candidate, message);
+        let context = MessageContext::new(&self.candidate, message);
+        let live = self.pipeline.facts(&context);
         let facts = Arc::new(ReplayedFacts::new(seen.facts.clone(), live));
         let given = Arc::clone(&facts) as Arc<_>;
         let ruling = repeat(&self.candidate, message, given, seen.ruling.seed).await;

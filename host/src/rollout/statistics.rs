@@ -144,11 +144,11 @@ impl Statistics {
         sampled: bool,
     ) -> Option<Failing> {
         // A decision whose counters cannot be made is the policy's failure, too.
-        let failed = matches!(outcome.failure, Some(Failure::Policy(_)));
+        let failed = matches!(outcome.failure(), Some(Failure::Policy(_)));
         let hashes = failed.then(|| (self.content(message), self.sender(message)));
         let mut counts = self.counts();
         counts.messages += 1;
-        if let Some(failure) = &outcome.failure {
+        if let Some(failure) = outcome.failure() {
             *counts.errors.entry(failure.kind().to_owned()).or_default() += 1;
             counts.last_error = Some(LastError {
                 queue_id: message.envelope.queue_id.clone(),
@@ -157,7 +157,7 @@ impl Statistics {
                 text: failure.to_string(),
             });
         }
-        let ruling = outcome.ruling.as_ref()?;
+        let ruling = outcome.result.as_ref()?;
         counts.time.add(ruling.cost.time);
         counts.instructions.add(ruling.cost.instructions);
         counts.memory.add(ruling.cost.memory as u64);

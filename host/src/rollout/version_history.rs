@@ -178,7 +178,7 @@ impl VersionHistory {
         outcome: &Outcome,
         sampled: bool,
     ) -> Option<Doubt> {
-        if outcome.failure.is_none() {
+        if outcome.failure().is_none() {
             self.senders.decided(sender(message));
         }
         let failing = version.statistics.count(message, outcome, sampled)?;
@@ -342,7 +342,7 @@ impl Doubt {
         outcome: &Outcome,
         facts: crate::runtime::FactTrace,
     ) -> Option<Suspect> {
-        let ruling = outcome.ruling.as_ref()?;
+        let ruling = outcome.result.as_ref()?;
         let charges = ruling
             .decision
             .iter()
@@ -361,7 +361,7 @@ impl Doubt {
 }
 
 fn text(outcome: &Outcome) -> String {
-    let failure = outcome.failure.as_ref();
+    let failure = outcome.failure();
     failure.map(ToString::to_string).unwrap_or_default()
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn examine(
     message: &Message,
     content: &Content,
 ) -> Vec<Hop> {
-    let decision = outcome.ruling.as_ref();
+    let decision = outcome.result.as_ref();
     let Some(decision) = decision.and_then(|ruling| ruling.decision.as_ref().ok()) else {
         return Vec::new();
     };
@@ -72,12 +72,20 @@ pub(super) async fn examine(
         (record.name.to_ascii_lowercase(), record.value.clone())
     });
     let dns = Dns::new(&case.input.dns, records);
-    let relays = outcome.relay.iter().chain(&outcome.fallbacks);
-    let routes = relays.map(|relay| Some(relay.as_str())).chain([None]);
+    let delivery = outcome.delivery();
+    let mut routes = Vec::new();
+    if let Some(delivery) = delivery {
+        let relays = delivery.relay.iter().chain(&delivery.fallbacks);
+        routes.extend(relays.map(|relay| Some(relay.as_str())));
+    }
+    routes.push(None);
     let mut hops = Vec::new();
     for relay in routes {
-        let path = return_path_by(snapshot, message, decision, relay)
-            .unwrap_or_else(|_| outcome.return_path.clone());
+        let path = return_path_by(snapshot, message, decision, relay).unwrap_or_else(|_| {
+            delivery
+                .map_or(&message.envelope.sender, |delivery| &delivery.return_path)
+                .clone()
+        });
         let bytes = match relay.and_then(|relay| case.input.signs.get(relay)) {
             Some(domains) => signed_again(content, domains, message.arrival),
             None => Cow::Borrowed(content.bytes()),

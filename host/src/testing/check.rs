@@ -15,6 +15,7 @@ use super::suite::Case;
 use crate::config::Config;
 use crate::decision::Verdict;
 use crate::message::Content;
+use crate::pipeline::Outcome;
 use crate::relay::RelayRegistry;
 
 /// All differences from the expectations.
@@ -88,11 +89,11 @@ impl<'a> Check<'a> {
 
     /// The SMTP reply; for held mail, the reason.
     fn reply(&self) -> Option<String> {
-        match &self.observed.outcome.as_ref()?.verdict {
+        match self.observed.outcome.as_ref()?.verdict() {
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
                 Some(format!("{} {} {}", reply.code, reply.enhanced, reply.text))
             }
-            Verdict::Hold(why) => Some(why.clone()),
+            Verdict::Hold(why) => Some(why),
             Verdict::Accept | Verdict::Discard => None,
         }
     }
@@ -100,11 +101,7 @@ impl<'a> Check<'a> {
     /// A failed policy is reported even if the case expects only the resulting
     /// verdict.
     fn failure(&mut self) {
-        let actual = self
-            .observed
-            .outcome
-            .as_ref()
-            .and_then(|outcome| outcome.failure.as_ref());
+        let actual = self.observed.outcome.as_ref().and_then(Outcome::failure);
         match (&self.expected().failure, actual) {
             (None, None) => {}
             (None, Some(failure)) => {
@@ -129,8 +126,9 @@ impl<'a> Check<'a> {
 
     fn route(&mut self, config: &Config) {
         let outcome = self.observed.outcome.as_ref();
+        let delivery = outcome.and_then(Outcome::delivery);
         if let Some(expected) = &self.expected().relay {
-            let relay = outcome.and_then(|outcome| outcome.relay.as_ref());
+            let relay = delivery.and_then(|delivery| delivery.relay.as_ref());
             let actual = relay.map_or(DEFAULT_ROUTE, |relay| relay.as_str());
             if actual != expected.value {
                 let mut failure = Failure::new("relay", &expected.value, actual.to_owned());
@@ -153,7 +151,7 @@ impl<'a> Check<'a> {
             }
         }
         if let Some(expected) = &self.expected().fallbacks {
-            let fallbacks = outcome.map_or(&[][..], |outcome| &outcome.fallbacks);
+            let fallbacks = delivery.map_or(&[][..], |delivery| &delivery.fallbacks);
             let actual: Vec<&str> = fallbacks.iter().map(|relay| relay.as_str()).collect();
             if actual != expected.value {
                 let wanted = listed(&expected.value, ", ");
@@ -164,8 +162,10 @@ impl<'a> Check<'a> {
 
     fn envelope(&mut self) {
         let outcome = self.observed.outcome.as_ref();
+        let delivery = outcome.and_then(Outcome::delivery);
         let kept = self.observed.message.envelope.sender.to_string();
-        let path = outcome.map_or_else(|| kept.clone(), |outcome| outcome.return_path.to_string());
+        let path =
+            delivery.map_or_else(|| kept.clone(), |delivery| delivery.return_path.to_string());
         if let Some(expected) = &self.expected().return_path {
             let bare = path.trim_start_matches('<').trim_end_matches('>');
             let wanted = expected.value.to_string();
@@ -191,8 +191,9 @@ impl<'a> Check<'a> {
 
     fn lists(&mut self) {
         let outcome = self.observed.outcome.as_ref();
-        let signatures: Vec<String> = outcome.map_or_else(Vec::new, |outcome| {
-            let mut domains: Vec<String> = outcome
+        let delivery = outcome.and_then(Outcome::delivery);
+        let signatures: Vec<String> = delivery.map_or_else(Vec::new, |delivery| {
+            let mut domains: Vec<String> = delivery
                 .signatures
                 .iter()
                 .map(|signed| signed.domain.clone())
@@ -200,11 +201,11 @@ impl<'a> Check<'a> {
             domains.dedup();
             domains
         });
-        let copies: Vec<String> = outcome.map_or_else(Vec::new, |outcome| {
-            outcome.copies.iter().map(ToString::to_string).collect()
+        let copies: Vec<String> = delivery.map_or_else(Vec::new, |delivery| {
+            delivery.copies().iter().map(ToString::to_string).collect()
         });
         let reasons = outcome.map_or_else(Vec::new, |outcome| outcome.reasons.clone());
-        let ruling = outcome.and_then(|outcome| outcome.ruling.as_ref());
+        let ruling = outcome.and_then(|outcome| outcome.result.as_ref());
         let log: Vec<String> = ruling.map_or_else(Vec::new, |ruling| {
             ruling.log.iter().map(|line| line.text.clone()).collect()
         });
@@ -213,9 +214,9 @@ impl<'a> Check<'a> {
         self.list("copies", expected.copies.as_ref(), &copies);
         self.list("reasons", expected.reasons.as_ref(), &reasons);
         self.list("log", expected.log.as_ref(), &log);
-        let disclaimers = outcome.map_or(&[][..], |outcome| &outcome.disclaimers);
+        let disclaimers = delivery.map_or(&[][..], |delivery| &delivery.disclaimers);
         self.items("disclaimers", expected.disclaimers.as_ref(), disclaimers);
-        let charges = outcome.map_or(&[][..], |outcome| &outcome.charges);
+        let charges = delivery.map_or(&[][..], |delivery| &delivery.charges);
         self.items("charges", expected.charges.as_ref(), charges);
     }
 
@@ -439,7 +440,7 @@ impl<'a> Check<'a> {
             .observed
             .outcome
             .as_ref()
-            .and_then(|outcome| outcome.ruling.as_ref());
+            .and_then(|outcome| outcome.result.as_ref());
         let Some(cost) = ruling.map(|ruling| ruling.cost) else {
             return;
         };

@@ -12,6 +12,7 @@ use super::observed::Observed;
 use super::suite::Case;
 use crate::input_file;
 use crate::message::Content;
+use crate::pipeline::Outcome;
 
 /// Comparison of the message of a case with its golden file.
 #[derive(Clone, Debug)]
@@ -36,7 +37,8 @@ pub(super) fn compare(case: &Case, observed: &Observed) -> Option<Golden> {
     let ours = observed
         .outcome
         .as_ref()
-        .map_or(0, |outcome| outcome.signatures.len());
+        .and_then(Outcome::delivery)
+        .map_or(0, |delivery| delivery.signatures.len());
     let actual = kept_form(&observed.content, ours);
     let state = match input_file::read(&path, input_file::MESSAGE) {
         Ok(expected) if without_cr(&expected) == actual => State::Same,

@@ -68,7 +68,7 @@ impl CaseReport {
         golden: Option<Golden>,
     ) -> Self {
         let outcome = observed.outcome.as_ref();
-        let ruling = outcome.and_then(|outcome| outcome.ruling.as_ref());
+        let ruling = outcome.and_then(|outcome| outcome.result.as_ref());
         Self {
             failures,
             reasons: outcome.map_or_else(Vec::new, |outcome| outcome.reasons.clone()),

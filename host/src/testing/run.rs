@@ -23,7 +23,7 @@ use crate::decision::Verdict;
 use crate::edit::{Edits, HeaderEdit};
 use crate::message::SPLIT_FIELD;
 use crate::message::{Address, Client, Content, Message, Recipient, ReversePath};
-use crate::pipeline::{Direction, Outcome, Pipeline, PolicySnapshot};
+use crate::pipeline::{Direction, MessageContext, Outcome, Pipeline, PolicySnapshot};
 use crate::quota::ReadOnlyLedger;
 use crate::relay::RelayRegistry;
 
@@ -174,13 +174,12 @@ async fn observe(
     }
     let used = case.input.used.clone();
     let pipeline = Pipeline::new(Arc::new(ReadOnlyLedger::with(used)));
+    let context = MessageContext::new(snapshot, &message);
     let facts = GivenFacts {
         case: Arc::clone(case),
-        facts: pipeline.facts(snapshot, &message),
+        facts: pipeline.facts(&context),
     };
-    let outcome = pipeline
-        .process_with(snapshot, Arc::clone(&message), Arc::new(facts))
-        .await;
+    let outcome = pipeline.process(&context, Arc::new(facts)).await;
     let content = Content::new(leaving(&outcome, &message));
     let hops = if case.expected.authentication.is_empty() {
         Vec::new()
@@ -188,7 +187,7 @@ async fn observe(
         authentication::examine(case, snapshot, &outcome, &message, &content).await
     };
     Observed {
-        verdict_kind: verdict_kind(&outcome.verdict),
+        verdict_kind: verdict_kind(&outcome.verdict()),
         outcome: Some(outcome),
         message,
         content,
@@ -200,7 +199,10 @@ async fn observe(
 /// The message as recipients get it, without the fields that our own listeners
 /// remove again.
 fn leaving(outcome: &Outcome, message: &Message) -> Vec<u8> {
-    let mut edits = outcome.edits.clone();
+    let Some(delivery) = outcome.delivery() else {
+        return message.content.bytes().to_vec();
+    };
+    let mut edits = delivery.edits.clone();
     edits
         .headers
         .retain(|edit| !matches!(edit, HeaderEdit::Append { name, .. } if name == SPLIT_FIELD));

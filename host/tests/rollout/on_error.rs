@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use waxseal::decision::Verdict;
-use waxseal::pipeline::{Outcome, Pipeline};
+use waxseal::pipeline::{MessageContext, Outcome, Pipeline};
 use waxseal::quota::{Charge, ChargeError, ChargeRequest, Day, Ledger, ReadOnlyLedger, Receipt};
 
 use crate::given::{Place, message};
@@ -27,28 +27,34 @@ async fn processed(ledger: impl Ledger, on_error: &str, subject: &str) -> Outcom
     let place = Place::new(&format!("on-error = \"{on_error}\""));
     let pipeline = Pipeline::new(Arc::new(ledger));
     let snapshot = place.snapshot().await;
-    pipeline.process(&snapshot, message(subject, "1")).await
+    let context = MessageContext::new(&snapshot, &message(subject, "1"));
+    let facts = Arc::new(pipeline.facts(&context));
+    pipeline.process(&context, facts).await
 }
 
 fn is_deferred(outcome: &Outcome) -> bool {
-    matches!(&outcome.verdict, Verdict::Defer(reply) if reply.code == 451)
+    matches!(outcome.verdict(), Verdict::Defer(reply) if reply.code == 451)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l8_accept_covers_failures_of_the_policy_only() {
     let trapped = processed(ReadOnlyLedger::default(), "accept", "trap").await;
-    assert_eq!(trapped.verdict, Verdict::Accept);
-    assert_eq!(trapped.failure.expect("a failure").kind(), "trapped");
+    assert_eq!(trapped.verdict(), Verdict::Accept);
+    assert_eq!(trapped.failure().expect("a failure").kind(), "trapped");
     for on_error in ["accept", "reject", "defer"] {
         let unsigned = processed(ReadOnlyLedger::default(), on_error, "sign").await;
-        assert!(is_deferred(&unsigned), "{on_error}: {:?}", unsigned.verdict);
-        assert_eq!(unsigned.failure.expect("a failure").kind(), "no-key");
+        assert!(
+            is_deferred(&unsigned),
+            "{on_error}: {:?}",
+            unsigned.verdict()
+        );
+        assert_eq!(unsigned.failure().expect("a failure").kind(), "no-key");
         let uncounted = processed(Unavailable, on_error, "well").await;
         assert!(
             is_deferred(&uncounted),
             "{on_error}: {:?}",
-            uncounted.verdict
+            uncounted.verdict()
         );
-        assert_eq!(uncounted.failure.expect("a failure").kind(), "ledger");
+        assert_eq!(uncounted.failure().expect("a failure").kind(), "ledger");
     }
 }

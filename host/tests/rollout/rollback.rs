@@ -66,7 +66,7 @@ async fn fail(service: &PolicyService, subject: &str, messages: u64, login: impl
         let login = format!("login {}", login(message));
         let text = format!("{subject} {message} of {login}");
         let outcome = process_of(service, &login, subject, &text).await;
-        assert!(outcome.failure.is_some());
+        assert!(outcome.failure().is_some());
     }
 }
 
@@ -129,7 +129,7 @@ async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback()
     for message in 0..40 {
         let text = message.to_string();
         let outcome = process_of(&service, &text, "charge", &text).await;
-        let failure = outcome.failure.expect("a failure");
+        let failure = outcome.failure().expect("a failure");
         assert_eq!(failure.kind(), "too-many-counters");
     }
     let version = versions.in_service();
@@ -359,20 +359,20 @@ async fn l5_a_key_that_appears_signs_nothing_before_a_reload() {
     for settings in ["second", "third"] {
         change(&manager, &place, settings).await;
         let outcome = process(&service, "sign", settings).await;
-        assert_eq!(outcome.failure.expect("a failure").kind(), "no-key");
+        assert_eq!(outcome.failure().expect("a failure").kind(), "no-key");
     }
     assert_eq!(reload(&manager, &place, "").await, 3);
     let outcome = process(&service, "sign", "reloaded").await;
-    assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
-    assert_eq!(outcome.signatures.len(), 1);
+    assert!(outcome.failure().is_none(), "{:?}", outcome.failure());
+    assert_eq!(outcome.delivery().expect("delivered").signatures.len(), 1);
     // A key that was taken away signs on until then.
     let keys = place.config().dkim.keys;
     std::fs::remove_dir_all(Path::new(&keys)).expect("removed");
     change(&manager, &place, "fourth").await;
     let outcome = process(&service, "sign", "removed").await;
-    assert_eq!(outcome.signatures.len(), 1);
+    assert_eq!(outcome.delivery().expect("delivered").signatures.len(), 1);
     assert_eq!(reload(&manager, &place, "").await, 4);
     manager.roll_back(None, now()).await.expect("a version");
     let outcome = process(&service, "sign", "gone").await;
-    assert_eq!(outcome.failure.expect("a failure").kind(), "no-key");
+    assert_eq!(outcome.failure().expect("a failure").kind(), "no-key");
 }

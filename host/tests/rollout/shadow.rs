@@ -129,7 +129,7 @@ async fn r28_a_candidate_that_loops_costs_no_message_anything() {
     let shadow = begin(&service, &place, Share::ALL).await;
     for number in 0..600 {
         let outcome = process(&service, "loop", &number.to_string()).await;
-        assert!(outcome.failure.is_none(), "{:?}", outcome.failure);
+        assert!(outcome.failure().is_none(), "{:?}", outcome.failure());
     }
     let comparison = shadow.comparison();
     assert!(comparison.skipped > 0, "{comparison:?}");

@@ -14,7 +14,7 @@ use waxseal::config::{Share, read_text};
 use waxseal::crypto::Secret;
 use waxseal::decision::Verdict;
 use waxseal::message::{Content, Message, ReversePath};
-use waxseal::pipeline::{BuildReport, DerivedKeys, Pipeline, PolicySnapshot};
+use waxseal::pipeline::{BuildReport, Delivery, DerivedKeys, Pipeline, PolicySnapshot};
 use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
@@ -115,7 +115,10 @@ async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
     let service = service_with("waxseal_standard", &line).await?;
     let version = service.begin();
     let honest = service.process(&version, message("well")).await;
-    anyhow::ensure!(honest.edits.body.is_some(), "no disclaimer: {honest:?}");
+    anyhow::ensure!(
+        honest.delivery().is_some_and(edits_body),
+        "no disclaimer: {honest:?}"
+    );
     let times = decisions(&service, "well").await?;
     let median = micros(quantile(&times, 0.5));
     let alone = tail(&times);
@@ -129,8 +132,8 @@ async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
         let version = service.begin();
         let outcome = service.process(&version, of_bytes(bytes.clone())).await;
         let one = started.elapsed().as_secs_f64() * 1e3;
-        let became = match outcome.verdict {
-            Verdict::Accept if outcome.edits.body.is_some() => "edited",
+        let became = match outcome.verdict() {
+            Verdict::Accept if outcome.delivery().is_some_and(edits_body) => "edited",
             Verdict::Accept => "left as it is",
             Verdict::Reject(_) => "refused",
             _ => "deferred",
@@ -211,6 +214,10 @@ async fn shadow(service: &PolicyService) -> anyhow::Result<Arc<ShadowRun>> {
     Ok(shadow)
 }
 
+fn edits_body(delivery: &Delivery) -> bool {
+    delivery.edits.body.is_some()
+}
+
 /// Times of good decisions, sorted, waiting for a thread included.
 async fn decisions(service: &Arc<PolicyService>, subject: &str) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::new();
@@ -222,7 +229,7 @@ async fn decisions(service: &Arc<PolicyService>, subject: &str) -> anyhow::Resul
         // A task of its own, as each connection is one.
         let outcome = tokio::spawn(async move { service.process(&version, message).await }).await?;
         times.push(started.elapsed());
-        if let Some(failure) = outcome.failure {
+        if let Some(failure) = outcome.failure() {
             anyhow::bail!("a good message failed: {failure}");
         }
         tokio::time::sleep(PAUSE).await;

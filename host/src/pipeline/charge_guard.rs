@@ -1,0 +1,43 @@
+//! A charge that is refunded unless the message was delivered.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::quota::{Ledger, Receipt};
+
+/// What a message was charged. Dropping it refunds the charge;
+/// [`confirm`](Self::confirm) keeps it.
+#[must_use = "dropping a charge refunds it"]
+pub struct ChargeGuard {
+    ledger: Arc<dyn Ledger>,
+    receipt: Option<Receipt>,
+}
+
+impl ChargeGuard {
+    pub(super) fn new(ledger: Arc<dyn Ledger>, receipt: Receipt) -> Self {
+        Self {
+            ledger,
+            receipt: Some(receipt),
+        }
+    }
+
+    /// Keeps the charge: the reply was written, or the next server accepted the
+    /// message.
+    pub fn confirm(mut self) {
+        self.receipt = None;
+    }
+}
+
+impl Drop for ChargeGuard {
+    fn drop(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            self.ledger.refund(receipt);
+        }
+    }
+}
+
+impl fmt::Debug for ChargeGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChargeGuard").finish_non_exhaustive()
+    }
+}
