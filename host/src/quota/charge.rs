@@ -9,7 +9,7 @@ use super::{ChargeError, Receipt};
 type Pending = Pin<Box<dyn Future<Output = Result<Receipt, ChargeError>> + Send>>;
 
 /// A charge that is complete, or that waits for the store. Await it for the
-/// result. When a pending charge is dropped, the ledger refunds it.
+/// result. The ledger refunds a pending charge that is dropped.
 #[must_use = "a charge may be pending until it is awaited"]
 pub struct Charge(State);
 

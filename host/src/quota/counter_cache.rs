@@ -1,19 +1,19 @@
-//! What a host knows of its counters: pure bookkeeping, without store, clock or
-//! lock.
+//! Counters in memory: bookkeeping without store, clock or lock.
 //!
-//! A counter with a maximum is spent from a *lease*: units that the store has
-//! granted to this host alone. A counter without one is spent at once. Both
-//! gather what the store has yet to be told.
+//! A counter with a limit is charged from a *lease*: units that the store granted
+//! to this process alone. A counter without a limit is charged at once. Both
+//! collect changes that are written to the store later.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::{ChargeRequest, ChargedItem, Receipt};
+use super::receipt::{ChargedItem, Receipt};
+use super::request::ChargeRequest;
 use crate::state::{CounterDelta, Usage};
 
-/// Counters of the days in use, today's and perhaps yesterday's.
+/// Counters of the days in use: today and, around midnight, yesterday.
 #[derive(Debug, Default)]
 pub(super) struct CounterCache {
     days: Vec<(Date, Counters)>,
@@ -24,8 +24,8 @@ pub(super) struct CounterCache {
 #[derive(Debug, Default)]
 struct Counters {
     by_name: HashMap<Arc<str>, Counter>,
-    /// Those with changes that are not in the store yet: only these are written
-    /// each second, however many there are.
+    /// Counters with changes that are not in the store yet. Only these are written
+    /// at each synchronization.
     changed: Vec<Arc<str>>,
 }
 
@@ -33,36 +33,37 @@ struct Counters {
 #[derive(Debug)]
 struct Counter {
     name: Arc<str>,
-    /// Units that the store granted and that are not spent.
+    /// Units granted by the store and not spent.
     lease: u64,
-    /// Changes with the maximum: units of another lease are not mixed in.
+    /// Incremented when the maximum changes, so that refunds of an earlier lease
+    /// are recognized.
     lease_number: u32,
-    /// The maximum that the lease was granted under.
+    /// The maximum under which the lease was granted.
     maximum: Option<u64>,
-    /// Spent by this host today.
+    /// Spent by this process today.
     spent: u64,
-    /// Spent by all others today, as of the last look.
+    /// Spent by other processes today, as of the last synchronization.
     elsewhere: u64,
-    /// Not yet told to the store.
+    /// Spent units not yet written to the store.
     pending_spent: i64,
-    /// Not yet told to the store: units that [`CounterStore::take`] did not grant, or
-    /// that go back.
+    /// Taken units not yet written to the store: those that [`CounterStore::take`]
+    /// did not grant; negative for returned ones.
     ///
     /// [`CounterStore::take`]: crate::state::CounterStore::take
     pending_taken: i64,
-    /// It is among those that changed.
+    /// Whether it is in the list of changed counters.
     changed: bool,
 }
 
-/// What keeps a charge from being made at once.
+/// Why a charge cannot be made from memory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Shortfall {
-    /// The draw of this number needs more units than the lease has.
+    /// The request with this index needs more units than the lease has.
     Units(usize),
-    /// The draw of this number names another maximum than the lease was granted
-    /// under, or a new counter.
+    /// The request with this index has another maximum than the lease, or names a
+    /// new counter.
     Maximum(usize),
-    /// The book is closed.
+    /// The cache is closed.
     Closed,
 }
 
@@ -81,7 +82,7 @@ impl Counter {
         }
     }
 
-    /// Ends the lease: what is left of it goes back to the store.
+    /// Ends the lease: unspent units are returned to the store.
     fn end_lease(&mut self) {
         let left = std::mem::take(&mut self.lease);
         self.return_units(left);
@@ -92,7 +93,7 @@ impl Counter {
         self.pending_taken = self.pending_taken.saturating_sub(units(amount));
     }
 
-    /// What the store has to be told. From here on it counts as told.
+    /// Takes the change that is to be written to the store.
     fn take_delta(&mut self) -> Option<CounterDelta> {
         if self.pending_spent == 0 && self.pending_taken == 0 {
             return None;
@@ -115,7 +116,7 @@ impl Counter {
 }
 
 impl CounterCache {
-    /// The counters of a day, made where there are none.
+    /// The counters of a day, created if missing.
     fn day(&mut self, date: Date) -> &mut Counters {
         let at = match self.days.iter().position(|(other, _)| *other == date) {
             Some(at) => at,
@@ -169,7 +170,7 @@ impl CounterCache {
     pub(super) fn refund(&mut self, receipt: Receipt) {
         let Some(date) = receipt.day else { return };
         let Some((_, counters)) = self.days.iter_mut().find(|(other, _)| *other == date) else {
-            // Its day is over: nobody asks for its counters any more.
+            // Its day is over: its counters are not needed any more.
             return;
         };
         for item in receipt.items {
@@ -178,8 +179,8 @@ impl CounterCache {
             };
             counter.spent = counter.spent.saturating_sub(item.amount);
             counter.pending_spent = counter.pending_spent.saturating_sub(units(item.amount));
-            // Units of a lease that is gone may not be spent again under another
-            // maximum: they go back to the store.
+            // Units of an ended lease must not be spent under another maximum: they
+            // are returned to the store.
             if counter.maximum.is_some() && counter.lease_number == item.lease {
                 counter.lease = counter.lease.saturating_add(item.amount);
             } else {
@@ -189,19 +190,18 @@ impl CounterCache {
         }
     }
 
-    /// Whether a counter is known: this host has charged it today, or looked it
-    /// up.
+    /// Whether a counter is in the cache.
     pub(super) fn contains(&self, date: Date, name: &str) -> bool {
         self.find(date, name).is_some()
     }
 
-    /// Makes a counter that nothing is known of elsewhere.
+    /// Adds a counter that is not in the store.
     pub(super) fn insert(&mut self, date: Date, name: &str) {
         counter_of(self.day(date), name);
     }
 
-    /// Prepares a counter for requests under a maximum, and gives what the store
-    /// has to be told about it first.
+    /// Starts a lease of a counter under a maximum. Returns the change that is to
+    /// be written to the store first.
     pub(super) fn start_lease(
         &mut self,
         date: Date,
@@ -221,49 +221,49 @@ impl CounterCache {
         }
     }
 
-    /// Units of a counter that this host may still spend.
+    /// Unspent units of a counter's lease.
     pub(super) fn leased(&self, date: Date, name: &str) -> u64 {
         self.find(date, name).map_or(0, |counter| counter.lease)
     }
 
-    /// Units of a counter that are spent, as far as is known.
+    /// Units of a counter spent by all processes, as far as is known.
     pub(super) fn used(&self, date: Date, name: &str) -> u64 {
         self.find(date, name)
             .map_or(0, |counter| counter.spent.saturating_add(counter.elsewhere))
     }
 
-    /// Days that are kept.
+    /// The days in the cache.
     pub(super) fn dates(&self) -> Vec<Date> {
         self.days.iter().map(|(date, _)| *date).collect()
     }
 
-    /// What the store has to be told about a day.
+    /// Takes the changes of a day that are to be written to the store.
     pub(super) fn take_deltas(&mut self, date: Date) -> Vec<CounterDelta> {
         let counters = self.day(date);
         let changed = std::mem::take(&mut counters.changed);
-        let entry = |name: Arc<str>| {
+        let delta = |name: Arc<str>| {
             let counter = counters.by_name.get_mut(&name)?;
             counter.changed = false;
             counter.take_delta()
         };
-        changed.into_iter().filter_map(entry).collect()
+        changed.into_iter().filter_map(delta).collect()
     }
 
-    /// Takes back what the store could not be told.
-    pub(super) fn restore_deltas(&mut self, date: Date, entries: Vec<CounterDelta>) {
+    /// Puts changes back that could not be written.
+    pub(super) fn restore_deltas(&mut self, date: Date, deltas: Vec<CounterDelta>) {
         let counters = self.day(date);
-        for entry in entries {
-            let counter = counter_of(counters, &entry.counter);
-            counter.pending_spent = counter.pending_spent.saturating_add(entry.spent);
-            counter.pending_taken = counter.pending_taken.saturating_add(entry.taken);
-            let name = entry.counter.as_str();
+        for delta in deltas {
+            let counter = counter_of(counters, &delta.counter);
+            counter.pending_spent = counter.pending_spent.saturating_add(delta.spent);
+            counter.pending_taken = counter.pending_taken.saturating_add(delta.taken);
+            let name = delta.counter.as_str();
             if let Some(counter) = counters.by_name.get_mut(name) {
                 mark_changed(counter, &mut counters.changed);
             }
         }
     }
 
-    /// Ends all leases and lets nothing be charged any more.
+    /// Ends all leases and rejects further charges.
     pub(super) fn close(&mut self) {
         self.closed = true;
         for (_, counters) in &mut self.days {
@@ -274,18 +274,18 @@ impl CounterCache {
         }
     }
 
-    /// Notes what the store says. What this host has spent and told is part of
-    /// it.
+    /// Updates what other processes spent from the store's values, which include
+    /// what this process has written.
     pub(super) fn update_usage(&mut self, date: Date, usage: &BTreeMap<String, Usage>) {
         let counters = self.day(date);
         for (name, usage) in usage {
             let counter = counter_of(counters, name);
-            let told = i128::from(counter.spent) - i128::from(counter.pending_spent);
-            counter.elsewhere = u64::try_from(i128::from(usage.spent) - told).unwrap_or(0);
+            let written = i128::from(counter.spent) - i128::from(counter.pending_spent);
+            counter.elsewhere = u64::try_from(i128::from(usage.spent) - written).unwrap_or(0);
         }
     }
 
-    /// Forgets all days before this one.
+    /// Removes all days before this one.
     pub(super) fn prune(&mut self, date: Date) {
         self.days.retain(|(other, _)| *other >= date);
     }
@@ -308,7 +308,7 @@ fn counter_of<'a>(counters: &'a mut Counters, name: &str) -> &'a mut Counter {
         .or_insert_with(|| Counter::new(name))
 }
 
-/// Notes that the store has to be told about a counter, once.
+/// Adds a counter with changes to the list of changed counters, once.
 fn mark_changed(counter: &mut Counter, changed: &mut Vec<Arc<str>>) {
     if !counter.changed && (counter.pending_spent != 0 || counter.pending_taken != 0) {
         counter.changed = true;

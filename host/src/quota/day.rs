@@ -1,5 +1,5 @@
-//! The day of counters: 24 hours in the organisation's own time zone (R5), or
-//! as many as the day has where clocks change.
+//! The day of a counter, in the configured time zone (R5). It has 23 or 25 hours
+//! when clocks change.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -13,7 +13,7 @@ pub struct Day {
 }
 
 impl Day {
-    /// The day that an instant belongs to.
+    /// The day of an instant.
     pub fn of(at: Timestamp, zone: &TimeZone) -> Self {
         let now = at.to_zoned(zone.clone());
         let ends = now
@@ -31,12 +31,12 @@ impl Day {
         }
     }
 
-    /// Its date in the organisation's time zone.
+    /// Its date in the configured time zone.
     pub fn date(&self) -> Date {
         self.date
     }
 
-    /// When the counters start afresh: the first instant of the next day.
+    /// When counters reset: the first instant of the next day.
     pub fn resets_at(&self) -> Timestamp {
         self.ends
     }

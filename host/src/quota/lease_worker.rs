@@ -1,8 +1,8 @@
-//! The thread that deals with the store on behalf of a ledger.
+//! The thread that calls the store for a ledger.
 //!
-//! It alone takes leases and changes them, one order after the other, so that
-//! no two refills of one counter race and nobody is told "full" while units of
-//! that counter are on their way here.
+//! Only this thread takes and changes leases, one command at a time: two refills
+//! of one counter cannot race, and no charge fails as full while units of its
+//! counter are being leased.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -19,31 +19,31 @@ use super::{ChargeError, ChargeRequest, Day, Receipt};
 use crate::decision::{DEFAULT_ROUTE_COUNTER, RELAY_COUNTERS, is_host_counter};
 use crate::state::{CounterDelta, CounterStore, LeaseRequest, StateError, Usage};
 
-/// How often the store is told what was spent, and asked what others spent: what
-/// `waxseal quota list` shows is at most this old.
+/// Interval at which charges are written to the store and those of other
+/// processes are read: the counters in the store are at most this old.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A host takes at most a thirty-second of what is left: what a crash can lose,
-/// and what other hosts cannot have meanwhile, is 3 % of it. With 10000 messages
-/// left that is 312 at a time; the last 32 are taken one by one.
+/// A lease is at most a thirty-second of what is left: a crash loses at most 3 %
+/// of it, and other hosts can use the rest. With 10000 messages left, a lease has
+/// 312; the last 32 are leased one by one.
 const LEASE_DIVISOR: u64 = 32;
 
-/// More at a time saves nothing any more: at 1000 messages a second this is one
-/// write a second.
+/// Largest lease. At 1000 messages a second this is one write a second; larger
+/// leases save nothing.
 const LEASE_CAP: u64 = 1000;
 
-/// Days that the store keeps behind the newest: enough to look last month up.
+/// Days that the store keeps in addition to the newest one.
 const RETENTION_DAYS: i32 = 31;
 
-/// What a ledger asks of its clerk.
+/// A command of the ledger to its worker.
 pub(super) enum Command {
-    /// Charge what could not be charged from memory.
+    /// Charge what cannot be charged from memory.
     Charge {
         day: Day,
         requests: Vec<ChargeRequest>,
         reply: oneshot::Sender<Result<Receipt, ChargeError>>,
     },
-    /// Give back everything and end.
+    /// Return all leases and stop.
     Close {
         reply: oneshot::Sender<Result<(), Arc<StateError>>>,
     },
@@ -52,15 +52,15 @@ pub(super) enum Command {
 pub(super) struct LeaseWorker {
     store: Arc<dyn CounterStore>,
     cache: Arc<Mutex<CounterCache>>,
-    /// The days in use, and how many counters policies have made on each.
+    /// The days in use, and how many counters policies created on each.
     made: HashMap<Date, u64>,
-    /// How many they may make in a day.
+    /// How many they may create in a day.
     new_counters: u64,
     synced_at: Instant,
 }
 
-/// The book under its lock. No code that holds it can panic half way through a
-/// change.
+/// Locks the cache. No code that holds the lock panics in the middle of a change,
+/// so a poisoned lock is used as it is.
 pub(super) fn lock(cache: &Mutex<CounterCache>) -> MutexGuard<'_, CounterCache> {
     cache.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -80,8 +80,8 @@ impl LeaseWorker {
         }
     }
 
-    /// Serves until the ledger is closed, or gone without having been closed:
-    /// then, as in a crash, what is left of the leases stays taken.
+    /// Runs until the ledger is closed, or dropped: then, as in a crash, unspent
+    /// units stay taken.
     pub(super) fn serve(mut self, commands: &Receiver<Command>) {
         loop {
             let wait = SYNC_INTERVAL.saturating_sub(self.synced_at.elapsed());
@@ -96,7 +96,7 @@ impl LeaseWorker {
         }
     }
 
-    /// Tells the store and looks, when it is time to.
+    /// Synchronizes with the store when the interval has passed.
     fn sync_if_due(&mut self, commands: &Receiver<Command>) -> ControlFlow<()> {
         if self.synced_at.elapsed() < SYNC_INTERVAL {
             return ControlFlow::Continue(());
@@ -104,11 +104,11 @@ impl LeaseWorker {
         let Err(error) = self.sync() else {
             return ControlFlow::Continue(());
         };
-        tracing::warn!(%error, "the counters could not be written; this is tried again every second");
+        tracing::warn!(%error, "cannot write the counters; retrying every second");
         self.fail(waiting(commands), &Arc::new(error))
     }
 
-    /// Carries out an order. Breaks when the ledger is closed.
+    /// Executes a command. Breaks when the ledger is closed.
     fn handle(&mut self, command: Command, commands: &Receiver<Command>) -> ControlFlow<()> {
         match command {
             Command::Charge {
@@ -116,7 +116,7 @@ impl LeaseWorker {
                 requests,
                 reply,
             } => {
-                // Whoever asked is gone: the message is not let through.
+                // The caller is gone: the message is not accepted.
                 if reply.is_closed() {
                     return ControlFlow::Continue(());
                 }
@@ -126,7 +126,7 @@ impl LeaseWorker {
                     return ControlFlow::Continue(());
                 };
                 let error = Arc::clone(error);
-                // Before anybody hears of it: who asks from then on may be luckier.
+                // Collected before the reply: a later charge tries the store again.
                 let waiting = waiting(commands);
                 self.answer(charged, reply);
                 self.fail(waiting, &error)
@@ -135,9 +135,9 @@ impl LeaseWorker {
         }
     }
 
-    /// Answers all that wait, once the store has failed: each of them trying it
-    /// again would let the last wait for the patience of all. What can be charged
-    /// from memory is charged.
+    /// Fails all waiting charges after the store failed: if each tried again, the
+    /// last would wait for the timeouts of all. Those that can be charged from
+    /// memory are charged.
     fn fail(&mut self, waiting: Vec<Command>, error: &Arc<StateError>) -> ControlFlow<()> {
         for command in waiting {
             match command {
@@ -158,7 +158,7 @@ impl LeaseWorker {
 
     fn close(&mut self, reply: oneshot::Sender<Result<(), Arc<StateError>>>) -> ControlFlow<()> {
         lock(&self.cache).close();
-        // Nobody listens if the process is about to end anyway.
+        // The receiver can be gone when the process ends.
         let _ = reply.send(self.flush().map_err(Arc::new));
         ControlFlow::Break(())
     }
@@ -169,7 +169,7 @@ impl LeaseWorker {
         reply: oneshot::Sender<Result<Receipt, ChargeError>>,
     ) {
         if let Err(Ok(receipt)) = reply.send(charged) {
-            // Whoever asked is gone: the message was not let through.
+            // The caller is gone: the message was not accepted.
             lock(&self.cache).refund(receipt);
         }
     }
@@ -179,7 +179,7 @@ impl LeaseWorker {
         day: &Day,
         requests: &[ChargeRequest],
     ) -> Result<Receipt, ChargeError> {
-        self.start_day(day.date()).map_err(stored)?;
+        self.start_day(day.date()).map_err(state_error)?;
         self.load_unknown(day.date(), requests)?;
         loop {
             let short = match lock(&self.cache).charge(day.date(), requests) {
@@ -190,14 +190,14 @@ impl LeaseWorker {
                 Shortfall::Units(at) => self.refill(day, &requests[at])?,
                 Shortfall::Maximum(at) => self
                     .start_lease(day.date(), &requests[at])
-                    .map_err(stored)?,
+                    .map_err(state_error)?,
                 Shortfall::Closed => return Err(ChargeError::Closed),
             }
         }
     }
 
-    /// Brings counters into the book that are not in it: those that there are in
-    /// the store, and new ones as long as there may be more of them.
+    /// Loads counters that are not in the cache from the store, and creates those
+    /// that do not exist as far as the limit of new counters allows.
     fn load_unknown(&mut self, date: Date, requests: &[ChargeRequest]) -> Result<(), ChargeError> {
         let names = requests.iter().map(|request| request.counter.as_str());
         let unknown: Vec<&str> = {
@@ -207,7 +207,7 @@ impl LeaseWorker {
         if unknown.is_empty() {
             return Ok(());
         }
-        let found = self.store.usage_of(date, &unknown).map_err(stored)?;
+        let found = self.store.usage_of(date, &unknown).map_err(state_error)?;
         let is_new = |name: &&&str| !found.contains_key(**name) && !is_host_counter(name);
         let new: Vec<&&str> = unknown.iter().filter(is_new).collect();
         let made = self.made.entry(date).or_default();
@@ -225,7 +225,7 @@ impl LeaseWorker {
         Ok(())
     }
 
-    /// Takes units of a counter from the store.
+    /// Leases units of a counter from the store.
     fn refill(&self, day: &Day, request: &ChargeRequest) -> Result<(), ChargeError> {
         let Some(maximum) = request.maximum else {
             return Ok(());
@@ -241,10 +241,10 @@ impl LeaseWorker {
         let granted = self
             .store
             .take(day.date(), &request.counter, want, maximum)
-            .map_err(stored)?;
+            .map_err(state_error)?;
         let mut cache = lock(&self.cache);
         cache.add_grant(day.date(), &request.counter, granted);
-        // Without a grant, somebody may have been refunded meanwhile.
+        // Without a grant, a refund may have added units meanwhile.
         if granted == 0 && cache.leased(day.date(), &request.counter) < request.amount {
             return Err(ChargeError::Full {
                 counter: request.counter.clone(),
@@ -255,15 +255,15 @@ impl LeaseWorker {
         Ok(())
     }
 
-    /// Begins a lease under another maximum; what is left of the old one goes
-    /// back first, so that it is not spent under the new.
+    /// Starts a lease under another maximum. Units of the old lease are returned
+    /// first, so that they are not spent under the new one.
     fn start_lease(&self, date: Date, request: &ChargeRequest) -> Result<(), StateError> {
-        let entry = lock(&self.cache).start_lease(date, &request.counter, request.maximum);
-        self.enter(date, entry.into_iter().collect())
+        let delta = lock(&self.cache).start_lease(date, &request.counter, request.maximum);
+        self.write(date, delta.into_iter().collect())
     }
 
-    /// On the first charge of a day: reads what others did, and forgets the days
-    /// that are long over. What fails is done at the next charge.
+    /// On the first charge of a day: reads the charges of other processes and prunes
+    /// old days. After a failure, the next charge tries again.
     fn start_day(&mut self, date: Date) -> Result<(), StateError> {
         if self.made.contains_key(&date) {
             return Ok(());
@@ -272,7 +272,7 @@ impl LeaseWorker {
         let all = self.store.count(date)?;
         if self.made.keys().all(|other| *other < date) {
             self.flush()?;
-            // Messages that arrived before midnight are still being charged.
+            // Messages that arrived before midnight can still be charged.
             let yesterday = date.saturating_sub(1.day());
             lock(&self.cache).prune(yesterday);
             self.made.retain(|other, _| *other >= yesterday);
@@ -283,8 +283,8 @@ impl LeaseWorker {
         Ok(())
     }
 
-    /// Reads the host's own counters: those that [`Ledger::used`] is asked for.
-    /// Gives how many there are.
+    /// Reads the host's own counters, which [`Ledger::used`] needs. Returns their
+    /// number.
     ///
     /// [`Ledger::used`]: super::Ledger::used
     pub(super) fn read_host_counters(&self, date: Date) -> Result<u64, StateError> {
@@ -295,16 +295,16 @@ impl LeaseWorker {
         Ok(usage.len() as u64)
     }
 
-    /// Tells the store what was spent and what goes back.
+    /// Writes all changes to the store.
     fn flush(&mut self) -> Result<(), StateError> {
         let dates = lock(&self.cache).dates();
-        let told = dates.into_iter().try_for_each(|date| {
-            let entries = lock(&self.cache).take_deltas(date);
-            self.enter(date, entries)
+        let written = dates.into_iter().try_for_each(|date| {
+            let deltas = lock(&self.cache).take_deltas(date);
+            self.write(date, deltas)
         });
-        // Counted from its end: it may have waited for long.
+        // Measured from the end: writing may have waited for a lock.
         self.synced_at = Instant::now();
-        told
+        written
     }
 
     pub(super) fn sync(&mut self) -> Result<(), StateError> {
@@ -315,23 +315,23 @@ impl LeaseWorker {
             .try_for_each(|date| self.read_host_counters(date).map(drop))
     }
 
-    fn enter(&self, date: Date, entries: Vec<CounterDelta>) -> Result<(), StateError> {
-        if entries.is_empty() {
+    fn write(&self, date: Date, deltas: Vec<CounterDelta>) -> Result<(), StateError> {
+        if deltas.is_empty() {
             return Ok(());
         }
-        let entered = self.store.apply(date, &entries);
-        if entered.is_err() {
-            lock(&self.cache).restore_deltas(date, entries);
+        let written = self.store.apply(date, &deltas);
+        if written.is_err() {
+            lock(&self.cache).restore_deltas(date, deltas);
         }
-        entered
+        written
     }
 }
 
-fn stored(error: StateError) -> ChargeError {
+fn state_error(error: StateError) -> ChargeError {
     ChargeError::Store(Arc::new(error))
 }
 
-/// The orders that have come by now.
+/// The commands received so far.
 fn waiting(commands: &Receiver<Command>) -> Vec<Command> {
     commands.try_iter().collect()
 }

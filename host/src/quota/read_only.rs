@@ -1,24 +1,22 @@
-//! Charges that change nothing: for `waxseal try`, and for policy tests with
-//! counters of their own.
+//! The ledger that changes nothing, for `waxseal try` and for policy tests.
 
 use std::collections::HashMap;
 
-use super::leased::merged;
+use super::request::merged;
 use super::{Charge, ChargeError, ChargeRequest, Day, Ledger, Receipt};
 use crate::state::{CounterStore, StateError};
 
-/// Looks whether counters have room, and leaves them as they are.
+/// Checks charges against limits and charges nothing.
 ///
-/// It goes by what was spent, not by what hosts have taken in advance: a
-/// running daemon still has those units for the message that is tried.
+/// It compares what was spent, not what was leased: a running daemon still has
+/// the leased units for the message that is tried.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOnlyLedger {
     spent: HashMap<String, u64>,
 }
 
 impl ReadOnlyLedger {
-    /// Reads what a store says of a day. Charges of other days are looked at in
-    /// the same counts.
+    /// Reads the counters of a day. Charges of any day are checked against them.
     ///
     /// # Errors
     ///
@@ -32,7 +30,7 @@ impl ReadOnlyLedger {
         ))
     }
 
-    /// Counters that say what is given here; all others say zero.
+    /// Counters with these values; all others are zero.
     pub fn with(spent: impl IntoIterator<Item = (String, u64)>) -> Self {
         Self {
             spent: spent.into_iter().collect(),

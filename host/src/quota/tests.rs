@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -41,7 +41,7 @@ fn open(folder: &SqliteFolder) -> LeasedLedger {
     LeasedLedger::open(folder.open(), &today(), PLENTY).expect("ledger")
 }
 
-fn said(folder: &SqliteFolder, day: Day, counter: &str) -> (u64, u64) {
+fn values(folder: &SqliteFolder, day: Day, counter: &str) -> (u64, u64) {
     let Usage { taken, spent } = folder
         .open()
         .usage(day.date())
@@ -64,7 +64,7 @@ async fn charge_while_there_is_room(ledger: &LeasedLedger, requests: &[ChargeReq
 }
 
 #[tokio::test]
-async fn r5_a_maximum_is_reached_exactly_and_tells_when_it_starts_afresh() {
+async fn r5_a_limit_is_reached_exactly_and_has_the_time_of_its_reset() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
     let requests = [request("relay/northwind", 1, 250)];
@@ -81,7 +81,7 @@ async fn r5_a_maximum_is_reached_exactly_and_tells_when_it_starts_afresh() {
     assert_eq!(resets_at, "2026-11-22T00:00:00Z".parse().expect("time"));
     assert_eq!(ledger.used(&today(), "relay/northwind"), 250);
     ledger.close().await.expect("closed");
-    assert_eq!(said(&folder, today(), "relay/northwind"), (250, 250));
+    assert_eq!(values(&folder, today(), "relay/northwind"), (250, 250));
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn r5_a_refund_makes_room_again() {
     ledger.refund(second);
     ledger.refund(third);
     ledger.close().await.expect("closed");
-    assert_eq!(said(&folder, today(), "relay/a"), (0, 0));
+    assert_eq!(values(&folder, today(), "relay/a"), (0, 0));
 }
 
 #[tokio::test]
@@ -127,9 +127,9 @@ async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
         .await
         .expect("one is left");
     ledger.close().await.expect("closed");
-    assert_eq!(said(&folder, today(), "organisation"), (6, 6));
-    assert_eq!(said(&folder, today(), "user/bob"), (7, 7));
-    assert_eq!(said(&folder, today(), "all"), (6, 6));
+    assert_eq!(values(&folder, today(), "organisation"), (6, 6));
+    assert_eq!(values(&folder, today(), "user/bob"), (7, 7));
+    assert_eq!(values(&folder, today(), "all"), (6, 6));
 }
 
 #[tokio::test]
@@ -210,9 +210,9 @@ async fn r12_many_hosts_together_let_exactly_the_maximum_through() {
     let rest = charge_while_there_is_room(&late, &[request("shared", 1, 500)]).await;
     assert_eq!(through.load(Ordering::Relaxed) + rest, 500);
     late.close().await.expect("closed");
-    assert_eq!(said(&folder, today(), "shared"), (500, 500));
+    assert_eq!(values(&folder, today(), "shared"), (500, 500));
     let counted = through.load(Ordering::Relaxed);
-    assert_eq!(said(&folder, today(), "counted"), (counted, counted));
+    assert_eq!(values(&folder, today(), "counted"), (counted, counted));
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn r12_a_crash_loses_units_and_never_exceeds_the_maximum() {
         through >= 150,
         "a crash loses a lease, not the counter: {through}"
     );
-    assert_eq!(said(&folder, today(), "a").0, 300);
+    assert_eq!(values(&folder, today(), "a").0, 300);
 }
 
 #[tokio::test]
@@ -258,11 +258,11 @@ async fn r12_a_lower_maximum_holds_for_units_that_were_taken_under_a_higher_one(
     // What was refunded goes back through the store.
     assert_eq!(ledger.used(&today(), "a"), 1);
     ledger.close().await.expect("closed");
-    assert_eq!(said(&folder, today(), "a"), (1, 1));
+    assert_eq!(values(&folder, today(), "a"), (1, 1));
 }
 
 #[tokio::test]
-async fn two_draws_on_one_counter_count_together_under_the_lower_maximum() {
+async fn two_requests_on_one_counter_count_together_under_the_lower_maximum() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
     let requests = [
@@ -342,30 +342,33 @@ async fn r12_when_the_store_fails_nothing_is_charged_and_later_it_goes_on() {
 }
 
 #[tokio::test]
-async fn a_dry_ledger_sees_room_and_changes_nothing() {
+async fn a_read_only_ledger_checks_limits_and_changes_nothing() {
     let folder = SqliteFolder::new();
-    let live = open(&folder);
-    let _ = live
+    let leased = open(&folder);
+    let _ = leased
         .charge(&today(), &[request("a", 4, 1000)])
         .await
         .expect("charged");
-    live.close().await.expect("closed");
+    leased.close().await.expect("closed");
     let store = SqliteCounters::open_read_only(&folder.state())
         .expect("open")
         .expect("there");
-    let dry = ReadOnlyLedger::read(&store, &today()).expect("read");
+    let read_only = ReadOnlyLedger::read(&store, &today()).expect("read");
     for _ in 0..3 {
-        let _ = dry
+        let _ = read_only
             .charge(&today(), &[request("a", 1, 5), request("b", 1, 1)])
             .await
             .expect("room for one");
     }
     assert!(matches!(
-        dry.charge(&today(), &[request("a", 2, 5)]).await,
+        read_only.charge(&today(), &[request("a", 2, 5)]).await,
         Err(ChargeError::Full { .. })
     ));
-    assert_eq!((dry.used(&today(), "a"), dry.used(&today(), "b")), (4, 0));
-    assert_eq!(said(&folder, today(), "a"), (4, 4));
+    assert_eq!(
+        (read_only.used(&today(), "a"), read_only.used(&today(), "b")),
+        (4, 0)
+    );
+    assert_eq!(values(&folder, today(), "a"), (4, 4));
 }
 
 #[test]
@@ -418,7 +421,7 @@ async fn m6_new_counters_of_a_day_are_bounded_over_restarts_too_and_all_others_g
         .await
         .expect("a new day");
     ledger.close().await.expect("closed");
-    assert_eq!(said(&folder, today(), "message/4"), (1, 1), "all or none");
+    assert_eq!(values(&folder, today(), "message/4"), (1, 1), "all or none");
     assert_eq!(folder.open().count(today().date()).expect("count"), 22);
 }
 
@@ -595,7 +598,7 @@ async fn l4_a_locked_store_fails_all_that_wait_at_once() {
 }
 
 #[tokio::test]
-async fn l4_whoever_has_gone_is_passed_over() {
+async fn l4_charges_of_callers_that_are_gone_are_skipped() {
     let store = Arc::new(Watched::default());
     let ledger = LeasedLedger::open(store.clone(), &today(), PLENTY).expect("ledger");
     let _ = ledger.charge(&today(), &made_up(0)).await.expect("charged");
