@@ -161,7 +161,7 @@ fn logged(rig: &Rig, texts: &[&str]) {
 #[test]
 fn d2_mail_sealed_with_a_secret_that_was_lost_waits_until_it_is_restored() {
     let mut rig = waiting_rig("d2-secret");
-    logged(&rig, &["WARN", "made a new secret", "back it up"]);
+    logged(&rig, &["WARN", "created a new secret", "back it up"]);
     let queue_id = waiting(&rig);
     rig.waxseal.stop();
     let (secret, backup) = (rig.path("state/secret"), rig.path("backup"));
@@ -171,7 +171,7 @@ fn d2_mail_sealed_with_a_secret_that_was_lost_waits_until_it_is_restored() {
         &rig,
         &[
             "ERROR",
-            "was missing beside state of an earlier run",
+            "was missing although state of an earlier run exists",
             "backup",
         ],
     );

@@ -1,8 +1,7 @@
-//! Short texts that come back to us through other hands unaltered, or not at
-//! all.
+//! Sealed texts: short texts with an authentication tag.
 //!
-//! A sealed text can be read by anybody and made by nobody else. It is ASCII
-//! without white space, fit for a header field of one line.
+//! Anyone can read a sealed text; only this installation can create one. It is
+//! ASCII without white space and fits in a header field of one line.
 
 use data_encoding::BASE64URL_NOPAD;
 
@@ -11,8 +10,7 @@ use super::Key;
 /// Bytes of the tag: 128 bits.
 const TAG: usize = 16;
 
-/// Seals a text. The result has four characters for each three bytes, and 22
-/// more.
+/// Seals a text. The result has four characters for three bytes, and 22 more.
 pub fn seal(key: &Key, payload: &str) -> String {
     let mut bytes = Vec::with_capacity(TAG + payload.len());
     bytes.extend_from_slice(&key.tag(payload.as_bytes())[..TAG]);
@@ -20,8 +18,8 @@ pub fn seal(key: &Key, payload: &str) -> String {
     BASE64URL_NOPAD.encode(&bytes)
 }
 
-/// The text that was sealed with this key; none for whatever is forged or
-/// altered. White space around is allowed, as header fields have it.
+/// Opens a text sealed with this key; `None` if it is forged or altered. White
+/// space around it is ignored, as in header fields.
 pub fn open(key: &Key, sealed: &str) -> Option<String> {
     let bytes = BASE64URL_NOPAD.decode(sealed.trim().as_bytes()).ok()?;
     let (tag, payload) = bytes.split_at_checked(TAG)?;
@@ -31,7 +29,7 @@ pub fn open(key: &Key, sealed: &str) -> Option<String> {
     String::from_utf8(payload.to_vec()).ok()
 }
 
-/// The text in what may be a seal of anybody's. Nothing proves it.
+/// The text in a seal, without any check: anyone can have written it.
 pub fn claimed(sealed: &str) -> Option<String> {
     let bytes = BASE64URL_NOPAD.decode(sealed.trim().as_bytes()).ok()?;
     String::from_utf8(bytes.get(TAG..)?.to_vec()).ok()

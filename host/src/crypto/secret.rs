@@ -1,7 +1,7 @@
-//! The secret from which all keys of ours are derived.
+//! The secret of a Waxseal installation, and the keys derived from it.
 //!
-//! It is made when it is first needed and stays: with another one, bounces to
-//! addresses that are out in the world would not be recognised any more.
+//! It is created when it is first needed and must not change: with another
+//! secret, bounces to return paths in use are not recognized.
 
 use std::fmt;
 use std::io;
@@ -12,54 +12,54 @@ use thiserror::Error;
 
 use crate::secure_fs::{self, PrivateFileError};
 
-/// Name of its file in the folder of state.
+/// Name of the secret's file in the folder of state.
 pub const SECRET_FILE: &str = "secret";
 
-/// Length of the secret in bytes.
+/// Length in bytes.
 const LENGTH: usize = 32;
 
-/// Why there is no secret. The text says what to do.
+/// Why the secret cannot be used. The message says what to do.
 #[derive(Debug, Error)]
 pub enum SecretError {
-    /// It cannot be read, or others may read it.
+    /// It cannot be read, or other users can read it.
     #[error(transparent)]
     File(#[from] PrivateFileError),
-    /// It cannot be made.
-    #[error("{}: the secret cannot be written: {error}", .path.display())]
+    /// It cannot be created.
+    #[error("{}: cannot write the secret: {error}", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The failure of the system.
         error: io::Error,
     },
-    /// It has not the length of a secret.
+    /// Its length is wrong.
     #[error(
-        "{}: a secret has {LENGTH} bytes, and this has {found}; restore it from a backup, or move it away: a new one is \
-         made, and bounces of mail sent so far are not recognised any more",
+        "{}: invalid secret of {found} bytes: expected {LENGTH}; restore it from a backup, or move it away: a new one is \
+         created, and bounces of mail sent so far are not recognized",
         .path.display()
     )]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Bytes that it has.
+        /// Its length in bytes.
         found: usize,
     },
-    /// The system gives no random numbers.
-    #[error("the system gives no random numbers")]
+    /// The system's random number generator failed.
+    #[error("cannot create a secret: the system's random number generator failed")]
     Random,
 }
 
-/// 32 random bytes that nobody else knows.
+/// 32 random bytes known to this installation only.
 pub struct Secret([u8; LENGTH]);
 
 impl Secret {
-    /// Reads the secret of a folder of state; makes folder and secret where
-    /// there are none, and logs that. Several processes may do so at one time:
-    /// one of their secrets becomes that of all.
+    /// Reads the secret in a folder of state. Creates folder and secret if they
+    /// are missing, and logs that. Several processes may do so at the same time:
+    /// all get the same secret.
     ///
     /// # Errors
     ///
-    /// When it cannot be read or made, or when others may read it.
+    /// When it cannot be read or created, or when other users can read it.
     pub fn open(state: &Path) -> Result<Self, SecretError> {
         let (secret, origin) = Self::open_or_make(state)?;
         let path = state.join(SECRET_FILE);
@@ -67,11 +67,11 @@ impl Secret {
         match origin {
             Origin::Read => {}
             Origin::First => tracing::warn!(
-                "made a new secret, {path}: back it up. Without it, mail that waits in Postfix for its route stays there, \
+                "created a new secret, {path}: back it up. Without it, mail that waits in Postfix for its route stays there, \
                  and bounces to addresses made so far are not recognized"
             ),
             Origin::Lost(beside) => tracing::error!(
-                "{path} was missing beside state of an earlier run ({beside}), and a new secret was made: mail that waits \
+                "{path} was missing although state of an earlier run exists ({beside}), and a new secret was created: mail that waits \
                  in Postfix for its route stays there, and bounces to addresses made so far are not recognized. Stop \
                  waxseal, restore the file from a backup, and start again"
             ),
@@ -79,12 +79,12 @@ impl Secret {
         Ok(secret)
     }
 
-    /// As [`Secret::open`], for a folder of compiled code, which is made anew at
-    /// any time: nothing is logged.
+    /// Like [`Secret::open`] for a cache, which can be rebuilt at any time: nothing
+    /// is logged.
     ///
     /// # Errors
     ///
-    /// As [`Secret::open`].
+    /// See [`Secret::open`].
     pub fn open_for_cache(folder: &Path) -> Result<Self, SecretError> {
         Self::open_or_make(folder).map(|(secret, _)| secret)
     }
@@ -110,11 +110,11 @@ impl Secret {
         }
     }
 
-    /// As [`Secret::open`], and makes nothing: none where there is none yet.
+    /// Like [`Secret::open`], but creates nothing. `None` if there is no secret yet.
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or when others may read it.
+    /// When it cannot be read, or when other users can read it.
     pub fn open_to_read(state: &Path) -> Result<Option<Self>, SecretError> {
         let path = state.join(SECRET_FILE);
         match secure_fs::read(&path) {
@@ -127,7 +127,7 @@ impl Secret {
         }
     }
 
-    /// A secret of the caller's own: for tests that have to repeat exactly.
+    /// A secret given by the caller, for reproducible tests.
     pub fn from_bytes(bytes: [u8; LENGTH]) -> Self {
         Self(bytes)
     }
@@ -140,10 +140,9 @@ impl Secret {
             .map_err(|_| SecretError::Damaged { path, found })
     }
 
-    /// The key for one purpose. Keys of different purposes tell nothing about
-    /// each other: this is HKDF-Expand (RFC 5869, section 2.3) for one block, which
-    /// is one HMAC. The extract step is for secrets that are not uniformly
-    /// random, and this one is.
+    /// Derives the key for one purpose. Keys of different purposes are independent:
+    /// this is HKDF-Expand (RFC 5869, section 2.3) for one block, which is one HMAC.
+    /// The extract step is not needed, since the secret is uniformly random.
     pub fn derive(&self, purpose: &str) -> Key {
         let root = hmac::Key::new(hmac::HMAC_SHA256, &self.0);
         let mut info = Vec::with_capacity(purpose.len() + 9);
@@ -157,14 +156,14 @@ impl Secret {
     }
 }
 
-/// Where a secret comes from.
+/// Origin of a secret.
 #[derive(Debug, PartialEq, Eq)]
 enum Origin {
-    /// It was there.
+    /// It was read.
     Read,
-    /// It was made, and nothing shows an earlier run.
+    /// It was created on the first run.
     First,
-    /// It was made beside what an earlier run has left there, and so was lost.
+    /// It was created although files of an earlier run exist: the old one was lost.
     Lost(String),
 }
 
@@ -201,8 +200,7 @@ impl From<&Secret> for crate::runtime::CacheKey {
 }
 
 impl Key {
-    /// HMAC-SHA256 of some data: proof that it comes from us, or 32 bytes that
-    /// nobody else can foretell.
+    /// HMAC-SHA256 of some data: proof of origin, or 32 unpredictable bytes.
     pub fn tag(&self, data: &[u8]) -> [u8; 32] {
         let tag = hmac::sign(&self.0, data);
         let mut bytes = [0; 32];
@@ -210,8 +208,8 @@ impl Key {
         bytes
     }
 
-    /// Whether `tag` is the beginning of the tag of `data`; takes as long for a
-    /// wrong one as for a right one. A tag of less than 8 bytes proves nothing.
+    /// Whether `tag` is a prefix of the tag of `data`, in constant time. A prefix of
+    /// less than 8 bytes is never accepted.
     pub fn check(&self, data: &[u8], tag: &[u8]) -> bool {
         let ours = self.tag(data);
         (8..=ours.len()).contains(&tag.len())

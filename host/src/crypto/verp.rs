@@ -1,9 +1,9 @@
 //! Variable envelope return paths (R13, R14).
 //!
-//! An address of ours for each message: what bounces to it tells which message
-//! it is about and when that was sent, and nobody else can make one. Mail
-//! systems on the way may change the case of a local part and must not cut it
-//! below 64 bytes (RFC 5321, section 4.5.3.1.1): hence base32.
+//! Each message has a return path of its own, with its queue id and time of
+//! arrival and an authentication tag: a bounce to it identifies the message, and
+//! no other system can create one. Mail systems may change the case of a local
+//! part and have to accept 64 bytes (RFC 5321, section 4.5.3.1.1): hence base32.
 
 use data_encoding::BASE32_NOPAD_NOCASE;
 use jiff::Timestamp;
@@ -12,11 +12,11 @@ use thiserror::Error;
 use super::Key;
 use crate::message::{Address, AddressError};
 
-/// Begins every local part of ours.
+/// Prefix of every local part.
 const PREFIX: &str = "b-";
-/// First byte of what is encoded: another form gets another number.
+/// First byte of the encoded data: the version of its format.
 const VERSION: u8 = 1;
-/// Bytes of the tag: 80 bits, so that guessing one by mail is out of reach.
+/// Bytes of the tag: 80 bits cannot be guessed by sending mail.
 const TAG: usize = 10;
 /// Bytes before the id: version and seconds.
 const HEAD: usize = 5;
@@ -25,16 +25,14 @@ const HEAD: usize = 5;
 /// Sendmail's 14.
 pub const LONGEST_ID: usize = 38 - HEAD - TAG;
 
-/// Why there is no address for a message.
+/// Why a message gets no return path.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VerpError {
     /// The id is empty or too long.
-    #[error(
-        "the queue id \"{0}\" has not 1 to {LONGEST_ID} bytes, so that no return path can carry it"
-    )]
+    #[error("invalid queue id \"{0}\" for a return path: expected 1 to {LONGEST_ID} bytes")]
     Id(String),
-    /// With the domain it makes no address.
-    #[error("\"{domain}\" is no domain for return paths: {error}")]
+    /// The domain does not form an address.
+    #[error("invalid domain \"{domain}\" for return paths: {error}")]
     Domain {
         /// The domain.
         domain: String,
@@ -43,7 +41,7 @@ pub enum VerpError {
     },
 }
 
-/// What an address of ours tells.
+/// The content of a return path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// When the message arrived, to the second.
@@ -52,11 +50,11 @@ pub struct Opened {
     pub id: String,
 }
 
-/// The return path of a message in a domain of ours.
+/// Creates the return path of a message in a domain.
 ///
 /// # Errors
 ///
-/// When the id is empty or longer than [`LONGEST_ID`], or the domain is none.
+/// When the id is empty or longer than [`LONGEST_ID`], or the domain is invalid.
 pub fn address(
     key: &Key,
     domain: &str,
@@ -70,8 +68,8 @@ pub fn address(
         domain: domain.to_owned(),
         error,
     };
-    // With one of these, another part of the address would be its domain, and it
-    // would not be opened again.
+    // With one of these characters, another part of the address would be its
+    // domain, and `open` would reject it.
     let foreign = |c: &char| c.is_whitespace() || matches!(c, '@' | '<' | '>');
     if let Some(bad) = domain.chars().find(foreign) {
         return Err(no_domain(AddressError::Character(bad)));
@@ -88,8 +86,8 @@ pub fn address(
     Address::parse(&format!("{PREFIX}{local}@{domain}")).map_err(no_domain)
 }
 
-/// Reads an address of ours, in any case; none for whatever is forged, altered,
-/// or somebody else's.
+/// Reads a return path in upper or lower case; `None` if it is forged, altered or
+/// another address.
 pub fn open(key: &Key, address: &Address) -> Option<Opened> {
     let local = address.local_part();
     let (prefix, encoded) = local.split_at_checked(PREFIX.len())?;
@@ -112,8 +110,8 @@ pub fn open(key: &Key, address: &Address) -> Option<Opened> {
     })
 }
 
-/// What the tag vouches for: the domain as well, or an address of one domain
-/// would be one of all.
+/// The authenticated data. It includes the domain, so that a local part is valid
+/// in one domain only.
 fn authenticated(head: &[u8], domain: &str) -> Vec<u8> {
     let mut data = Vec::with_capacity(head.len() + 1 + domain.len());
     data.extend_from_slice(head);
