@@ -37,6 +37,18 @@ async fn r29_a_policy_is_told_with_its_contract_imports_and_exports() {
     assert_eq!(told.preinit, Some(Preinit::Done));
 }
 
+/// The SDK's feature `quiet-wasi`: linking WASI takes two thirds of the time that an
+/// instance takes.
+#[tokio::test(flavor = "multi_thread")]
+async fn f10_a_small_policy_in_rust_imports_nothing_of_wasi() {
+    let inspection = inspected(&component("rust_minimal"), None).await;
+    assert!(inspection.is_fit(), "{inspection:?}");
+    assert!(!inspection.imports.is_empty());
+    for import in &inspection.imports {
+        assert_eq!(import.access, ImportAccess::Contract, "{}", import.name);
+    }
+}
+
 /// The standard policy takes no empty settings: that is no fault of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_a_policy_is_told_whether_or_not_it_is_tried_with_settings() {

@@ -47,13 +47,13 @@
 pub mod bindings;
 mod decision;
 mod export;
-#[cfg(target_family = "wasm")]
-mod libc;
 pub mod log;
 mod message;
 #[cfg(not(target_family = "wasm"))]
 mod native;
 mod policy;
+#[cfg(all(target_family = "wasm", feature = "quiet-wasi"))]
+mod quiet_wasi;
 
 pub use bindings::exports::waxseal::policy::setup::{
     Configured, Description, Problem, Reference, ReferenceKind,

@@ -25,14 +25,14 @@ pub fn write(level: Level, message: &str) {
     eprintln!("{level}: {message}");
 }
 
-/// Sends on what `print!` and `eprint!` left of a line.
-#[cfg(target_family = "wasm")]
+/// Logs a line that `print!` or `eprint!` did not end.
+#[cfg(all(target_family = "wasm", feature = "quiet-wasi"))]
 pub(crate) fn flush() {
-    crate::libc::flush();
+    crate::quiet_wasi::flush();
 }
 
-/// Does nothing: what is printed goes where it goes.
-#[cfg(not(target_family = "wasm"))]
+/// Does nothing: the standard library writes the output itself.
+#[cfg(not(all(target_family = "wasm", feature = "quiet-wasi")))]
 pub(crate) fn flush() {}
 
 /// Logs a line for the policy's author: `debug!("{} recipients", count)`.

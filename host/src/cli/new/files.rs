@@ -77,7 +77,7 @@ pub(super) const WORKSPACE: &str = include_str!("../../../templates/rust/workspa
 
 /// The crates that a policy in Rust is written with. They are not to be had from
 /// a registry, so a project has a copy of them.
-pub(super) const KIT: [File; 15] = [
+pub(super) const KIT: [File; 16] = [
     file!("vendor/waxseal-policy/Cargo.toml", "plugin/sdk/Cargo.toml"),
     file!(
         "vendor/waxseal-policy/src/bindings.rs",
@@ -93,8 +93,12 @@ pub(super) const KIT: [File; 15] = [
     ),
     file!("vendor/waxseal-policy/src/lib.rs", "plugin/sdk/src/lib.rs"),
     file!(
-        "vendor/waxseal-policy/src/libc.rs",
-        "plugin/sdk/src/libc.rs"
+        "vendor/waxseal-policy/src/quiet_wasi.rs",
+        "plugin/sdk/src/quiet_wasi.rs"
+    ),
+    file!(
+        "vendor/waxseal-policy/wit/policy.wit",
+        "plugin/sdk/wit/policy.wit"
     ),
     file!("vendor/waxseal-policy/src/log.rs", "plugin/sdk/src/log.rs"),
     file!(
