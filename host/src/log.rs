@@ -1,8 +1,7 @@
-//! The lines of the log: the one place where they are written.
+//! Output of log lines.
 //!
-//! `tracing` lays an event out, with the fields of the spans around it, and hands it over whole. Here it
-//! becomes one line that is safe to print, and not longer than [`LONGEST`], whatever a message, a policy or
-//! a peer put into any of its fields.
+//! `tracing` formats an event with the fields of its spans. This module sanitizes it into one line of at
+//! most [`LONGEST`] bytes, whatever a message, a policy or a peer put into its fields.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -12,16 +11,16 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::printable::{cut, one_line};
 
-/// Bytes of one line, its end included. Twice what syslog carries (RFC 5424 asks for 2,048 and allows for
-/// more), and what journald keeps in one piece many times over. A line of a decision has 300 bytes.
+/// Maximum length of a line in bytes, including the line feed. More than syslog requires (RFC 5424: 2,048),
+/// less than journald splits (48 KiB). The line of a decision has 300 bytes.
 pub(crate) const LONGEST: usize = 8 << 10;
 
-/// How the lines are laid out.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Text for people.
+    /// Plain text.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -29,7 +28,7 @@ pub(crate) enum Format {
 #[derive(Clone, Debug)]
 pub(crate) struct Lines<W> {
     format: Format,
-    /// Makes what a line is written to.
+    /// Creates the writer of a line.
     sink: W,
 }
 
@@ -50,7 +49,7 @@ impl<'a, W: Write + 'a, F: Fn() -> W + 'a> MakeWriter<'a> for Lines<F> {
     }
 }
 
-/// Takes one event.
+/// Writer of one event.
 #[derive(Debug)]
 pub(crate) struct Line<W> {
     format: Format,
@@ -58,7 +57,7 @@ pub(crate) struct Line<W> {
 }
 
 impl<W: Write> Write for Line<W> {
-    /// What is given is one event, whole: `tracing-subscriber` writes each in one call.
+    /// Each call has one complete event: `tracing-subscriber` writes an event in one call.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let mut line = self.format.line(text.trim_end_matches('\n'));
@@ -75,7 +74,7 @@ impl<W: Write> Write for Line<W> {
 impl Format {
     fn line(self, event: &str) -> Cow<'_, str> {
         let line = one_line(event);
-        // The line end counts, too.
+        // Plus the line feed.
         if line.len() < LONGEST {
             return line;
         }
@@ -92,7 +91,7 @@ fn shortened(line: &str) -> String {
     format!("{kept}{mark}")
 }
 
-/// An object stays one: its strings are cut, so far as needed.
+/// Truncates the strings of the object until it fits.
 fn shortened_json(event: &str) -> String {
     let Ok(mut object) = serde_json::from_str::<Map<String, Value>>(event) else {
         return fallback(event.len());
@@ -123,10 +122,10 @@ fn cut_strings(value: &mut Value, most: usize) {
     }
 }
 
-/// More fields than a line has room for.
+/// Replacement for a line with too many fields.
 fn fallback(bytes: usize) -> String {
     format!(
-        "{{\"level\":\"WARN\",\"message\":\"a line with too many fields was left out\",\"cut\":{bytes}}}"
+        "{{\"level\":\"WARN\",\"message\":\"log line with too many fields omitted\",\"cut\":{bytes}}}"
     )
 }
 

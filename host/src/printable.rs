@@ -1,8 +1,7 @@
-//! Text that is safe to print: in a log, on a terminal, in a report.
+//! Sanitizing of text for logs, terminals and reports.
 //!
-//! Words of a message, a policy or a peer can hold anything: line ends that begin a line of their own,
-//! sequences that a terminal obeys, marks that reverse what is read. Whatever is written for people goes
-//! through this module: the lines of the log in [`log`](crate::log), everything else as a [`Text`].
+//! Text from a message, a policy or a peer can contain line breaks, terminal escape sequences, or
+//! bidirectional controls. All text output is sanitized here, as a log line or as a [`Text`].
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -10,8 +9,8 @@ use std::io;
 
 use serde::Serialize;
 
-/// Whether a character does something else than to stand there: control characters (C0, DEL, C1), line and
-/// paragraph separators, bidirectional controls, and characters that nobody sees.
+/// Whether a character is unsafe to print: control characters (C0, DEL, C1), line and paragraph separators,
+/// bidirectional controls, and invisible characters.
 pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -23,8 +22,7 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text on one line: each unsafe character as an escape sequence (`\n`, `\u001b`), which is that of a
-/// JSON string, too.
+/// The text on one line, with unsafe characters as JSON escape sequences (`\n`, `\u001b`).
 pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
@@ -34,13 +32,13 @@ pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(line)
 }
 
-/// The text on one line, with a blank for each of its line ends.
+/// The text on one line, with a space for each line break.
 pub(crate) fn folded(text: &str) -> String {
     let lines: Vec<Cow<'_, str>> = text.trim().lines().map(str::trim).map(one_line).collect();
     lines.join(" ")
 }
 
-/// Not more than that many bytes of a text; `…` stands for the rest.
+/// The text truncated to that many bytes, ending in `…` if it is longer.
 pub(crate) fn cut(text: &str, bytes: usize) -> Cow<'_, str> {
     if text.len() <= bytes {
         return Cow::Borrowed(text);
@@ -64,7 +62,7 @@ fn push(line: &mut String, c: char) {
     }
 }
 
-/// A color of a [`Text`], where it has colors.
+/// A color of a [`Text`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Color {
     /// Green.
@@ -88,8 +86,8 @@ impl Color {
     }
 }
 
-/// Lines for people. What is written into it in one call (`writeln!`) is one line: line ends in between,
-/// which come from the values printed, are escaped as everything else that is not safe to print.
+/// Sanitized text output. Each write call (`writeln!`) adds one line; line breaks in the values and other
+/// unsafe characters are escaped.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Text {
     text: String,
@@ -102,7 +100,7 @@ impl Text {
         Self::default()
     }
 
-    /// An empty text, with colors if they are wanted.
+    /// An empty text, with or without colors.
     pub(crate) fn with_colors(colors: bool) -> Self {
         let text = String::new();
         Self { text, colors }
@@ -113,16 +111,16 @@ impl Text {
         self.colors
     }
 
-    /// Adds what belongs to one line. Empty lines before it and its end may be part of it.
+    /// Adds text of one line. It may begin and end with line feeds.
     ///
     /// # Errors
     ///
-    /// None: it has the signature that `writeln!` asks for.
+    /// Never; `writeln!` requires this signature.
     pub(crate) fn write_fmt(&mut self, line: fmt::Arguments<'_>) -> io::Result<()> {
         let line = line.to_string();
         let inner = line.trim_matches('\n');
         let before = line.len() - line.trim_start_matches('\n').len();
-        // A text of line ends alone has nothing behind them.
+        // A text of line feeds only has no inner part.
         let after = line.len() - before - inner.len();
         (0..before).for_each(|_| self.text.push('\n'));
         self.text.push_str(&one_line(inner));
@@ -145,8 +143,7 @@ impl Text {
         self.text.push_str(&other.text);
     }
 
-    /// Adds lines that were laid out elsewhere, of parts that are on one line each. Colors stay where this
-    /// text has some.
+    /// Adds formatted lines. Color sequences are retained if this text has colors.
     pub(crate) fn block(&mut self, lines: &str) {
         let mut rest = lines;
         while let Some(c) = rest.chars().next() {
@@ -164,10 +161,10 @@ impl Text {
     ///
     /// # Errors
     ///
-    /// When it cannot be written as JSON.
+    /// If the value cannot be serialized.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> serde_json::Result<()> {
         let json = serde_json::to_string_pretty(value)?;
-        // Strings have no line ends in JSON; other unsafe characters stand in strings alone.
+        // JSON strings contain no line breaks; other unsafe characters occur in strings only.
         let colors = std::mem::replace(&mut self.colors, false);
         self.block(&json);
         self.colors = colors;
@@ -207,7 +204,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn l1_what_is_unsafe_is_escaped_and_nothing_else_is_changed() {
+    fn l1_only_unsafe_characters_are_escaped() {
         let line = one_line(HOSTILE);
         assert!(is_one_safe_line(&line), "{line}");
         assert!(line.starts_with(

@@ -1,4 +1,4 @@
-//! From the configuration's listeners to the milter server's.
+//! Conversion of configured listeners to milter server listeners.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ use crate::config::{self, ListenAddress};
 use crate::input_file;
 use crate::milter::{self, Endpoint, ListenerSettings, UnixSocket};
 
-/// `socket-group` names a group that this machine does not have.
+/// `socket-group` names an unknown group.
 #[derive(Debug, Error)]
-#[error("listener {listener}: there is no group \"{group}\" on this machine (socket-group)")]
+#[error("listener {listener}: unknown group \"{group}\" (socket-group)")]
 pub struct UnknownGroup {
     /// Name of the listener.
     pub listener: String,
@@ -48,8 +48,7 @@ fn group(listener: &config::Listener) -> Result<Option<Gid>, UnknownGroup> {
         listener: listener.name.clone(),
         group: name.clone(),
     };
-    // The system's database of groups, as a file: no name service is asked by a
-    // daemon that mail waits for.
+    // Reads the file directly: a name service query could block the daemon.
     let groups = input_file::read_text(Path::new("/etc/group"), input_file::GROUPS)
         .map_err(|_| unknown())?;
     let found = groups.lines().find_map(|line| {

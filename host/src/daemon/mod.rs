@@ -1,8 +1,7 @@
-//! The daemon: everything put together and kept running.
+//! The daemon: construction, reload and shutdown of all components.
 //!
-//! Which policy is in service is the [`PolicyManager`]'s affair: it builds versions
-//! beside the one in service and swaps them. Messages in flight finish with the
-//! version that was in service when they began.
+//! The [`PolicyManager`] builds policy versions in the background and activates
+//! them. Messages in flight finish with the version that was active when they began.
 
 mod executor;
 mod filter;
@@ -33,19 +32,19 @@ use executor::PoolExecutor;
 pub use filter::PolicyFilter;
 pub use listeners::UnknownGroup;
 pub use policy_tests::PolicyTests;
-use signals::{Asked, Signals};
+use signals::{Request, Signals};
 
-/// Why the daemon does not run.
+/// Errors that prevent the daemon from starting.
 #[derive(Debug, Error)]
 pub enum DaemonError {
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The configuration can be read, but something it names is not in order.
-    #[error("{} problem(s) in what the configuration names; `waxseal check` shows them", .0.len())]
+    /// A file that the configuration names has problems.
+    #[error("{} problem(s) in files that the configuration names (see `waxseal check`)", .0.len())]
     Problems(Vec<Problem>),
-    /// There is nothing to listen on.
-    #[error("{0} has no [[listener]]: there is nowhere for the mail server to connect to")]
+    /// No listener is configured.
+    #[error("{0}: no [[listener]] is configured; add one for the mail server to connect to")]
     NoListener(PathBuf),
     /// A listener cannot be opened.
     #[error(transparent)]
@@ -63,34 +62,33 @@ pub enum DaemonError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The sandbox cannot be made.
-    #[error("making the sandbox: {0}")]
+    #[error("cannot create the sandbox: {0}")]
     Sandbox(#[from] LoadError),
     /// Signals cannot be received.
-    #[error("listening for signals: {0}")]
+    #[error("cannot install signal handlers: {0}")]
     Signals(std::io::Error),
 }
 
-/// Runs until SIGTERM or SIGINT, then lets messages in flight finish. SIGHUP and
-/// SIGUSR1 read configuration, policy and settings again.
+/// Runs until SIGTERM or SIGINT, then finishes messages in flight. SIGHUP and
+/// SIGUSR1 reload configuration, policy and settings.
 ///
 /// # Errors
 ///
-/// When it cannot start. Once it runs, what goes wrong is logged, and costs a
-/// message at most.
+/// If it cannot start. Later errors are logged and affect one message at most.
 pub async fn run(config: Config) -> Result<(), DaemonError> {
     let mut signals = Signals::listen().map_err(DaemonError::Signals)?;
     let started_with = config.clone();
-    let mut reload_asked = false;
+    let mut reload_requested = false;
     let mut starting = Box::pin(Daemon::start(config));
     let daemon = loop {
         tokio::select! {
             daemon = &mut starting => break daemon?,
-            asked = signals.next() => match asked {
-                Asked::Stop => {
-                    tracing::info!("stopped before the start was complete");
+            request = signals.next() => match request {
+                Request::Stop => {
+                    tracing::info!("stopped during startup");
                     return Ok(());
                 }
-                Asked::Reload | Asked::Nothing(_) => reload_asked = true,
+                Request::Reload | Request::Ignored(_) => reload_requested = true,
             },
         }
     };
@@ -98,19 +96,19 @@ pub async fn run(config: Config) -> Result<(), DaemonError> {
         manager: Arc::clone(&daemon.manager),
         started_with,
         running: None,
-        again: reload_asked,
+        again: reload_requested,
     };
     daemon.serve(reloads.until_stopped(signals)).await;
     Ok(())
 }
 
-/// Everything that runs.
+/// The running components.
 struct Daemon {
     manager: Arc<PolicyManager>,
     ledger: Arc<LeasedLedger>,
     recordings: Arc<Recordings>,
     server: Server<PolicyFilter, PoolExecutor>,
-    beside: JoinSet<()>,
+    background: JoinSet<()>,
 }
 
 impl Daemon {
@@ -120,8 +118,7 @@ impl Daemon {
         }
         let secret = Secret::open(&config.state)?;
         let secrets = Arc::new(DerivedKeys::new(&secret));
-        // Before anything of the state is touched: it tells whether another daemon
-        // is using it.
+        // Before the state is opened: fails if another daemon uses it.
         let admin = admin::Server::bind(&config.admin.socket)?;
         let store = crate::state::open(&StateOptions::from(&config))?;
         let sandbox = sandbox(&config, Limits::from(&config.limits), &secret)?;
@@ -159,35 +156,35 @@ impl Daemon {
             shadows,
             recordings: Arc::clone(&recordings),
         };
-        let mut beside = JoinSet::new();
-        beside.spawn(admin.run(control));
-        beside.spawn(Arc::clone(&manager).keep());
-        beside.spawn(state::watch(state));
-        beside.spawn(Arc::clone(&recordings).follow());
+        let mut background = JoinSet::new();
+        background.spawn(admin.run(control));
+        background.spawn(Arc::clone(&manager).keep());
+        background.spawn(state::watch(state));
+        background.spawn(Arc::clone(&recordings).follow());
         Ok(Self {
             manager,
             ledger,
             recordings,
             server,
-            beside,
+            background,
         })
     }
 
-    /// Serves until `stopped` is done, and then ends in order.
+    /// Serves until `stopped` completes, then shuts down.
     async fn serve(mut self, stopped: impl Future<Output = ()>) {
         self.server.run(stopped).await;
-        self.beside.shutdown().await;
+        self.background.shutdown().await;
         self.recordings.end().await;
         if let Err(error) = self.ledger.close().await {
-            // Leases that are not given back are lost until tomorrow, no more.
-            tracing::error!("giving back what was not used of today's maxima: {error}");
+            // Leases that are not returned stay unavailable until the next day.
+            tracing::error!("cannot return unused units of today's limits: {error}");
         }
         tracing::info!("stopped");
     }
 }
 
-/// Candidates are compiled as versions in service are, and kept where those
-/// are: one that is promoted need not be compiled again.
+/// Candidates use the same compiler and code cache as active versions, so that a
+/// promoted candidate is not compiled again.
 fn shadows(
     manager: &Arc<PolicyManager>,
     service: &Arc<PolicyService>,
@@ -207,31 +204,32 @@ fn shadows(
     ))
 }
 
-/// A sandbox that compiles in a process of its own. Without a cache it does as
-/// well, and starts more slowly.
+/// A sandbox that compiles in a separate process. The code cache is optional.
 fn sandbox(config: &Config, limits: Limits, secret: &Secret) -> Result<Sandbox, LoadError> {
     let builder = Sandbox::builder(limits).compiler(Compiler::this_program());
     match CodeCache::open(&config.state.join(CODE_FOLDER), secret) {
         Ok(cache) => builder.cache(cache).build(),
         Err(error) => {
-            tracing::error!("policies are compiled anew at each start: {error}");
+            tracing::error!(
+                "cannot open the code cache, policies are compiled at each start: {error}"
+            );
             builder.build()
         }
     }
 }
 
-/// Reloads, one at a time, in a task of their own: what is asked for meanwhile is
-/// heard at once.
+/// Reloads, one at a time, in a separate task, so that signals are handled
+/// meanwhile.
 struct Reloads {
     manager: Arc<PolicyManager>,
     started_with: Config,
     running: Option<JoinHandle<()>>,
-    /// Another one was asked for.
+    /// Another reload was requested.
     again: bool,
 }
 
 impl Reloads {
-    /// Is done when the daemon is asked to stop; reloads when asked to.
+    /// Completes on a stop signal; reloads on a reload signal.
     async fn until_stopped(mut self, mut signals: Signals) {
         loop {
             if self.running.is_none() && std::mem::take(&mut self.again) {
@@ -240,18 +238,18 @@ impl Reloads {
                 self.running = Some(tokio::spawn(reload(manager, started_with)));
             }
             tokio::select! {
-                asked = signals.next() => match asked {
-                    Asked::Stop => break,
-                    Asked::Reload | Asked::Nothing(_) => {
+                request = signals.next() => match request {
+                    Request::Stop => break,
+                    Request::Reload | Request::Ignored(_) => {
                         if self.running.is_some() {
-                            tracing::info!("a reload is under way: another one follows it");
+                            tracing::info!("a reload is in progress; another one follows it");
                         }
                         self.again = true;
                     }
                 },
                 ended = ended(&mut self.running) => {
                     if let Err(error) = ended {
-                        tracing::error!("not reloaded: {error}; what is in service stays");
+                        tracing::error!("reload failed: {error}; the active version is unchanged");
                     }
                     self.running = None;
                 }
@@ -259,13 +257,13 @@ impl Reloads {
         }
         if let Some(running) = self.running {
             running.abort();
-            tracing::info!("the reload that was under way is given up");
+            tracing::info!("the reload in progress was canceled");
         }
-        tracing::info!("stopping: messages in flight finish first");
+        tracing::info!("stopping: finishing messages in flight");
     }
 }
 
-/// Waits for a task to end; for ever where there is none.
+/// Waits for a task to end; never completes if there is none.
 async fn ended(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
     match task {
         Some(task) => task.await,
@@ -273,8 +271,7 @@ async fn ended(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
     }
 }
 
-/// Puts what the configuration says now in service, or keeps the old one and
-/// tells why.
+/// Activates the current configuration, or logs why it cannot.
 async fn reload(manager: Arc<PolicyManager>, started_with: Config) {
     let config = match config::read(&started_with.source.path) {
         Ok(config) => config,
@@ -284,20 +281,20 @@ async fn reload(manager: Arc<PolicyManager>, started_with: Config) {
                     .iter()
                     .for_each(|problem| tracing::error!("{problem}"));
             }
-            tracing::error!("not reloaded: {error}; the configuration in service stays");
+            tracing::error!("reload failed: {error}; the active configuration is unchanged");
             return;
         }
     };
     let restart = restart::needed_for(&started_with, &config);
     if !restart.is_empty() {
         tracing::warn!(
-            "these settings differ from those that waxseal runs with, and take effect at its next start: {}",
+            "these changed settings take effect after a restart: {}",
             restart.join(", ")
         );
     }
     match manager.reload(config, Timestamp::now()).await {
-        Ok(_) => tracing::info!("reloaded: messages in flight finish as they began"),
-        // Why has been told.
-        Err(_) => tracing::error!("not reloaded: what is in service stays"),
+        Ok(_) => tracing::info!("reloaded: messages in flight finish with the previous version"),
+        // The reason has been logged.
+        Err(_) => tracing::error!("reload failed: the active version is unchanged"),
     }
 }

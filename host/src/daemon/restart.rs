@@ -1,10 +1,10 @@
-//! Settings that only a start takes over: a reload reports them for as long as
-//! they differ from what runs.
+//! Settings that require a restart. A reload reports them while they differ from
+//! the running ones.
 
 use crate::config::{Config, Listener};
 
-/// The names of settings that differ from those that the daemon was started with
-/// and that a reload does not change.
+/// Names of settings that differ from those at startup and that a reload does not
+/// change.
 pub(super) fn needed_for(started: &Config, now: &Config) -> Vec<String> {
     let (old, new) = (&started.limits, &now.limits);
     let settings = [
@@ -51,7 +51,7 @@ fn named<'a>(config: &'a Config, name: &str) -> Option<&'a Listener> {
     config.listeners.iter().find(|other| other.name == name)
 }
 
-/// Its mode is not among them: that of a message is looked up when it begins.
+/// `mode` is not included: it is looked up for each message.
 fn of_listener(running: &Listener, new: &Listener, names: &mut Vec<String>) {
     let settings = [
         ("address", running.address != new.address),

@@ -1,4 +1,4 @@
-//! Signals that the daemon receives, and what each of them asks for.
+//! Signal handling of the daemon.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,44 +7,43 @@ use std::task::{Context, Poll};
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a signal asks for.
+/// The action that a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Request {
     /// SIGTERM, SIGINT.
     Stop,
-    /// SIGHUP, and SIGUSR1, by which other daemons open their logs anew.
+    /// SIGHUP, and SIGUSR1, with which other daemons reopen their logs.
     Reload,
-    /// Signals without a meaning here, which would end a process that does not
-    /// listen to them.
-    Nothing(&'static str),
+    /// Signals that are ignored; by default they would terminate the process.
+    Ignored(&'static str),
 }
 
-const ALL: [(Number, Asked); 10] = [
-    (Number::TERM, Asked::Stop),
-    (Number::INT, Asked::Stop),
-    (Number::HUP, Asked::Reload),
-    (Number::USR1, Asked::Reload),
-    (Number::USR2, Asked::Nothing("SIGUSR2")),
-    (Number::ALARM, Asked::Nothing("SIGALRM")),
-    (Number::VTALARM, Asked::Nothing("SIGVTALRM")),
-    (Number::PROF, Asked::Nothing("SIGPROF")),
-    (Number::IO, Asked::Nothing("SIGIO")),
-    (Number::POWER, Asked::Nothing("SIGPWR")),
+const ALL: [(Number, Request); 10] = [
+    (Number::TERM, Request::Stop),
+    (Number::INT, Request::Stop),
+    (Number::HUP, Request::Reload),
+    (Number::USR1, Request::Reload),
+    (Number::USR2, Request::Ignored("SIGUSR2")),
+    (Number::ALARM, Request::Ignored("SIGALRM")),
+    (Number::VTALARM, Request::Ignored("SIGVTALRM")),
+    (Number::PROF, Request::Ignored("SIGPROF")),
+    (Number::IO, Request::Ignored("SIGIO")),
+    (Number::POWER, Request::Ignored("SIGPWR")),
 ];
 
-/// All signals that are listened to.
-pub(super) struct Signals(Vec<(Signal, Asked)>);
+/// Handlers of all signals.
+pub(super) struct Signals(Vec<(Signal, Request)>);
 
 impl Signals {
-    /// Begins to listen.
+    /// Installs the handlers.
     ///
     /// # Errors
     ///
-    /// When the system does not let us.
+    /// If the system rejects a handler.
     pub(super) fn listen() -> io::Result<Self> {
-        let listen = |(number, asked): (Number, Asked)| {
+        let listen = |(number, request): (Number, Request)| {
             let kind = SignalKind::from_raw(number.as_raw());
-            Ok((signal(kind)?, asked))
+            Ok((signal(kind)?, request))
         };
         ALL.into_iter()
             .map(listen)
@@ -52,20 +51,20 @@ impl Signals {
             .map(Self)
     }
 
-    /// The next signal that asks for something.
-    pub(super) async fn next(&mut self) -> Asked {
+    /// The next signal that requests an action.
+    pub(super) async fn next(&mut self) -> Request {
         loop {
             match poll_fn(|context| self.poll(context)).await {
-                Asked::Nothing(name) => tracing::info!("{name} received: it has no meaning here"),
-                asked => return asked,
+                Request::Ignored(name) => tracing::info!("ignored {name}"),
+                request => return request,
             }
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Asked> {
-        for (signal, asked) in &mut self.0 {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Request> {
+        for (signal, request) in &mut self.0 {
             if let Poll::Ready(Some(())) = signal.poll_recv(context) {
-                return Poll::Ready(*asked);
+                return Poll::Ready(*request);
             }
         }
         Poll::Pending

@@ -1,8 +1,8 @@
-//! The folder of state, looked at while the daemon runs.
+//! Monitoring of the state folder.
 //!
-//! A folder that is removed costs nothing at once: the secret is in memory, the
-//! counters' file stays open. It is at the next start that both are missing, so
-//! it has to be known before.
+//! Removing the folder has no immediate effect: the secret is in memory, and the
+//! counter database stays open. Both are missing after the next start, so the loss
+//! is logged before.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use crate::crypto::secret::SECRET_FILE;
 
-/// How often it is looked at.
+/// Polling interval.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// What has happened to the secret's file since the last look.
+/// Change of the secret file since the last check.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     Removed,
@@ -24,7 +24,7 @@ enum Change {
 
 struct StateWatch {
     secret: PathBuf,
-    /// Device and inode that the daemon began with.
+    /// Device and inode at startup.
     begun: Option<(u64, u64)>,
     seen: Option<(u64, u64)>,
 }
@@ -40,7 +40,7 @@ impl StateWatch {
         }
     }
 
-    /// Tells a change once.
+    /// Reports each change once.
     fn look(&mut self) -> Option<Change> {
         let now = identity(&self.secret);
         if now == std::mem::replace(&mut self.seen, now) {
@@ -68,15 +68,17 @@ pub(super) async fn watch(state: PathBuf) {
         match watch.look() {
             None => {}
             Some(Change::Removed) => tracing::error!(
-                "the state folder {state} has lost its secret while the daemon runs. Mail goes on until the next start: then \
-                 counters begin afresh, and mail that waits in Postfix for its route stays there. Restore the folder \
-                 from a backup before waxseal is restarted"
+                "the secret in the state folder {state} was removed while the daemon runs. Mail is processed until the next \
+                 restart; after it, counters restart from zero, and queued mail that waits for its route is not \
+                 routed. Restore the folder from a backup before restarting Waxseal"
             ),
             Some(Change::Replaced) => tracing::warn!(
-                "the secret in the state folder {state} was replaced while the daemon runs: the one in memory is used \
-                 until the next start"
+                "the secret in the state folder {state} was replaced while the daemon runs: the daemon uses the previous \
+                 one until the next restart"
             ),
-            Some(Change::Back) => tracing::info!("the secret in the state folder {state} is back"),
+            Some(Change::Back) => {
+                tracing::info!("the secret in the state folder {state} was restored")
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Milter listeners, seen from Postfix: which service speaks to which.
+//! Postfix services and parameters for the milter listeners.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -8,15 +8,15 @@ use super::transports;
 use crate::config::{Config, ListenAddress, Listener, Mode};
 use crate::relay::SPLIT_TRANSPORT;
 
-/// How long Postfix waits for Waxseal to accept a connection, to answer a
-/// command, and to decide on a whole message.
+/// Postfix timeouts for connecting, for a milter command, and for a complete
+/// message.
 const TIMEOUTS: [(&str, &str); 3] = [
     ("milter_connect_timeout", "10s"),
     ("milter_command_timeout", "30s"),
     ("milter_content_timeout", "120s"),
 ];
 
-/// What listeners add to a [`Setup`](super::Setup).
+/// The part of a [`Setup`](super::Setup) for listeners.
 pub(super) struct Listeners {
     pub(super) main: Vec<Setting>,
     pub(super) services: Vec<Service>,
@@ -26,12 +26,12 @@ pub(super) struct Listeners {
 
 /// The milters of `main.cf` and of `master.cf`.
 ///
-/// The first listener of mode `mixed` is everybody's, in `main.cf`. Others are
-/// for services that the administrator gives them to. Local submission goes
-/// to the listener that decides on it: `mixed` where there is one.
+/// The first listener of mode `mixed` is the default in `main.cf`; the administrator
+/// adds others to services. Local submission uses the `mixed` listener, or else the
+/// first `submission` listener.
 ///
-/// A socket in Postfix's queue folder is named relative to it, which is right
-/// within the chroot and outside.
+/// The path of a socket in the queue directory is relative to it, which works with
+/// and without a chroot.
 pub(super) fn of(config: &Config, queue: &Path) -> Listeners {
     let first = |mode| {
         config
@@ -55,8 +55,8 @@ pub(super) fn of(config: &Config, queue: &Path) -> Listeners {
         made.main
             .push(Setting::new("non_smtpd_milters", milter(listener, queue)));
         made.main.extend([
-            // A message that Waxseal could not decide on must wait: any other
-            // action would let it out half edited, or unsigned.
+            // A message without a decision must be deferred: any other action would
+            // send it partly edited or unsigned.
             Setting::new("milter_default_action", "tempfail"),
             Setting::new("milter_protocol", "6"),
         ]);
@@ -87,9 +87,9 @@ pub(super) fn of(config: &Config, queue: &Path) -> Listeners {
 fn attachment(listener: &Listener, queue: &Path) -> Attachment {
     let services = match listener.mode {
         Mode::Submission => {
-            "submission (587) and submissions (465), which take mail only from senders who may submit"
+            "submission (587) and submissions (465), which accept mail from authenticated senders only"
         }
-        Mode::Mixed | Mode::Split => "the services that this listener is meant for",
+        Mode::Mixed | Mode::Split => "the services that use this listener",
     };
     Attachment {
         listener: listener.name.clone(),
@@ -98,11 +98,11 @@ fn attachment(listener: &Listener, queue: &Path) -> Attachment {
     }
 }
 
-/// The smtpd that takes each recipient's copy and lets Waxseal route it.
+/// The smtpd that accepts the copy for each recipient, for Waxseal to route.
 ///
-/// It is isolated: whatever Postfix does to a message on its way in has been
-/// done once, when the message came. Done again it would add header fields,
-/// rewrite addresses or send copies twice, and break the signature.
+/// All input processing of Postfix is disabled: it was applied when the message was
+/// received. Repeating it would add header fields, rewrite addresses or duplicate
+/// copies, and break the signature.
 fn split_smtpd(listener: &Listener, smtpd: SocketAddr, queue: &Path) -> Service {
     let networks = match smtpd.ip() {
         IpAddr::V4(_) => "127.0.0.0/8",
@@ -131,7 +131,7 @@ fn split_smtpd(listener: &Listener, smtpd: SocketAddr, queue: &Path) -> Service 
         ("smtpd_sasl_auth_enable", "no"),
         ("smtpd_tls_security_level", "none"),
         ("smtpd_tls_wrappermode", "no"),
-        // All connections are Postfix's own, from one address.
+        // All connections come from Postfix itself, from one address.
         ("smtpd_client_connection_count_limit", "0"),
         ("smtpd_client_connection_rate_limit", "0"),
         ("smtpd_client_message_rate_limit", "0"),
@@ -139,7 +139,7 @@ fn split_smtpd(listener: &Listener, smtpd: SocketAddr, queue: &Path) -> Service 
     ];
     Service {
         purpose: format!(
-            "listener \"{}\": takes the copies that {SPLIT_TRANSPORT} brings",
+            "listener \"{}\": accepts the copies sent by {SPLIT_TRANSPORT}",
             listener.name
         ),
         name: smtpd.to_string(),
@@ -151,7 +151,7 @@ fn split_smtpd(listener: &Listener, smtpd: SocketAddr, queue: &Path) -> Service 
     }
 }
 
-/// A listener as `smtpd_milters` takes it.
+/// A listener in the syntax of `smtpd_milters`.
 fn milter(listener: &Listener, queue: &Path) -> String {
     match &listener.address {
         ListenAddress::Tcp(address) if address.is_ipv6() => {
@@ -169,8 +169,8 @@ fn note(listener: &Listener, queue: &Path) -> Option<String> {
     let name = &listener.name;
     match &listener.address {
         ListenAddress::Unix(path) if !path.starts_with(queue) => Some(format!(
-            "listener \"{name}\": its socket is outside {}; a Postfix service that runs in a chroot (`y` in column 5 of \
-             master.cf, as Debian has it) cannot reach it there",
+            "listener \"{name}\": the socket is outside {}; a Postfix service that runs in a chroot (`y` in column 5 of \
+             master.cf, the default on Debian) cannot connect to it",
             queue.display()
         )),
         _ if listener.mode == Mode::Split
@@ -179,14 +179,14 @@ fn note(listener: &Listener, queue: &Path) -> Option<String> {
                 .is_some_and(|smtpd| !smtpd.ip().is_loopback()) =>
         {
             Some(format!(
-                "listener \"{name}\": its smtpd listens on a network; give it a loopback address"
+                "listener \"{name}\": smtpd listens on a network address; use a loopback address"
             ))
         }
         _ if listener.mode == Mode::Split
             && listener.smtpd.is_some_and(|smtpd| smtpd.port() == 25) =>
         {
             Some(format!(
-                "listener \"{name}\": on port 25 Postfix takes its own copies for a mail loop; \
+                "listener \"{name}\": Postfix treats its own copies on port 25 as a mail loop; \
                  use another port"
             ))
         }

@@ -4,32 +4,32 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-/// Everything that Postfix has to be told for one `waxseal.toml`.
+/// The Postfix configuration for one `waxseal.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Setup {
-    /// Folder of the maps that the lines below refer to.
+    /// Folder of the tables and maps.
     pub folder: PathBuf,
     /// Lines for `main.cf`.
     pub main: Vec<Setting>,
     /// Services for `master.cf`.
     pub services: Vec<Service>,
-    /// Milters that belong to services which the administrator already has.
+    /// Milters for existing services of the administrator.
     pub attachments: Vec<Attachment>,
-    /// What `FILTER` may name: all that `milter_header_checks` lets through.
+    /// Destinations that `milter_header_checks` accepts for `FILTER`.
     pub destinations: Vec<String>,
-    /// Password maps, by reference: what is secret stays in its file.
+    /// Password maps, without the passwords.
     pub password_maps: Vec<PasswordMap>,
-    /// What the administrator should know before using it.
+    /// Notes for the administrator.
     pub notes: Vec<String>,
 }
 
-/// A parameter of `main.cf`, or one that a service in `master.cf` overrides.
+/// A parameter of `main.cf`, or an override in `master.cf`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Setting {
     /// Its name.
     pub name: String,
-    /// Its value, as Postfix reads it.
+    /// Its value in Postfix syntax.
     pub value: String,
 }
 
@@ -42,11 +42,11 @@ impl Setting {
     }
 }
 
-/// A service of `master.cf`. None runs in a chroot: transports read maps and
-/// certificates by their paths.
+/// A service of `master.cf`, without chroot: transports read maps and certificates
+/// by absolute paths.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Service {
-    /// What it is for.
+    /// Purpose, for the comment.
     pub purpose: String,
     /// First column: a name, or `ADDRESS:PORT`.
     pub name: String,
@@ -58,19 +58,18 @@ pub struct Service {
     pub settings: Vec<Setting>,
 }
 
-/// A milter for services that are the administrator's own: which of them get
-/// it is not for Waxseal to know.
+/// A milter for existing services; the administrator chooses the services.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Attachment {
     /// Name of the listener in `waxseal.toml`.
     pub listener: String,
-    /// Which services it is meant for.
+    /// Description of the services.
     pub services: String,
-    /// What they are given with `-o`.
+    /// Parameters given with `-o`.
     pub settings: Vec<Setting>,
 }
 
-/// A file that holds the login for one relay.
+/// A file with the login for one relay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PasswordMap {
@@ -78,11 +77,10 @@ pub struct PasswordMap {
     pub relay: String,
     /// The map, a `texthash:` table.
     pub file: PathBuf,
-    /// Its only key: the nexthop, so that no other server is ever offered the
-    /// password.
+    /// The key: the nexthop, so that the password is not sent to another server.
     pub key: String,
     /// User name.
     pub user: String,
-    /// Where the password stands.
+    /// File that contains the password.
     pub password_file: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! The configuration as text: fragments to paste, and a page for people.
+//! Text form of the Postfix configuration.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ impl Setup {
     /// The lines for `main.cf`, comments included.
     pub fn main_cf(&self) -> String {
         let mut text = String::from(
-            "# For main.cf. Where a parameter is set there already, add to its value:\n\
-             # a parameter that is given twice counts as it is given last.\n",
+            "# For main.cf. If a parameter is already set, extend its value:\n\
+             # if a parameter is set twice, the last value is used.\n",
         );
         for Setting { name, value } in &self.main {
             let _ = writeln!(text, "{name} = {value}");
@@ -27,7 +27,7 @@ impl Setup {
         for attachment in &self.attachments {
             let _ = write!(
                 text,
-                "\n# Listener \"{}\" is for {}.\n# Give them:\n",
+                "\n# Listener \"{}\" is for {}.\n# Add to them:\n",
                 attachment.listener, attachment.services
             );
             for setting in &attachment.settings {
@@ -37,14 +37,14 @@ impl Setup {
         text
     }
 
-    /// What to do with the files once they are written.
+    /// Instructions for the written files.
     pub fn instructions(&self) -> String {
         let folder = self.folder.display();
         let mut text = format!(
-            "\nWhat is left to do, as root:\n\
+            "\nNext steps, as root:\n\
              \x20 1. Add the lines of {folder}/main.cf to /etc/postfix/main.cf.\n\
              \x20 2. Add the entries of {folder}/master.cf to /etc/postfix/master.cf,\n\
-             \x20    in place of those that are there from the last time.\n\
+             \x20    replacing those of an earlier run.\n\
              \x20 3. postfix check && postfix reload\n"
         );
         for note in &self.notes {
@@ -53,8 +53,7 @@ impl Setup {
         text
     }
 
-    /// Everything on one page, as it is shown on a terminal. Passwords are
-    /// named, never shown.
+    /// The whole configuration as text. Passwords are not included.
     pub fn page(&self) -> String {
         let mut page = self.main_cf();
         page.push('\n');
@@ -66,7 +65,7 @@ impl Setup {
         for map in &self.password_maps {
             let _ = write!(
                 page,
-                "\n# For {}, mode 0600: one line, made by `--write`\n# {} {}:(the password in {})\n",
+                "\n# For {}, mode 0600: one line, written by `--write`\n# {} {}:(the password in {})\n",
                 map.file.display(),
                 map.key,
                 map.user,
@@ -80,8 +79,8 @@ impl Setup {
     }
 }
 
-/// A service as it stands in `master.cf`: not private where it listens on a
-/// network, never in a chroot.
+/// A service entry of `master.cf`: not private if it listens on a network, without
+/// chroot.
 fn entry(service: &Service) -> String {
     let private = if service.kind == "inet" { "n" } else { "-" };
     let mut text = format!(
@@ -94,7 +93,7 @@ fn entry(service: &Service) -> String {
     text
 }
 
-/// `name=value`; in braces where the value has spaces (master(5)).
+/// `name=value`; in braces if the value has spaces (master(5)).
 fn option(Setting { name, value }: &Setting) -> String {
     if value.contains(char::is_whitespace) {
         format!("{{ {name} = {value} }}")

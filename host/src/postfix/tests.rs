@@ -172,7 +172,7 @@ fn where_only_submission_listens_other_mail_meets_no_milter() {
 }
 
 #[test]
-fn what_does_not_work_out_is_told() {
+fn notes_report_settings_that_do_not_work() {
     let setup = setup(
         "hostname = \"a.test\"\n[policy]\nfile = \"p\"\n\
          [[listener]]\nname = \"mx\"\naddress = \"unix:/run/waxseal/milter.sock\"\n\
@@ -180,10 +180,10 @@ fn what_does_not_work_out_is_told() {
          [relay.a]\nhost = \"192.0.2.1\"\n\
          [relay.b]\nhost = \"b.test\"\nsecurity = \"none\"\nuser = \"u\"\npassword-file = \"p\"\n",
     );
-    for told in ["chroot", "mail loop", "against a host name", "in the clear"] {
+    for note in ["chroot", "mail loop", "host name", "unencrypted"] {
         assert!(
-            setup.notes.iter().any(|note| note.contains(told)),
-            "{told}: {:?}",
+            setup.notes.iter().any(|it| it.contains(note)),
+            "{note}: {:?}",
             setup.notes
         );
     }

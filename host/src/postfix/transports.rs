@@ -6,11 +6,11 @@ use super::model::{PasswordMap, Service, Setting};
 use crate::config::{Login, Relay, Security};
 use crate::relay::{SPLIT_TRANSPORT, nexthop, transport};
 
-/// How long smtp(8) waits at each step. Its defaults add up to a quarter of an
-/// hour for a relay that hangs, during which the message goes nowhere.
+/// Timeouts of smtp(8) for each step. With its defaults, a relay that hangs delays a
+/// message by a quarter of an hour.
 ///
-/// The wait after the final dot keeps the ten minutes of RFC 5321 (section
-/// 4.5.3.2.6): giving up there early is how a message is sent twice.
+/// The timeout after the final dot is that of RFC 5321 (section 4.5.3.2.6): a shorter
+/// one causes duplicate messages.
 const TIMEOUTS: [(&str, &str); 10] = [
     ("smtp_connect_timeout", "10s"),
     ("smtp_helo_timeout", "30s"),
@@ -24,7 +24,7 @@ const TIMEOUTS: [(&str, &str); 10] = [
     ("smtp_quit_timeout", "20s"),
 ];
 
-/// Where Debian, Red Hat and their families keep the system's certificates.
+/// Folder of the system certificates on Debian, Red Hat and derivatives.
 const SYSTEM_CERTIFICATES: &str = "/etc/ssl/certs";
 
 /// The transport of a relay.
@@ -43,8 +43,8 @@ pub(super) fn relay(relay: &Relay, folder: &Path) -> Service {
     }
 }
 
-/// The transport that hands a message to the split listener, one recipient at
-/// a time (the limit that does so stands in `main.cf`).
+/// The transport that sends a message to the split listener, one recipient at a
+/// time (the limit is set in `main.cf`).
 pub(super) fn split() -> Service {
     let mut settings = common(SPLIT_TRANSPORT);
     settings.extend(
@@ -52,8 +52,8 @@ pub(super) fn split() -> Service {
             ("smtp_tls_wrappermode", "no"),
             ("smtp_tls_security_level", "none"),
             ("smtp_sasl_auth_enable", "no"),
-            // The listener sees the message as it was queued: what rewrites
-            // mail on its way out does so on the way from there.
+            // The listener gets the message as it was queued: rewriting of
+            // outgoing mail is applied after it.
             ("smtp_generic_maps", ""),
             ("smtp_header_checks", ""),
             ("smtp_mime_header_checks", ""),
@@ -63,7 +63,7 @@ pub(super) fn split() -> Service {
         .map(|(name, value)| Setting::new(name, value)),
     );
     Service {
-        purpose: "brings mail for local and outside recipients back one by one".into(),
+        purpose: "returns mail with local and remote recipients, one recipient at a time".into(),
         name: SPLIT_TRANSPORT.into(),
         kind: "unix",
         command: "smtp",
@@ -71,8 +71,8 @@ pub(super) fn split() -> Service {
     }
 }
 
-/// What all transports of ours have: a name of their own in the log, no
-/// connection shared with others, nowhere else to go.
+/// Parameters of all generated transports: a syslog name, no connection cache, no
+/// fallback relay.
 fn common(name: &str) -> Vec<Setting> {
     vec![
         Setting::new("syslog_name", format!("postfix/{name}")),
@@ -88,7 +88,7 @@ fn tls(relay: &Relay) -> Vec<Setting> {
         "no"
     };
     let mut settings = vec![
-        // A policy map of main.cf would win over the level below.
+        // A policy map of main.cf would override the level below.
         Setting::new("smtp_tls_policy_maps", ""),
         Setting::new("smtp_tls_wrappermode", wrapper),
     ];
@@ -102,7 +102,7 @@ fn tls(relay: &Relay) -> Vec<Setting> {
         return settings;
     }
     settings.push(Setting::new("smtp_tls_secure_cert_match", &relay.host));
-    // "secure" without any certificate to trust would trust none.
+    // "secure" requires trusted certificates.
     match &relay.ca_file {
         Some(file) => settings.extend([
             Setting::new("smtp_tls_CAfile", file.display().to_string()),
@@ -128,8 +128,8 @@ fn login(relay: &Relay, folder: &Path) -> Vec<Setting> {
             "smtp_sasl_password_maps",
             format!("texthash:{}", map.file.display()),
         ),
-        // The default forbids PLAIN and LOGIN, which is all that most relays
-        // offer.
+        // The default disables PLAIN and LOGIN, the only mechanisms of most
+        // relays.
         Setting::new("smtp_sasl_security_options", "noanonymous"),
         Setting::new("smtp_sasl_tls_security_options", "noanonymous"),
         Setting::new("smtp_sender_dependent_authentication", "no"),
@@ -151,19 +151,19 @@ pub(super) fn password_map(relay: &Relay, folder: &Path) -> Option<PasswordMap> 
     })
 }
 
-/// What an administrator should hear about a relay's settings.
+/// A note for the administrator about the settings of a relay.
 pub(super) fn note(relay: &Relay) -> Option<String> {
     let name = &relay.name;
     if relay.login.is_some() && relay.security == Security::None {
         return Some(format!(
-            "relay \"{name}\": the password goes over the network in the clear; set `security`"
+            "relay \"{name}\": the password is sent unencrypted; set `security`"
         ));
     }
     let is_address = relay.host.parse::<std::net::IpAddr>().is_ok();
     if is_address && relay.security != Security::None && relay.verify_certificate {
         return Some(format!(
-            "relay \"{name}\": Postfix checks a certificate against a host name, and `host` is an \
-             address; give the name, or set `verify-certificate = false`"
+            "relay \"{name}\": Postfix verifies certificates by host name, and `host` is an IP \
+             address; use the host name, or set `verify-certificate = false`"
         ));
     }
     None

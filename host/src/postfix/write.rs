@@ -1,4 +1,4 @@
-//! Writes the configuration into a folder of its own.
+//! Writing the Postfix configuration to a folder.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use thiserror::Error;
 use super::model::{PasswordMap, Setup};
 use crate::secure_fs::{self, Directory, FileMode, PrivateFileError};
 
-/// What everybody may read: Postfix's own services run as another user.
+/// Mode of public files: Postfix services run as another user.
 const PUBLIC: u32 = 0o644;
 
-/// The folder of the tables, which Postfix's own services search.
+/// Mode of the folder: Postfix services search it.
 const FOLDER: u32 = 0o755;
 
-/// For passwords: smtp(8) opens its maps before it gives up root.
+/// Mode of password maps: smtp(8) opens them before it drops root privileges.
 const SECRET: u32 = 0o600;
 
-/// Why the configuration could not be written.
+/// Errors of writing the configuration.
 #[derive(Debug, Error)]
 pub enum WriteError {
     /// A file or the folder cannot be written.
@@ -29,15 +29,15 @@ pub enum WriteError {
         error: io::Error,
     },
     /// A relay's password cannot be read, or others may read it.
-    #[error("relay \"{relay}\": its password: {error}")]
+    #[error("relay \"{relay}\": cannot read the password: {error}")]
     Password {
         /// Name of the relay.
         relay: String,
-        /// What is wrong with the `password-file`.
+        /// The problem of the `password-file`.
         error: PrivateFileError,
     },
-    /// A relay's password file has nothing on its first line.
-    #[error("relay \"{relay}\": the first line of {path} should be the password, and is empty", path = .path.display())]
+    /// The first line of a password file is empty.
+    #[error("relay \"{relay}\": {path} has no password: its first line is empty", path = .path.display())]
     NoPassword {
         /// Name of the relay.
         relay: String,
@@ -47,16 +47,15 @@ pub enum WriteError {
 }
 
 impl Setup {
-    /// Writes `main.cf`, `master.cf`, `milter_header_checks` and the password
-    /// maps into [`folder`](Setup::folder), and gives the files written.
+    /// Writes `main.cf`, `master.cf`, `milter_header_checks` and the password maps to
+    /// [`folder`](Setup::folder), and returns the written files.
     ///
-    /// Each file takes the place of an old one in one step: a Postfix process
-    /// that starts meanwhile reads the one or the other, never half of it.
+    /// Each file is replaced atomically, so that a Postfix process never reads a
+    /// partial file.
     ///
     /// # Errors
     ///
-    /// When a password cannot be read (nothing has been written then), or a
-    /// file not be written.
+    /// If a password cannot be read (no file is written), or a file cannot be written.
     pub fn write(&self) -> Result<Vec<PathBuf>, WriteError> {
         let mut files = vec![
             (self.folder.join("main.cf"), self.main_cf(), PUBLIC),
@@ -101,9 +100,8 @@ impl PasswordMap {
     }
 }
 
-/// Each file takes the place of an old one in one step, and has its mode from the
-/// beginning: a secret is at no moment readable for others. The folder may be
-/// anybody's: it is root who runs this.
+/// Replaces a file atomically. The new file is created with its final mode, so that a
+/// secret is never readable by others. The folder can have any owner: root runs this.
 fn replace(path: &Path, content: &str, mode: u32) -> io::Result<()> {
     let (folder, name) = Directory::make_around(path, FOLDER)?;
     folder.replace(name, content.as_bytes(), FileMode::Exactly(mode))
