@@ -145,7 +145,7 @@ fn h1_a_stop_does_not_wait_for_messages_that_loop() {
         assert!(reply.is_temporary(), "{reply:?}");
     });
     let log = rig.waxseal.log();
-    assert!(log.contains("waxseal is stopping"), "{log}");
+    assert!(log.contains("the server is stopping"), "{log}");
 }
 
 /// With a policy whose settings can make `configure` loop, which a reload alone
@@ -182,10 +182,7 @@ fn l3_a_stop_does_not_wait_for_a_reload() {
     send_well(&rig);
     rig.waxseal.stop();
     let log = rig.waxseal.log();
-    assert!(
-        log.contains("the reload in progress was canceled"),
-        "{log}"
-    );
+    assert!(log.contains("the reload in progress was canceled"), "{log}");
     assert!(!log.contains("reload failed"), "{log}");
 }
 
