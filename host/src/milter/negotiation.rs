@@ -1,16 +1,16 @@
-//! What a connection agrees on: version, changes, and which steps are answered.
+//! Option negotiation: protocol version, actions, and which commands are answered.
 
 use thiserror::Error;
 
 use super::codec::{Kind, OptNeg, Reply, actions, protocol_flags};
 
-/// Oldest version that is spoken (Sendmail 8.12, Postfix `milter_protocol = 2`).
+/// Oldest supported version (Sendmail 8.12, Postfix `milter_protocol = 2`).
 pub const OLDEST: u32 = 2;
 
-/// Newest version that is spoken (Sendmail 8.14, Postfix since 2.6).
+/// Newest supported version (Sendmail 8.14, Postfix since 2.6).
 pub const NEWEST: u32 = 6;
 
-/// The changes that we may ask for. Recipients are never taken out.
+/// Requested actions. Recipients are never deleted.
 const WANTED_ACTIONS: u32 = actions::ADD_HEADERS
     | actions::CHANGE_BODY
     | actions::ADD_RECIPIENTS
@@ -20,8 +20,8 @@ const WANTED_ACTIONS: u32 = actions::ADD_HEADERS
     | actions::ADD_RECIPIENTS_PARAMETERS
     | actions::SET_MACROS;
 
-/// The steps that need no answer. Each answer is a round trip: with all of them
-/// a message costs 2 ms on one connection, with none 0.08 ms.
+/// Requested protocol flags. Each reply is a round trip: a message takes 2 ms on one
+/// connection with all replies, 0.08 ms with none.
 const WANTED_PROTOCOL_FLAGS: u32 = protocol_flags::NO_UNKNOWN
     | protocol_flags::SKIP
     | protocol_flags::HEADER_LEADING_SPACE
@@ -35,9 +35,9 @@ const WANTED_PROTOCOL_FLAGS: u32 = protocol_flags::NO_UNKNOWN
     | protocol_flags::NO_REPLY_END_OF_HEADER
     | protocol_flags::NO_REPLY_BODY;
 
-/// Macros by stage (`SMFIM_…`). An empty list spares the MTA a frame before
-/// each command of that stage. The queue id is asked for wherever it can first
-/// be known: local submission has it at MAIL, SMTP from DATA on.
+/// Requested macros by stage (`SMFIM_…`). An empty list saves the MTA a frame before
+/// each command of that stage. The queue id is requested at every stage where it can
+/// first be known: MAIL for local submission, DATA and later for SMTP.
 const MACROS: &[(u32, &str)] = &[
     (0, "v {daemon_name} {client_addr} {client_name}"),
     (1, "{tls_version}"),
@@ -48,38 +48,37 @@ const MACROS: &[(u32, &str)] = &[
     (6, ""),
 ];
 
-/// The peer speaks a version that we do not.
+/// The MTA offers a version that is not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the MTA speaks version {0} of the milter protocol; {OLDEST} is the oldest that will do")]
+#[error("unsupported milter protocol version {0}: the oldest supported version is {OLDEST}")]
 pub struct UnsupportedVersion(pub u32);
 
-/// When a message that nobody wants to see is let go.
+/// When a message is accepted that the filter does not want
+/// ([`Interest::Pass`](super::Interest::Pass)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EarlyAccept {
-    /// At its end: the MTA sends all of it, nothing of it is kept, and no step
-    /// waits for an answer.
+    /// At its end. The MTA sends the whole message, which is not collected, and no
+    /// step waits for a reply.
     #[default]
     Off,
-    /// At DATA: the MTA need not send header and body, for the price of one
-    /// more round trip on every message. Pays where large mail passes
-    /// untouched.
+    /// At DATA. The MTA does not send header and body, at one more round trip for
+    /// every message. Worthwhile where most mail is large and passes.
     AtData,
 }
 
-/// What was agreed on.
+/// The negotiated options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Negotiated {
     options: OptNeg,
 }
 
 impl Negotiated {
-    /// What we agree to out of what the MTA offers: never more than was
-    /// offered, which MTAs take for an error, and nothing that the version does
-    /// not have, whatever the peer claims.
+    /// Selects options from an offer: none that was not offered, which MTAs treat as
+    /// an error, and none that the version does not define, whatever the MTA offers.
     ///
     /// # Errors
     ///
-    /// The peer speaks a version older than [`OLDEST`].
+    /// The MTA offers a version older than [`OLDEST`].
     pub fn new(offer: OptNeg, early_accept: EarlyAccept) -> Result<Self, UnsupportedVersion> {
         if offer.version < OLDEST {
             return Err(UnsupportedVersion(offer.version));
@@ -99,30 +98,29 @@ impl Negotiated {
         })
     }
 
-    /// The version in use, 2 to 6.
+    /// The negotiated version, 2 to 6.
     pub fn version(&self) -> u32 {
         self.options.version
     }
 
-    /// Whether the MTA lets us do this (a bit of
-    /// [`actions`]).
+    /// Whether an action (a bit of [`actions`]) was negotiated.
     pub fn allows(&self, action: u32) -> bool {
         self.options.actions & action != 0
     }
 
-    /// Header values come and go with their leading white space.
+    /// Header values include their leading white space (`SMFIP_HDR_LEADSPC`).
     pub fn leading_space(&self) -> bool {
         self.options.protocol_flags & protocol_flags::HEADER_LEADING_SPACE != 0
     }
 
-    /// SKIP may be answered to a body chunk.
+    /// SKIP is a valid reply to a body chunk (`SMFIP_SKIP`).
     pub fn skip(&self) -> bool {
         self.options.protocol_flags & protocol_flags::SKIP != 0
     }
 
-    /// Whether the MTA waits for an answer to this command.
+    /// Whether the MTA waits for a reply to this command.
     pub fn expects_reply(&self, kind: Kind) -> bool {
-        let quiet = match kind {
+        let no_reply = match kind {
             Kind::Connect => protocol_flags::NO_REPLY_CONNECT,
             Kind::Helo => protocol_flags::NO_REPLY_HELO,
             Kind::Mail => protocol_flags::NO_REPLY_MAIL,
@@ -135,10 +133,10 @@ impl Negotiated {
             Kind::Negotiate | Kind::EndOfBody => return true,
             Kind::Macros | Kind::Abort | Kind::Quit | Kind::QuitNewConnection => return false,
         };
-        self.options.protocol_flags & quiet == 0
+        self.options.protocol_flags & no_reply == 0
     }
 
-    /// The answer to the offer.
+    /// The reply to the offer.
     pub fn reply(&self) -> Reply<'static> {
         let macros = if self.allows(actions::SET_MACROS) {
             MACROS
@@ -149,8 +147,8 @@ impl Negotiated {
     }
 }
 
-/// What a version has: actions and steps. Bits that a peer of that version sets
-/// beyond these mean something else to it, or nothing.
+/// Actions and protocol flags of a version. Bits that an MTA of that version sets
+/// beyond these have another meaning, or none.
 fn known(version: u32) -> (u32, u32) {
     const ACTIONS_2: u32 = 0x3f;
     const FLAGS_2: u32 = 0x7f;
@@ -177,12 +175,12 @@ mod tests {
 
     fn agreed(offer: OptNeg) -> OptNeg {
         Negotiated::new(offer, EarlyAccept::Off)
-            .expect("a version we speak")
+            .expect("a supported version")
             .options
     }
 
     #[test]
-    fn nothing_is_agreed_on_that_was_not_offered() {
+    fn only_offered_options_are_negotiated() {
         for version in OLDEST..=NEWEST {
             for bit in 0..32 {
                 let offer = OptNeg {
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_end_of_a_message_is_answered_where_the_mta_can_do_without() {
+    fn only_the_end_of_a_message_is_answered_if_the_mta_allows_it() {
         let negotiated = Negotiated::new(EVERYTHING, EarlyAccept::Off).expect("6");
         for kind in [
             Kind::Connect,
@@ -283,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_are_asked_for_only_where_the_mta_lets_us() {
+    fn macros_are_requested_only_if_the_mta_allows_it() {
         let answer = |actions| {
             let mut out = Vec::new();
             let negotiated = Negotiated::new(

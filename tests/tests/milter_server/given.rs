@@ -17,14 +17,14 @@ use waxseal::milter::{
 use waxseal_tests::milter::{Client, MtaProfile, Reply};
 
 /// Does what the message's body asks for.
-pub(crate) struct Obedient {
+pub(crate) struct ScriptedFilter {
     pub(crate) seen: Mutex<Vec<Submission>>,
-    pub(crate) at_work: mpsc::Sender<()>,
-    pub(crate) go_on: Arc<Notify>,
+    pub(crate) processing: mpsc::Sender<()>,
+    pub(crate) resume: Arc<Notify>,
     pub(crate) receipts: mpsc::Sender<ReplyStatus>,
 }
 
-impl Filter for Obedient {
+impl Filter for ScriptedFilter {
     type Transaction = ();
 
     fn begin(&self, _: &Listener) {}
@@ -32,7 +32,7 @@ impl Filter for Obedient {
     fn wants(&self, (): &(), envelope: &EnvelopeInfo<'_>) -> Interest {
         match envelope.sender.as_ref().map(ReversePath::as_str) {
             Ok("pass@example.org") => Interest::Pass,
-            Ok("panic@example.org") => panic!("asked to panic early"),
+            Ok("panic@example.org") => panic!("asked to panic at the envelope"),
             _ => Interest::Decide,
         }
     }
@@ -47,9 +47,9 @@ impl Filter for Obedient {
             panic!("asked to panic");
         } else if body.starts_with(b"wait") {
             // From here on a call to go on is not missed.
-            let go_on = self.go_on.notified();
-            let _ = self.at_work.send(());
-            go_on.await;
+            let resume = self.resume.notified();
+            let _ = self.processing.send(());
+            resume.await;
             // However soon it was told: this decision took its time.
             tokio::task::yield_now().await;
         } else if body.starts_with(b"null sender") {
@@ -92,8 +92,8 @@ impl Executor for Spawned {
 /// A server on threads of its own; stops when dropped.
 pub(crate) struct Running {
     pub(crate) endpoints: Vec<Endpoint>,
-    pub(crate) filter: Arc<Obedient>,
-    pub(crate) at_work: mpsc::Receiver<()>,
+    pub(crate) filter: Arc<ScriptedFilter>,
+    pub(crate) processing: mpsc::Receiver<()>,
     pub(crate) receipts: mpsc::Receiver<ReplyStatus>,
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) stopped: mpsc::Receiver<()>,
@@ -101,18 +101,18 @@ pub(crate) struct Running {
     pub(crate) _folder: tempfile::TempDir,
 }
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Running {
     pub(crate) fn start(limits: Limits) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("milter.sock");
-        let (at_work_tx, at_work) = mpsc::channel();
+        let (at_work_tx, processing) = mpsc::channel();
         let (receipts_tx, receipts) = mpsc::channel();
-        let filter = Arc::new(Obedient {
+        let filter = Arc::new(ScriptedFilter {
             seen: Mutex::default(),
-            at_work: at_work_tx,
-            go_on: Arc::new(Notify::new()),
+            processing: at_work_tx,
+            resume: Arc::new(Notify::new()),
             receipts: receipts_tx,
         });
         let (stop, stopping) = oneshot::channel();
@@ -142,7 +142,7 @@ impl Running {
         Self {
             endpoints: endpoints.recv().expect("the server is up"),
             filter,
-            at_work,
+            processing,
             receipts,
             stop: Some(stop),
             stopped,
@@ -177,14 +177,14 @@ impl Running {
     }
 
     pub(crate) fn receipt(&self) -> ReplyStatus {
-        self.receipts.recv_timeout(PATIENCE).expect("a receipt")
+        self.receipts.recv_timeout(TIMEOUT).expect("a receipt")
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop();
-        self.filter.go_on.notify_waiters();
+        self.filter.resume.notify_waiters();
     }
 }
 

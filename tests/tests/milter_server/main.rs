@@ -13,7 +13,7 @@ use std::time::Duration;
 use waxseal::milter::{BindError, Endpoint, Limits, ReplyStatus, Server};
 use waxseal_tests::milter::{Client, Mail, MtaProfile, Reply};
 
-use given::{PATIENCE, Running, accepted, listener, text_of, unix};
+use given::{TIMEOUT, Running, accepted, listener, text_of, unix};
 
 fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
@@ -64,7 +64,7 @@ fn messages_come_through_byte_for_byte_over_tcp_and_unix_from_every_mta() {
 }
 
 #[test]
-fn nothing_is_agreed_on_that_was_not_offered() {
+fn only_offered_options_are_negotiated() {
     let server = Running::start(Limits::default());
     for version in 2..=6 {
         let profile = if version == 6 {
@@ -85,7 +85,7 @@ fn nothing_is_agreed_on_that_was_not_offered() {
 }
 
 #[test]
-fn what_passes_is_not_shown_to_the_filter() {
+fn a_message_that_passes_does_not_reach_the_filter() {
     let server = Running::start(Limits::default());
     let mail = Mail {
         sender: "pass@example.org".into(),
@@ -116,7 +116,7 @@ fn edits_come_with_the_final_reply_and_body_chunks_follow_each_other() {
 }
 
 #[test]
-fn edits_that_the_mta_cannot_do_fail_the_message_and_are_told() {
+fn edits_that_the_mta_does_not_permit_defer_the_message() {
     let server = Running::start(Limits::default());
     let mut client = server.tcp(MtaProfile::version(2));
     let replies = client
@@ -130,7 +130,7 @@ fn edits_that_the_mta_cannot_do_fail_the_message_and_are_told() {
 }
 
 #[test]
-fn a_panic_fails_one_message_and_harms_no_other() {
+fn a_panic_defers_one_message_and_affects_no_other() {
     let server = Running::start(Limits::default());
     let mut other = server.tcp(MtaProfile::postfix());
     other.envelope(&Mail::with_body("")).expect("sent");
@@ -152,7 +152,7 @@ fn a_panic_fails_one_message_and_harms_no_other() {
 }
 
 #[test]
-fn frames_that_make_no_sense_close_their_connection_and_harm_no_other() {
+fn invalid_frames_close_their_connection_and_affect_no_other() {
     let server = Running::start(Limits::default());
     let mut other = server.unix(MtaProfile::postfix());
     other.envelope(&Mail::with_body("")).expect("sent");
@@ -190,7 +190,7 @@ fn a_message_over_the_limit_is_refused_and_the_next_one_is_not() {
 }
 
 #[test]
-fn a_message_for_which_there_is_no_room_fails_temporarily() {
+fn a_message_over_the_memory_budget_is_deferred() {
     let limits = limits(|limits| {
         // A message of the large kind takes five times its bytes while it is
         // processed.
@@ -205,7 +205,7 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
         client.envelope(&big).expect("sent");
         client.content(&big).expect("sent");
         client.command_without_reply(b'E').expect("sent");
-        server.at_work.recv_timeout(PATIENCE).expect("at work");
+        server.processing.recv_timeout(TIMEOUT).expect("at work");
     }
     let mut third = server.tcp(MtaProfile::postfix());
     let replies = third
@@ -215,7 +215,7 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
     // Small messages have room of their own.
     let small = third.send(&Mail::with_body("x")).expect("answered");
     assert_eq!(small, accepted());
-    server.filter.go_on.notify_waiters();
+    server.filter.resume.notify_waiters();
     for client in &mut holding {
         assert_eq!(client.reply().expect("answered"), Reply::bare(b'a'));
     }
@@ -227,7 +227,7 @@ fn a_message_for_which_there_is_no_room_fails_temporarily() {
 }
 
 #[test]
-fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
+fn progress_is_sent_while_a_message_is_processed() {
     let limits = limits(|limits| {
         limits.progress_interval = Duration::from_millis(5);
     });
@@ -239,14 +239,14 @@ fn the_mta_is_kept_waiting_while_a_decision_takes_long() {
     client.command_without_reply(b'E').expect("sent");
     assert_eq!(client.reply().expect("a sign of life"), Reply::bare(b'p'));
     assert_eq!(client.reply().expect("another"), Reply::bare(b'p'));
-    server.filter.go_on.notify_waiters();
+    server.filter.resume.notify_waiters();
     let last = std::iter::repeat_with(|| client.reply().expect("a reply"))
         .find(|reply| reply.name != b'p');
     assert_eq!(last, Some(Reply::bare(b'a')));
 }
 
 #[test]
-fn a_decision_that_takes_too_long_fails_the_message() {
+fn a_message_past_its_processing_timeout_is_deferred() {
     let server = Running::start(limits(|limits| {
         limits.processing_timeout = Duration::from_millis(5);
     }));
@@ -258,23 +258,23 @@ fn a_decision_that_takes_too_long_fails_the_message() {
 }
 
 #[test]
-fn a_reply_that_could_not_be_written_is_told() {
+fn a_reply_that_was_not_written_is_reported() {
     let server = Running::start(Limits::default());
-    for give_up in [true, false] {
+    for aborts in [true, false] {
         let mut client = server.unix(MtaProfile::postfix());
         let mail = Mail::with_body("wait");
         client.envelope(&mail).expect("sent");
         client.content(&mail).expect("sent");
         client.command_without_reply(b'E').expect("sent");
-        server.at_work.recv_timeout(PATIENCE).expect("at work");
-        if give_up {
+        server.processing.recv_timeout(TIMEOUT).expect("at work");
+        if aborts {
             // The MTA lost its patience but not the connection.
             client.put(b'A', b"");
             client.flush().expect("sent");
         } else {
             drop(client);
         }
-        server.filter.go_on.notify_waiters();
+        server.filter.resume.notify_waiters();
         assert_eq!(server.receipt(), ReplyStatus::NotWritten);
     }
 }
@@ -292,7 +292,7 @@ fn idle_connections_are_closed() {
 }
 
 #[test]
-fn m2_a_connection_that_says_nothing_is_closed_soon() {
+fn m2_a_connection_without_a_command_is_closed_soon() {
     let server = Running::start(limits(|limits| {
         limits.first_command_timeout = Duration::from_millis(5);
     }));
@@ -300,32 +300,32 @@ fn m2_a_connection_that_says_nothing_is_closed_soon() {
         panic!("TCP comes first")
     };
     let mut silent = std::net::TcpStream::connect(address).expect("a connection");
-    silent.set_read_timeout(Some(PATIENCE)).expect("set");
+    silent.set_read_timeout(Some(TIMEOUT)).expect("set");
     let closed = std::io::Read::read(&mut silent, &mut [0]).expect("closed in order");
     assert_eq!(closed, 0);
 }
 
 #[test]
-fn h1_a_message_that_the_mta_gives_up_is_canceled_and_others_go_on() {
+fn h1_an_aborted_message_does_not_delay_the_next_one() {
     let server = Running::start(Limits::default());
     let mut client = server.unix(MtaProfile::postfix());
     let mail = Mail::with_body("wait");
     client.envelope(&mail).expect("sent");
     client.content(&mail).expect("sent");
     client.command_without_reply(b'E').expect("sent");
-    server.at_work.recv_timeout(PATIENCE).expect("at work");
+    server.processing.recv_timeout(TIMEOUT).expect("at work");
     client.put(b'A', b"");
     client.flush().expect("sent");
     // The connection is served again before the filter is done with the message.
     let next = client.send(&Mail::with_body("x"));
     assert_eq!(next.expect("answered"), accepted());
     assert_eq!(server.receipt(), ReplyStatus::Written);
-    server.filter.go_on.notify_waiters();
+    server.filter.resume.notify_waiters();
     assert_eq!(server.receipt(), ReplyStatus::NotWritten);
 }
 
 #[test]
-fn a_connection_too_many_waits_for_its_turn() {
+fn a_connection_over_the_limit_waits() {
     let server = Running::start(limits(|limits| {
         limits.connections = 2;
     }));
@@ -343,7 +343,7 @@ fn a_connection_too_many_waits_for_its_turn() {
     assert_eq!(first.send(&mail).expect("answered"), accepted());
     assert!(second.try_recv().is_err(), "the slot is taken");
     drop(first);
-    let second = second.recv_timeout(PATIENCE).expect("its turn");
+    let second = second.recv_timeout(TIMEOUT).expect("a slot");
     let mut second = second.expect("negotiated");
     second.greet().expect("greeted");
     assert_eq!(
@@ -364,21 +364,21 @@ fn a_stop_lets_messages_finish_and_closes_idle_connections() {
     busy.envelope(&mail).expect("sent");
     busy.content(&mail).expect("sent");
     busy.command_without_reply(b'E').expect("sent");
-    server.at_work.recv_timeout(PATIENCE).expect("at work");
+    server.processing.recv_timeout(TIMEOUT).expect("at work");
     server.stop();
     assert!(idle.closed().expect("closed"));
     assert!(Client::unix(&server.socket, MtaProfile::postfix()).is_err());
-    server.filter.go_on.notify_waiters();
+    server.filter.resume.notify_waiters();
     assert_eq!(busy.reply().expect("answered"), Reply::bare(b'a'));
     assert!(busy.closed().expect("closed"));
     begun.content(&Mail::with_body("x")).expect("sent");
     assert_eq!(begun.end_of_message().expect("answered"), accepted());
-    server.stopped.recv_timeout(PATIENCE).expect("stopped");
+    server.stopped.recv_timeout(TIMEOUT).expect("stopped");
     assert!(!server.socket.exists());
 }
 
 #[test]
-fn a_stop_does_not_wait_for_ever() {
+fn a_shutdown_ends_at_its_timeout() {
     let mut server = Running::start(limits(|limits| {
         limits.shutdown_timeout = Duration::from_millis(5);
     }));
@@ -387,9 +387,9 @@ fn a_stop_does_not_wait_for_ever() {
     busy.envelope(&mail).expect("sent");
     busy.content(&mail).expect("sent");
     busy.command_without_reply(b'E').expect("sent");
-    server.at_work.recv_timeout(PATIENCE).expect("at work");
+    server.processing.recv_timeout(TIMEOUT).expect("at work");
     server.stop();
-    server.stopped.recv_timeout(PATIENCE).expect("stopped");
+    server.stopped.recv_timeout(TIMEOUT).expect("stopped");
     assert!(busy.closed().expect("closed"));
 }
 

@@ -1,32 +1,32 @@
-//! What an MTA says.
+//! Commands of an MTA.
 
 use std::net::IpAddr;
 
 use memchr::memchr;
 use thiserror::Error;
 
-/// One command of the MTA. Body chunks are not among them: they come in pieces,
-/// as [`Frame::Body`](super::Frame::Body).
+/// A command of the MTA. Body chunks are separate, because they are decoded in
+/// pieces: [`Frame::Body`](super::Frame::Body).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// `O`: what the MTA offers; the first command of a connection.
+    /// `O`: option negotiation, the first command of a connection.
     Negotiate(OptNeg),
-    /// `D`: macros for the command that follows.
+    /// `D`: macros for the next command.
     Macros(Macros<'a>),
     /// `C`: an SMTP client connected.
     Connect {
-        /// Its name, or its address in brackets.
+        /// Its host name, or its address in brackets.
         name: &'a [u8],
-        /// Where it connected from.
+        /// Its address.
         address: PeerAddress<'a>,
     },
-    /// `H`: the name it gave.
+    /// `H`: HELO or EHLO name.
     Helo(&'a [u8]),
     /// `M`: envelope sender, then ESMTP parameters.
     Mail(Arguments<'a>),
     /// `R`: envelope recipient, then ESMTP parameters.
     Rcpt(Arguments<'a>),
-    /// `T`: DATA was given.
+    /// `T`: DATA.
     Data,
     /// `L`: a header field.
     Header {
@@ -35,22 +35,22 @@ pub enum Command<'a> {
         /// Its value; folds are LF and white space.
         value: &'a [u8],
     },
-    /// `N`: the header is complete.
+    /// `N`: end of the header.
     EndOfHeader,
-    /// `E`: the message is complete. May carry the last bytes of the body.
+    /// `E`: end of the message, with the last bytes of the body or none.
     EndOfBody(&'a [u8]),
     /// `U`: an SMTP command that the MTA does not know.
     Unknown(&'a [u8]),
-    /// `A`: this message is given up; never answered.
+    /// `A`: the message is aborted; never answered.
     Abort,
-    /// `Q`: the connection is over.
+    /// `Q`: end of the connection.
     Quit,
-    /// `K`: this SMTP client is gone, another one follows on the same
-    /// connection (Sendmail).
+    /// `K`: end of this SMTP client; another one follows on the same connection
+    /// (Sendmail).
     QuitNewConnection,
 }
 
-/// Names of commands, body chunks included.
+/// Kinds of commands, body chunks included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named after the commands")]
 pub enum Kind {
@@ -71,26 +71,27 @@ pub enum Kind {
     QuitNewConnection,
 }
 
-/// What the MTA offers in its first command.
+/// Options: offered by the MTA in `SMFIC_OPTNEG`, and selected in the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OptNeg {
-    /// Highest version it speaks.
+    /// Protocol version; the highest supported one in an offer.
     pub version: u32,
-    /// What it lets milters change: bits of [`actions`](super::actions).
+    /// Permitted changes: bits of [`actions`](super::actions).
     pub actions: u32,
-    /// How it can shape the conversation: bits of [`protocol_flags`](super::protocol_flags).
+    /// Commands and replies to omit: bits of
+    /// [`protocol_flags`](super::protocol_flags).
     pub protocol_flags: u32,
 }
 
-/// Where an SMTP client connected from.
+/// Address of an SMTP client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddress<'a> {
-    /// The MTA does not know, or it was no connection at all.
+    /// Unknown, or there is no connection.
     Unknown,
     /// A local socket.
     Local(&'a [u8]),
-    /// A host on a network. Port 0 is what Postfix says for mail that was
-    /// handed in by a command on its own host.
+    /// A host on a network. With port 0, Postfix presents mail of the `sendmail`
+    /// command.
     Network {
         /// Address of the client.
         address: IpAddr,
@@ -99,26 +100,26 @@ pub enum PeerAddress<'a> {
     },
 }
 
-/// A frame whose data is not what its command calls for.
+/// A frame with invalid data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
-    /// No such command.
-    #[error("{:?} is no milter command", char::from(*.0))]
+    /// Unknown command.
+    #[error("unknown milter command {:?}", char::from(*.0))]
     UnknownCommand(u8),
-    /// The data ends too early, or a text does not end with NUL.
-    #[error("the data of {0:?} is cut short")]
+    /// The data ends early, or a string is not terminated by NUL.
+    #[error("{0:?}: truncated data")]
     Truncated(Kind),
-    /// CONNECT with a family or an address that cannot be read.
-    #[error("CONNECT names an address that cannot be read")]
+    /// CONNECT with an invalid family or address.
+    #[error("Connect: invalid address")]
     InvalidAddress,
 }
 
 impl<'a> Command<'a> {
-    /// Reads a frame that is not a body chunk.
+    /// Decodes a frame that is not a body chunk.
     ///
     /// # Errors
     ///
-    /// Tells what of the data is missing.
+    /// The command is unknown, or its data is invalid.
     pub fn decode(name: u8, data: &'a [u8]) -> Result<Self, Malformed> {
         Ok(match name {
             b'O' => Self::Negotiate(OptNeg::decode(data)?),
@@ -150,7 +151,7 @@ impl<'a> Command<'a> {
         })
     }
 
-    /// Which command this is.
+    /// The kind of command.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Negotiate(_) => Kind::Negotiate,
@@ -173,7 +174,7 @@ impl<'a> Command<'a> {
 
 impl OptNeg {
     fn decode(data: &[u8]) -> Result<Self, Malformed> {
-        // Bytes behind the third word are no business of a milter.
+        // Bytes after the third word are reserved.
         match data {
             [a, b, c, d, e, f, g, h, i, j, k, l, ..] => Ok(Self {
                 version: u32::from_be_bytes([*a, *b, *c, *d]),
@@ -185,11 +186,11 @@ impl OptNeg {
     }
 }
 
-/// An address of the envelope and the ESMTP parameters behind it.
+/// Arguments of MAIL and RCPT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arguments<'a> {
-    /// The address as it was given: in angle brackets from SMTP, without them
-    /// from local submission, empty for the null sender there.
+    /// The address: in angle brackets from SMTP, without them from local submission,
+    /// and empty for the null sender there.
     pub address: &'a [u8],
     parameters: &'a [u8],
 }
@@ -203,7 +204,7 @@ impl<'a> Arguments<'a> {
         })
     }
 
-    /// ESMTP parameters (RFC 5321, section 4.1.1.11), as the client wrote them.
+    /// ESMTP parameters (RFC 5321, section 4.1.1.11), as sent by the client.
     pub fn parameters(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.parameters
             .split(|&byte| byte == 0)
@@ -211,17 +212,17 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// Macros that the MTA sends ahead of a command.
+/// Macros that precede a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Macros<'a> {
-    /// Byte of the command that they belong to.
+    /// Byte of that command.
     pub stage: u8,
     pairs: &'a [u8],
 }
 
 impl<'a> Macros<'a> {
-    /// Names without their braces, and values. A name without a value, at the
-    /// end of a frame that was cut, is left out.
+    /// Names without braces, and values. A name without a value, at the end of a
+    /// truncated frame, is omitted.
     pub fn pairs(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.pairs;
         std::iter::from_fn(move || {
@@ -261,7 +262,8 @@ fn connect(data: &[u8]) -> Result<Command<'_>, Malformed> {
     Ok(Command::Connect { name, address })
 }
 
-/// An address as MTAs write it: RFC 5321's `IPv6:` in front is Sendmail's.
+/// Parses an IP address, with or without the prefix `IPv6:` (RFC 5321; Sendmail
+/// writes it).
 pub(in crate::milter) fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(bytes).ok()?;
     let bare = match text.get(..5) {
@@ -271,13 +273,13 @@ pub(in crate::milter) fn parse_ip(bytes: &[u8]) -> Option<IpAddr> {
     bare.parse().ok()
 }
 
-/// What stands before the first NUL, and what stands behind it.
+/// Splits at the first NUL.
 fn split(data: &[u8], kind: Kind) -> Result<(&[u8], &[u8]), Malformed> {
     let nul = memchr(0, data).ok_or(Malformed::Truncated(kind))?;
     Ok((&data[..nul], &data[nul + 1..]))
 }
 
-/// A text that is to end with NUL.
+/// A string terminated by NUL.
 fn text(data: &[u8], kind: Kind) -> Result<&[u8], Malformed> {
     data.strip_suffix(b"\0").ok_or(Malformed::Truncated(kind))
 }

@@ -1,34 +1,29 @@
-//! Cutting a stream of bytes into frames.
+//! Decoding a stream of bytes into frames.
 
 use thiserror::Error;
 
-/// Most bytes that a frame may announce.
+/// Largest accepted frame.
 ///
-/// The longest honest frame is a header field or a body chunk. Chunks have
-/// 65,535 bytes; Postfix cuts header fields at `header_size_limit`, 102,400 by
-/// default. Ten times that leaves room for whoever raised it, and bounds what a
-/// peer that talks nonsense can make us hold.
+/// The longest valid frame is a header field or a body chunk. Chunks have 65,535
+/// bytes; Postfix truncates header fields at `header_size_limit`, 102,400 by default.
+/// Ten times that allows for a raised limit, and bounds the memory that an invalid
+/// stream takes.
 pub const MAXIMUM_FRAME: usize = 1 << 20;
 
 /// The command byte of a body chunk.
 const BODY: u8 = b'B';
 
-/// What the decoder keeps allocated between two frames.
+/// Capacity that the decoder retains between frames.
 const KEPT_CAPACITY: usize = 4096;
 
-/// The stream cannot be cut into frames any more: there is no way to find the
-/// next one.
+/// An invalid frame length. The next frame cannot be found: the stream is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FrameError {
-    /// A frame holds one byte at least, its command.
-    #[error(
-        "a frame announces no content at all; is the peer an MTA speaking the milter protocol?"
-    )]
+    /// Length 0: a frame has at least its command byte.
+    #[error("invalid frame length 0; is the peer an MTA?")]
     Empty,
     /// More than [`MAXIMUM_FRAME`].
-    #[error(
-        "a frame announces {0} bytes, and {MAXIMUM_FRAME} are the most; is the peer an MTA speaking the milter protocol?"
-    )]
+    #[error("invalid frame length {0}: the maximum is {MAXIMUM_FRAME} bytes; is the peer an MTA?")]
     TooLong(usize),
 }
 
@@ -42,8 +37,8 @@ pub enum Frame<'a> {
         /// What follows it.
         data: &'a [u8],
     },
-    /// A piece of a body chunk: bodies pass through as they come, so that a
-    /// chunk is never gathered first and copied afterwards.
+    /// A piece of a body chunk. Bodies are passed on as they are read, without being
+    /// buffered first.
     Body {
         /// Bytes of the body.
         data: &'a [u8],
@@ -52,27 +47,26 @@ pub enum Frame<'a> {
     },
 }
 
-/// Cuts a stream into frames.
+/// Decodes a stream into frames.
 ///
-/// Frames that lie whole in the input are not copied; the head of one that does
-/// not is kept until the rest comes.
+/// A frame that is complete in the input is not copied; an incomplete one is buffered
+/// until the rest is read.
 #[derive(Debug, Default)]
 pub struct Decoder {
     pending: Vec<u8>,
-    /// The frame in `pending` was handed out.
+    /// The frame in `pending` was returned.
     taken: bool,
-    /// Bytes of the current body chunk that are still to come; none outside a
-    /// chunk.
+    /// Remaining bytes of the current body chunk; `None` outside of a chunk.
     body: Option<usize>,
 }
 
 impl Decoder {
-    /// Takes the next frame off the front of `input`; none when more bytes are
-    /// needed, and then `input` is empty.
+    /// Takes the next frame from the front of `input`. `None` if more bytes are
+    /// needed; `input` is then empty.
     ///
     /// # Errors
     ///
-    /// The stream is lost after an error; the connection is to be closed.
+    /// The frame length is invalid: the connection must be closed.
     pub fn next<'s, 'i: 's>(
         &'s mut self,
         input: &mut &'i [u8],
@@ -102,7 +96,7 @@ impl Decoder {
         self.gather(input)
     }
 
-    /// Bytes held back for a frame that is not complete.
+    /// Bytes buffered for an incomplete frame.
     pub fn held(&self) -> usize {
         self.pending.len()
     }
@@ -122,7 +116,7 @@ impl Decoder {
         })
     }
 
-    /// A frame that came in pieces.
+    /// Decodes a frame that is read in pieces.
     fn gather<'s, 'i: 's>(
         &'s mut self,
         input: &mut &'i [u8],
@@ -149,7 +143,7 @@ impl Decoder {
         }))
     }
 
-    /// Tops `pending` up to `wanted` bytes; true when it has them.
+    /// Fills `pending` up to `wanted` bytes; true when it has them.
     fn fill(&mut self, wanted: usize, input: &mut &[u8]) -> bool {
         let missing = wanted.saturating_sub(self.pending.len());
         let (now, rest) = input.split_at(missing.min(input.len()));

@@ -1,13 +1,11 @@
-//! The wire: frames, what an MTA asks and what a milter answers.
+//! The wire format: frames, commands of the MTA, replies of the milter.
 //!
-//! A frame is a length of four bytes (big-endian), one byte that names the
-//! command or reply, and its data; the length counts the name and the data.
-//! [`Decoder`] cuts a stream into frames, [`Command`] reads the MTA's side,
-//! [`Reply`] writes ours. Nothing here does I/O or knows which step may follow
-//! which: that is [`session`](super::session).
+//! A frame is a length of four bytes (big-endian), one byte that names the command or
+//! reply, and its data; the length includes the name. [`Decoder`] splits a stream
+//! into frames, [`Command`] decodes commands, [`Reply`] encodes replies. Nothing here
+//! does I/O or checks the order of commands: that is [`session`](super::session).
 //!
-//! Whatever bytes come in, the worst that happens is an error; memory is
-//! bounded by [`MAXIMUM_FRAME`].
+//! Invalid input is an error, and memory is bounded by [`MAXIMUM_FRAME`].
 
 pub mod actions;
 mod command;

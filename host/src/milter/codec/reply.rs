@@ -1,37 +1,37 @@
-//! What a milter answers.
+//! Replies of a milter.
 
 use thiserror::Error;
 
 use super::OptNeg;
 
-/// Most bytes of data in a reply (`MILTER_CHUNK_SIZE`): longer ones are refused
-/// by Sendmail, and the body has to be cut for every MTA.
+/// Most bytes of data in a reply (`MILTER_CHUNK_SIZE`). Sendmail rejects longer ones,
+/// and a new body is split for every MTA.
 pub const LARGEST_REPLY: usize = 65_535;
 
-/// A reply that no MTA would read.
+/// A reply longer than [`LARGEST_REPLY`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a reply of {0} bytes: {LARGEST_REPLY} are the most that the milter protocol carries")]
+#[error("a reply of {0} bytes exceeds the maximum of the milter protocol, {LARGEST_REPLY} bytes")]
 pub struct ReplyTooLong(pub usize);
 
-/// One reply. Texts are written as they are given: whoever makes a reply sees
-/// to it that none holds a NUL.
+/// A reply. Strings are written unchanged: the caller ensures that they contain no
+/// NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
-    /// `O`: what was agreed on, and the macros wanted at each stage.
+    /// `O`: the selected options, and the macros requested for each stage.
     Negotiate(OptNeg, &'a [(u32, &'a str)]),
-    /// `c`: go on.
+    /// `c`: continue.
     Continue,
-    /// `a`: nothing more about this message is wanted.
+    /// `a`: accept the message.
     Accept,
-    /// `d`: take the message and throw it away.
+    /// `d`: accept the message and discard it.
     Discard,
-    /// `t`: try again later, in the MTA's own words.
+    /// `t`: defer, with the MTA's own text.
     TemporaryFailure,
-    /// `s`: no more body chunks.
+    /// `s`: send no more body chunks.
     Skip,
-    /// `p`: still at work; starts the MTA's timeout afresh.
+    /// `p`: progress; resets the MTA's timeout.
     Progress,
-    /// `y`: this SMTP reply, `%` doubled.
+    /// `y`: this SMTP reply, with `%` doubled.
     Code(&'a [u8]),
     /// `h`: append a header field.
     AddHeader {
@@ -42,31 +42,31 @@ pub enum Reply<'a> {
     },
     /// `i`: insert a header field.
     InsertHeader {
-        /// How many fields stand above it.
+        /// Number of fields above it.
         index: u32,
         /// Its name.
         name: &'a [u8],
         /// Its value, folds as LF.
         value: &'a [u8],
     },
-    /// `m`: give a header field another value, or take it out.
+    /// `m`: change or delete a header field.
     ChangeHeader {
-        /// Which of the fields of that name, from 1.
+        /// Index among the fields of that name, from 1.
         index: u32,
         /// Its name.
         name: &'a [u8],
-        /// Its value, folds as LF; empty takes the field out.
+        /// Its value, folds as LF; empty deletes the field.
         value: &'a [u8],
     },
-    /// `b`: a piece of the new body.
+    /// `b`: a chunk of the new body.
     ReplaceBody(&'a [u8]),
-    /// `e`: another envelope sender, in angle brackets.
+    /// `e`: the new envelope sender, in angle brackets.
     ChangeFrom(&'a [u8]),
-    /// `+`: one more recipient, in angle brackets.
+    /// `+`: an additional recipient, in angle brackets.
     AddRecipient(&'a [u8]),
-    /// `2`: one more recipient with its ESMTP parameters.
+    /// `2`: an additional recipient with ESMTP parameters.
     AddRecipientParameters(&'a [u8], &'a [u8]),
-    /// `q`: put the message in the hold queue, and why.
+    /// `q`: put the message in the hold queue, with a reason.
     Quarantine(&'a [u8]),
 }
 
@@ -75,7 +75,7 @@ impl Reply<'_> {
     ///
     /// # Errors
     ///
-    /// The reply has more than [`LARGEST_REPLY`] bytes; `out` is as it was.
+    /// The reply has more than [`LARGEST_REPLY`] bytes; `out` is unchanged.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), ReplyTooLong> {
         match *self {
             Self::Negotiate(agreed, macros) => negotiate(agreed, macros, out),

@@ -9,12 +9,12 @@ use crate::milter::filter::Response;
 use crate::milter::header_names::HeaderNames;
 use crate::milter::negotiation::Negotiated;
 
-/// What a message looks like to the MTA, as far as edits go.
+/// The parts of a message that its edits depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageShape<'a> {
-    /// Its header fields.
+    /// Its header fields, as counted by the MTA.
     pub names: &'a HeaderNames,
-    /// How many fields [`Content`](crate::message::Content) found.
+    /// Number of fields found by [`Content`](crate::message::Content).
     pub fields: usize,
     /// The body was collected.
     pub body: bool,
@@ -24,7 +24,7 @@ pub struct MessageShape<'a> {
 ///
 /// # Errors
 ///
-/// Something cannot be said to this MTA; `out` is as it was.
+/// The response cannot be encoded for this MTA; `out` is unchanged.
 pub fn encode(
     answer: &Response,
     negotiated: &Negotiated,
@@ -37,7 +37,7 @@ pub fn encode(
         Verdict::Hold(reason) => {
             edits(answer, negotiated, shape, out).and_then(|()| hold(reason, negotiated, out))
         }
-        // What is refused or thrown away needs no edits.
+        // Rejected, deferred and discarded messages are not edited.
         Verdict::Reject(_) | Verdict::Defer(_) | Verdict::Discard => Ok(()),
     };
     match result {
@@ -47,8 +47,8 @@ pub fn encode(
     result
 }
 
-/// Appends the final reply that a verdict comes to, without edits. A message
-/// that is held must have been put on hold before.
+/// Appends the final reply of a verdict. The quarantine reply of a held message
+/// precedes it.
 fn encode_verdict(verdict: &Verdict, out: &mut Vec<u8>) {
     match verdict {
         Verdict::Accept | Verdict::Hold(_) => Reply::Accept.encode_short(out),
@@ -59,8 +59,8 @@ fn encode_verdict(verdict: &Verdict, out: &mut Vec<u8>) {
     }
 }
 
-/// The same for a message whose content was not kept. It cannot be held, and
-/// must not slip by.
+/// Appends the final reply for a message that was not collected. It cannot be held,
+/// and is deferred instead.
 pub(in crate::milter) fn encode_failure(verdict: &Verdict, out: &mut Vec<u8>) {
     match verdict {
         Verdict::Hold(_) => Reply::TemporaryFailure.encode_short(out),
@@ -115,7 +115,7 @@ fn edits(
     Ok(())
 }
 
-/// Naming a field by number is safe only where both sides count the same.
+/// An index is valid only if both sides count the same fields.
 fn check_header(headers: &[HeaderEdit], shape: MessageShape<'_>) -> Result<(), EncodeError> {
     let by_number = headers
         .iter()
@@ -129,8 +129,8 @@ fn check_header(headers: &[HeaderEdit], shape: MessageShape<'_>) -> Result<(), E
     Ok(())
 }
 
-/// A copy that nobody was told of must not report to the sender either: where
-/// the MTA takes parameters, no delivery status is asked for (RFC 3461).
+/// An added recipient must not cause a report to the sender: where the MTA accepts
+/// parameters, no delivery status is requested (RFC 3461).
 fn add_recipient(
     address: &str,
     negotiated: &Negotiated,
@@ -145,7 +145,7 @@ fn add_recipient(
     Ok(())
 }
 
-/// The chunks follow each other with nothing between them; an empty body is one
+/// Chunks follow each other without another reply between them; an empty body is one
 /// empty chunk.
 fn replace_body(body: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     out.reserve(body.len() + 5 * (body.len() / LARGEST_REPLY + 1));

@@ -5,38 +5,36 @@ use thiserror::Error;
 use crate::milter::codec::ReplyTooLong;
 use crate::milter::negotiation::Negotiated;
 
-/// The MTA cannot do what was decided; nothing was said to it.
+/// A response that cannot be encoded for this MTA. Nothing of it was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EncodeError {
     /// The MTA did not offer an action.
     #[error(
-        "the MTA does not let milters {what} (version {version} of the milter protocol); let it offer that action, or change the settings that need it"
+        "the MTA does not permit milters to {what} (milter protocol version {version}): permit it in the MTA, or change the settings that need it"
     )]
     NotOffered {
-        /// What it would have to do.
+        /// The missing permission.
         what: &'static str,
-        /// Version in use.
+        /// Negotiated version.
         version: u32,
     },
-    /// A field, an address or a text that no reply can carry.
+    /// A header field, address or text is too long for a reply.
     #[error(transparent)]
     TooLong(#[from] ReplyTooLong),
-    /// A NUL ends every text of the protocol.
-    #[error("the {0} holds a NUL byte, which the milter protocol cannot carry")]
+    /// A string contains NUL, the terminator of strings.
+    #[error("invalid {0}: contains a NUL byte")]
     Nul(&'static str),
-    /// The MTA and we do not agree on which fields the header has, so a field
-    /// cannot be named.
-    #[error(
-        "the header cannot be mapped: the MTA counts {by_mta} fields, the message shows {by_us}; it is not edited"
-    )]
+    /// The MTA and this library found different numbers of header fields, so an index
+    /// would be wrong.
+    #[error("the header cannot be edited: the MTA sent {by_mta} fields, the message has {by_us}")]
     HeaderMismatch {
         /// Fields that the MTA sent.
         by_mta: usize,
         /// Fields that were found in the message.
         by_us: usize,
     },
-    /// The body was not collected and yet is to be changed.
-    #[error("the body is to be changed, but only the header was asked for")]
+    /// The response replaces a body that was not collected.
+    #[error("the body cannot be replaced: only the header was collected")]
     BodyNotCollected,
 }
 

@@ -1,15 +1,14 @@
-//! Header edits as replies that every MTA understands alike.
+//! Encoding of header edits that has the same effect in every MTA.
 //!
-//! Edits are a sequence, each applied to what those before it left. MTAs count
-//! fields by name from 1, but not alike: when a field was taken out, Postfix
-//! counts the ones below it anew, Sendmail does not. So the sequence is first
-//! worked out to its result, and what is said is independent of the order of
-//! counting: transient header fields, while the header is as it came; new values, by the numbers
-//! that fields came with; removals, from the last to the first; and only then
-//! what is inserted and appended, which no number refers to.
+//! Edits are a sequence, each applied to the result of the previous ones. MTAs count
+//! fields by name from 1, with a difference: after a deletion, Postfix renumbers the
+//! fields below, Sendmail does not. So the result of the sequence is computed first,
+//! and its replies are ordered such that the numbering does not matter: transient
+//! header fields, while the header is unchanged; new values, by original index;
+//! deletions, from the last to the first; and then insertions, which have no index.
 //!
-//! What is prepended goes to index 1: right below the MTA's own `Received`, which
-//! no milter sees, and above all fields that the message came with.
+//! Prepended fields are inserted at index 1: right below the MTA's own `Received`,
+//! which milters do not see, and above all fields of the message.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,16 +23,16 @@ use crate::work;
 /// Below the MTA's own `Received`.
 const TOP: u32 = 1;
 
-/// A field of the result.
+/// A field of the edited header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
-    /// The `n`th field of its name that the message came with, from 1.
+    /// The `n`th original field of its name, from 1.
     Original(usize),
     /// One of `HeaderPlan::new_fields`.
     New(usize),
 }
 
-/// A field that the edits made.
+/// A field that the edits add.
 struct NewField<'a> {
     name: &'a str,
     value: &'a [u8],
@@ -41,18 +40,18 @@ struct NewField<'a> {
     removed: bool,
 }
 
-/// What a field of the message turns into.
+/// A change of an original field.
 struct FieldChange<'a> {
     name: &'a str,
-    /// The new value; none when it is taken out.
+    /// The new value; `None` deletes the field.
     value: Option<&'a [u8]>,
 }
 
-/// What a sequence of edits comes to.
+/// The result of a sequence of edits.
 struct HeaderPlan<'a> {
-    /// Fields of each name that the message came with.
+    /// Number of original fields of each name.
     original: NameCounts<'a>,
-    /// The fields of each name (in lower case) as they stand by now.
+    /// The fields of each name (in lower case) after the edits applied so far.
     current: BTreeMap<String, VecDeque<Slot>>,
     new_fields: Vec<NewField<'a>>,
     changes: BTreeMap<(String, usize), FieldChange<'a>>,
@@ -69,7 +68,7 @@ pub(super) fn write(
     let _stage = work::stage("encoding the reply");
     let mut writer = Writer { negotiated, out };
     for header in transient_headers {
-        // It stands behind the copies that the sender may have written.
+        // It is appended below fields of that name in the message.
         let index = names.count_named(&header.name) + 1;
         writer.add(&header.name, &header.value)?;
         writer.change(&header.name, index, None)?;
@@ -96,7 +95,7 @@ pub(super) fn write(
     {
         writer.change(change.name, *nth, None)?;
     }
-    // Each insertion goes above the one before it, as each edit did.
+    // Each insertion is above the previous one, as in the edits.
     for made in plan
         .new_fields
         .iter()
@@ -153,8 +152,8 @@ impl<'a> HeaderPlan<'a> {
     fn change(&mut self, name: &'a str, nth: usize, value: Option<&'a [u8]>) {
         let current = self.current(name);
         let Some(at) = nth.checked_sub(1).filter(|&at| at < current.len()) else {
-            // As with `Edits::apply`, a field that is not there is not changed.
-            // (MTAs would append one.)
+            // As in `Edits::apply`, a missing field is not changed. (MTAs would
+            // append one.)
             return;
         };
         let slot = match value {
@@ -187,7 +186,7 @@ impl<'a> HeaderPlan<'a> {
     }
 }
 
-/// Writes header replies in the form that was agreed on.
+/// Encodes header replies with the negotiated options.
 struct Writer<'a> {
     negotiated: &'a Negotiated,
     out: &'a mut Vec<u8>,
@@ -232,7 +231,7 @@ impl Writer<'_> {
         let value = match value {
             None => Vec::new(),
             Some(value) => match self.value(value) {
-                // An empty value would take the field out.
+                // An empty value would delete the field.
                 empty if empty.is_empty() => b" ".to_vec(),
                 value => value,
             },
@@ -248,8 +247,8 @@ impl Writer<'_> {
         .encode(self.out)?)
     }
 
-    /// Folds as LF: a CR would be delivered as a character of the value. Where
-    /// leading space was not agreed on, the MTA puts one space in front.
+    /// Folds are encoded as LF: a CR would be part of the value. Without the
+    /// leading-space option, the MTA adds one space.
     fn value(&self, value: &[u8]) -> Vec<u8> {
         work::spend(value.len());
         let value = match value.strip_prefix(b" ") {

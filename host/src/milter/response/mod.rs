@@ -1,9 +1,9 @@
-//! What was decided, in the milter's words: one buffer, to be written at once.
+//! Encoding of a response as one buffer of replies, to be written at once.
 //!
-//! Two writes would cost 45 to 90 ms a message over TCP, and an MTA that is set
-//! to accept when a milter dies would send a message on with half of its edits.
-//! So either everything can be said to this MTA and is, or nothing is said and
-//! the error tells what it cannot do.
+//! Two writes cost 45 to 90 ms a message over TCP; and after a failure between them,
+//! an MTA whose default action is accept would deliver a message with half of its
+//! edits. So a response is either encoded completely, or is an error that names what
+//! this MTA cannot do.
 
 mod encode;
 mod error;

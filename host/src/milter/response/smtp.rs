@@ -1,21 +1,19 @@
-//! SMTP replies as text (RFC 5321, section 4.2; RFC 3463).
+//! Text of SMTP replies (RFC 5321, section 4.2; RFC 3463).
 
 use crate::decision::Reply;
 
-/// Most characters of text in one line: a reply line has 512 bytes with its
-/// code and line end (RFC 5321, section 4.5.3.1.5), and MTAs put some words of
-/// their own in front when they report it.
+/// Most characters in a line: a reply line has 512 bytes with code and line end (RFC
+/// 5321, section 4.5.3.1.5), and MTAs add text of their own.
 const LONGEST_LINE: usize = 400;
 
-/// Most lines: as many as libmilter knows (`MAXREPLIES`).
+/// Most lines, as in libmilter (`MAXREPLIES`).
 const MOST_LINES: usize = 32;
 
-/// The text of a reply as the milter protocol carries it: lines of one code,
-/// separated by CRLF, `%` doubled because MTAs take it for a format.
+/// The text of a reply in the milter protocol: lines of one code, separated by CRLF,
+/// with `%` doubled because MTAs treat it as a format.
 ///
-/// Anything of another form would go to the SMTP client as it is and throw the
-/// conversation out of step, so every line is made here, and what is not
-/// printable ASCII becomes `?`.
+/// The MTA passes the text to the SMTP client unchanged. So every line is generated
+/// here, and a character that is not printable ASCII is replaced by `?`.
 pub(super) fn reply_text(reply: &Reply) -> Vec<u8> {
     let code = if (400..600).contains(&reply.code) {
         reply.code
@@ -64,8 +62,8 @@ pub(super) fn one_line(text: &str) -> String {
         .collect()
 }
 
-/// The enhanced status code if it is one of the code's class, else the class's
-/// general one: MTAs refuse a reply whose classes differ.
+/// The enhanced status code if its class is that of the code, else the general one of
+/// that class: MTAs reject a reply with different classes.
 fn enhanced(code: u16, wanted: &str) -> String {
     let class = code / 100;
     let mut parts = wanted.split('.');
@@ -81,7 +79,7 @@ fn enhanced(code: u16, wanted: &str) -> String {
     }
 }
 
-/// A line in pieces that fit, cut at spaces where there are any.
+/// Splits a line into pieces that fit, at spaces where possible.
 fn pieces(line: &str) -> Vec<&str> {
     let mut rest = line.trim_end();
     let mut pieces = Vec::new();

@@ -15,7 +15,7 @@ fn negotiated(version: u32, actions: u32) -> Negotiated {
         actions,
         protocol_flags: 0x1f_ffff,
     };
-    Negotiated::new(offer, EarlyAccept::Off).expect("a version we speak")
+    Negotiated::new(offer, EarlyAccept::Off).expect("a supported version")
 }
 
 fn postfix() -> Negotiated {
@@ -31,7 +31,7 @@ fn names(content: &Content) -> HeaderNames {
 }
 
 /// The replies, NUL shown as `|`, indices as numbers.
-fn said(
+fn encoded(
     answer: &Response,
     negotiated: &Negotiated,
     content: &Content,
@@ -53,7 +53,7 @@ fn said(
 fn shown(out: &[u8]) -> Vec<String> {
     let mut input = out;
     let mut decoder = Decoder::default();
-    let mut said = Vec::new();
+    let mut encoded = Vec::new();
     while let Some(frame) = decoder.next(&mut input).expect("well-formed") {
         let Frame::Whole { name, data } = frame else {
             panic!("no body chunk")
@@ -71,13 +71,13 @@ fn shown(out: &[u8]) -> Vec<String> {
             String::new()
         };
         let text = String::from_utf8_lossy(data).replace('\0', "|");
-        said.push(
+        encoded.push(
             format!("{}{index} {text}", char::from(name))
                 .trim_end()
                 .to_owned(),
         );
     }
-    said
+    encoded
 }
 
 fn message() -> Content {
@@ -127,16 +127,16 @@ fn all_edits_and_the_final_reply_come_in_one_piece() {
         },
         ..Response::default()
     };
-    let mut said = said(&answer, &postfix(), &message()).expect("can be said");
-    let body: Vec<_> = said
+    let mut encoded = encoded(&answer, &postfix(), &message()).expect("can be encoded");
+    let body: Vec<_> = encoded
         .iter()
         .filter(|reply| reply.starts_with('b'))
         .map(String::len)
         .collect();
     assert_eq!(body, [2 + LARGEST_REPLY, 3]);
-    said.retain(|reply| !reply.starts_with('b'));
+    encoded.retain(|reply| !reply.starts_with('b'));
     assert_eq!(
-        said,
+        encoded,
         [
             "i1 DKIM-Signature| v=1;\n\tb=x|",
             "e <>|",
@@ -147,9 +147,9 @@ fn all_edits_and_the_final_reply_come_in_one_piece() {
 }
 
 #[test]
-fn what_is_said_does_not_depend_on_how_the_mta_counts_removed_fields() {
+fn replies_have_one_effect_however_the_mta_counts_deleted_fields() {
     // Taking out the first `A` twice means both of them.
-    let said = said(
+    let encoded = encoded(
         &edited(vec![
             remove("A", 1),
             replace("a", 1, " three"),
@@ -160,30 +160,30 @@ fn what_is_said_does_not_depend_on_how_the_mta_counts_removed_fields() {
         &message(),
     );
     assert_eq!(
-        said.expect("can be said"),
+        encoded.expect("can be encoded"),
         ["m1 B| b|", "m2 A||", "m1 A||", "a"]
     );
 }
 
 #[test]
-fn fields_that_are_not_there_are_not_changed() {
-    let said = said(
+fn missing_fields_are_not_changed() {
+    let encoded = encoded(
         &edited(vec![replace("A", 3, " x"), remove("C", 1)]),
         &postfix(),
         &message(),
     );
-    assert_eq!(said.expect("can be said"), ["a"]);
+    assert_eq!(encoded.expect("can be encoded"), ["a"]);
 }
 
 #[test]
-fn a_mark_is_taken_out_behind_the_copies_that_the_sender_wrote() {
+fn a_transient_header_is_deleted_below_copies_that_the_sender_wrote() {
     let mut answer = edited(vec![remove("X-Route", 1)]);
     answer.transient_headers = vec![TransientHeader {
         name: "X-Route".into(),
         value: b" relay-a:[h]:25".to_vec(),
     }];
     assert_eq!(
-        said(&answer, &postfix(), &message()).expect("can be said"),
+        encoded(&answer, &postfix(), &message()).expect("can be encoded"),
         [
             "h X-Route| relay-a:[h]:25|",
             "m2 X-Route||",
@@ -194,21 +194,21 @@ fn a_mark_is_taken_out_behind_the_copies_that_the_sender_wrote() {
 }
 
 #[test]
-fn without_leading_space_the_mta_adds_the_one_that_is_left_out() {
+fn without_leading_space_the_mta_adds_the_omitted_space() {
     let answer = edited(vec![
         prepend("A", " one"),
         prepend("B", "two"),
         replace("B", 2, " "),
     ]);
     assert_eq!(
-        said(&answer, &negotiated(2, 0x3f), &message()).expect("can be said"),
+        encoded(&answer, &negotiated(2, 0x3f), &message()).expect("can be encoded"),
         // An empty value would take the field out.
         ["m1 B| |", "i1 A|one|", "i1 B|two|", "a"]
     );
 }
 
 #[test]
-fn what_the_mta_does_not_offer_is_an_error_and_nothing_is_said() {
+fn an_action_that_was_not_offered_is_an_error_and_nothing_is_encoded() {
     let sender = Response {
         edits: Edits {
             headers: vec![prepend("A", " x")],
@@ -217,7 +217,7 @@ fn what_the_mta_does_not_offer_is_an_error_and_nothing_is_said() {
         },
         ..Response::default()
     };
-    let error = said(&sender, &negotiated(2, 0x3f), &message()).expect_err("version 2");
+    let error = encoded(&sender, &negotiated(2, 0x3f), &message()).expect_err("version 2");
     assert_eq!(
         error,
         EncodeError::NotOffered {
@@ -226,25 +226,25 @@ fn what_the_mta_does_not_offer_is_an_error_and_nothing_is_said() {
         }
     );
     let held = Response::new(Verdict::Hold("look at it".into()));
-    assert!(said(&held, &negotiated(6, 0x1f), &message()).is_err());
+    assert!(encoded(&held, &negotiated(6, 0x1f), &message()).is_err());
     assert_eq!(
-        said(&held, &postfix(), &message()).expect("offered"),
+        encoded(&held, &postfix(), &message()).expect("offered"),
         ["q look at it|", "a"]
     );
     let nul = edited(vec![prepend("A", "a\0b")]);
     assert_eq!(
-        said(&nul, &postfix(), &message()),
+        encoded(&nul, &postfix(), &message()),
         Err(EncodeError::Nul("header field"))
     );
     let long = edited(vec![prepend("A", &"x".repeat(70_000))]);
     assert!(matches!(
-        said(&long, &postfix(), &message()),
+        encoded(&long, &postfix(), &message()),
         Err(EncodeError::TooLong(_))
     ));
 }
 
 #[test]
-fn copies_are_added_without_parameters_where_there_are_none() {
+fn recipients_are_added_without_parameters_if_those_were_not_offered() {
     let answer = Response {
         edits: Edits {
             add_recipients: vec![Address::parse("a@example.org").expect("an address")],
@@ -253,13 +253,13 @@ fn copies_are_added_without_parameters_where_there_are_none() {
         ..Response::default()
     };
     assert_eq!(
-        said(&answer, &negotiated(2, 0x3f), &message()).expect("can be said"),
+        encoded(&answer, &negotiated(2, 0x3f), &message()).expect("can be encoded"),
         ["+ <a@example.org>|", "a"]
     );
 }
 
 #[test]
-fn what_is_refused_is_not_edited() {
+fn rejected_messages_are_not_edited() {
     let reply = SmtpReply {
         code: 550,
         enhanced: "5.7.1".into(),
@@ -268,17 +268,17 @@ fn what_is_refused_is_not_edited() {
     let mut answer = edited(vec![prepend("A", " x")]);
     answer.verdict = Verdict::Reject(reply);
     assert_eq!(
-        said(&answer, &postfix(), &message()).expect("can be said"),
+        encoded(&answer, &postfix(), &message()).expect("can be encoded"),
         ["y 550 5.7.1 100 %% no|"]
     );
     assert_eq!(
-        said(&Response::new(Verdict::Discard), &postfix(), &message()).expect("can be said"),
+        encoded(&Response::new(Verdict::Discard), &postfix(), &message()).expect("can be encoded"),
         ["d"]
     );
 }
 
 #[test]
-fn a_header_that_the_mta_counts_otherwise_is_not_edited_by_number() {
+fn a_header_that_the_mta_counts_differently_is_not_edited_by_index() {
     let content = message();
     let mut names = names(&content);
     names.push(b"one more");
@@ -376,7 +376,7 @@ proptest! {
             fields.iter().enumerate().map(|(at, name)| format!("{name}: {at}\r\n")).collect();
         let content = Content::new(format!("{header}\r\n").into_bytes());
         let answer = edited(edits);
-        let said = said(&answer, &postfix(), &content).expect("can be said");
+        let encoded = encoded(&answer, &postfix(), &content).expect("can be encoded");
         let mut mta = Mta {
             fields: fields
                 .iter()
@@ -385,7 +385,7 @@ proptest! {
                 .collect(),
             counts_removed,
         };
-        for reply in &said {
+        for reply in &encoded {
             mta.hear(reply);
         }
         let expected = String::from_utf8(answer.edits.apply(&content)).expect("ASCII");

@@ -1,34 +1,33 @@
-//! How much memory messages may take in all.
+//! Memory budget of all messages together.
 //!
-//! A message takes its permit as it grows, never ahead of its bytes: idle
-//! connections hold nothing, and many short messages fit. When it is complete it
-//! takes what its processing costs at most. When the budget is used up,
-//! connections stop reading, and the MTA waits.
+//! A message acquires memory as it grows, never ahead of its bytes: idle connections
+//! have none, and many short messages fit. When it is complete, it acquires the upper
+//! bound of what its processing takes. While the budget is exhausted, connections do
+//! not read, and the MTA waits.
 //!
-//! Small and large messages have budgets of their own, so that large ones that
-//! take their time do not hold up the others. So that messages that each hold a
-//! part and wait for more do not wait for each other for ever, one of each kind at
-//! a time may overdraw its budget: it always comes to its end, and gives back
-//! what it holds. What is taken is therefore at most the budget, two messages, and
-//! one read of each connection.
+//! Small and large messages have separate budgets, so that large ones do not delay
+//! small ones. Messages that each have a part and wait for more could deadlock; so
+//! one of each kind at a time may overdraw its budget: it always completes, and
+//! releases its memory. At most the budget, two messages, and one read of each
+//! connection are allocated.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What one permit stands for. Whole messages of a few KiB take one or two
-/// steps, and a semaphore's largest count suffices for any memory.
+/// Bytes of one semaphore permit. A message of a few KiB needs one or two, and the
+/// maximum of a semaphore suffices for any memory.
 const UNIT: usize = 4096;
 
-/// Most units of a permit of the small kind: a message of a megabyte with its
-/// processing, or one of a hundred kilobytes that may have many parts.
+/// Most units of a small message: one of a megabyte with its processing, or one of a
+/// hundred kilobytes that may have many parts.
 const SMALL: usize = (8 << 20) / UNIT;
 
-/// Part of the budget that only small messages have.
+/// Share of the budget (one in this many) for small messages only.
 const SMALL_PART: usize = 4;
 
-/// Memory for messages, shared by all connections.
+/// Memory budget, shared by all connections.
 #[derive(Clone, Debug)]
 pub(super) struct ByteBudget {
     small: Units,
@@ -41,7 +40,7 @@ struct Units {
     overdraft: Arc<Semaphore>,
 }
 
-/// What one message has taken of it. Given back when dropped.
+/// Memory acquired for one message. Released when dropped.
 #[derive(Debug, Default)]
 pub(super) struct BytePermit {
     permit: Option<OwnedSemaphorePermit>,
@@ -49,7 +48,7 @@ pub(super) struct BytePermit {
     large: bool,
 }
 
-/// There was no room within the time that a message may wait.
+/// Memory did not become available in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BudgetTimeout;
 
@@ -61,7 +60,7 @@ impl Units {
         }
     }
 
-    /// Adds units to a permit, or lets it overdraw.
+    /// Acquires units for a permit, or lets it overdraw.
     async fn add(
         &self,
         permit: &mut BytePermit,
@@ -88,7 +87,7 @@ impl Units {
 }
 
 impl ByteBudget {
-    /// A budget of that many bytes.
+    /// A budget of so many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         let units = bytes / UNIT;
         let small = units / SMALL_PART;
@@ -98,12 +97,11 @@ impl ByteBudget {
         }
     }
 
-    /// Lets a permit grow to `bytes`; who finds the budget used up waits that
-    /// long.
+    /// Grows a permit to `bytes`; waits up to `wait` while the budget is exhausted.
     ///
     /// # Errors
     ///
-    /// There was no room in time. The permit is as it was.
+    /// Memory did not become available in time.
     pub(super) async fn grow(
         &self,
         permit: &mut BytePermit,
@@ -130,7 +128,7 @@ impl ByteBudget {
         Ok(())
     }
 
-    /// Units of either kind that are free.
+    /// Available units: small, large.
     #[cfg(test)]
     fn free(&self) -> (usize, usize) {
         let free = |units: &Units| units.units.available_permits();
@@ -139,7 +137,7 @@ impl ByteBudget {
 }
 
 impl BytePermit {
-    /// Gives everything back.
+    /// Releases the memory.
     pub(super) fn release(&mut self) {
         *self = Self::default();
     }
@@ -220,7 +218,7 @@ mod tests {
         let budget = ByteBudget::new(8 * SMALL * UNIT);
         let mut large: Vec<BytePermit> = (0..2).map(|_| BytePermit::default()).collect();
         for permit in &mut large {
-            // As it comes in, and then with its processing.
+            // While it is collected, then for its processing.
             for units in [SMALL, 6 * SMALL] {
                 assert_eq!(budget.grow(permit, units * UNIT, AT_ONCE).await, Ok(()));
             }

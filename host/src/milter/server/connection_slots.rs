@@ -1,8 +1,8 @@
-//! How many connections there may be, in all and on each listener.
+//! Slots for connections: limits of all listeners together, and of each.
 //!
-//! A connection that has not sent its first commands is *silent*. When a new one
-//! finds no place, the one that has been silent longest is closed for it, so that
-//! whoever connects and says nothing holds off nobody.
+//! A connection that has not sent its first command is *silent*. If a new one finds
+//! no slot, the one that has been silent longest is closed, so that idle clients do
+//! not block others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// The places of one server.
+/// The connection slots of a server.
 #[derive(Debug)]
 pub(super) struct ConnectionSlots {
     taken: Mutex<Taken>,
-    /// A place was given up, or is not silent any more.
+    /// A slot was released, or its connection is not silent any more.
     changed: Notify,
 }
 
@@ -30,21 +30,21 @@ struct Taken {
 struct OfListener {
     taken: usize,
     most: usize,
-    /// By age, the oldest first.
+    /// In order of age, the oldest first.
     silent: BTreeMap<u64, CancellationToken>,
 }
 
-/// The place of one connection; given up when dropped.
+/// The slot of one connection; released when dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
-    places: Arc<ConnectionSlots>,
+    slots: Arc<ConnectionSlots>,
     listener: usize,
     number: u64,
     closed: CancellationToken,
 }
 
 impl ConnectionSlots {
-    /// So many in all, and on each listener.
+    /// Slots in all, and for each listener.
     pub(super) fn new(most: usize, listeners: impl IntoIterator<Item = usize>) -> Arc<Self> {
         let of_listener = |most| OfListener {
             taken: 0,
@@ -62,7 +62,7 @@ impl ConnectionSlots {
         })
     }
 
-    /// A place, if there is one.
+    /// Takes a slot, if one is free.
     pub(super) fn take(self: &Arc<Self>, listener: usize) -> Option<ConnectionSlot> {
         let closed = CancellationToken::new();
         let mut taken = self.taken();
@@ -80,15 +80,15 @@ impl ConnectionSlots {
         taken.next += 1;
         drop(taken);
         Some(ConnectionSlot {
-            places: Arc::clone(self),
+            slots: Arc::clone(self),
             listener,
             number,
             closed,
         })
     }
 
-    /// Waits for a place. Closes silent connections for it; `full` is called once
-    /// where there are none and so one of the others has to end.
+    /// Waits for a slot. Closes silent connections for it; `full` is called once if
+    /// there are none, so that one of the others must end.
     pub(super) async fn wait(
         self: &Arc<Self>,
         listener: usize,
@@ -97,8 +97,8 @@ impl ConnectionSlots {
         let mut full = Some(full);
         loop {
             let changed = self.changed.notified();
-            if let Some(place) = self.take(listener) {
-                return place;
+            if let Some(slot) = self.take(listener) {
+                return slot;
             }
             if !self.close_silent(listener)
                 && let Some(full) = full.take()
@@ -109,8 +109,8 @@ impl ConnectionSlots {
         }
     }
 
-    /// Closes the connection that has been silent longest: of this listener if it
-    /// is full, else of all.
+    /// Closes the connection that has been silent longest: of this listener if it is
+    /// full, else of all.
     fn close_silent(&self, listener: usize) -> bool {
         let mut taken = self.taken();
         let full = |of: &OfListener| of.taken >= of.most;
@@ -137,17 +137,16 @@ impl ConnectionSlots {
 }
 
 impl ConnectionSlot {
-    /// Its connection has sent its first commands: it is not closed for others
-    /// any more.
+    /// Marks the connection as not silent: it is not closed for others any more.
     pub(super) fn set_active(&self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.slots.taken();
         taken.listeners[self.listener].silent.remove(&self.number);
         drop(taken);
-        // Who had it closed has to find another one.
-        self.places.changed.notify_waiters();
+        // A waiting listener that closed it must find another one.
+        self.slots.changed.notify_waiters();
     }
 
-    /// Canceled when somebody else needs the place.
+    /// Canceled when its slot is needed.
     pub(super) fn closed(&self) -> &CancellationToken {
         &self.closed
     }
@@ -155,13 +154,13 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.slots.taken();
         taken.all -= 1;
         let of_listener = &mut taken.listeners[self.listener];
         of_listener.taken -= 1;
         of_listener.silent.remove(&self.number);
         drop(taken);
-        self.places.changed.notify_waiters();
+        self.slots.changed.notify_waiters();
     }
 }
 
@@ -171,19 +170,19 @@ mod tests {
 
     use super::*;
 
-    /// Waits for a place while the connections of `others` are served: one that is
-    /// closed gives its place up.
+    /// Waits for a slot. Closes silent connections for it; `full` is called once if
+    /// there are none, so that one of the others must end.
     async fn wait(
-        places: &Arc<ConnectionSlots>,
+        slots: &Arc<ConnectionSlots>,
         listener: usize,
         others: &mut Vec<ConnectionSlot>,
     ) -> ConnectionSlot {
-        let waiting = places.wait(listener, || ());
+        let waiting = slots.wait(listener, || ());
         tokio::pin!(waiting);
         loop {
             tokio::select! {
                 biased;
-                place = &mut waiting => return place,
+                slot = &mut waiting => return slot,
                 () = tokio::task::yield_now() => {
                     others.retain(|other| !other.closed().is_cancelled());
                 }
@@ -192,45 +191,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn m2_the_longest_silent_connection_makes_room() {
-        let places = ConnectionSlots::new(10, [3, 3]);
-        let mut others: Vec<ConnectionSlot> = (0..3).filter_map(|_| places.take(0)).collect();
-        assert!(places.take(0).is_none());
+    async fn m2_the_longest_silent_connection_is_closed_for_a_new_one() {
+        let slots = ConnectionSlots::new(10, [3, 3]);
+        let mut others: Vec<ConnectionSlot> = (0..3).filter_map(|_| slots.take(0)).collect();
+        assert!(slots.take(0).is_none());
         others[0].set_active();
-        let place = wait(&places, 0, &mut others).await;
+        let slot = wait(&slots, 0, &mut others).await;
         let left: Vec<u64> = others.iter().map(|other| other.number).collect();
-        assert_eq!((left, place.number), (vec![0, 2], 3));
+        assert_eq!((left, slot.number), (vec![0, 2], 3));
     }
 
     #[tokio::test]
-    async fn m2_a_full_listener_leaves_the_others_their_places() {
-        let places = ConnectionSlots::new(4, [2, 2]);
-        let full: Vec<ConnectionSlot> = (0..2).filter_map(|_| places.take(0)).collect();
+    async fn m2_a_full_listener_does_not_take_slots_of_others() {
+        let slots = ConnectionSlots::new(4, [2, 2]);
+        let full: Vec<ConnectionSlot> = (0..2).filter_map(|_| slots.take(0)).collect();
         full.iter().for_each(ConnectionSlot::set_active);
-        assert!(places.take(0).is_none());
-        assert!(places.take(1).is_some());
+        assert!(slots.take(0).is_none());
+        assert!(slots.take(1).is_some());
     }
 
     #[tokio::test]
-    async fn m2_silent_connections_of_another_listener_make_room_where_all_are_taken() {
-        let places = ConnectionSlots::new(2, [2, 2]);
-        let mut others: Vec<ConnectionSlot> = (0..2).filter_map(|_| places.take(0)).collect();
-        let _place = wait(&places, 1, &mut others).await;
+    async fn m2_a_silent_connection_of_another_listener_is_closed_if_all_slots_are_taken() {
+        let slots = ConnectionSlots::new(2, [2, 2]);
+        let mut others: Vec<ConnectionSlot> = (0..2).filter_map(|_| slots.take(0)).collect();
+        let _slot = wait(&slots, 1, &mut others).await;
         assert_eq!(others.len(), 1);
     }
 
     #[tokio::test]
-    async fn where_nobody_is_silent_a_new_connection_waits_and_that_is_reported_once() {
-        let places = ConnectionSlots::new(1, [1]);
-        let first = places.take(0).expect("a place");
+    async fn without_silent_connections_a_new_one_waits_and_that_is_reported_once() {
+        let slots = ConnectionSlots::new(1, [1]);
+        let first = slots.take(0).expect("a slot");
         first.set_active();
         let reported = Cell::new(0);
-        let waiting = places.wait(0, || reported.set(reported.get() + 1));
+        let waiting = slots.wait(0, || reported.set(reported.get() + 1));
         tokio::pin!(waiting);
         for _ in 0..3 {
             tokio::select! {
                 biased;
-                _ = &mut waiting => panic!("there is one place"),
+                _ = &mut waiting => panic!("there is one slot"),
                 () = tokio::task::yield_now() => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Panics caught at the edge of one message or one connection.
+//! Catching panics at the boundary of a message or a connection.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -6,10 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Runs a future; a panic inside comes out as its text.
+/// Runs a future; returns the text of a panic as an error.
 ///
-/// What the future worked on is dropped with it, so nothing half-changed is
-/// seen afterwards; what it shares with others must be sound by itself.
+/// The future's own data is dropped with it. Data that it shares with others must be
+/// valid after a panic.
 pub(super) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(
@@ -27,7 +27,7 @@ fn text(panic: &(dyn Any + Send)) -> String {
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a text".to_owned())
+        .unwrap_or_else(|| "unknown panic payload".to_owned())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A message while it comes in.
+//! Collecting a message.
 
 use jiff::Timestamp;
 
@@ -10,30 +10,29 @@ use crate::milter::codec::Arguments;
 use crate::milter::header_names::HeaderNames;
 use crate::milter::submission::{InvalidAddress, Recipient};
 
-/// Room for header and body of a short message, so that it is gathered without
-/// growing again and again.
+/// Initial capacity for header and body of a short message.
 const FIRST_CAPACITY: usize = 4096;
 
-/// Bytes of memory for a recipient beside its address, which is there twice while
-/// the message is decided on. With what the allocator adds.
+/// Bytes of memory for a recipient without its address, which is stored twice during
+/// processing; with allocator overhead.
 const RECIPIENT: usize = size_of::<Recipient>() + 64;
 
-/// What is kept of a message.
+/// How much of a message is collected.
 #[derive(Debug)]
 pub(super) enum Collect {
-    /// The filter was not asked yet.
+    /// The filter has not been asked.
     Undecided,
     /// Header and body.
     All,
     /// The header.
     Header,
-    /// Nothing; it passes.
+    /// Nothing: the message passes.
     Nothing,
-    /// Nothing: it could not be held, and this is its answer.
+    /// Nothing: the message failed, and is answered with this verdict.
     Failed(Verdict),
 }
 
-/// A message that is under way.
+/// An open message.
 #[derive(Debug)]
 pub(super) struct IncomingMessage<T> {
     pub(super) transaction: T,
@@ -46,20 +45,20 @@ pub(super) struct IncomingMessage<T> {
     pub(super) bytes: Vec<u8>,
     pub(super) names: HeaderNames,
     pub(super) limits: Limits,
-    /// Recipients given, those past the limit included: they are counted, and
-    /// not kept.
+    /// Number of RCPT commands. Recipients beyond the limit are counted, but not
+    /// stored.
     recipients_given: usize,
-    /// Bytes for all of these.
+    /// Bytes of memory that all of them would take.
     envelope_given: usize,
     /// Addresses in the header so far.
     addresses: usize,
-    /// Places in the body where the delimiter of a MIME part may stand, at most.
+    /// Upper bound of the number of MIME delimiters in the body.
     pub(super) delimiters: usize,
     /// The header is complete.
     in_body: bool,
     /// Bytes of memory for sender and recipients.
     envelope: usize,
-    /// What to make room for, as far as that is known.
+    /// Capacity to reserve: the announced size.
     expected: usize,
 }
 
@@ -76,7 +75,8 @@ impl<T> IncomingMessage<T> {
             transaction,
             arrival,
             client,
-            sender: ReversePath::parse_bytes(sender).map_err(|error| unreadable(sender, error)),
+            sender: ReversePath::parse_bytes(sender)
+                .map_err(|error| invalid_address(sender, error)),
             recipients: Vec::new(),
             collect: Collect::Undecided,
             bytes: Vec::new(),
@@ -104,13 +104,13 @@ impl<T> IncomingMessage<T> {
         }
         self.envelope += cost;
         self.recipients.push(Recipient {
-            address: Address::parse_bytes(address).map_err(|error| unreadable(address, error)),
+            address: Address::parse_bytes(address).map_err(|error| invalid_address(address, error)),
             mailer,
         });
     }
 
-    /// Appends a header field as it stood in the message. MTAs send folds as
-    /// LF; the message had CRLF.
+    /// Appends a header field in the form it had in the message: MTAs send folds as
+    /// LF, the message has CRLF.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8], leading_space: bool) {
         if !matches!(self.collect, Collect::All | Collect::Header) {
             return;
@@ -123,7 +123,7 @@ impl<T> IncomingMessage<T> {
         self.bytes.extend_from_slice(name);
         self.bytes.push(b':');
         if !leading_space {
-            // The MTA took one space off, if there was one: almost always.
+            // The MTA removed one space, if there was one: almost always.
             self.bytes.push(b' ');
         }
         let mut rest = value;
@@ -146,8 +146,8 @@ impl<T> IncomingMessage<T> {
 
     pub(super) fn body(&mut self, data: &[u8]) {
         if matches!(self.collect, Collect::All) {
-            // Growing fourfold rather than twofold halves the copying of a large
-            // message; room that is not written to costs no memory.
+            // Growing fourfold instead of twofold halves the copying of a large
+            // message; memory that is not written to costs nothing.
             if self.bytes.capacity() - self.bytes.len() < data.len() {
                 self.bytes
                     .reserve(data.len().max(3 * self.bytes.capacity()));
@@ -157,7 +157,7 @@ impl<T> IncomingMessage<T> {
         }
     }
 
-    /// Lets go of what was collected; this is what will be answered.
+    /// Discards what was collected; the message is answered with this verdict.
     pub(super) fn fail_with(&mut self, verdict: Verdict) {
         self.collect = Collect::Failed(verdict);
         self.bytes = Vec::new();
@@ -166,8 +166,7 @@ impl<T> IncomingMessage<T> {
         self.envelope = 0;
     }
 
-    /// What the message has too much of, as far as it has come in. Nothing where
-    /// it passes, or was given up.
+    /// The limit that the message exceeds so far. `None` if it passes, or has failed.
     pub(super) fn excess(&self) -> Option<Excess> {
         let header = if self.in_body { 0 } else { self.bytes.len() };
         let measured = [
@@ -177,8 +176,8 @@ impl<T> IncomingMessage<T> {
             (Measure::Recipients, self.recipients_given),
             (Measure::Addresses, self.addresses),
         ];
-        // A message that comes back for its route alone has been let through
-        // before, and has more of a header since.
+        // A message that is collected for its header alone has been accepted before,
+        // and its header has grown since: only its size is checked.
         let measured = match self.collect {
             Collect::All => &measured[..],
             Collect::Header => &measured[..1],
@@ -188,14 +187,14 @@ impl<T> IncomingMessage<T> {
         measured.find_map(|&(measure, found)| self.limits.within(measure, found).err())
     }
 
-    /// Bytes of memory that the message takes while it comes in.
+    /// Bytes of memory that the message takes while it is collected.
     pub(super) fn held(&self) -> usize {
         self.envelope + self.bytes.len() + self.names.size()
     }
 }
 
-/// The size that the client announced (RFC 1870): room made at once need not
-/// grow, and what is not used is never touched. It may be a lie either way.
+/// The size announced by the client (RFC 1870). Reserved memory need not grow, and
+/// unused memory is never touched. The client may announce a wrong size.
 fn announced_size(mail: &Arguments<'_>) -> Option<usize> {
     let digits = mail.parameters().find_map(|parameter| {
         let (name, value) = parameter.split_at_checked(5)?;
@@ -204,13 +203,13 @@ fn announced_size(mail: &Arguments<'_>) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Most lines that begin as the delimiter of a MIME part (RFC 2046, section 5.1.1),
-/// in one chunk of a body. One more may lie across its border.
+/// Upper bound of the number of lines in a body chunk that start as the delimiter of
+/// a MIME part (RFC 2046, section 5.1.1). One more may cross the chunk's border.
 fn delimiters(chunk: &[u8]) -> usize {
     memchr::memmem::find_iter(chunk, b"\n--").count() + 1
 }
 
-fn unreadable(raw: &[u8], error: AddressError) -> InvalidAddress {
+fn invalid_address(raw: &[u8], error: AddressError) -> InvalidAddress {
     InvalidAddress {
         raw: raw.into(),
         error,

@@ -1,4 +1,4 @@
-//! What the MTA told about client and message in macros and in CONNECT.
+//! Client and message data from macros and CONNECT.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::message::Client;
 use crate::milter::codec::{Macros, PeerAddress, parse_ip};
 
-/// What is known of the SMTP client, until another one connects.
+/// Data about the SMTP client, until the next one connects.
 #[derive(Debug, Default)]
 pub(super) struct ClientContext {
     mta: Option<Arc<str>>,
@@ -15,23 +15,23 @@ pub(super) struct ClientContext {
     pub(super) submitted_locally: bool,
     helo: Option<String>,
     tls: Option<String>,
-    /// The macros of CONNECT came, CONNECT itself not yet.
+    /// The macros of CONNECT were received, CONNECT itself not yet.
     ahead_of_connect: bool,
 }
 
-/// What macros tell of one message.
+/// Data about one message, from macros.
 #[derive(Debug, Default)]
 pub(super) struct MessageContext {
     pub(super) queue_id: Option<String>,
     user: Option<String>,
     tls: Option<String>,
     mailer: Option<String>,
-    /// The macros of MAIL came, MAIL itself not yet.
+    /// The macros of MAIL were received, MAIL itself not yet.
     ahead_of_mail: bool,
 }
 
 impl ClientContext {
-    /// Macros of CONNECT and HELO.
+    /// Stores macros of CONNECT and HELO.
     pub(super) fn macros(&mut self, macros: &Macros<'_>) {
         if macros.stage == b'C' {
             *self = Self {
@@ -50,23 +50,22 @@ impl ClientContext {
         }
     }
 
-    /// A client connected: what was known of another one is forgotten (XCLIENT
-    /// makes a second CONNECT on one connection).
+    /// Stores CONNECT, and clears data about another client (XCLIENT causes a second
+    /// CONNECT on one connection).
     pub(super) fn connect(&mut self, name: &[u8], address: PeerAddress<'_>) {
         if !self.ahead_of_connect {
             *self = Self::default();
         }
         self.ahead_of_connect = false;
         match address {
-            // No client has port 0: so Postfix shows mail from its own host's
-            // `sendmail` command.
+            // Postfix presents mail of the `sendmail` command with port 0.
             PeerAddress::Network { address, port: 0 } if address.is_loopback() => {
                 self.submitted_locally = true;
             }
             PeerAddress::Network { address, .. } => self.address = Some(address),
             PeerAddress::Local(_) => self.submitted_locally = true,
-            // A peer that is no socket (`sendmail -bs`) goes by this name; a
-            // host that could not be looked up goes by another.
+            // `sendmail -bs` without a socket is presented by this name, a client
+            // whose lookup failed by another.
             PeerAddress::Unknown => {
                 self.submitted_locally = name.eq_ignore_ascii_case(b"localhost")
             }
@@ -74,7 +73,7 @@ impl ClientContext {
         if self.submitted_locally {
             (self.address, self.name) = (None, None);
         } else if !name.starts_with(b"[") {
-            // The address in brackets stands where no name is verified.
+            // An address in brackets means that no name is verified.
             self.set_name(name);
         }
     }
@@ -89,12 +88,12 @@ impl ClientContext {
         }
     }
 
-    /// What the MTA calls itself.
+    /// Name and version of the MTA.
     pub(super) fn mta(&self) -> Option<Arc<str>> {
         self.mta.clone()
     }
 
-    /// The client as the message's envelope shows it.
+    /// The client, for the envelope of a message.
     pub(super) fn client(&self, message: &MessageContext) -> Client {
         Client::default()
             .with_address(self.address)
@@ -106,10 +105,10 @@ impl ClientContext {
 }
 
 impl MessageContext {
-    /// Macros of any stage but CONNECT and HELO.
+    /// Stores macros of any stage but CONNECT and HELO.
     pub(super) fn macros(&mut self, macros: &Macros<'_>) {
         if macros.stage == b'M' {
-            // A login must never be taken over from an earlier message.
+            // A login must not carry over from an earlier message.
             *self = Self {
                 ahead_of_mail: true,
                 ..Self::default()
@@ -126,8 +125,8 @@ impl MessageContext {
         }
     }
 
-    /// MAIL was given: what macros told before belongs to this message only if
-    /// they came right ahead of it.
+    /// Starts a message at MAIL. Macros belong to it only if they came right before
+    /// MAIL.
     pub(super) fn begin(&mut self) {
         if !self.ahead_of_mail {
             *self = Self::default();
@@ -135,12 +134,12 @@ impl MessageContext {
         self.ahead_of_mail = false;
     }
 
-    /// The mailer that was told for the recipient which follows.
+    /// Takes the mailer of the next recipient.
     pub(super) fn take_mailer(&mut self) -> Option<String> {
         self.mailer.take()
     }
 
-    /// A login that was told after MAIL only.
+    /// Adds a login that was sent after MAIL.
     pub(super) fn complete(&self, client: &mut Client) {
         if client.user.is_none() {
             client.user.clone_from(&self.user);
@@ -149,7 +148,7 @@ impl MessageContext {
 }
 
 fn set(slot: &mut Option<String>, value: &[u8]) {
-    // The same value comes with every step; no need to allocate it anew.
+    // Macros repeat with each command: an unchanged value is not allocated again.
     if slot.as_ref().is_none_or(|known| known.as_bytes() != value) {
         *slot = Some(lossy(value));
     }

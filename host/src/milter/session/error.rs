@@ -6,24 +6,24 @@ use super::state::State;
 use crate::milter::codec::{FrameError, Kind, Malformed};
 use crate::milter::negotiation::UnsupportedVersion;
 
-/// What the peer sent is no milter conversation: this connection is closed.
+/// A violation of the protocol by the MTA: the connection must be closed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProtocolError {
-    /// The stream cannot be cut into frames.
+    /// Invalid frame.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// A frame cannot be read.
+    /// Invalid command.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A step has no place where the conversation stands.
-    #[error("{kind:?} has no place after {state:?}")]
+    /// A command that is not allowed in the current state.
+    #[error("unexpected {kind:?} in state {state:?}")]
     UnexpectedCommand {
-        /// The step.
+        /// The command.
         kind: Kind,
-        /// Where the conversation stood.
+        /// The state.
         state: State,
     },
-    /// The peer is too old.
+    /// Unsupported version.
     #[error(transparent)]
     Version(#[from] UnsupportedVersion),
 }

@@ -19,17 +19,17 @@ use crate::milter::negotiation::Negotiated;
 use crate::milter::response;
 use crate::milter::submission::EnvelopeInfo;
 
-/// What is to be done after a step.
+/// What the caller does next.
 pub enum Step<F: Filter> {
-    /// Nothing; feed the next frame.
+    /// Pass the next frame.
     Continue,
-    /// A message is complete: decide on it, write the answer, then go on.
+    /// Process the message, write the response, then continue.
     Decide(Box<EndOfMessage<F>>),
-    /// The MTA said good-bye.
+    /// Close the connection.
     Close,
 }
 
-/// One connection of an MTA.
+/// A connection of an MTA.
 pub struct Session<F: Filter> {
     filter: Arc<F>,
     listener: Arc<Listener>,
@@ -40,12 +40,12 @@ pub struct Session<F: Filter> {
     client: ClientContext,
     known: MessageContext,
     message: Option<IncomingMessage<F::Transaction>>,
-    /// How long that message may be processed, as the filter says.
+    /// Processing timeout of the message, if the filter sets one.
     time: Option<Duration>,
 }
 
 impl<F: Filter> Session<F> {
-    /// A connection that has just been made.
+    /// A new connection.
     pub fn new(
         filter: Arc<F>,
         listener: Arc<Listener>,
@@ -66,34 +66,34 @@ impl<F: Filter> Session<F> {
         }
     }
 
-    /// Where the conversation stands.
+    /// The current state.
     pub fn state(&self) -> State {
         self.state
     }
 
-    /// The MTA's name for the message under way, empty while it has none.
+    /// Queue id of the open message; empty while it is unknown.
     pub fn queue_id(&self) -> &str {
         self.known.queue_id.as_deref().unwrap_or_default()
     }
 
-    /// Bytes held for the message under way.
+    /// Bytes of memory for the open message.
     pub fn held(&self) -> usize {
         self.message.as_ref().map_or(0, IncomingMessage::held)
     }
 
-    /// Lets go of what is held for the message under way; it will be answered
-    /// with this verdict.
+    /// Discards what was collected of the open message; it will be answered with this
+    /// verdict.
     pub fn fail_with(&mut self, verdict: Verdict) {
         if let Some(message) = &mut self.message {
             message.fail_with(verdict);
         }
     }
 
-    /// Takes one frame. What the MTA waits for is appended to `replies`.
+    /// Takes one frame, and appends replies to `replies`.
     ///
     /// # Errors
     ///
-    /// The connection is to be closed; nothing on it can be trusted any more.
+    /// The MTA violated the protocol: the connection must be closed.
     pub fn step(
         &mut self,
         frame: Frame<'_>,
@@ -107,7 +107,7 @@ impl<F: Filter> Session<F> {
                 }
                 self.check_limits();
                 if last {
-                    self.reply_to_step(Kind::Body, replies);
+                    self.reply_to_command(Kind::Body, replies);
                 }
                 Ok(Step::Continue)
             }
@@ -156,7 +156,7 @@ impl<F: Filter> Session<F> {
             Command::Quit => return Ok(Step::Close),
             Command::Data | Command::Unknown(_) => {}
         }
-        self.reply_to_step(kind, replies);
+        self.reply_to_command(kind, replies);
         Ok(Step::Continue)
     }
 
@@ -211,7 +211,8 @@ impl<F: Filter> Session<F> {
         self.check_limits();
     }
 
-    /// The envelope is complete: asks how much of the message is wanted, once.
+    /// Asks the filter how much of the message to collect, once, when the envelope is
+    /// complete.
     fn ask_interest(&mut self) {
         let Some(message) = &mut self.message else {
             return;
@@ -238,14 +239,15 @@ impl<F: Filter> Session<F> {
         self.check_limits();
     }
 
-    /// Lets go of a message that has too much of anything.
+    /// Fails a message that exceeds a limit.
     fn check_limits(&mut self) {
         if let Some(message) = &mut self.message
             && let Some(excess) = message.excess()
         {
             let queue_id = self.known.queue_id.as_deref().unwrap_or_default();
-            tracing::warn!(queue_id, "refused: {excess}");
-            // What comes back for its route has been accepted: it is not returned.
+            tracing::warn!(queue_id, "message rejected: {excess}");
+            // A message that is collected for its header alone has been accepted
+            // before: it must not bounce.
             let verdict = match (Verdict::from(excess), &message.collect) {
                 (Verdict::Reject(reply), Collect::Header) => Verdict::Defer(decision::Reply {
                     code: 451,
@@ -258,9 +260,9 @@ impl<F: Filter> Session<F> {
         }
     }
 
-    /// Answers a step that the MTA waits for. A message whose change is known is
-    /// answered here and now: it need not be sent to its end.
-    fn reply_to_step(&mut self, kind: Kind, replies: &mut Vec<u8>) {
+    /// Replies to a command if the MTA waits for it. A message whose outcome is known
+    /// is answered at once: the MTA need not send the rest.
+    fn reply_to_command(&mut self, kind: Kind, replies: &mut Vec<u8>) {
         let Some(negotiated) = self.negotiated else {
             return;
         };
@@ -304,7 +306,7 @@ impl<F: Filter> Session<F> {
         let body_collected = matches!(message.collect, Collect::All);
         match message.collect {
             Collect::Nothing => Reply::Accept.encode_short(replies),
-            // No message gets here unasked; if one did, it must not slip by.
+            // Unreachable: the filter is asked at DATA or the header. Fails closed.
             Collect::Undecided => Reply::TemporaryFailure.encode_short(replies),
             Collect::Failed(verdict) => response::encode_failure(&verdict, replies),
             Collect::All | Collect::Header => {
@@ -325,8 +327,8 @@ impl<F: Filter> Session<F> {
                     delimiters: message.delimiters,
                     held,
                 };
-                // What is known of the message stays until the next one: log
-                // lines about its answer name the queue id.
+                // The context of the message is kept until the next one: log lines
+                // about its response need the queue id.
                 return Step::Decide(Box::new(EndOfMessage {
                     transaction: message.transaction,
                     collected,

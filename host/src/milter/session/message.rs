@@ -1,4 +1,4 @@
-//! A complete message, before the filter gets it.
+//! A complete message, before it is passed to the filter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use crate::milter::listener::Listener;
 use crate::milter::negotiation::Negotiated;
 use crate::milter::submission::{InvalidAddress, Recipient, Submission};
 
-/// Copies of a message beside the collected one while it is processed: the edited
-/// body, the message that is signed, the reply with the new body, and one for
-/// what encodings add.
+/// Copies of a message during processing, besides the collected one: the edited body,
+/// the message that is signed, the reply with the new body, and one for the growth by
+/// encodings.
 const COPIES: usize = 4;
 
-/// Bytes of memory for a header field while the message is processed: its place
-/// in each map of the header, and in the signed one.
+/// Bytes of memory for a header field during processing: its entries in each map of
+/// the header, and in the signed one.
 const FIELD: usize = 400;
 
 /// Bytes of memory for a MIME part.
 const PART: usize = 450;
 
-/// A message that the filter is to decide on.
+/// A complete message, to be processed.
 pub struct EndOfMessage<F: Filter> {
-    /// What it is decided with.
+    /// State of the filter for this message.
     pub transaction: F::Transaction,
     /// The message.
     pub collected: Collected,
-    /// How long it may be processed; none leaves that to the server.
+    /// Processing timeout; `None` is that of the server.
     pub time: Option<Duration>,
-    /// How the MTA counts its header fields.
+    /// Its header fields, as counted by the MTA.
     pub names: HeaderNames,
-    /// What was agreed with the MTA.
+    /// The negotiated options.
     pub negotiated: Negotiated,
 }
 
-/// A message that has come in whole. Nothing has been done with its content yet.
+/// A collected message. Its content has not been parsed yet.
 #[derive(Debug)]
 pub struct Collected {
     pub(super) listener: Arc<Listener>,
@@ -53,7 +53,7 @@ pub struct Collected {
     pub(super) body_collected: bool,
     pub(super) header_fields: usize,
     pub(super) delimiters: usize,
-    /// Bytes of memory for what is collected.
+    /// Bytes of memory for the collected message.
     pub(super) held: usize,
 }
 
@@ -63,13 +63,13 @@ impl Collected {
         self.bytes.len()
     }
 
-    /// Bytes of memory that the message takes at most while it is processed.
+    /// Upper bound of the bytes of memory for the message during processing.
     pub fn cost(&self) -> usize {
         let parts = self.delimiters.min(MAXIMUM_PARTS);
         self.held + COPIES * self.bytes.len() + FIELD * self.header_fields + PART * parts
     }
 
-    /// The message as the filter gets it. Maps its header.
+    /// The message for the filter. Parses its header.
     pub fn submission(self) -> Submission {
         Submission {
             listener: self.listener,

@@ -1,10 +1,10 @@
-//! One connection of an MTA, as a state machine without I/O.
+//! The session: one connection of an MTA as a state machine without I/O.
 //!
-//! [`Session::step`] takes one frame, appends to a buffer whatever the MTA waits
-//! for, and says what the caller has to do next. [`State`] holds the rule which
-//! step may follow which; a frame that breaks it ends the connection. Several
-//! messages follow each other on one connection; whatever is known of one is
-//! forgotten at the next MAIL, at ABORT and at the end of the message.
+//! [`Session::step`] takes one frame, appends replies to a buffer, and returns what
+//! the caller does next. [`State`] defines the order of commands; a command that
+//! violates it closes the connection. Several messages follow each other on one
+//! connection; the state of one is cleared at the next MAIL, at ABORT and at the end
+//! of the message.
 
 mod collect;
 mod context;

@@ -1,35 +1,34 @@
-//! Which step may follow which.
+//! The order of commands.
 
 use crate::milter::codec::Kind;
 
-/// Where a conversation stands.
+/// State of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nothing is agreed on yet.
+    /// Before negotiation.
     Start,
-    /// Agreed; no SMTP client yet.
+    /// Negotiated; no SMTP client yet.
     Agreed,
-    /// An SMTP client is there, no message is.
+    /// An SMTP client, no message.
     Client,
-    /// MAIL was given.
+    /// After MAIL.
     Envelope,
-    /// DATA was given.
+    /// After DATA.
     Data,
-    /// Header fields are coming.
+    /// Within the header.
     Header,
-    /// The header is complete.
+    /// After the header.
     Body,
-    /// The message was answered before its end; the MTA owes us nothing more
-    /// about it.
+    /// The message was answered before its end; the MTA sends no more of it.
     Answered,
 }
 
 impl State {
-    /// Where a command leads, or none where it has no place.
+    /// The state after a command; `None` if the command is not allowed.
     ///
-    /// MAIL begins a message wherever the MTA left the one before; ABORT gives
-    /// one up. HELO in the middle of an envelope is an SMTP reset (RFC 5321,
-    /// section 4.1.4). MTAs of version 2 and 3 have no DATA.
+    /// MAIL starts a message in any state, and ABORT ends one. HELO within an
+    /// envelope is an SMTP reset (RFC 5321, section 4.1.4). MTAs of version 2 and 3
+    /// do not send DATA.
     pub fn next(self, kind: Kind) -> Option<Self> {
         use State::{Agreed, Answered, Body, Client, Data, Envelope, Header, Start};
         Some(match (kind, self) {
@@ -54,7 +53,7 @@ impl State {
         })
     }
 
-    /// A message is under way.
+    /// A message is open.
     pub fn in_message(self) -> bool {
         matches!(
             self,
@@ -72,8 +71,7 @@ mod tests {
         Start, Agreed, Client, Envelope, Data, Header, Body, Answered,
     ];
 
-    /// Every step that has a place: where, and where it leads. What is not in
-    /// the table is refused.
+    /// Allowed commands: states, and those that follow. All others are rejected.
     const TABLE: &[(Kind, &[(State, State)])] = &[
         (Kind::Negotiate, &[(Start, Agreed)]),
         (
@@ -128,7 +126,7 @@ mod tests {
     ];
 
     #[test]
-    fn each_step_follows_only_those_of_the_table() {
+    fn commands_are_allowed_only_as_in_the_table() {
         for (kind, row) in TABLE {
             for state in STATES {
                 let expected = row
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_and_unknown_commands_change_nothing_but_need_an_agreement() {
+    fn macros_and_unknown_commands_keep_the_state_after_negotiation() {
         for state in STATES {
             let expected = (state != Start).then_some(state);
             assert_eq!(state.next(Kind::Macros), expected);

@@ -36,7 +36,7 @@ impl Filter for Stub {
     }
 }
 
-struct Talk {
+struct TestSession {
     session: Session<Stub>,
     filter: Arc<Stub>,
     replies: Vec<u8>,
@@ -46,7 +46,7 @@ struct Talk {
 const POSTFIX: [u32; 3] = [6, 0x1ff, 0x1f_ffff];
 const VERSION_2: [u32; 3] = [2, 0x3f, 0x7f];
 
-impl Talk {
+impl TestSession {
     fn new(interest: Interest, early_accept: EarlyAccept) -> Self {
         let filter = Arc::new(Stub {
             interest,
@@ -74,12 +74,12 @@ impl Talk {
 
     fn agreed(interest: Interest, offer: [u32; 3]) -> Self {
         let mut talk = Self::new(interest, EarlyAccept::Off);
-        talk.say(b'O', &offer.map(u32::to_be_bytes).concat());
-        talk.heard();
+        talk.send(b'O', &offer.map(u32::to_be_bytes).concat());
+        talk.take_replies();
         talk
     }
 
-    fn try_say(&mut self, name: u8, data: &[u8]) -> Result<(), ProtocolError> {
+    fn try_send(&mut self, name: u8, data: &[u8]) -> Result<(), ProtocolError> {
         let mut stream = u32::try_from(data.len() + 1)
             .expect("short")
             .to_be_bytes()
@@ -96,12 +96,12 @@ impl Talk {
         Ok(())
     }
 
-    fn say(&mut self, name: u8, data: &[u8]) {
-        self.try_say(name, data).expect("in order");
+    fn send(&mut self, name: u8, data: &[u8]) {
+        self.try_send(name, data).expect("in order");
     }
 
     /// Replies since the last call, by their bytes.
-    fn heard(&mut self) -> String {
+    fn take_replies(&mut self) -> String {
         let replies = std::mem::take(&mut self.replies);
         let mut input = &replies[..];
         let mut names = String::new();
@@ -116,47 +116,47 @@ impl Talk {
     }
 
     fn macros(&mut self, stage: u8, pairs: &str) {
-        self.say(b'D', &[&[stage], pairs.as_bytes()].concat());
+        self.send(b'D', &[&[stage], pairs.as_bytes()].concat());
     }
 
     fn envelope(&mut self) {
-        self.say(b'M', b"<a@example.org>\0SIZE=10\0");
-        self.say(b'R', b"<b@example.net>\0");
+        self.send(b'M', b"<a@example.org>\0SIZE=10\0");
+        self.send(b'R', b"<b@example.net>\0");
     }
 
     fn content(&mut self) {
-        self.say(b'T', b"");
-        self.say(b'L', b"From\0 a@example.org\0");
-        self.say(b'N', b"");
-        self.say(b'B', b"Hello\r");
-        self.say(b'B', b"\nworld\r\n");
-        self.say(b'E', b"");
+        self.send(b'T', b"");
+        self.send(b'L', b"From\0 a@example.org\0");
+        self.send(b'N', b"");
+        self.send(b'B', b"Hello\r");
+        self.send(b'B', b"\nworld\r\n");
+        self.send(b'E', b"");
     }
 }
 
 #[test]
 fn a_message_is_put_together_byte_for_byte() {
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.macros(b'C', "v\0Postfix 3.7.11\0");
-    talk.say(b'C', b"client.example\x004\x9c\x40192.0.2.7\0");
-    talk.say(b'H', b"helo.example\0");
+    talk.send(b'C', b"client.example\x004\x9c\x40192.0.2.7\0");
+    talk.send(b'H', b"helo.example\0");
     talk.macros(b'M', "{auth_authen}\0alice\0");
-    talk.say(b'M', b"<a@example.org>\0");
+    talk.send(b'M', b"<a@example.org>\0");
     talk.macros(b'R', "{rcpt_mailer}\0smtp\0");
-    talk.say(b'R', b"<b@example.net>\0");
-    talk.say(b'R', b"<c d>\0NOTIFY=NEVER\0");
+    talk.send(b'R', b"<b@example.net>\0");
+    talk.send(b'R', b"<c d>\0NOTIFY=NEVER\0");
     talk.macros(
         b'T',
         "i\x004F00D\0{auth_authen}\0alice\0{tls_version}\0TLSv1.3\0",
     );
-    talk.say(b'T', b"");
-    talk.say(b'L', b"Subject\0\ta\n b\n\tc\0");
-    talk.say(b'L', b"X-None\0\0");
-    talk.say(b'N', b"");
-    talk.say(b'B', b"cut between CR\r");
-    talk.say(b'B', b"\nand LF\r\n");
-    talk.say(b'E', b"last\r\n");
-    assert_eq!(talk.heard(), "");
+    talk.send(b'T', b"");
+    talk.send(b'L', b"Subject\0\ta\n b\n\tc\0");
+    talk.send(b'L', b"X-None\0\0");
+    talk.send(b'N', b"");
+    talk.send(b'B', b"cut between CR\r");
+    talk.send(b'B', b"\nand LF\r\n");
+    talk.send(b'E', b"last\r\n");
+    assert_eq!(talk.take_replies(), "");
     let submission = talk.decided.pop().expect("one message");
     assert_eq!(
         submission.content.bytes(),
@@ -183,29 +183,29 @@ fn a_message_is_put_together_byte_for_byte() {
 }
 
 #[test]
-fn without_leading_space_the_one_that_the_mta_took_is_put_back() {
-    let mut talk = Talk::agreed(Interest::Decide, VERSION_2);
+fn without_leading_space_one_space_is_restored() {
+    let mut talk = TestSession::agreed(Interest::Decide, VERSION_2);
     talk.envelope();
-    talk.say(b'L', b"A\0x\n y\0");
-    talk.say(b'N', b"");
-    talk.say(b'E', b"");
-    assert_eq!(talk.heard(), "cccc");
+    talk.send(b'L', b"A\0x\n y\0");
+    talk.send(b'N', b"");
+    talk.send(b'E', b"");
+    assert_eq!(talk.take_replies(), "cccc");
     assert_eq!(talk.decided[0].content.bytes(), b"A: x\r\n y\r\n\r\n");
 }
 
 #[test]
 fn the_filter_is_asked_once_with_login_and_all_recipients() {
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.macros(b'M', "{auth_authen}\0alice\0");
     talk.envelope();
-    talk.say(b'R', b"<c@example.net>\0");
+    talk.send(b'R', b"<c@example.net>\0");
     talk.content();
     assert_eq!(*talk.filter.asked.lock().expect("lock"), ["alice 2"]);
 }
 
 #[test]
-fn a_login_is_never_taken_over_from_another_message() {
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+fn a_login_never_carries_over_to_another_message() {
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.macros(b'M', "{auth_authen}\0alice\0");
     talk.envelope();
     talk.content();
@@ -217,7 +217,7 @@ fn a_login_is_never_taken_over_from_another_message() {
     talk.envelope();
     talk.content();
     talk.macros(b'M', "{auth_authen}\0alice\0");
-    talk.say(b'A', b"");
+    talk.send(b'A', b"");
     talk.envelope();
     talk.content();
     let users: Vec<_> = talk
@@ -230,64 +230,64 @@ fn a_login_is_never_taken_over_from_another_message() {
 
 #[test]
 fn a_message_that_passes_is_not_held() {
-    let mut talk = Talk::agreed(Interest::Pass, POSTFIX);
+    let mut talk = TestSession::agreed(Interest::Pass, POSTFIX);
     talk.envelope();
-    talk.say(b'T', b"");
+    talk.send(b'T', b"");
     let envelope = talk.session.held();
-    talk.say(b'L', b"From\0 a@example.org\0");
-    talk.say(b'N', b"");
-    talk.say(b'B', &[b'x'; 60_000]);
+    talk.send(b'L', b"From\0 a@example.org\0");
+    talk.send(b'N', b"");
+    talk.send(b'B', &[b'x'; 60_000]);
     assert_eq!(talk.session.held(), envelope);
-    talk.say(b'E', b"");
-    assert_eq!((talk.heard().as_str(), talk.decided.len()), ("a", 0));
+    talk.send(b'E', b"");
+    assert_eq!((talk.take_replies().as_str(), talk.decided.len()), ("a", 0));
 }
 
 #[test]
-fn a_message_that_passes_is_let_go_as_early_as_the_mta_listens() {
-    let mut talk = Talk::new(Interest::Pass, EarlyAccept::AtData);
-    talk.say(b'O', &POSTFIX.map(u32::to_be_bytes).concat());
-    talk.heard();
+fn a_message_that_passes_is_accepted_at_the_first_awaited_reply() {
+    let mut talk = TestSession::new(Interest::Pass, EarlyAccept::AtData);
+    talk.send(b'O', &POSTFIX.map(u32::to_be_bytes).concat());
+    talk.take_replies();
     talk.envelope();
-    talk.say(b'T', b"");
+    talk.send(b'T', b"");
     assert_eq!(
-        (talk.heard().as_str(), talk.session.state()),
+        (talk.take_replies().as_str(), talk.session.state()),
         ("a", State::Answered)
     );
-    let mut talk = Talk::agreed(Interest::Pass, VERSION_2);
+    let mut talk = TestSession::agreed(Interest::Pass, VERSION_2);
     talk.envelope();
-    talk.say(b'L', b"From\0a@example.org\0");
-    assert_eq!(talk.heard(), "cca");
+    talk.send(b'L', b"From\0a@example.org\0");
+    assert_eq!(talk.take_replies(), "cca");
     talk.envelope();
-    assert_eq!(talk.heard(), "cc");
+    assert_eq!(talk.take_replies(), "cc");
 }
 
 #[test]
-fn the_header_alone_is_kept_where_that_is_enough() {
-    let mut talk = Talk::agreed(Interest::Header, POSTFIX);
+fn only_the_header_is_collected_if_the_filter_wants_no_more() {
+    let mut talk = TestSession::agreed(Interest::Header, POSTFIX);
     talk.envelope();
     talk.content();
     let submission = talk.decided.pop().expect("one message");
     assert_eq!(submission.content.bytes(), b"From: a@example.org\r\n\r\n");
     assert!(!submission.body_collected);
     // Where body chunks are answered, no more of them are asked for.
-    let mut talk = Talk::agreed(Interest::Header, [6, 0x1ff, 0x400]);
+    let mut talk = TestSession::agreed(Interest::Header, [6, 0x1ff, 0x400]);
     talk.envelope();
-    talk.say(b'T', b"");
-    talk.say(b'N', b"");
-    talk.say(b'B', b"Hello");
-    assert_eq!(talk.heard(), "ccccs");
+    talk.send(b'T', b"");
+    talk.send(b'N', b"");
+    talk.send(b'B', b"Hello");
+    assert_eq!(talk.take_replies(), "ccccs");
 }
 
 #[test]
-fn a_message_over_the_limit_is_let_go_and_refused_at_its_end() {
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+fn a_message_over_the_limit_is_discarded_and_rejected_at_its_end() {
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.envelope();
-    talk.say(b'T', b"");
-    talk.say(b'N', b"");
-    talk.say(b'B', &[b'x'; 1001]);
-    assert_eq!((talk.heard().as_str(), talk.session.held()), ("", 0));
-    talk.say(b'B', &[b'x'; 1001]);
-    talk.say(b'E', b"");
+    talk.send(b'T', b"");
+    talk.send(b'N', b"");
+    talk.send(b'B', &[b'x'; 1001]);
+    assert_eq!((talk.take_replies().as_str(), talk.session.held()), ("", 0));
+    talk.send(b'B', &[b'x'; 1001]);
+    talk.send(b'E', b"");
     let text = String::from_utf8_lossy(&talk.replies).into_owned();
     assert!(
         text.contains("552 5.3.4 the message has more than 1000 bytes"),
@@ -295,56 +295,56 @@ fn a_message_over_the_limit_is_let_go_and_refused_at_its_end() {
     );
     assert_eq!(talk.decided.len(), 0);
     // The next one is as good as any.
-    talk.heard();
+    talk.take_replies();
     talk.envelope();
     talk.content();
     assert_eq!(talk.decided.len(), 1);
     // An envelope counts too.
     talk.envelope();
     for _ in 0..100 {
-        talk.say(b'R', b"<b@example.net>\0");
+        talk.send(b'R', b"<b@example.net>\0");
     }
     talk.content();
-    assert_eq!((talk.heard().as_str(), talk.decided.len()), ("y", 1));
+    assert_eq!((talk.take_replies().as_str(), talk.decided.len()), ("y", 1));
 }
 
 #[test]
-fn a_message_over_the_limit_is_refused_at_once_where_steps_are_answered() {
-    let mut talk = Talk::agreed(Interest::Decide, VERSION_2);
+fn a_message_over_the_limit_is_rejected_at_the_first_awaited_reply() {
+    let mut talk = TestSession::agreed(Interest::Decide, VERSION_2);
     talk.envelope();
-    talk.say(b'N', b"");
-    talk.say(b'B', &[b'x'; 2000]);
+    talk.send(b'N', b"");
+    talk.send(b'B', &[b'x'; 2000]);
     assert_eq!(
-        (talk.heard().as_str(), talk.session.state()),
+        (talk.take_replies().as_str(), talk.session.state()),
         ("cccy", State::Answered)
     );
 }
 
 #[test]
-fn abort_forgets_the_message_and_is_not_answered() {
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+fn abort_clears_the_message_and_is_not_answered() {
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.macros(b'M', "i\x004F00D\0");
     talk.envelope();
-    talk.say(b'T', b"");
-    talk.say(b'L', b"From\0 stale\0");
-    talk.say(b'A', b"");
+    talk.send(b'T', b"");
+    talk.send(b'L', b"From\0 stale\0");
+    talk.send(b'A', b"");
     assert_eq!((talk.session.held(), talk.session.queue_id()), (0, ""));
     talk.envelope();
     talk.content();
-    assert_eq!(talk.heard(), "");
+    assert_eq!(talk.take_replies(), "");
     let content = talk.decided.pop().expect("one message").content;
     assert!(content.bytes().starts_with(b"From: a@example.org"));
 }
 
 #[test]
 fn sendmail_sends_another_client_over_the_same_connection() {
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
-    talk.say(b'C', b"one.example\x004\x9c\x40192.0.2.1\0");
-    talk.say(b'H', b"one\0");
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
+    talk.send(b'C', b"one.example\x004\x9c\x40192.0.2.1\0");
+    talk.send(b'H', b"one\0");
     talk.envelope();
     talk.content();
-    talk.say(b'K', b"");
-    talk.say(b'C', b"[192.0.2.2]\x004\x9c\x40192.0.2.2\0");
+    talk.send(b'K', b"");
+    talk.send(b'C', b"[192.0.2.2]\x004\x9c\x40192.0.2.2\0");
     talk.envelope();
     talk.content();
     let client = &talk.decided[1].client;
@@ -359,15 +359,15 @@ fn sendmail_sends_another_client_over_the_same_connection() {
 }
 
 #[test]
-fn mail_of_the_mtas_own_host_has_no_client() {
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+fn mail_submitted_on_the_mtas_own_host_has_no_client() {
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.macros(
         b'C',
         "{client_addr}\x00127.0.0.1\0{client_name}\0localhost\0",
     );
-    talk.say(b'C', b"localhost\x004\0\x00127.0.0.1\0");
-    talk.say(b'M', b"\0");
-    talk.say(b'R', b"bob@example.net\0");
+    talk.send(b'C', b"localhost\x004\0\x00127.0.0.1\0");
+    talk.send(b'M', b"\0");
+    talk.send(b'R', b"bob@example.net\0");
     talk.content();
     let submission = talk.decided.pop().expect("one message");
     assert!(submission.submitted_locally);
@@ -377,7 +377,7 @@ fn mail_of_the_mtas_own_host_has_no_client() {
     );
     assert_eq!(submission.sender, Ok(crate::message::ReversePath::Null));
     // A client on the same host that came by SMTP has a port.
-    talk.say(b'C', b"localhost\x004\x9c\x40127.0.0.1\0");
+    talk.send(b'C', b"localhost\x004\x9c\x40127.0.0.1\0");
     talk.envelope();
     talk.content();
     let submission = talk.decided.pop().expect("one message");
@@ -385,31 +385,31 @@ fn mail_of_the_mtas_own_host_has_no_client() {
 }
 
 #[test]
-fn steps_out_of_place_end_the_conversation() {
-    let mut talk = Talk::new(Interest::Decide, EarlyAccept::Off);
-    let place = |kind, state| Err(ProtocolError::UnexpectedCommand { kind, state });
+fn unexpected_commands_close_the_connection() {
+    let mut talk = TestSession::new(Interest::Decide, EarlyAccept::Off);
+    let unexpected = |kind, state| Err(ProtocolError::UnexpectedCommand { kind, state });
     assert_eq!(
-        talk.try_say(b'M', b"<a@b>\0"),
-        place(Kind::Mail, State::Start)
+        talk.try_send(b'M', b"<a@b>\0"),
+        unexpected(Kind::Mail, State::Start)
     );
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
-    assert_eq!(talk.try_say(b'B', b"x"), place(Kind::Body, State::Agreed));
-    let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
+    assert_eq!(talk.try_send(b'B', b"x"), unexpected(Kind::Body, State::Agreed));
+    let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.envelope();
     assert_eq!(
-        talk.try_say(b'E', b""),
-        place(Kind::EndOfBody, State::Envelope)
+        talk.try_send(b'E', b""),
+        unexpected(Kind::EndOfBody, State::Envelope)
     );
-    let mut talk = Talk::new(Interest::Decide, EarlyAccept::Off);
+    let mut talk = TestSession::new(Interest::Decide, EarlyAccept::Off);
     assert_eq!(
-        talk.try_say(b'O', &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+        talk.try_send(b'O', &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
         Err(ProtocolError::Version(UnsupportedVersion(1)))
     );
 }
 
 /// Feeds a session with whatever it is: the same as the fuzz target does.
 pub(in crate::milter) fn replay(stream: &[u8]) {
-    let mut talk = Talk::new(Interest::Decide, EarlyAccept::Off);
+    let mut talk = TestSession::new(Interest::Decide, EarlyAccept::Off);
     let mut decoder = Decoder::default();
     for mut input in stream.chunks(97) {
         while let Ok(Some(frame)) = decoder.next(&mut input) {
@@ -426,18 +426,18 @@ type Said<'a> = (u8, &'a [u8]);
 
 /// What is answered at the end of a message whose steps these are.
 fn answered_at_the_end(interest: Interest, limits: Limits, protocol_flags: &[Said]) -> String {
-    let mut talk = Talk::agreed(interest, POSTFIX);
+    let mut talk = TestSession::agreed(interest, POSTFIX);
     talk.session.limits = limits;
-    talk.say(b'M', b"<a@b.test>\0");
+    talk.send(b'M', b"<a@b.test>\0");
     for (name, data) in protocol_flags {
-        talk.say(*name, data);
+        talk.send(*name, data);
     }
-    talk.say(b'E', b"");
+    talk.send(b'E', b"");
     String::from_utf8_lossy(&talk.replies).into_owned()
 }
 
 #[test]
-fn m1_a_message_with_too_much_of_anything_is_refused_with_the_number() {
+fn m1_a_message_over_any_limit_is_rejected_with_the_number() {
     let limits = Limits {
         size: 1000,
         header_size: 200,
@@ -493,12 +493,12 @@ fn m1_a_message_with_too_much_of_anything_is_refused_with_the_number() {
 #[test]
 fn m1_the_cost_of_processing_grows_with_fields_and_possible_parts() {
     let cost = |fields: &[&[u8]], body: &[u8]| {
-        let mut talk = Talk::agreed(Interest::Decide, POSTFIX);
+        let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
         talk.session.limits = Limits::default();
         talk.envelope();
-        fields.iter().for_each(|field| talk.say(b'L', field));
-        talk.say(b'N', b"");
-        body.chunks(65_535).for_each(|chunk| talk.say(b'B', chunk));
+        fields.iter().for_each(|field| talk.send(b'L', field));
+        talk.send(b'N', b"");
+        body.chunks(65_535).for_each(|chunk| talk.send(b'B', chunk));
         let mut stream = 1_u32.to_be_bytes().to_vec();
         stream.push(b'E');
         let mut input = &stream[..];
@@ -527,15 +527,15 @@ fn m1_the_cost_of_processing_grows_with_fields_and_possible_parts() {
 }
 
 #[test]
-fn d2_a_header_that_grew_since_the_message_was_accepted_is_not_refused() {
+fn d2_a_header_that_grew_since_the_message_was_accepted_is_not_rejected() {
     let limits = Limits {
         header_fields: 3,
         ..Limits::default()
     };
-    let mut talk = Talk::agreed(Interest::Header, POSTFIX);
+    let mut talk = TestSession::agreed(Interest::Header, POSTFIX);
     talk.session.limits = limits;
     talk.envelope();
-    (0..5).for_each(|_| talk.say(b'L', b"A\0 b\0"));
-    talk.say(b'N', b"");
+    (0..5).for_each(|_| talk.send(b'L', b"A\0 b\0"));
+    talk.send(b'N', b"");
     assert!(talk.session.held() > 0, "it is there still");
 }
