@@ -1,5 +1,4 @@
-//! The tables of `waxseal.toml` that name no file: each has a default for every
-//! key.
+//! The tables of `waxseal.toml` that contain no paths. Every key has a default.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -75,7 +74,7 @@ fn duration(table: &Toml<'_>, key: &str) -> Option<Duration> {
     if duration.is_none() {
         table.problem(
             span,
-            format!("`{key}` is not longer than nothing"),
+            format!("`{key}` must be greater than zero"),
             Some(expected.into()),
         );
     }
@@ -145,7 +144,7 @@ fn expiry(table: &Toml<'_>) -> Option<Duration> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|expiry| (LEAST_EXPIRY..=MOST_EXPIRY).contains(expiry));
     if expiry.is_none() {
-        let message = "`expire` is not from one day to ten years".to_owned();
+        let message = "`expire` is out of range".to_owned();
         table.problem(span.span, message, Some(expected.to_owned()));
     }
     expiry
@@ -210,11 +209,14 @@ pub(super) fn recorded(table: &Toml<'_>) -> (u64, Share) {
     {
         table.problem(
             given.span.clone(),
-            "`maximum` leaves no room for messages".to_owned(),
+            "`maximum` is too small".to_owned(),
             Some(expected.to_owned()),
         );
     }
-    let share = table.parsed::<Share>("share", "a part of the messages, like \"10%\"");
+    let share = table.parsed::<Share>(
+        "share",
+        "a percentage of more than 0% and at most 100%, like \"10%\"",
+    );
     (
         maximum.map_or(1 << 30, |given| given.value.0 as u64),
         share.map_or(Share::ALL, |share| share.value),

@@ -1,6 +1,8 @@
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
+use crate::message::Address;
 
 const WHOLE: &str = r#"
 hostname = "mail.acme.test"
@@ -81,7 +83,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
         ":4:1: `policy.fil` is not known here; expected: perhaps `file` is meant",
         ":7:11: `address` is \"8891\"",
         ":8:8: `listener.mode` is \"splitt\"; expected: \"mixed\", \"submission\", \"split\"",
-        ":9:8: a relay's name",
+        ":9:8: invalid relay name",
         ":10:8: `host` is \"h:25\"",
         ": `relay.A.password-file` is missing",
         ":13:10: `limits.memory` is \"much\"",
@@ -195,4 +197,19 @@ fn l12_domains_that_stay_inside_are_the_same_in_both_forms() {
     for address in ["x@buecher.test", "x@sub.bücher.test", "x@[192.0.2.1]"] {
         assert!(!local(address), "{address}");
     }
+}
+
+#[test]
+fn a_configuration_from_values_has_the_defaults_of_a_file() {
+    let text = "hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n\
+                [relay.north]\nhost = \"north.test\"\n";
+    let read = read_text(Path::new("etc/waxseal.toml"), text).expect("a configuration");
+    let mut made = Config::new("h.test", "etc/state", "etc/p.wasm");
+    let name = "north".parse().expect("a name");
+    made.relays.push(Relay::new(name, "north.test", 587));
+    // What differs: the text, and places in it.
+    made.source = read.source.clone();
+    made.policy.file_span = read.policy.file_span.clone();
+    made.relays[0].span = read.relays[0].span.clone();
+    assert_eq!(format!("{made:?}"), format!("{read:?}"));
 }

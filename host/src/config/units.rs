@@ -1,4 +1,4 @@
-//! Values of the configuration that are more than text.
+//! Values of settings: sizes, percentages, domains, names of relays.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,9 +9,9 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub usize);
 
-/// Why a text is no number of bytes.
+/// A text is not a number of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("this is no number of bytes")]
+#[error("invalid size")]
 pub struct ByteSizeError;
 
 impl FromStr for ByteSize {
@@ -37,13 +37,13 @@ impl FromStr for ByteSize {
     }
 }
 
-/// A part of the messages, in millionths: `10%`, `0.5 %`, `100%`.
+/// A percentage of the messages, in millionths: `10%`, `0.5 %`, `100%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share(u32);
 
-/// Why a text is no part.
+/// A text is not a percentage of messages.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("this is no part of more than nothing and at most 100%")]
+#[error("invalid percentage")]
 pub struct ShareError;
 
 impl Share {
@@ -53,21 +53,21 @@ impl Share {
     /// Half of the messages.
     pub const HALF: Self = Self(500_000);
 
-    /// Whether a message is in this part: by its seed, which no sender can
-    /// choose. A larger part holds all that a smaller one does.
+    /// Whether a message is selected, by its seed, which no sender can choose. A
+    /// larger percentage selects all messages that a smaller one does.
     pub fn takes(self, seed: &[u8; 32]) -> bool {
         let [a, b, c, d, ..] = *seed;
         let place = u64::from(u32::from_be_bytes([a, b, c, d]));
         place * 1_000_000 < u64::from(self.0) << 32
     }
 
-    /// The same as a number of at most one.
+    /// The percentage as a number from 0 to 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 1_000_000.0
     }
 }
 
-/// A part of the messages, or `0%` for none of them.
+/// A percentage of the messages, or `0%`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShareOrNone(pub Option<Share>);
 
@@ -108,9 +108,9 @@ impl fmt::Display for Share {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Domain(Box<str>);
 
-/// Why a text is no domain name.
+/// A text is not a domain name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("this is no domain name")]
+#[error("invalid domain name")]
 pub struct DomainError;
 
 impl Domain {
@@ -119,7 +119,7 @@ impl Domain {
         &self.0
     }
 
-    /// Whether this is `above` or a domain below it.
+    /// Whether this is `above` or a subdomain of it.
     pub fn is_within(&self, above: &Self) -> bool {
         match self.0.strip_suffix(&*above.0) {
             Some(rest) => rest.is_empty() || rest.ends_with('.'),
@@ -127,7 +127,7 @@ impl Domain {
         }
     }
 
-    /// The domain that this one is directly below; none for a top-level domain.
+    /// The parent domain; `None` for a top-level domain.
     pub fn parent(&self) -> Option<Self> {
         let (_, parent) = self.0.split_once('.')?;
         Some(Self(parent.into()))
@@ -137,8 +137,7 @@ impl Domain {
 impl FromStr for Domain {
     type Err = DomainError;
 
-    /// Reads a name in either form: letters of other scripts give A-labels (RFC
-    /// 5890).
+    /// Parses a name. U-labels are converted to A-labels (RFC 5890).
     fn from_str(text: &str) -> Result<Self, DomainError> {
         let text = text.strip_suffix('.').unwrap_or(text);
         let text = match text.is_ascii() {
@@ -170,10 +169,10 @@ impl fmt::Display for Domain {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelayName(Box<str>);
 
-/// Why a text is no relay name.
+/// A text is not a name of a relay.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "a relay's name has 1 to 32 lower-case letters, digits and hyphens, and begins with a letter"
+    "invalid relay name: expected 1 to 32 lower-case letters, digits and hyphens, with a letter first"
 )]
 pub struct RelayNameError;
 
