@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use super::types::{
     AuthorRewrite, Charge, Decision, Disclaimer, HeaderChange, HeaderField, Hop, Placement, Reply,
     ReturnPathChoice, Unit, Verdict, WhenFull,
 };
@@ -186,7 +186,7 @@ impl fmt::Display for Difference {
 /// What the second decision says otherwise than the first; nothing where they
 /// are the same.
 pub fn compare(before: &Decision, after: &Decision) -> Vec<Difference> {
-    // Whoever adds a field to a decision is led here by the compiler.
+    // Without `..`, so that the compiler leads whoever adds a field here.
     let Decision {
         verdict,
         route,

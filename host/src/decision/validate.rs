@@ -1,18 +1,17 @@
-//! Checks that hold for every decision, whatever policy made it.
-
-use thiserror::Error;
+//! Validation of decisions, the same for every policy.
 
 use super::bounds::{self, quoted};
-use super::{Decision, HeaderChange, Reply, ReturnPathChoice, Verdict};
+use super::error::InvalidDecision;
+use super::types::{Decision, HeaderChange, Hop, Reply, ReturnPathChoice, Verdict};
 
-/// Fields that only the host, the MTA or a verifier writes. A policy that could
-/// write them could forge a signature's result or our own routing.
+/// Header fields that only Waxseal, the MTA or a verifier may write. A policy that
+/// could write them could forge the result of a signature check or a route.
 const RESERVED: [&str; 9] = [
     "Received",
     "Return-Path",
     "DKIM-Signature",
     "Authentication-Results",
-    // They describe the body, which only the editor changes.
+    // These describe the body, which only the editor changes.
     "Content-Type",
     "Content-Transfer-Encoding",
     "MIME-Version",
@@ -20,87 +19,34 @@ const RESERVED: [&str; 9] = [
     crate::message::SPLIT_FIELD,
 ];
 
-/// What makes a decision one that cannot be carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidDecision {
-    /// The reply's code does not belong to its verdict.
-    #[error("the reply code {code} does not fit: {verdict} takes {expected}")]
-    ReplyCode {
-        /// The code given.
-        code: u16,
-        /// `reject` or `defer`.
-        verdict: &'static str,
-        /// Which codes do.
-        expected: &'static str,
-    },
-    /// The enhanced status code is none, or of another class than the code.
-    #[error(
-        "the enhanced status code {enhanced:?} does not fit {code}: expected like \"{first}.7.1\" (RFC 3463)"
-    )]
-    Enhanced {
-        /// The text given.
-        enhanced: String,
-        /// The code it stands with.
-        code: u16,
-        /// First digit of the code.
-        first: u16,
-    },
-    /// The reply's text has characters that SMTP cannot carry.
-    #[error("the reply text holds something else than printable ASCII and LF")]
-    ReplyText,
-    /// A header field's name is none (RFC 5322, section 2.2).
-    #[error("{0:?} is no header field name")]
-    FieldName(String),
-    /// A header field that no policy may write.
-    #[error("the header field {0} is not a policy's to change")]
-    Reserved(String),
-    /// A header value with line ends or NUL in it.
-    #[error("the value of header field {0} holds a line end or NUL")]
-    FieldValue(String),
-    /// A domain name that is none.
-    #[error("{0:?} is no domain name")]
-    Domain(String),
-    /// A counter's name that is none.
-    #[error("{0:?} is no counter name: expected printable ASCII without blanks")]
-    Counter(String),
-    /// A counter that no policy may charge.
-    #[error("the counter {0} is the host's own: expected another name")]
-    HostCounter(String),
-    /// A list that is out of all proportion.
-    #[error("{count} {what}: {limit} are the most")]
-    TooMany {
-        /// What there are too many of.
-        what: &'static str,
-        /// How many there are.
-        count: usize,
-        /// How many there may be.
-        limit: usize,
-    },
-    /// A text that is out of all proportion.
-    #[error("{what} has {bytes} bytes: {limit} are the most")]
-    TooLong {
-        /// What is too long.
-        what: String,
-        /// How long it is.
-        bytes: usize,
-        /// How long it may be.
-        limit: usize,
-    },
-}
-
-/// Checks what the types alone cannot.
+/// Checks that a decision can be applied.
 ///
 /// # Errors
 ///
-/// The first thing found that cannot be carried out.
+/// The first invalid value.
 pub fn validate(decision: &Decision) -> Result<(), InvalidDecision> {
     bounds::check(decision)?;
-    match &decision.verdict {
+    // Without `..`, so that the compiler leads whoever adds a field here.
+    let Decision {
+        verdict,
+        route,
+        charges: _, // By `bounds`: each counter's name.
+        return_path,
+        author: _, // An `Address` is valid; the name is encoded (RFC 2047).
+        sender,
+        sign,
+        disclaimers: _, // Any text is valid.
+        headers,
+        copies: _, // An `Address` is valid.
+        labels: _, // Escaped where they are printed.
+        reasons: _,
+    } = decision;
+    match verdict {
         Verdict::Reject(reply) => validate_reply(reply, 5, "reject", "550 to 559")?,
         Verdict::Defer(reply) => validate_reply(reply, 4, "defer", "421, 450 to 459")?,
         Verdict::Accept | Verdict::Discard | Verdict::Hold(_) => {}
     }
-    for change in &decision.headers {
+    for change in headers {
         match change {
             HeaderChange::Add(field) | HeaderChange::Replace(field) => {
                 validate_field(&field.name, &field.value)?;
@@ -108,25 +54,26 @@ pub fn validate(decision: &Decision) -> Result<(), InvalidDecision> {
             HeaderChange::Remove(name) => validate_field(name, "")?,
         }
     }
-    if let Some(sender) = &decision.sender {
+    if let Some(sender) = sender {
         validate_field("Sender", sender)?;
     }
-    let hops = decision
-        .route
-        .iter()
-        .filter_map(|hop| hop.return_path.as_ref());
-    for choice in hops.chain([&decision.return_path]) {
+    let hops = route.iter().filter_map(
+        |Hop {
+             relay: _,
+             return_path,
+         }| return_path.as_ref(),
+    );
+    for choice in hops.chain([return_path]) {
         if let ReturnPathChoice::Verp(domain) = choice {
             validate_domain(domain)?;
         }
     }
-    decision
-        .sign
-        .iter()
+    sign.iter()
         .try_for_each(|domain| validate_signing_domain(domain))
 }
 
-/// A domain to sign for, in either form: keys are found by its A-labels.
+/// Checks a signing domain in Unicode or ASCII form; keys are found by A-labels
+/// (RFC 5890).
 fn validate_signing_domain(domain: &str) -> Result<(), InvalidDecision> {
     match idna::domain_to_ascii(domain) {
         Ok(ascii) if !domain.is_ascii() => validate_domain(&ascii),
