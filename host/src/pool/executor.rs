@@ -1,11 +1,11 @@
-//! Low-priority threads: long work is finished there, behind everything else
-//! that mail waits for.
+//! An executor on low-priority threads, for long work that must not slow down mail.
 //!
-//! There are more of these threads than processors. The kernel shares what is
-//! left of the processors fairly among them, so that work of some milliseconds
-//! is not held up by work of some seconds that began before it.
+//! It has more threads than there are processors. The kernel divides the processor
+//! time that mail leaves fairly among them, so that work of some milliseconds does
+//! not wait for work of some seconds that began before it.
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::{pending, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::Pin;
@@ -17,43 +17,48 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How far behind others these threads stand (`nice`): where mail takes all
-/// processors, they get a tenth of one.
+/// Their `nice` value: if mail uses all processors, they get a tenth of one.
 const NICE: i32 = 10;
 
-/// Threads for each processor. Work beyond that many long messages at one time
-/// waits; what a thread has allocated once, and the slot of its last decision, cost
-/// some megabytes.
+/// Threads for each processor. More long messages than that wait. Each thread costs
+/// some megabytes: its allocations, and the instance of its last decision.
 const THREADS: usize = 4;
 
-/// Most threads.
-const MOST_THREADS: usize = 64;
+/// Maximum number of threads.
+const MAX_THREADS: usize = 64;
 
 thread_local! {
     static LOW_PRIORITY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is a low-priority one.
+/// Whether this is a thread of a [`LowPriorityExecutor`].
 pub(crate) fn on_low_priority_thread() -> bool {
     LOW_PRIORITY.get()
 }
 
-/// Work that can go on on another thread.
+/// Work that can move to another thread.
 pub(crate) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Threads that are started with the first long work.
+/// The threads. They are started when the first long work needs them.
 #[derive(Default)]
 pub(crate) struct LowPriorityExecutor {
     runtime: OnceLock<Option<Runtime>>,
 }
 
+impl fmt::Debug for LowPriorityExecutor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LowPriorityExecutor")
+            .field("is_started", &self.runtime.get().is_some())
+            .finish()
+    }
+}
+
 impl LowPriorityExecutor {
-    /// Does some work: here, until it first gives its thread back, and then on
-    /// the low-priority threads. Work whose future is dropped is dropped there,
-    /// too.
+    /// Runs work on this thread until it first yields, and then on the low-priority
+    /// threads. Dropping this future drops the work.
     ///
-    /// All of it is done here where here is a low-priority thread already, or
-    /// where there are no threads to be had.
+    /// On a low-priority thread, and if no threads can be started, all of it runs on
+    /// this thread.
     pub(crate) async fn run<T: Send + 'static>(&self, mut work: Work<T>) -> T {
         if on_low_priority_thread() {
             return yielding_to_others(work).await;
@@ -65,8 +70,8 @@ impl LowPriorityExecutor {
         self.run_low_priority(work).await
     }
 
-    /// Does all of some work on the low-priority threads: that of nobody who
-    /// waits.
+    /// Runs work on the low-priority threads from the beginning, for work that no
+    /// client waits for.
     pub(crate) async fn run_low_priority<T: Send + 'static>(&self, work: Work<T>) -> T {
         match self.handle() {
             Some(threads) => joined(threads.spawn(yielding_to_others(work))).await,
@@ -74,28 +79,28 @@ impl LowPriorityExecutor {
         }
     }
 
-    /// The threads; none where there are none to be had.
+    /// The threads, or `None` if they cannot be started.
     pub(crate) fn handle(&self) -> Option<&Handle> {
         let runtime = self.runtime.get_or_init(threads);
         runtime.as_ref().map(Runtime::handle)
     }
 }
 
-/// Waits for a task, and aborts it if nobody waits any more. A panic is handed
-/// on.
+/// Waits for a task and aborts it when this future is dropped. A panic is
+/// propagated.
 pub(super) async fn joined<T>(task: JoinHandle<T>) -> T {
     match AbortOnDropHandle::new(task).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
-            // Only dropping this very future, or the threads, cancels it.
+            // The task is canceled only by dropping this future or the threads.
             Err(_) => pending().await,
         },
     }
 }
 
-/// Offers the processor to others after each slice: by its priority alone, a
-/// thread that has just got one keeps it for milliseconds.
+/// Yields the processor to other threads at each yield of the work. Priority alone
+/// does not suffice: a thread runs for milliseconds before the kernel preempts it.
 async fn yielding_to_others<T>(mut work: Work<T>) -> T {
     poll_fn(|context| {
         let polled = work.as_mut().poll(context);
@@ -108,8 +113,8 @@ async fn yielding_to_others<T>(mut work: Work<T>) -> T {
 }
 
 impl Drop for LowPriorityExecutor {
-    /// May happen on any thread, of a runtime's as well, where waiting for the
-    /// threads is not allowed.
+    /// Does not wait for the threads: this may be a thread of a runtime, where blocking
+    /// is not allowed.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take().flatten() {
             runtime.shutdown_background();
@@ -120,7 +125,7 @@ impl Drop for LowPriorityExecutor {
 fn threads() -> Option<Runtime> {
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let runtime = Builder::new_multi_thread()
-        .worker_threads((THREADS * processors).min(MOST_THREADS))
+        .worker_threads((THREADS * processors).min(MAX_THREADS))
         .thread_name("waxseal-slow")
         .on_thread_start(lower_priority)
         .enable_time()
@@ -128,18 +133,21 @@ fn threads() -> Option<Runtime> {
     match runtime {
         Ok(runtime) => Some(runtime),
         Err(error) => {
-            tracing::warn!("long work has the priority of mail: no threads for it: {error}");
+            tracing::warn!(
+                "cannot start low-priority threads, long work has the priority of mail: {error}"
+            );
             None
         }
     }
 }
 
-/// A priority is a thread's on Linux. It is lowered from what the thread that
-/// asked first has: a candidate's in shadow stays the lowest.
+/// Lowers the priority of this thread, relative to the thread that started it: the
+/// threads of a shadow candidate keep the lowest. On Linux each thread has a priority of
+/// its own.
 fn lower_priority() {
     LOW_PRIORITY.set(true);
     if let Err(error) = rustix::process::nice(NICE) {
-        tracing::warn!("long work has the priority of mail: {error}");
+        tracing::warn!("cannot lower the priority of a thread for long work: {error}");
     }
 }
 
@@ -152,25 +160,25 @@ mod tests {
 
     use super::*;
 
-    /// Name and priority of this thread.
+    /// Name and priority of the current thread.
     fn place() -> (Option<String>, i32) {
         let name = thread::current().name().map(str::to_owned);
         (name, getpriority_process(None).expect("a priority"))
     }
 
     #[tokio::test]
-    async fn short_work_is_done_by_the_thread_that_asks_for_it() {
+    async fn short_work_runs_on_the_calling_thread() {
         let executor = LowPriorityExecutor::default();
         let asked = thread::current().id();
         let done = executor
             .run(Box::pin(async { thread::current().id() }))
             .await;
         assert_eq!(done, asked);
-        assert!(executor.runtime.get().is_none(), "no threads for nothing");
+        assert!(executor.runtime.get().is_none(), "no threads are started");
     }
 
     #[tokio::test]
-    async fn r28_long_work_goes_on_behind_everything_else() {
+    async fn r28_long_work_continues_at_low_priority() {
         let executor = LowPriorityExecutor::default();
         let (_, ours) = place();
         let work = Box::pin(async {
@@ -183,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_nobody_waits_for_any_more_is_dropped() {
+    async fn work_is_dropped_with_its_future() {
         let executor = LowPriorityExecutor::default();
         let (held, dropped) = mpsc::channel::<()>();
         let mut run = Box::pin(executor.run(Box::pin(async move {
@@ -194,15 +202,15 @@ mod tests {
         assert!(!begun.await);
         assert_eq!(dropped.try_recv(), Err(mpsc::TryRecvError::Empty));
         drop(run);
-        assert!(dropped.recv().is_err(), "until its other end is gone");
+        assert!(dropped.recv().is_err(), "the work was dropped");
     }
 
     #[tokio::test]
-    #[should_panic(expected = "as it would be without other threads")]
-    async fn a_panic_is_handed_on() {
+    #[should_panic(expected = "propagated")]
+    async fn a_panic_is_propagated() {
         let work = Box::pin(async {
             yield_now().await;
-            panic!("as it would be without other threads");
+            panic!("propagated");
         });
         LowPriorityExecutor::default().run::<()>(work).await;
     }
