@@ -1,9 +1,8 @@
-//! Reading files that somebody named: in settings, on a command line, in a
-//! control request.
+//! Bounded reading of files named in settings, on a command line or in a control request.
 //!
-//! Every such file is opened here. A name can be wrong: a device that never ends, a FIFO that nobody writes
-//! to, a disk image. Such a file is refused with the reason before any of it is read; a FIFO is not waited
-//! for, and at most one byte more than the limit is ever read.
+//! Such a name can be wrong: an endless device, a FIFO without a writer, a disk image. The file is refused
+//! with the reason before any of it is read. Opening never waits for the writer of a FIFO, and at most one
+//! byte more than the limit is read.
 
 use std::fmt;
 use std::fs::{self, File, FileType, OpenOptions};
@@ -14,83 +13,85 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use thiserror::Error;
 
-/// What a file is for, and how many bytes such a file may have.
+/// The kind of an input file, with its limit in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
+pub struct Kind {
     what: &'static str,
     limit: u64,
 }
 
-/// A policy's component. One in Python with its interpreter has 40 MB, one in Rust less than one.
-pub(crate) const COMPONENT: Kind = Kind::new("component", 64 << 20);
+/// A policy's component. One in Python with its interpreter has 40 MB, one in Rust less than 1 MB.
+pub const COMPONENT: Kind = Kind::new("component", 64 << 20);
 
-/// A policy's settings. A line of 100 bytes for each of 100,000 domains is 10 MB; a policy could not read
-/// more within the memory and instructions that `configure` has.
-pub(crate) const SETTINGS: Kind = Kind::new("settings file", 16 << 20);
+/// A policy's settings. A line of 100 bytes for each of 100,000 domains is 10 MB; more cannot be parsed
+/// within the limits of memory and instructions of `configure`.
+pub const SETTINGS: Kind = Kind::new("settings file", 16 << 20);
 
-/// `waxseal.toml`. Much smaller than a policy's settings: relays and listeners are few.
-pub(crate) const CONFIGURATION: Kind = Kind::new("configuration", 16 << 20);
+/// `waxseal.toml`, which is much smaller than a policy's settings.
+pub const CONFIGURATION: Kind = Kind::new("configuration", 16 << 20);
 
-/// A lookup table. Two million lines of 100 bytes; it is held in memory, at about twice its size.
-pub(crate) const TABLE: Kind = Kind::new("table", 256 << 20);
+/// A lookup table: two million lines of 100 bytes. In memory it takes about twice its size.
+pub const TABLE: Kind = Kind::new("table", 256 << 20);
 
-/// A policy test file. Whole messages may stand in it.
-pub(crate) const TEST_FILE: Kind = Kind::new("test file", 16 << 20);
+/// A policy test file, which may contain whole messages.
+pub const TEST_FILE: Kind = Kind::new("test file", 16 << 20);
 
-/// A message for a trial, a test or a replay. Two and a half times the default of `limits.message-size`,
-/// so that what the daemon takes can be tried with room to spare.
-pub(crate) const MESSAGE: Kind = Kind::new("message", 128 << 20);
+/// A message for a trial, a test or a replay: 2.5 times the default of `limits.message-size`, so that every
+/// message that the daemon accepts can be tried.
+pub const MESSAGE: Kind = Kind::new("message", 128 << 20);
 
-/// A copy of any input of a policy in the state folder: the largest is a table.
-pub(crate) const COPY: Kind = Kind::new("copy", TABLE.limit);
+/// A copy of a policy input in the state folder; tables are the largest.
+pub const COPY: Kind = Kind::new("copy", TABLE.limit);
 
-/// A recording. Only its lines are held in memory, each with a limit of its own, so that the size of the
+/// A recording. It is read line by line, and each line has a limit of its own, so that the size of the
 /// file does not matter.
-pub(crate) const RECORDING: Kind = Kind::new("recording", u64::MAX);
+pub const RECORDING: Kind = Kind::new("recording", u64::MAX);
 
-/// `/etc/group`. A line for each of a hundred thousand groups.
-pub(crate) const GROUPS: Kind = Kind::new("group file", 16 << 20);
+/// `/etc/group`: a line for each of 100,000 groups.
+pub const GROUPS: Kind = Kind::new("group file", 16 << 20);
 
 impl Kind {
-    pub(crate) const fn new(what: &'static str, limit: u64) -> Self {
+    /// A kind of file, named `what` in errors, of at most `limit` bytes.
+    pub const fn new(what: &'static str, limit: u64) -> Self {
         Self { what, limit }
     }
 
-    /// Bytes that such a file may have.
-    pub(crate) const fn limit(self) -> u64 {
+    /// Limit in bytes.
+    pub const fn limit(self) -> u64 {
         self.limit
     }
 }
 
-/// Why a file is refused.
+/// Why a file is refused; the source of an [`io::Error`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum Unfit {
-    /// It is something else than a file of bytes.
+#[non_exhaustive]
+pub enum Unfit {
+    /// It is not a regular file.
     #[error("it is {0}, not a regular file; name a regular file")]
     NotRegular(Type),
     /// It is too large.
     #[error("it has {bytes} bytes, more than the {limit} bytes that a {what} may have")]
     TooLarge {
-        /// What it is for.
+        /// Kind of file.
         what: &'static str,
-        /// Its bytes.
+        /// Its length in bytes.
         bytes: u64,
-        /// The limit.
+        /// Limit in bytes.
         limit: u64,
     },
-    /// It grew while it was read, or its size is not known to the system.
+    /// It grew while it was read, or the system does not report its size.
     #[error("it has more than the {limit} bytes that a {what} may have")]
     Endless {
-        /// What it is for.
+        /// Kind of file.
         what: &'static str,
-        /// The limit.
+        /// Limit in bytes.
         limit: u64,
     },
 }
 
-/// What a file is that is not a regular one.
+/// A type of file other than a regular file. `Display` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Type(&'static str);
+pub struct Type(&'static str);
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,17 +110,17 @@ impl From<Unfit> for io::Error {
     }
 }
 
-/// Opens a regular file of at most that many bytes.
+/// Opens a regular file within its limit.
 ///
 /// # Errors
 ///
-/// When it cannot be opened, is not a regular file, or is too large ([`Unfit`]).
-pub(crate) fn open(path: &Path, kind: Kind) -> io::Result<File> {
-    // Opening alone does something to some devices (a tape is rewound), and fails on a socket without
-    // saying why. What is decided on is the descriptor, below.
+/// If it cannot be opened, is not a regular file, or is too large ([`Unfit`]).
+pub fn open(path: &Path, kind: Kind) -> io::Result<File> {
+    // Opening has side effects on some devices (a tape is rewound), and fails on a socket with an unclear
+    // error. The decision is made on the descriptor below.
     regular(fs::metadata(path)?.file_type())?;
-    // Not waiting for whoever writes to a FIFO that was put there meanwhile; no terminal becomes ours.
-    // Rust adds O_CLOEXEC.
+    // Do not wait for the writer of a FIFO that was put there in the meantime, and do not acquire a
+    // controlling terminal. Rust adds O_CLOEXEC.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = OpenOptions::new()
         .read(true)
@@ -134,23 +135,23 @@ pub(crate) fn open(path: &Path, kind: Kind) -> io::Result<File> {
     Ok(file)
 }
 
-/// Reads a regular file of at most that many bytes.
+/// Reads a regular file within its limit.
 ///
 /// # Errors
 ///
-/// As [`open`], and when it cannot be read.
-pub(crate) fn read(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
+/// As [`open`]; also if it cannot be read.
+pub fn read(path: &Path, kind: Kind) -> io::Result<Vec<u8>> {
     read_whole(&open(path, kind)?, kind)
 }
 
-/// The same as text.
+/// Reads a regular file within its limit as UTF-8.
 ///
 /// # Errors
 ///
-/// As [`read`]; [`io::ErrorKind::InvalidData`] when it is not UTF-8.
-pub(crate) fn read_text(path: &Path, kind: Kind) -> io::Result<String> {
+/// As [`read`]; [`io::ErrorKind::InvalidData`] if it is not valid UTF-8.
+pub fn read_text(path: &Path, kind: Kind) -> io::Result<String> {
     String::from_utf8(read(path, kind)?)
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not text in UTF-8"))
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
 }
 
 fn read_whole(file: &File, kind: Kind) -> io::Result<Vec<u8>> {
@@ -223,18 +224,16 @@ mod tests {
         }
     }
 
-    /// The file is 300 GB on paper: reading it would be noticed.
+    /// A sparse file of 300 GB, which could not be read into memory.
     #[test]
     fn h4_a_file_over_the_limit_is_refused_before_it_is_read() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("image");
         let file = File::create(&path).expect("made");
         file.set_len(300 << 30).expect("sparse");
-        let error = read(&path, COMPONENT).expect_err("refused").to_string();
-        assert_eq!(
-            error,
-            "it has 322122547200 bytes, more than the 67108864 bytes that a component may have"
-        );
+        let error = read(&path, COMPONENT).expect_err("refused");
+        let (what, bytes, limit) = ("component", 300 << 30, 64 << 20);
+        assert_eq!(unfit(&error), Unfit::TooLarge { what, bytes, limit });
     }
 
     #[test]
@@ -247,7 +246,7 @@ mod tests {
         assert!(read(&path, SMALL).is_err());
     }
 
-    /// Files of `/proc` have no size and an end, or none.
+    /// Files of `/proc` have size 0 and may have any content.
     #[test]
     fn h4_a_file_whose_size_the_system_does_not_know_is_read_to_the_limit_only() {
         let error = read(Path::new("/proc/self/maps"), SMALL).expect_err("refused");

@@ -64,7 +64,7 @@ fn push(line: &mut String, c: char) {
 
 /// A color of a [`Text`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Color {
+pub enum Color {
     /// Green.
     Good,
     /// Red.
@@ -89,14 +89,14 @@ impl Color {
 /// Sanitized text output. Each write call (`writeln!`) adds one line; line breaks in the values and other
 /// unsafe characters are escaped.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Text {
+pub struct Text {
     text: String,
     colors: bool,
 }
 
 impl Text {
     /// An empty text without colors.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
@@ -107,7 +107,7 @@ impl Text {
     }
 
     /// Whether it has colors.
-    pub(crate) fn has_colors(&self) -> bool {
+    pub fn has_colors(&self) -> bool {
         self.colors
     }
 
@@ -129,7 +129,7 @@ impl Text {
     }
 
     /// Adds a part of a line in a color.
-    pub(crate) fn paint(&mut self, color: Color, part: &str) {
+    pub fn paint(&mut self, color: Color, part: &str) {
         let part = one_line(part);
         if self.colors {
             let _ = write!(self.text, "\x1b[{}m{part}\x1b[0m", color.code());
@@ -139,7 +139,7 @@ impl Text {
     }
 
     /// Adds lines of another text.
-    pub(crate) fn append(&mut self, other: &Self) {
+    pub fn append(&mut self, other: &Self) {
         self.text.push_str(&other.text);
     }
 
@@ -173,12 +173,12 @@ impl Text {
     }
 
     /// The text.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The text.
-    pub(crate) fn into_string(self) -> String {
+    pub fn into_string(self) -> String {
         self.text
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use crate::config::{Config, ListenAddress, Listener, Mode, Problem, Severity};
-use crate::secure_fs::Watch;
+use crate::secure_fs::ExposureCheck;
 
 /// Where sockets are out of reach for all but Postfix, within its chroot and
 /// outside.
@@ -160,52 +160,52 @@ fn list(networks: &[IpNet]) -> String {
 
 /// The policy's files, which decide what is signed, where others can write them.
 pub(super) fn policy_files(named: &Config, problems: &mut Vec<Problem>) {
-    let mut watch = Watch::new(&named.state);
-    watch.look(&named.policy.file, "the policy");
+    let mut check = ExposureCheck::new(&named.state);
+    check.add_path(&named.policy.file, "the policy");
     if let Some(settings) = &named.policy.settings {
-        watch.look(settings, "the policy's settings");
+        check.add_path(settings, "the policy's settings");
     }
     for tests in &named.policy.tests {
-        watch.look(tests, "the policy's tests");
+        check.add_path(tests, "the policy's tests");
     }
     for table in &named.tables {
-        watch.look(&table.file, &format!("table {}", table.name));
+        check.add_path(&table.file, &format!("table {}", table.name));
     }
-    report(watch, problems);
+    report(check, problems);
 }
 
 /// The administrator's own files, where others can write them.
 pub(super) fn host_files(config: &Config, problems: &mut Vec<Problem>) {
-    let mut watch = Watch::new(&config.state);
-    watch.look(&config.source.path, "waxseal.toml");
-    watch.look(&config.state, "the state folder");
+    let mut check = ExposureCheck::new(&config.state);
+    check.add_path(&config.source.path, "waxseal.toml");
+    check.add_path(&config.state, "the state folder");
     if let Some(record) = &config.record {
-        watch.look(&record.folder, "the recording");
+        check.add_path(&record.folder, "the recording");
     }
     for relay in &config.relays {
         let what = format!("relay {}", relay.name);
         for file in relay.ca_file.iter() {
-            watch.look(file, &format!("the certificates of {what}"));
+            check.add_path(file, &format!("the certificates of {what}"));
         }
         for login in relay.login.iter() {
-            watch.look(&login.password_file, &format!("the password of {what}"));
+            check.add_path(&login.password_file, &format!("the password of {what}"));
         }
     }
     for listener in &config.listeners {
         if let ListenAddress::Unix(path) = &listener.address
             && let Some(folder) = path.parent()
         {
-            watch.look(folder, &format!("the socket of listener {}", listener.name));
+            check.add_path(folder, &format!("the socket of listener {}", listener.name));
         }
     }
-    keys(config, &mut watch);
-    report(watch, problems);
+    keys(config, &mut check);
+    report(check, problems);
 }
 
 /// One warning for each file or folder: what leads to several is reported with
 /// all of them.
-fn report(watch: Watch, problems: &mut Vec<Problem>) {
-    for exposure in watch.found() {
+fn report(check: ExposureCheck, problems: &mut Vec<Problem>) {
+    for exposure in check.finish() {
         let expected = match exposure.remedy.as_str() {
             "" => "it is made before others can".to_owned(),
             remedy => format!("only root and the daemon's user can write; type: {remedy}"),
@@ -217,21 +217,21 @@ fn report(watch: Watch, problems: &mut Vec<Problem>) {
 }
 
 /// A key that somebody else can put into the folder signs.
-fn keys(config: &Config, watch: &mut Watch) {
+fn keys(config: &Config, check: &mut ExposureCheck) {
     let what = "the DKIM keys";
-    watch.look(&config.dkim.keys, what);
+    check.add_path(&config.dkim.keys, what);
     let entries = |folder: &Path| {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         entries.map(|entry| entry.path())
     };
     for domain in entries(&config.dkim.keys) {
-        watch.look(&domain, what);
+        check.add_path(&domain, what);
         for file in entries(&domain) {
-            watch.look(&file, what);
+            check.add_path(&file, what);
         }
     }
     for key in &config.dkim.files {
-        watch.look(&key.file, &format!("a DKIM key of {}", key.domain));
+        check.add_path(&key.file, &format!("a DKIM key of {}", key.domain));
     }
 }
 

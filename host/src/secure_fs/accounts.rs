@@ -1,11 +1,11 @@
-//! Users and groups of this machine, as `/etc/passwd` and `/etc/group` list
-//! them. No name service is asked: mail waits for who reads this.
+//! Users and groups of this machine, read from `/etc/passwd` and `/etc/group`. Name
+//! services are not queried: the caller must not wait for a network.
 
 use std::path::Path;
 
 use crate::input_file::{self, Kind};
 
-/// A line for each of a hundred thousand accounts.
+/// Enough for a line for each of 100,000 accounts.
 const ACCOUNTS: Kind = Kind::new("list of accounts", 16 << 20);
 
 /// The accounts of this machine.
@@ -18,7 +18,7 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// Reads the system's files; what cannot be read is not known.
+    /// Reads the system's files; an unreadable file counts as empty.
     pub(super) fn of_system() -> Self {
         let read = |path| input_file::read_text(Path::new(path), ACCOUNTS).unwrap_or_default();
         Self::parse(&read("/etc/passwd"), &read("/etc/group"))
@@ -47,8 +47,8 @@ impl Accounts {
         }
     }
 
-    /// Whether a group has no member but this user: as most systems give each
-    /// user.
+    /// Whether a user is the only member of a group, as in the private group that
+    /// most systems create for each user.
     pub(super) fn is_own_group(&self, group: u32, user: u32) -> bool {
         let is_primary = self
             .users
@@ -73,7 +73,7 @@ impl Accounts {
         is_primary && !others_primary && !others_member
     }
 
-    /// A user by name where it has one.
+    /// The name of a user, or the number if it has none.
     pub(super) fn user(&self, user: u32) -> String {
         match self.users.iter().find(|(_, id, _)| *id == user) {
             Some((name, ..)) => name.clone(),
@@ -81,7 +81,7 @@ impl Accounts {
         }
     }
 
-    /// A group by name where it has one.
+    /// The name of a group, or the number if it has none.
     pub(super) fn group(&self, group: u32) -> String {
         match self.groups.iter().find(|(_, id, _)| *id == group) {
             Some((name, ..)) => name.clone(),

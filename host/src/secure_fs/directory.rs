@@ -1,10 +1,10 @@
-//! A directory held open, in which files and folders are made by descriptor.
+//! An open directory, in which files and folders are created by descriptor.
 //!
-//! The owner of a directory can rename and replace whatever is in it, also
-//! between two steps of a command that root runs there. So once the directory is
-//! open no step goes back to a path: what changes its owner, or gets its final
-//! name, is the open file itself. Whoever swaps names gets at most a file of
-//! their own under a name of their own.
+//! The owner of a directory can rename and replace every entry of it, even between
+//! two system calls of a command that root runs there. Therefore no step uses a
+//! path once the directory is open: the open file itself gets its owner and its
+//! final name. An owner who swaps names gets at most a file of their own under a
+//! name of their choice.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -17,70 +17,78 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-/// Drafts made by this process so far: threads do not share one.
-static DRAFTS: AtomicU64 = AtomicU64::new(0);
+/// Number of temporary files that this process has created, for unique names.
+static TEMPORARY_FILES: AtomicU64 = AtomicU64::new(0);
 
-/// Symbolic links that one path may lead through, as in the kernel.
-const MOST_LINKS: usize = 40;
+/// Largest number of symbolic links on one path, as in the kernel.
+const MAX_LINKS: usize = 40;
 
-/// Opens a directory for its place in the tree alone.
+/// Flags that open a directory as the start of a path only.
 const SEARCH: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Opens a directory whose entries can be read and synced.
+/// Flags that open a directory to list and sync it.
 const READ: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// A point between two system calls, at which somebody else may have acted.
-/// Tests act there; nothing else listens.
+/// A point between two system calls, at which another user may act. Used by tests
+/// only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// A folder was made and is not open yet.
+    /// A folder was created and is not open yet.
     FolderMade,
-    /// A folder is open, and still belongs to this process's user.
+    /// A folder is open and still belongs to the user of this process.
     FolderOpen,
-    /// A draft was written, and still belongs to this process's user.
-    DraftWritten,
-    /// The draft has its owner, and not its final name yet.
-    DraftOwned,
+    /// A temporary file was written and still belongs to the user of this process.
+    Written,
+    /// The temporary file has its owner, but not its final name.
+    Owned,
 }
 
-/// Permissions of a file that is made.
+/// What happens to an existing file of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// It is kept, and the call fails.
+    Keep,
+    /// It is replaced.
+    Replace,
+}
+
+/// Permissions of a new file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum FileMode {
-    /// These, whatever the umask.
+pub enum FileMode {
+    /// Exactly this mode, regardless of the umask.
     Exactly(u32),
-    /// What the umask leaves of all.
+    /// Mode 0666 less the umask.
     Usual,
 }
 
-/// A directory held open.
+/// An open directory.
 #[derive(Debug)]
-pub(crate) struct Directory(OwnedFd);
+pub struct Directory(OwnedFd);
 
 impl Directory {
-    /// Opens a directory that is there.
+    /// Opens an existing directory.
     ///
     /// # Errors
     ///
-    /// When it cannot be opened, or root would have to follow a symbolic link
-    /// of another user.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// If it cannot be opened, or if root would have to follow a symbolic link of
+    /// another user.
+    pub fn open(path: &Path) -> io::Result<Self> {
         walk(here()?, path, None, &mut |_| {})
     }
 
-    /// Opens a directory, and makes it and those above it with `mode` where
-    /// they are missing.
+    /// Opens a directory; creates it and its parents with `mode` if they are missing.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or root would have to follow a symbolic link of
+    /// If it cannot be created, or if root would have to follow a symbolic link of
     /// another user.
-    pub(crate) fn make(path: &Path, mode: u32) -> io::Result<Self> {
+    pub fn make(path: &Path, mode: u32) -> io::Result<Self> {
         walk(here()?, path, Some(mode), &mut |_| {})
     }
 
@@ -93,111 +101,97 @@ impl Directory {
         walk(here()?, path, Some(mode), between)
     }
 
-    /// Opens the directory around a path, and gives the last name of the path.
+    /// Opens the parent directory of a path; returns it with the last name of the path.
     ///
     /// # Errors
     ///
-    /// As [`Directory::open`]; also when the path ends in no name.
-    pub(crate) fn around(path: &Path) -> io::Result<(Self, &OsStr)> {
+    /// As [`Directory::open`]; also if the path does not end in a name.
+    pub fn around(path: &Path) -> io::Result<(Self, &OsStr)> {
         Ok((Self::open(parent(path))?, name(path)?))
     }
 
-    /// As [`Directory::around`], making the directory as [`Directory::make`].
+    /// As [`Directory::around`], but creates the directory as [`Directory::make`].
     ///
     /// # Errors
     ///
-    /// As [`Directory::make`]; also when the path ends in no name.
-    pub(crate) fn make_around(path: &Path, mode: u32) -> io::Result<(Self, &OsStr)> {
+    /// As [`Directory::make`]; also if the path does not end in a name.
+    pub fn make_around(path: &Path, mode: u32) -> io::Result<(Self, &OsStr)> {
         Ok((Self::make(parent(path), mode)?, name(path)?))
     }
 
-    /// Opens the directory around a path that begins in this one, made with
-    /// `mode` where it is missing, and gives the last name of the path.
+    /// As [`Directory::make_around`], for a path relative to this directory.
     ///
     /// # Errors
     ///
-    /// As [`Directory::make`]; also when the path ends in no name.
-    pub(crate) fn make_below<'a>(
-        &self,
-        path: &'a Path,
-        mode: u32,
-    ) -> io::Result<(Self, &'a OsStr)> {
+    /// As [`Directory::make`]; also if the path does not end in a name.
+    pub fn make_below<'a>(&self, path: &'a Path, mode: u32) -> io::Result<(Self, &'a OsStr)> {
         let directory = walk(self.0.try_clone()?, parent(path), Some(mode), &mut |_| {})?;
         Ok((directory, name(path)?))
     }
 
-    /// Makes a directory in this one, which must not be there yet.
+    /// Creates a directory in this one.
     ///
     /// # Errors
     ///
-    /// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is
-    /// anything of this name.
-    pub(crate) fn make_new(&self, name: &OsStr, mode: u32) -> io::Result<Self> {
+    /// If it cannot be created; [`io::ErrorKind::AlreadyExists`] if there is an
+    /// entry with this name.
+    pub fn make_new(&self, name: &OsStr, mode: u32) -> io::Result<Self> {
         make_one(self.0.as_fd(), name, mode, &mut |_| {}).map(Self)
     }
 
-    /// Makes a file, whole or not at all.
+    /// Creates a file atomically: with all its bytes, or not at all.
     ///
     /// # Errors
     ///
-    /// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is
-    /// one already, which stays as it is.
-    pub(crate) fn create(&self, name: &OsStr, bytes: &[u8], mode: FileMode) -> io::Result<()> {
-        self.create_with(name, bytes, mode, &mut |_| {})
+    /// If it cannot be written; [`io::ErrorKind::AlreadyExists`] if there is an
+    /// entry with this name, which is left unchanged.
+    pub fn create(&self, name: &OsStr, bytes: &[u8], mode: FileMode) -> io::Result<()> {
+        self.put(name, bytes, mode, Existing::Keep, &mut |_| {})
     }
 
-    pub(super) fn create_with(
+    /// Creates a file or replaces the existing one, atomically.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written; an existing file is left unchanged.
+    pub fn replace(&self, name: &OsStr, bytes: &[u8], mode: FileMode) -> io::Result<()> {
+        self.put(name, bytes, mode, Existing::Replace, &mut |_| {})
+    }
+
+    pub(super) fn put(
         &self,
         name: &OsStr,
         bytes: &[u8],
         mode: FileMode,
+        existing: Existing,
         between: &mut dyn FnMut(Step),
     ) -> io::Result<()> {
-        let draft = draft(name);
-        let made = self
-            .write(&draft, bytes, mode, between)
-            // A link is made or refused in one step; a rename would replace.
-            // It is the open file that gets the name, whatever the draft's
-            // name stands for by now.
-            .and_then(|file| {
-                let file = format!("/proc/self/fd/{}", file.as_raw_fd());
-                rustix::fs::linkat(CWD, file, &self.0, name, AtFlags::SYMLINK_FOLLOW)?;
-                self.sync()
-            });
-        let removed = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
-        made.and(removed.map_err(Into::into))
-    }
-
-    /// Makes a file or puts another in its place, in one step.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be made; what was there stays as it is.
-    pub(crate) fn replace(&self, name: &OsStr, bytes: &[u8], mode: FileMode) -> io::Result<()> {
-        self.replace_with(name, bytes, mode, &mut |_| {})
-    }
-
-    pub(super) fn replace_with(
-        &self,
-        name: &OsStr,
-        bytes: &[u8],
-        mode: FileMode,
-        between: &mut dyn FnMut(Step),
-    ) -> io::Result<()> {
-        let draft = draft(name);
-        let made = self
-            .write(&draft, bytes, mode, between)
-            .and_then(|file| self.rename(&file, &draft, name));
-        if made.is_err() {
-            let _ = rustix::fs::unlinkat(&self.0, &draft, AtFlags::empty());
+        let temporary = temporary_name(name);
+        let written = self.write(&temporary, bytes, mode, between);
+        let put = written.and_then(|file| match existing {
+            Existing::Keep => self.link(&file, name),
+            Existing::Replace => self.rename(&file, &temporary, name),
+        });
+        if put.is_ok() && existing == Existing::Replace {
+            return Ok(());
         }
-        made
+        let removed = rustix::fs::unlinkat(&self.0, &temporary, AtFlags::empty());
+        put.and(removed.map_err(Into::into))
     }
 
-    /// A rename goes by name: it is checked that the file itself was meant.
-    fn rename(&self, file: &File, draft: &OsStr, name: &OsStr) -> io::Result<()> {
+    /// Gives an open file its name, unless the name is in use. The kernel links the
+    /// open file itself, whatever its temporary name refers to by now.
+    fn link(&self, file: &File, name: &OsStr) -> io::Result<()> {
+        let file = format!("/proc/self/fd/{}", file.as_raw_fd());
+        rustix::fs::linkat(CWD, file, &self.0, name, AtFlags::SYMLINK_FOLLOW)?;
+        self.sync()
+    }
+
+    /// Renames a temporary file, replacing an existing file. A rename uses names:
+    /// afterwards it is checked that the open file has the name.
+    fn rename(&self, file: &File, temporary: &OsStr, name: &OsStr) -> io::Result<()> {
         let identity = |stat: &Stat| (stat.st_dev, stat.st_ino);
-        rustix::fs::renameat(&self.0, draft, &self.0, name)?;
+        rustix::fs::renameat(&self.0, temporary, &self.0, name)?;
         let ours = rustix::fs::fstat(file)?;
         let there = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if identity(&ours) != identity(&there) {
@@ -206,31 +200,31 @@ impl Directory {
         self.sync()
     }
 
-    /// Writes a draft. It is given to the owner of the directory last.
+    /// Writes a temporary file, and then gives it to the owner of the directory.
     fn write(
         &self,
-        draft: &OsStr,
+        temporary: &OsStr,
         bytes: &[u8],
         mode: FileMode,
         between: &mut dyn FnMut(Step),
     ) -> io::Result<File> {
-        // Left behind by a process of the same number that was killed here.
-        let _ = rustix::fs::unlinkat(&self.0, draft, AtFlags::empty());
+        // A process with the same id may have been killed here and left one.
+        let _ = rustix::fs::unlinkat(&self.0, temporary, AtFlags::empty());
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let made = Mode::from_raw_mode(match mode {
             FileMode::Exactly(mode) => mode,
             FileMode::Usual => 0o666,
         });
-        let mut file: File = rustix::fs::openat(&self.0, draft, flags, made)?.into();
+        let mut file: File = rustix::fs::openat(&self.0, temporary, flags, made)?.into();
         file.write_all(bytes)?;
         if let FileMode::Exactly(_) = mode {
-            // The umask may have taken bits away that are wanted.
+            // The umask may have removed bits.
             rustix::fs::fchmod(&file, made)?;
         }
         file.sync_all()?;
-        between(Step::DraftWritten);
+        between(Step::Written);
         inherit_owner(&file, &rustix::fs::fstat(&self.0)?)?;
-        between(Step::DraftOwned);
+        between(Step::Owned);
         Ok(file)
     }
 
@@ -251,22 +245,22 @@ fn name(path: &Path) -> io::Result<&OsStr> {
     path.file_name().ok_or_else(unnamed)
 }
 
-/// A name beside `name` that nothing else of this process has.
-fn draft(name: &OsStr) -> OsString {
-    let mut draft = name.to_owned();
-    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    draft.push(format!(".{}-{number}.new", std::process::id()));
-    draft
+/// A name for a temporary file that is unique in this process.
+fn temporary_name(name: &OsStr) -> OsString {
+    let mut temporary = name.to_owned();
+    let number = TEMPORARY_FILES.fetch_add(1, Ordering::Relaxed);
+    temporary.push(format!(".{}-{number}.new", std::process::id()));
+    temporary
 }
 
-/// One part of a path that is still to be walked.
+/// A component of a path.
 enum Part {
     Root,
     Up,
     Down(OsString),
 }
 
-/// The parts of a path, last one first.
+/// The components of a path, the last one first.
 fn parts(path: &Path) -> impl Iterator<Item = Part> {
     path.components().rev().filter_map(|part| match part {
         Component::RootDir => Some(Part::Root),
@@ -281,8 +275,8 @@ fn here() -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(".", SEARCH, Mode::empty())?)
 }
 
-/// Opens a directory step by step, each from the one before; makes what is
-/// missing where there is a mode for it.
+/// Opens a directory component by component, each relative to the one before;
+/// creates missing ones if there is a mode for them.
 fn walk(
     mut at: OwnedFd,
     path: &Path,
@@ -303,7 +297,7 @@ fn walk(
             }
             Part::Down(name) => name,
         };
-        // With PATH and NOFOLLOW a link is opened itself.
+        // With PATH and NOFOLLOW, a symbolic link itself is opened.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let next = match (
             rustix::fs::openat(&at, &name, flags, Mode::empty()),
@@ -315,7 +309,7 @@ fn walk(
                         at = made;
                         continue;
                     }
-                    // Made by another process meanwhile.
+                    // Another process created it in the meantime.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                         rustix::fs::openat(&at, &name, flags, Mode::empty())?
                     }
@@ -329,7 +323,7 @@ fn walk(
             FileType::Directory => at = next,
             FileType::Symlink => {
                 links += 1;
-                if links > MOST_LINKS {
+                if links > MAX_LINKS {
                     return Err(Errno::LOOP.into());
                 }
                 may_follow(&stat, &name)?;
@@ -343,15 +337,15 @@ fn walk(
     Ok(Directory(at))
 }
 
-/// Root follows links of its own alone: another user's can point anywhere, and
-/// elsewhere a moment later.
+/// Checks that a symbolic link may be followed. Root follows its own links only: a
+/// link of another user can change its target at any time.
 fn may_follow(link: &Stat, name: &OsStr) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() || link.st_uid == 0 {
         return Ok(());
     }
     let (name, owner) = (name.display(), link.st_uid);
     let text = format!(
-        "\"{name}\" is a symbolic link of user {owner}, which is not followed as root; name the folder that it points to"
+        "\"{name}\" is a symbolic link of user {owner}, which is not followed as root; use the path of its target"
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
@@ -367,11 +361,11 @@ fn make_one(
     let made = rustix::fs::openat(&around, name, READ, Mode::empty())?;
     let stat = rustix::fs::fstat(&made)?;
     let around = rustix::fs::fstat(&around)?;
-    // What was just made is ours and empty. Anything else has been put in its
-    // place, and is not given away. Where nothing is, another process of ours may
-    // have begun to fill it.
+    // The new directory belongs to this process's user and is empty. Anything else
+    // was put in its place by another user, and its owner must not be changed. If
+    // the owner stays the same, another process of ours may already have filled it.
     let ours = stat.st_uid == rustix::process::geteuid().as_raw();
-    if !ours || (heir(&around).is_some() && !is_empty(&made)?) {
+    if !ours || (inherited_owner(&around).is_some() && !is_empty(&made)?) {
         return Err(replaced(name));
     }
     between(Step::FolderOpen);
@@ -388,16 +382,16 @@ fn is_empty(directory: &OwnedFd) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Whom something is given to that is made in a directory: what root makes belongs
-/// to the owner of the directory around it. A key made with `sudo` would be out of
-/// the daemon's reach otherwise.
-fn heir(around: &Stat) -> Option<(Uid, Gid)> {
+/// The owner and group of a new entry of a directory, if they must be changed:
+/// entries created by root belong to the owner of the directory. Without this, the
+/// daemon could not read a key that was created with `sudo`.
+fn inherited_owner(around: &Stat) -> Option<(Uid, Gid)> {
     let given = rustix::process::geteuid().is_root() && around.st_uid != 0;
     given.then(|| (Uid::from_raw(around.st_uid), Gid::from_raw(around.st_gid)))
 }
 
 fn inherit_owner(made: impl AsFd, around: &Stat) -> io::Result<()> {
-    let Some((owner, group)) = heir(around) else {
+    let Some((owner, group)) = inherited_owner(around) else {
         return Ok(());
     };
     Ok(rustix::fs::fchown(made, Some(owner), Some(group))?)
@@ -405,7 +399,7 @@ fn inherit_owner(made: impl AsFd, around: &Stat) -> io::Result<()> {
 
 fn replaced(name: &OsStr) -> io::Error {
     let text = format!(
-        "\"{}\" was replaced by somebody else while it was being made",
+        "\"{}\" was replaced by another user while it was being created",
         name.display()
     );
     io::Error::new(io::ErrorKind::PermissionDenied, text)

@@ -1,9 +1,9 @@
-//! Files that other users could change, by themselves or by a folder on the way
-//! to them.
+//! Check for files that other users can change, directly or by a folder on the
+//! path.
 //!
-//! Whoever can write a folder can put another file in the place of any in it, so
-//! each folder up to the root of the file system counts as much as the file, and
-//! so do symbolic links on the way.
+//! A user who can write to a folder can replace every file in it. Therefore each
+//! folder up to the root of the file system is checked as the file is, and so are
+//! symbolic links on the path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -15,23 +15,23 @@ use std::path::{Component, Path, PathBuf};
 
 use super::accounts::Accounts;
 
-/// Symbolic links that one path may lead through, as in the kernel.
-const MOST_LINKS: usize = 40;
+/// Largest number of symbolic links on one path, as in the kernel.
+const MAX_LINKS: usize = 40;
 
 const STICKY: u32 = 0o1000;
 
-/// A file or folder that somebody else can change.
+/// A file or folder that another user can change. `Display` describes it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Exposure {
+pub struct Exposure {
     /// The file or folder.
-    pub(crate) path: PathBuf,
-    /// What it is on the way to.
-    pub(crate) of: Vec<String>,
+    pub path: PathBuf,
+    /// The files of the configuration that it is, or whose paths it is part of.
+    pub of: Vec<String>,
     who: Who,
     mode: u32,
     folder: bool,
-    /// The command that takes the permission away.
-    pub(crate) remedy: String,
+    /// The command that fixes it; empty if there is none.
+    pub remedy: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ enum Who {
     Everybody,
     Group(String),
     Owner(String),
-    /// It is not there, and everybody can make it.
-    Maker,
+    /// It is missing, and every user can create it.
+    Creator,
 }
 
 impl fmt::Display for Exposure {
@@ -58,29 +58,30 @@ impl fmt::Display for Exposure {
             )?,
             Who::Group(group) => write!(f, "group {group} can write to {what} (mode {mode:04o})")?,
             Who::Owner(owner) => write!(f, "{what} belongs to user {owner}")?,
-            Who::Maker => write!(
+            Who::Creator => write!(
                 f,
-                "every user of this machine can make what is missing here"
+                "this file is missing, and every user of this machine can create it"
             )?,
         }
         write!(
             f,
-            ", which is or leads to {of}: whoever changes it decides what is signed and sent"
+            ", which is part of the path of {of}: who can change it controls what is signed and sent"
         )
     }
 }
 
-/// Looks at paths, and collects what others could change.
-pub(crate) struct Watch {
+/// A check of paths, which collects what other users can change.
+#[derive(Debug)]
+pub struct ExposureCheck {
     accounts: Accounts,
     trusted: BTreeSet<u32>,
     found: BTreeMap<PathBuf, Exposure>,
 }
 
-impl Watch {
-    /// Trusts root, the user who runs this, and the owner of `state`: an
-    /// administrator who checks as root is not the user who runs the daemon.
-    pub(crate) fn new(state: &Path) -> Self {
+impl ExposureCheck {
+    /// A check that trusts root, the user of this process, and the owner of `state`:
+    /// an administrator who runs the check as root is not the daemon's user.
+    pub fn new(state: &Path) -> Self {
         let mut trusted = BTreeSet::from([0, rustix::process::geteuid().as_raw()]);
         trusted.extend(fs::metadata(state).map(|metadata| metadata.uid()));
         Self {
@@ -90,9 +91,9 @@ impl Watch {
         }
     }
 
-    /// Looks at a path and everything on the way to it. `what` is how the
-    /// administrator knows it.
-    pub(crate) fn look(&mut self, path: &Path, what: &str) {
+    /// Checks a path and every folder and link on it. `what` names the file in the
+    /// administrator's terms.
+    pub fn add_path(&mut self, path: &Path, what: &str) {
         let Ok(path) = std::path::absolute(path) else {
             return;
         };
@@ -111,7 +112,7 @@ impl Watch {
                     link: Some(target), ..
                 }) => {
                     links += 1;
-                    if links > MOST_LINKS {
+                    if links > MAX_LINKS {
                         return;
                     }
                     at.pop();
@@ -123,7 +124,7 @@ impl Watch {
                 Some(kind) => open = kind.open,
                 None => {
                     if open {
-                        self.add(&at, Who::Maker, 0, what, String::new());
+                        self.add(&at, Who::Creator, 0, what, String::new());
                     }
                     return;
                 }
@@ -131,18 +132,17 @@ impl Watch {
         }
     }
 
-    /// What others could change, in the order of paths.
-    pub(crate) fn found(self) -> impl Iterator<Item = Exposure> {
+    /// The exposures found, in the order of paths.
+    pub fn finish(self) -> impl Iterator<Item = Exposure> {
         self.found.into_values()
     }
 
-    /// Looks at one file, folder or link; none where it is not there, or not
-    /// to be seen.
+    /// Checks one file, folder or link; `None` if it does not exist.
     fn examine(&mut self, path: &Path, what: &str) -> Option<Kind> {
         let metadata = match fs::symlink_metadata(path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            // Not to be seen by us: nothing is known, and nothing is claimed.
+            // Not accessible to us: nothing is known, so nothing is reported.
             Err(_) => return Some(Kind::default()),
         };
         let (owner, group, mode) = (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777);
@@ -159,7 +159,7 @@ impl Watch {
         }
         let everybody = mode & 0o002 != 0;
         let by_group = mode & 0o020 != 0 && !self.accounts.is_own_group(group, owner);
-        // In a sticky folder nobody can replace what belongs to another user.
+        // In a sticky folder, users cannot replace files of other users.
         let sticky = metadata.is_dir() && mode & STICKY != 0;
         if !sticky && everybody {
             let remedy = format!("chmod o-w '{shown}'");
@@ -190,16 +190,16 @@ impl Watch {
     }
 }
 
-/// What was found at a step of a path.
+/// One component of a path.
 #[derive(Default)]
 struct Kind {
-    /// Where the link points, if it is one.
+    /// The target of a symbolic link.
     link: Option<PathBuf>,
-    /// A sticky folder in which others can make files.
+    /// A sticky folder in which other users can create files.
     open: bool,
 }
 
-/// The steps of a path, last one first; none is a step up.
+/// The components of a path, the last one first; `None` is `..`.
 fn steps(path: &Path) -> impl Iterator<Item = Option<OsString>> {
     path.components().rev().filter_map(|part| match part {
         Component::Normal(name) => Some(Some(name.to_owned())),
@@ -236,11 +236,22 @@ mod tests {
             self.0.path().join(name)
         }
 
-        fn texts(&self, name: &str) -> Vec<String> {
-            let mut watch = Watch::new(Path::new("/nonexistent"));
-            watch.look(&self.path(name), "the policy");
-            let text = |found: Exposure| format!("{}: {found}", found.path.display());
-            watch.found().map(text).collect()
+        /// Path, cause and mode of what other users can change.
+        fn found(&self, name: &str) -> Vec<(PathBuf, Who, u32)> {
+            let mut check = ExposureCheck::new(Path::new("/nonexistent"));
+            check.add_path(&self.path(name), "the policy");
+            let found = check.finish().inspect(|found| {
+                assert_eq!(found.of, ["the policy"]);
+                let text = found.to_string();
+                let mode = format!("(mode {:04o})", found.mode);
+                assert!(
+                    found.mode == 0 || matches!(found.who, Who::Owner(_)) || text.contains(&mode),
+                    "{text}"
+                );
+            });
+            found
+                .map(|found| (found.path, found.who, found.mode))
+                .collect()
         }
     }
 
@@ -251,68 +262,46 @@ mod tests {
     #[test]
     fn l7_a_file_that_its_owner_alone_can_write_is_not_exposed() {
         let given = Given::new();
-        assert_eq!(given.texts("etc/policy/policy.wasm"), [""; 0]);
+        assert_eq!(given.found("etc/policy/policy.wasm"), []);
         // Missing, in a folder of our own.
-        assert_eq!(given.texts("etc/policy/missing"), [""; 0]);
+        assert_eq!(given.found("etc/policy/missing"), []);
     }
 
     #[test]
     fn l7_each_folder_on_the_way_counts_and_is_named_with_its_mode() {
-        for (name, mode, who) in [
-            (
-                "etc/policy/policy.wasm",
-                0o646,
-                "every user of this machine can write to this file",
-            ),
-            (
-                "etc/policy",
-                0o757,
-                "every user of this machine can write to this folder",
-            ),
-            (
-                "etc",
-                0o777,
-                "every user of this machine can write to this folder",
-            ),
+        for (name, mode) in [
+            ("etc/policy/policy.wasm", 0o646),
+            ("etc/policy", 0o757),
+            ("etc", 0o777),
         ] {
             let given = Given::new();
             set(&given.path(name), mode);
-            let texts = given.texts("etc/policy/policy.wasm");
-            assert_eq!(texts.len(), 1, "{texts:?}");
-            let path = given.path(name);
-            assert!(
-                texts[0].starts_with(&format!("{}: {who} (mode {mode:04o})", path.display()))
-                    && texts[0].contains("leads to the policy"),
-                "{texts:?}"
-            );
+            let expected = [(given.path(name), Who::Everybody, mode)];
+            assert_eq!(given.found("etc/policy/policy.wasm"), expected);
         }
     }
 
     #[test]
     fn l7_a_group_counts_unless_it_is_the_owners_own() {
-        let mut watch = Watch::new(Path::new("/nonexistent"));
+        let mut check = ExposureCheck::new(Path::new("/nonexistent"));
         let given = Given::new();
         set(&given.path("etc"), 0o775);
         let metadata = fs::metadata(given.path("etc")).expect("there");
         let (user, group) = (metadata.uid(), metadata.gid());
-        watch.accounts = Accounts::parse(
+        check.accounts = Accounts::parse(
             &format!("us:x:{user}:{group}::/:/bin/sh\n"),
             &format!("us:x:{group}:\n"),
         );
-        watch.look(&given.path("etc/waxseal.toml"), "waxseal.toml");
-        assert!(watch.found.is_empty(), "{:?}", watch.found);
-        watch.accounts = Accounts::parse(
+        check.add_path(&given.path("etc/waxseal.toml"), "waxseal.toml");
+        assert!(check.found.is_empty(), "{:?}", check.found);
+        check.accounts = Accounts::parse(
             &format!("us:x:{user}:{group}::/:/bin/sh\n"),
             &format!("staff:x:{group}:us,eve\n"),
         );
-        watch.look(&given.path("etc/waxseal.toml"), "waxseal.toml");
-        let found: Vec<_> = watch.found().collect();
+        check.add_path(&given.path("etc/waxseal.toml"), "waxseal.toml");
+        let found: Vec<_> = check.finish().collect();
         assert_eq!(found.len(), 1, "{found:?}");
-        let text = found[0].to_string();
-        assert!(
-            text.starts_with("group staff can write to this folder "),
-            "{text}"
-        );
+        assert_eq!(found[0].who, Who::Group("staff".to_owned()));
         assert!(found[0].remedy.starts_with("chmod g-w "), "{found:?}");
     }
 
@@ -320,20 +309,17 @@ mod tests {
     fn l7_in_a_sticky_folder_what_is_ours_is_safe_and_what_is_missing_is_not() {
         let given = Given::new();
         set(&given.path("etc"), 0o1777);
-        assert_eq!(given.texts("etc/waxseal.toml"), [""; 0]);
-        let texts = given.texts("etc/state");
-        assert!(
-            texts.len() == 1 && texts[0].contains("every user of this machine can make what"),
-            "{texts:?}"
-        );
+        assert_eq!(given.found("etc/waxseal.toml"), []);
+        let missing = [(given.path("etc/state"), Who::Creator, 0)];
+        assert_eq!(given.found("etc/state"), missing);
         if !is_root("what belongs to another user in a sticky folder") {
             return;
         }
         std::os::unix::fs::chown(given.path("etc/waxseal.toml"), Some(65534), None).expect("chown");
-        let texts = given.texts("etc/waxseal.toml");
+        let found = given.found("etc/waxseal.toml");
         assert!(
-            texts.len() == 1 && texts[0].contains("belongs to user "),
-            "{texts:?}"
+            matches!(found.as_slice(), [(_, Who::Owner(_), 0o644)]),
+            "{found:?}"
         );
     }
 
@@ -342,16 +328,11 @@ mod tests {
         let given = Given::new();
         set(&given.path("etc/policy"), 0o777);
         symlink("etc/policy/policy.wasm", given.path("link.wasm")).expect("link");
-        let texts = given.texts("link.wasm");
-        assert!(
-            texts.len() == 1
-                && texts[0].contains("etc/policy: ")
-                && texts[0].contains("(mode 0777)"),
-            "{texts:?}"
-        );
+        let expected = [(given.path("etc/policy"), Who::Everybody, 0o777)];
+        assert_eq!(given.found("link.wasm"), expected);
         // A circle ends.
         symlink("circle", given.path("circle")).expect("link");
-        assert_eq!(given.texts("circle"), [""; 0]);
+        assert_eq!(given.found("circle"), []);
     }
 
     #[test]
@@ -365,9 +346,9 @@ mod tests {
         std::os::unix::fs::chown(given.path("state"), nobody, None).expect("chown");
         let file = given.path("etc/waxseal.toml");
         std::os::unix::fs::chown(&file, nobody, None).expect("chown");
-        let mut watch = Watch::new(&given.path("state"));
-        watch.look(&file, "waxseal.toml");
-        assert_eq!(watch.found().count(), 0);
-        assert_eq!(given.texts("etc/waxseal.toml").len(), 1);
+        let mut check = ExposureCheck::new(&given.path("state"));
+        check.add_path(&file, "waxseal.toml");
+        assert_eq!(check.finish().count(), 0);
+        assert_eq!(given.found("etc/waxseal.toml").len(), 1);
     }
 }

@@ -1,120 +1,50 @@
-//! Files that nobody else may read: keys and the secret.
-//!
-//! Reading one promises that nobody but its owner could, and that the owner is
-//! root or ourselves. Making one promises that it is there whole or not at all,
-//! and that it never takes the place of another.
-//!
-//! Files of our *own* are held to more: nobody but the user who runs this may
-//! have written them, root neither excepted nor trusted with another's. Those
-//! may take the place of others.
-
-mod accounts;
-mod directory;
-mod exposure;
-#[cfg(test)]
-mod root;
+//! Private files and folders: keys, passwords, the secret, state.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::OFlags;
-use thiserror::Error;
-
+use super::directory::{Directory, FileMode};
+use super::error::PrivateFileError;
 use crate::input_file::{self, Kind};
+use rustix::fs::OFlags;
 
-pub(crate) use directory::{Directory, FileMode};
-pub(crate) use exposure::Watch;
+/// Limit of a key or secret in bytes; none has as many. A wrong path must not be
+/// read into memory whole.
+const LIMIT: u64 = 64 * 1024;
 
-/// More than any key or secret has, in bytes: a wrong path must not be read
-/// into memory whole.
-const MOST: u64 = 64 * 1024;
+/// A private file. A FIFO or a device is refused without waiting for it.
+const PRIVATE: Kind = Kind::new("private file", LIMIT);
 
-/// The same for whoever opens it: a FIFO or a device is refused at once.
-const PRIVATE: Kind = Kind::new("private file", MOST);
-
-/// A password. Tokens that are used as one have one or two thousand.
+/// A password. Tokens used as passwords have one or two thousand bytes.
 const PASSWORD: Kind = Kind::new("password", 4096);
 
-/// Mode of private files.
+/// Mode of private files: `rw-------`.
 const FILE: FileMode = FileMode::Exactly(0o600);
 
-/// Mode of private folders.
+/// Mode of private folders: `rwx------`.
 const FOLDER: u32 = 0o700;
 
-/// Why a private file cannot be used. The text says what to do.
-#[derive(Debug, Error)]
-pub enum PrivateFileError {
-    /// It cannot be read.
-    #[error("{}: {error}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// It is no file, or one far too large.
-    #[error("{} is not a regular file of at most {limit} bytes", .path.display())]
-    NotAFile {
-        /// The file.
-        path: PathBuf,
-        /// The most bytes that such a file may have.
-        limit: u64,
-    },
-    /// Others may read or change it.
-    #[error("others may read or change {} (mode {mode:04o}); type: chmod go= '{}'", .path.display(), .path.display())]
-    Open {
-        /// The file or folder.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
-    /// It belongs to somebody else, where only what we wrote ourselves will do.
-    #[error("{} belongs to user {owner}: what user {us} did not write is not used here", .path.display())]
-    NotOurs {
-        /// The file or folder.
-        path: PathBuf,
-        /// Numeric user who owns it.
-        owner: u32,
-        /// Numeric user who runs this process.
-        us: u32,
-    },
-    /// It is larger than such a file can be.
-    #[error("{} has {length} bytes, more than such a file has", .path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its bytes.
-        length: u64,
-    },
-    /// It belongs to somebody else.
-    #[error("{} belongs to user {owner}, who is neither root nor the user that runs this ({us}); type: chown {us} '{}'", .path.display(), .path.display())]
-    Owner {
-        /// The file or folder.
-        path: PathBuf,
-        /// Numeric user who owns it.
-        owner: u32,
-        /// Numeric user who runs this process.
-        us: u32,
-    },
-}
-
-/// Reads a private file.
+/// Reads a private file of at most 64 KiB.
+///
+/// The file must belong to root or to the user of this process (root accepts any
+/// owner), with no permission for group and others. Permissions are checked on
+/// the open file.
 ///
 /// # Errors
 ///
-/// When it cannot be read, or when others may read or change it.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
+/// If the file cannot be read, or if other users may read or change it.
+pub fn read(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
     read_kind(path, PRIVATE)
 }
 
-/// Reads a file with a password on its first line.
+/// Reads a private file of at most 4,096 bytes with a password on its first line.
 ///
 /// # Errors
 ///
 /// As [`read`].
-pub(crate) fn read_password(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
+pub fn read_password(path: &Path) -> Result<Vec<u8>, PrivateFileError> {
     read_kind(path, PASSWORD)
 }
 
@@ -123,7 +53,7 @@ fn read_kind(path: &Path, kind: Kind) -> Result<Vec<u8>, PrivateFileError> {
         path: path.to_owned(),
         error,
     };
-    // What is checked is what was opened, so that nobody can swap it between.
+    // The open file is checked, so that nobody can swap it in between.
     let file = input_file::open(path, kind).map_err(|error| match error.kind() {
         io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge => {
             PrivateFileError::NotAFile {
@@ -142,13 +72,13 @@ fn read_kind(path: &Path, kind: Kind) -> Result<Vec<u8>, PrivateFileError> {
     Ok(bytes)
 }
 
-/// Makes a private folder (0700) with all those above it, or checks the one
-/// that is there.
+/// Creates a private folder (0700) with its missing parents, or checks the
+/// existing one.
 ///
 /// # Errors
 ///
-/// When it cannot be made, or when others may look into it.
-pub(crate) fn folder(path: &Path) -> Result<(), PrivateFileError> {
+/// If the folder cannot be created, or if other users may access it.
+pub fn folder(path: &Path) -> Result<(), PrivateFileError> {
     let failed = |error| PrivateFileError::Read {
         path: path.to_owned(),
         error,
@@ -161,12 +91,13 @@ pub(crate) fn folder(path: &Path) -> Result<(), PrivateFileError> {
     }
 }
 
-/// Opens a file of at most `most` bytes that nobody but us can have written.
+/// Opens a file of at most `limit` bytes that only the user of this process can
+/// have written. A symbolic link is not followed.
 ///
 /// # Errors
 ///
-/// When it cannot be opened, or when anybody else could have written it.
-pub(crate) fn open_own(path: &Path, most: u64) -> Result<File, PrivateFileError> {
+/// If the file cannot be opened, or if another user could have written it.
+pub fn open_own(path: &Path, limit: u64) -> Result<File, PrivateFileError> {
     let failed = |error| PrivateFileError::Read {
         path: path.to_owned(),
         error,
@@ -179,9 +110,9 @@ pub(crate) fn open_own(path: &Path, most: u64) -> Result<File, PrivateFileError>
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         let path = path.to_owned();
-        return Err(PrivateFileError::NotAFile { path, limit: most });
+        return Err(PrivateFileError::NotAFile { path, limit });
     }
-    if metadata.len() > most {
+    if metadata.len() > limit {
         return Err(PrivateFileError::TooLarge {
             path: path.to_owned(),
             length: metadata.len(),
@@ -191,12 +122,12 @@ pub(crate) fn open_own(path: &Path, most: u64) -> Result<File, PrivateFileError>
     Ok(file)
 }
 
-/// Checks that nobody but us can have written into a folder.
+/// Checks that only the user of this process can have written into a folder.
 ///
 /// # Errors
 ///
-/// When it is none, or somebody could.
-pub(crate) fn check_own_folder(path: &Path) -> Result<(), PrivateFileError> {
+/// If the path is not a folder, or if another user could have written into it.
+pub fn check_own_folder(path: &Path) -> Result<(), PrivateFileError> {
     let failed = |error| PrivateFileError::Read {
         path: path.to_owned(),
         error,
@@ -208,32 +139,32 @@ pub(crate) fn check_own_folder(path: &Path) -> Result<(), PrivateFileError> {
     check_own(path, &metadata)
 }
 
-/// Makes a private folder (0700) with all those above it, unless it is there.
+/// Creates a private folder (0700) with its missing parents, unless it exists.
 ///
 /// # Errors
 ///
-/// When it cannot be made.
-pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+/// If it cannot be created.
+pub fn make_folder(path: &Path) -> io::Result<()> {
     Directory::make(path, FOLDER).map(drop)
 }
 
-/// Makes a private file (0600) or puts another in its place, in one step.
+/// Creates or replaces a private file (0600) atomically.
 ///
 /// # Errors
 ///
-/// When it cannot be made; what was there stays as it is.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// If it cannot be written; an existing file is left unchanged.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (directory, name) = Directory::around(path)?;
     directory.replace(name, bytes, FILE)
 }
 
-/// Makes a private file (0600), whole or not at all.
+/// Creates a private file (0600) atomically.
 ///
 /// # Errors
 ///
-/// When it cannot be made; [`io::ErrorKind::AlreadyExists`] when there is one
-/// already, which stays as it is.
-pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// If it cannot be written; [`io::ErrorKind::AlreadyExists`] if the file exists,
+/// which is left unchanged.
+pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (directory, name) = Directory::around(path)?;
     directory.create(name, bytes, FILE)
 }
@@ -241,8 +172,8 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn check(path: &Path, metadata: &fs::Metadata) -> Result<(), PrivateFileError> {
     let us = rustix::process::geteuid();
     let owner = metadata.uid();
-    // Root looks at the daemon's files when an administrator types `sudo
-    // waxseal check`: theirs is the daemon's user, whom we do not know here.
+    // With `sudo waxseal check`, root reads files of the daemon's user, which is
+    // not known here.
     if owner != 0 && owner != us.as_raw() && !us.is_root() {
         return Err(PrivateFileError::Owner {
             path: path.to_owned(),
@@ -284,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_is_private_and_can_be_read_again() {
+    fn a_created_file_is_private_and_readable() {
         let root = tempfile::tempdir().expect("folder");
         let path = root.path().join("a/b/secret");
         make_folder(path.parent().expect("parent")).expect("made");
@@ -295,7 +226,7 @@ mod tests {
         let left: Vec<_> = fs::read_dir(root.path().join("a/b"))
             .expect("listed")
             .collect();
-        assert_eq!(left.len(), 1, "the draft is gone");
+        assert_eq!(left.len(), 1, "the temporary file is gone");
     }
 
     #[test]
@@ -309,16 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_read_is_refused_with_the_command_that_mends_it() {
+    fn a_file_that_others_may_read_is_refused_with_the_command_to_fix_it() {
         let root = tempfile::tempdir().expect("folder");
         let path = root.path().join("secret");
         create(&path, b"words").expect("created");
         for mode in [0o640, 0o604, 0o620] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
-            let told = read(&path).expect_err("refused").to_string();
+            let error = read(&path).expect_err("refused");
             assert!(
-                told.contains(&format!("chmod go= '{}'", path.display())),
-                "{told}"
+                matches!(error, PrivateFileError::Open { mode: found, .. } if found == mode),
+                "{error}"
             );
         }
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).expect("chmod");

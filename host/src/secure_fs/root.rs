@@ -1,7 +1,7 @@
-//! Tests that act as several users.
+//! A guard for tests that act as several users.
 
-/// Whether this is root, who alone can act as another user; says what is not
-/// tested where it is not.
+/// Whether the tests run as root, which acting as another user requires; prints
+/// what is not tested without it.
 pub(super) fn is_root(untested: &str) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {

@@ -74,10 +74,22 @@ type Make = fn(&Directory, &OsStr, &mut dyn FnMut(Step)) -> io::Result<()>;
 
 const MAKES: [Make; 2] = [
     |directory, name, between| {
-        directory.create_with(name, b"ours", FileMode::Exactly(0o600), between)
+        directory.put(
+            name,
+            b"ours",
+            FileMode::Exactly(0o600),
+            Existing::Keep,
+            between,
+        )
     },
     |directory, name, between| {
-        directory.replace_with(name, b"ours", FileMode::Exactly(0o600), between)
+        directory.put(
+            name,
+            b"ours",
+            FileMode::Exactly(0o600),
+            Existing::Replace,
+            between,
+        )
     },
 ];
 
@@ -99,14 +111,14 @@ fn m3_what_root_makes_belongs_to_the_owner_of_the_folder() {
         .expect("replaced");
     assert_eq!(given.owner("keys/acme.test/s1.pem"), DAEMON);
     let names = fs::read_dir(given.path("keys/acme.test")).expect("listed");
-    assert_eq!(names.count(), 1, "no draft is left");
+    assert_eq!(names.count(), 1, "no temporary file is left");
 }
 
 #[test]
-fn m3_a_draft_swapped_for_a_link_gives_nothing_away() {
+fn m3_a_temporary_file_swapped_for_a_link_gives_nothing_away() {
     for (make, step) in MAKES
         .iter()
-        .flat_map(|make| [Step::DraftWritten, Step::DraftOwned].map(|step| (make, step)))
+        .flat_map(|make| [Step::Written, Step::Owned].map(|step| (make, step)))
     {
         let Some(given) = Given::new() else { return };
         let directory = Directory::open(&given.path("keys")).expect("open");
@@ -133,7 +145,7 @@ fn m3_a_folder_swapped_while_a_file_is_made_gives_nothing_away() {
         given.as_daemon("mkdir acme.test");
         let directory = Directory::open(&given.path("keys/acme.test")).expect("open");
         let swap = "mv acme.test gone; ln -s ../etc acme.test";
-        let mut between = at(Step::DraftWritten, || given.as_daemon(swap));
+        let mut between = at(Step::Written, || given.as_daemon(swap));
         make(&directory, OsStr::new("s1.pem"), &mut between).expect("made");
         given.nothing_of_roots_has_changed();
         assert_eq!(given.owner("keys/gone/s1.pem"), DAEMON);
