@@ -5,37 +5,26 @@
 //! from a message and facts to a [`Decision`](decision::Decision). This crate
 //! runs it in a sandbox and carries out what it decides.
 //!
-//! This is all it takes to have policies in a program of one's own;
+//! An [`Engine`] is all it takes to have policies in a program of one's own;
 //! `examples/embed` is a whole SMTP server on it:
 //!
 //! ```no_run
 //! use std::path::Path;
 //! use std::sync::Arc;
 //!
-//! use waxseal::message::Message;
-//! use waxseal::pipeline::{PolicySnapshot, Outcome, Pipeline, DerivedKeys};
-//! use waxseal::runtime::{Limits, Sandbox};
-//! use waxseal::quota::{Day, LeasedLedger};
-//! use waxseal::rollout::{PolicyService, VersionHistory};
-//! use waxseal::crypto::Secret;
-//! use waxseal::state::{self, StateOptions};
+//! use waxseal::intake::{Direction, Engine, Received};
+//! use waxseal::pipeline::Outcome;
 //!
-//! async fn decide(message: Message) -> Result<Outcome, Box<dyn std::error::Error>> {
+//! async fn decide(received: Received) -> Result<Option<Outcome>, Box<dyn std::error::Error>> {
 //!     let config = waxseal::config::read(Path::new("waxseal.toml"))?;
-//!     let now = jiff::Timestamp::now();
-//!     let day = Day::of(now, &config.time_zone);
-//!     let secrets = Arc::new(DerivedKeys::new(&Secret::open(&config.state)?));
-//!     let state = state::open(&StateOptions::from(&config))?;
-//!     let ledger = LeasedLedger::open(Arc::clone(state.counters()), &day, config.limits.new_counters)?;
-//!     let sandbox = Sandbox::new(Limits::from(&config.limits))?;
-//!     let built = PolicySnapshot::build(&sandbox, config, secrets, day.date())
-//!         .await
-//!         .map_err(|problems| format!("{problems:?}"))?;
-//!     let versions = Arc::new(VersionHistory::new(built.snapshot, now));
-//!     let service = PolicyService::new(Pipeline::new(Arc::new(ledger)), versions);
-//!     // All the above once; this for each message:
-//!     let version = service.begin();
-//!     Ok(service.process(&version, Arc::new(message)).await)
+//!     let engine = Engine::builder(config).build().await?;
+//!     // The above once; this for each message:
+//!     let transaction = engine.intake().begin(&"submission".into());
+//!     let Direction::Outgoing(outgoing) = transaction.classify(&received.client, false) else {
+//!         return Ok(None); // not outgoing: not ours to sign or to relay
+//!     };
+//!     let message = outgoing.message(received).map_err(|reply| reply.text)?;
+//!     Ok(Some(engine.intake().process(outgoing, Arc::new(message)).await))
 //! }
 //! ```
 //!
@@ -59,6 +48,7 @@
 //! | [`testing`] | policy test files and their runner |
 //! | [`record`] | decisions written down, and decided again |
 //! | [`rollout`] | the version in service, and going back |
+//! | [`intake`] | what every front calls: classify, process, confirm |
 //! | [`milter`] | wire codec, session, server |
 //! | [`postfix`] | the configuration generated for Postfix |
 //! | [`admin`] | the control channel of the daemon |
@@ -75,6 +65,7 @@ pub mod dkim;
 pub mod edit;
 mod format;
 pub mod input_file;
+pub mod intake;
 mod log;
 pub mod message;
 pub mod milter;
@@ -91,3 +82,5 @@ pub mod secure_fs;
 pub mod state;
 pub mod testing;
 pub mod work;
+
+pub use intake::Engine;

@@ -12,7 +12,7 @@ use waxseal::message::ReversePath;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A message that is ready to leave.
-pub(crate) struct Outgoing {
+pub(crate) struct ReadyMessage {
     /// Return path.
     pub(crate) sender: ReversePath,
     /// Recipients.
@@ -28,7 +28,7 @@ pub(crate) struct Outgoing {
 ///
 /// When none did: the reason of the last.
 pub(crate) async fn deliver(
-    outgoing: &Outgoing,
+    outgoing: &ReadyMessage,
     route: &[(String, u16)],
 ) -> anyhow::Result<String> {
     let envelope = envelope(outgoing)?;
@@ -50,7 +50,7 @@ pub(crate) async fn deliver(
     Err(last)
 }
 
-fn envelope(outgoing: &Outgoing) -> anyhow::Result<Envelope> {
+fn envelope(outgoing: &ReadyMessage) -> anyhow::Result<Envelope> {
     let address = |text: &str| {
         text.parse::<Address>()
             .with_context(|| format!("lettre does not send to or from {text}"))

@@ -12,11 +12,11 @@
 //!     --listen 127.0.0.1:2525 --next-hop 127.0.0.1:25
 //! ```
 //!
-//! `SIGHUP` reads configuration, policy and settings again and swaps them while
+//! `SIGHUP` reads configuration, policy and settings again and activates them while
 //! mail flows; what has problems is refused and the old version stays.
 //!
 //! - [`host`] is what an embedding program writes to have policies: loading,
-//!   swapping, processing.
+//!   reloading, processing.
 //! - `smtp` is a server on `smtp-proto`'s parsers.
 //! - `deliver` hands messages on with `lettre`.
 
@@ -69,11 +69,13 @@ async fn main() -> anyhow::Result<()> {
                 Err(error) => tracing::warn!("a connection that did not come about: {error}"),
             },
             // Loading takes a while: mail goes on meanwhile.
-            _ = hangup.recv() => drop(tokio::spawn(Arc::clone(&host).swap())),
+            _ = hangup.recv() => drop(tokio::spawn(Arc::clone(&host).reload())),
             _ = terminate.recv() => break,
         }
     }
     // A message whose reply is not written yet is sent again by its client.
-    host.close().await;
+    if let Err(error) = host.engine.close().await {
+        tracing::error!("returning unused units of today's limits: {error}");
+    }
     Ok(())
 }

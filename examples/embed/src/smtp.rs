@@ -12,12 +12,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use waxseal::decision::Verdict;
-use waxseal::message::{Address, Client, Content, Message, Recipient, ReversePath};
+use waxseal::intake::{Direction, Outgoing, Received};
+use waxseal::message::{Address, Client, Content, ReversePath};
 use waxseal::pipeline::Disposition;
-use waxseal::rollout::ActiveVersion;
 
-use crate::deliver::{Outgoing, deliver};
-use crate::host::{Host, LISTENER};
+use crate::deliver::{ReadyMessage, deliver};
+use crate::host::Host;
 
 /// How long a client may be silent (RFC 5321, section 4.5.3.2.7).
 const SILENCE: Duration = Duration::from_secs(300);
@@ -35,10 +35,10 @@ enum Reading {
 
 /// A message that is being taken in, from its MAIL command on.
 struct Transaction {
-    /// What it is decided with, whatever is swapped meanwhile.
-    version: Arc<ActiveVersion>,
+    /// The right to have it processed, by the version that was active at MAIL.
+    outgoing: Outgoing,
     sender: ReversePath,
-    recipients: Vec<Recipient>,
+    recipients: Vec<Address>,
 }
 
 /// Serves a client until it goes.
@@ -166,18 +166,18 @@ impl Session {
         if self.transaction.is_some() {
             return self.reply(503, "5.5.1", "one message at a time");
         }
-        let version = self.host.begin();
-        if !self.host.takes_mail_of(&version, &self.client) {
+        let begun = self.host.begin();
+        let Direction::Outgoing(outgoing) = begun.classify(&self.client, false) else {
             return self.reply(
                 550,
                 "5.7.1",
                 "this server takes mail of listed networks only",
             );
-        }
+        };
         match ReversePath::parse_bytes(sender.as_bytes()) {
             Ok(sender) => {
                 self.transaction = Some(Transaction {
-                    version,
+                    outgoing,
                     sender,
                     recipients: Vec::new(),
                 });
@@ -195,18 +195,16 @@ impl Session {
             Ok(address) => address,
             Err(error) => return self.reply(553, "5.1.3", &format!("the recipient: {error}")),
         };
-        let config = transaction.version.snapshot().config();
-        let local = config.is_local(&address);
-        let recipient = Recipient::new(address, local);
+        let config = transaction.outgoing.snapshot().config();
         // Inside and outside go to different servers, one of which may fail:
         // without a queue, that takes two transactions. Clients send the rest
         // in another one (RFC 5321, section 4.5.3.1.10).
         let first = transaction.recipients.first();
-        let mixed = first.is_some_and(|first| first.local != recipient.local);
+        let mixed = first.is_some_and(|first| config.is_local(first) != config.is_local(&address));
         if mixed || transaction.recipients.len() >= RECIPIENTS {
             return self.reply(452, "4.5.3", "send this recipient's copy by itself");
         }
-        transaction.recipients.push(recipient);
+        transaction.recipients.push(address);
         self.reply(250, "2.1.5", "go on");
     }
 
@@ -229,17 +227,23 @@ impl Session {
         let Some(transaction) = self.transaction.take() else {
             return self.reply(503, "5.5.1", "MAIL comes first");
         };
-        let version = transaction.version;
-        let message = Message::builder(Content::new(message), Timestamp::now())
-            .queue_id(queue_id())
-            .listener(LISTENER)
-            .client(self.client.clone())
-            .sender(transaction.sender)
-            .recipients(transaction.recipients)
-            .build();
-        let message = Arc::new(message);
+        let outgoing = transaction.outgoing;
+        let snapshot = Arc::clone(outgoing.snapshot());
+        let received = Received {
+            queue_id: queue_id(),
+            client: self.client.clone(),
+            sender: Ok(transaction.sender),
+            recipients: transaction.recipients.into_iter().map(Ok).collect(),
+            arrival: Timestamp::now(),
+            content: Content::new(message),
+        };
+        let message = match outgoing.message(received) {
+            Ok(message) => Arc::new(message),
+            Err(reply) => return self.reply(reply.code, &reply.enhanced, &reply.text),
+        };
         let queue_id = message.envelope.queue_id.as_str();
-        let outcome = self.host.process(&version, Arc::clone(&message)).await;
+        let intake = self.host.engine.intake();
+        let outcome = intake.process(outgoing, Arc::clone(&message)).await;
         match &outcome.verdict() {
             Verdict::Accept => {}
             Verdict::Reject(reply) | Verdict::Defer(reply) => {
@@ -264,7 +268,7 @@ impl Session {
                 .flat_map(|it| it.copies())
                 .map(ToString::to_string),
         );
-        let outgoing = Outgoing {
+        let ready = ReadyMessage {
             sender: delivery
                 .map_or(&message.envelope.sender, |it| &it.return_path)
                 .clone(),
@@ -274,8 +278,8 @@ impl Session {
                 None => message.content.bytes().to_vec(),
             },
         };
-        let route = self.host.route(&version, delivery);
-        match deliver(&outgoing, &route).await {
+        let route = self.host.route(&snapshot, delivery);
+        match deliver(&ready, &route).await {
             Ok(server) => {
                 tracing::info!(queue_id, server, "sent: {}", outcome.reasons.join("; "));
                 if let Disposition::Deliver(delivery) = outcome.disposition {
@@ -298,11 +302,10 @@ impl Session {
 
     /// Bytes of the largest message.
     fn largest(&self) -> usize {
-        let version = match &self.transaction {
-            Some(transaction) => Arc::clone(&transaction.version),
-            None => self.host.begin(),
-        };
-        version.snapshot().config().limits.message.size
+        match &self.transaction {
+            Some(transaction) => transaction.outgoing.snapshot().config().limits.message.size,
+            None => self.host.begin().limits().0.size,
+        }
     }
 
     fn malformed(&mut self, malformed: &Malformed) {

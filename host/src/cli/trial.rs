@@ -15,10 +15,9 @@ use super::{report, terminal};
 use crate::config::{Config, Mode};
 use crate::decision::Verdict;
 use crate::input_file;
+use crate::intake::DryRun;
 use crate::message::{Address, Client, Content, Message, Recipient, ReversePath};
-use crate::pipeline::{
-    BuildReport, DerivedKeys, Direction, MessageContext, Outcome, Pipeline, PolicySnapshot,
-};
+use crate::pipeline::{BuildReport, DerivedKeys, Outcome, PolicySnapshot};
 use crate::printable::Text;
 use crate::quota::{Day, ReadOnlyLedger};
 use crate::state::{self, StateOptions};
@@ -61,11 +60,10 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let message = read_message(arguments, &config, now)?;
     let day = Day::of(now, &config.time_zone);
-    let ledger = Arc::new(counters(&config, &day)?);
+    let dry_run = DryRun::new(counters(&config, &day)?);
     let secret = trial_secret(&config);
     let secrets = Arc::new(DerivedKeys::new(&secret));
     let sandbox = trial_sandbox(&config, &secret)?;
-    let direction = Direction::of_trial(&config, None, &message.envelope.client);
     let BuildReport { snapshot, .. } =
         match PolicySnapshot::build(&sandbox, config, secrets, day.date()).await {
             Ok(built) => built,
@@ -78,13 +76,10 @@ async fn try_message(arguments: &Arguments, config: Config, json: bool) -> anyho
             }
         };
     let message = Arc::new(message);
-    if let Direction::Passing(_) = direction {
+    let Ok(outgoing) = DryRun::classify(&snapshot, None, &message) else {
         return passing(arguments, &message, json);
-    }
-    let pipeline = Pipeline::new(ledger);
-    let context = MessageContext::new(&snapshot, &message);
-    let facts = Arc::new(pipeline.facts(&context));
-    let outcome = pipeline.process(&context, facts).await;
+    };
+    let outcome = dry_run.process(&outgoing).await;
     write_output(
         arguments.output.as_deref(),
         &outcome.delivery().map_or_else(

@@ -21,8 +21,9 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use crate::admin;
 use crate::config::{self, Config, ConfigError, Problem};
 use crate::crypto::{Secret, SecretError};
+use crate::intake::Intake;
 use crate::milter::{BindError, Server};
-use crate::pipeline::{DerivedKeys, Pipeline};
+use crate::pipeline::DerivedKeys;
 use crate::quota::{Day, LeasedLedger, Ledger, LedgerError};
 use crate::rollout::{PolicyManager, PolicyService, Recordings, ShadowController};
 use crate::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
@@ -141,12 +142,12 @@ impl Daemon {
             &day,
             new_counters,
         )?);
-        let pipeline = Pipeline::new(Arc::clone(&ledger) as Arc<dyn Ledger>);
-        let service = Arc::new(PolicyService::new(pipeline, Arc::clone(manager.versions())));
+        let charged = Arc::clone(&ledger) as Arc<dyn Ledger>;
+        let service = Arc::new(PolicyService::new(charged, Arc::clone(manager.versions())));
         let recordings = Recordings::begin(Arc::clone(&service)).await;
         let shadows = shadows(&manager, &service, secret);
         let executor = PoolExecutor(Arc::clone(service.pool()));
-        let filter = Arc::new(PolicyFilter::new(service));
+        let filter = Arc::new(PolicyFilter::new(Intake::new(service)));
         let server = Server::bind_with(&listeners, limits, filter, executor)?;
         for endpoint in server.endpoints() {
             tracing::info!(%endpoint, "listening");

@@ -172,6 +172,28 @@ impl fmt::Display for ReversePath {
     }
 }
 
+/// An invalid address in an envelope.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{:?}: {error}", raw.escape_ascii().to_string())]
+#[non_exhaustive]
+pub struct InvalidAddress {
+    /// The bytes that were received.
+    pub raw: Box<[u8]>,
+    /// The syntax error.
+    #[source]
+    pub error: AddressError,
+}
+
+impl InvalidAddress {
+    /// The address in these bytes is invalid.
+    pub fn new(raw: impl Into<Box<[u8]>>, error: AddressError) -> Self {
+        Self {
+            raw: raw.into(),
+            error,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

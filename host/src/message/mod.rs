@@ -17,7 +17,7 @@ mod reserved;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, AddressError, ReversePath};
+pub use address::{Address, AddressError, InvalidAddress, ReversePath};
 pub use builder::{Message, MessageBuilder};
 pub use charset::{Charset, Narrow, View};
 pub use content::Content;

@@ -68,6 +68,7 @@ mod server;
 pub mod session;
 mod submission;
 
+pub use crate::message::InvalidAddress;
 pub use executor::{Executor, InlineExecutor, Job, NotProcessed};
 pub use filter::{Filter, Interest, Response};
 #[doc(hidden)]
@@ -78,4 +79,4 @@ pub use receipt::{Receipt, ReplyStatus};
 pub use server::{
     BindError, Endpoint, InvalidEndpoint, Limits, ListenerSettings, Server, SocketFile, UnixSocket,
 };
-pub use submission::{EnvelopeInfo, InvalidAddress, Recipient, Submission};
+pub use submission::{EnvelopeInfo, Recipient, Submission};

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use thiserror::Error;
 
 use super::listener::Listener;
-use crate::message::{Address, AddressError, Client, Content, ReversePath};
+use crate::message::{Address, Client, Content, InvalidAddress, ReversePath};
 
 /// Envelope and client, before header and body are sent.
 #[derive(Clone, Copy, Debug)]
@@ -62,17 +61,4 @@ pub struct Recipient {
     /// The MTA's delivery agent (`{rcpt_mailer}`), for mail from SMTP only. A
     /// hint: it does not separate local from remote recipients.
     pub mailer: Option<String>,
-}
-
-/// An invalid address in the envelope. The filter chooses whether to reject the
-/// message.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{:?}: {error}", raw.escape_ascii().to_string())]
-#[non_exhaustive]
-pub struct InvalidAddress {
-    /// The bytes that the MTA sent.
-    pub raw: Box<[u8]>,
-    /// The syntax error.
-    #[source]
-    pub error: AddressError,
 }

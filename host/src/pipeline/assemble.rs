@@ -7,6 +7,7 @@ use super::outcome::{Delivery, Disposition, Outcome};
 use super::policy_result::PolicyResult;
 use super::resolve::ResolvedRoute;
 use super::snapshot::PolicySnapshot;
+use super::split;
 use crate::config::OnError;
 use crate::decision::{Decision, Reply, Verdict};
 use crate::message::{Excess, Message};
@@ -24,10 +25,7 @@ fn bare(snapshot: &PolicySnapshot, disposition: Disposition) -> Outcome {
 }
 
 /// The message exceeds a limit, so the policy is not called.
-pub(super) fn over_limit(snapshot: &PolicySnapshot, message: &Message, excess: Excess) -> Outcome {
-    let queue_id = message.envelope.queue_id.as_str();
-    let listener = message.envelope.listener.as_str();
-    tracing::warn!(queue_id, listener, "refused: {excess}");
+pub(super) fn over_limit(snapshot: &PolicySnapshot, excess: Excess) -> Outcome {
     let reasons = vec![excess.to_string()];
     let verdict = excess.into();
     Outcome {
@@ -85,6 +83,42 @@ pub(super) fn delivered(
     }
 }
 
+/// The outcome of a copy that returned through the split listener, and the queue
+/// id of its first pass.
+pub(crate) fn resumed(snapshot: &PolicySnapshot, message: &Message) -> (Outcome, Option<String>) {
+    let returned = match split::route_returned(snapshot, message) {
+        Ok(returned) => returned,
+        Err(unroutable) => {
+            let failure = Failure::Unroutable(unroutable);
+            let reasons = vec![failure.to_string()];
+            let verdict = Verdict::Defer(Reply {
+                code: 451,
+                enhanced: "4.7.1".to_owned(),
+                text: "this message cannot be routed now; Waxseal's log says why".to_owned(),
+            });
+            let outcome = Outcome {
+                reasons,
+                ..bare(snapshot, Disposition::Failed { failure, verdict })
+            };
+            return (outcome, None);
+        }
+    };
+    let delivery = Delivery {
+        hold: None,
+        relay: returned.relay,
+        fallbacks: Vec::new(),
+        return_path: message.envelope.sender.clone(),
+        signatures: Vec::new(),
+        disclaimers: Vec::new(),
+        charges: Vec::new(),
+        edits: returned.edits,
+        transient_headers: returned.transient_headers,
+        charge: ChargeGuard::none(),
+    };
+    let outcome = bare(snapshot, Disposition::Deliver(Box::new(delivery)));
+    (outcome, Some(returned.first_queue_id))
+}
+
 /// The outcome of a message that exceeded the deadline of its job.
 pub(crate) fn late(
     snapshot: &PolicySnapshot,
@@ -100,18 +134,6 @@ pub(crate) fn late(
 /// (a store that is full or locked, a missing key, a signature, a deadline)
 /// defers the message: it never passes unsigned or uncounted, and is never lost.
 pub(super) fn failed(snapshot: &PolicySnapshot, message: &Message, failure: Failure) -> Outcome {
-    let queue_id = message.envelope.queue_id.as_str();
-    let listener = message.envelope.listener.as_str();
-    let kind = failure.kind();
-    // A cancellation is logged by whoever canceled.
-    if !matches!(failure, Failure::Canceled(_)) {
-        tracing::error!(
-            queue_id,
-            listener,
-            kind,
-            "no decision could be carried out: {failure}"
-        );
-    }
     let verdict = verdict_of(&failure, snapshot.config().policy.on_error);
     Outcome {
         author: author(message),

@@ -9,29 +9,33 @@ use crate::quota::{Ledger, Receipt};
 /// [`confirm`](Self::confirm) keeps it.
 #[must_use = "dropping a charge refunds it"]
 pub struct ChargeGuard {
-    ledger: Arc<dyn Ledger>,
-    receipt: Option<Receipt>,
+    /// `None` once it is confirmed, or where nothing was charged.
+    held: Option<(Arc<dyn Ledger>, Receipt)>,
 }
 
 impl ChargeGuard {
     pub(super) fn new(ledger: Arc<dyn Ledger>, receipt: Receipt) -> Self {
         Self {
-            ledger,
-            receipt: Some(receipt),
+            held: Some((ledger, receipt)),
         }
+    }
+
+    /// The charge of a message that nothing is charged for.
+    pub(super) fn none() -> Self {
+        Self { held: None }
     }
 
     /// Keeps the charge: the reply was written, or the next server accepted the
     /// message.
     pub fn confirm(mut self) {
-        self.receipt = None;
+        self.held = None;
     }
 }
 
 impl Drop for ChargeGuard {
     fn drop(&mut self) {
-        if let Some(receipt) = self.receipt.take() {
-            self.ledger.refund(receipt);
+        if let Some((ledger, receipt)) = self.held.take() {
+            ledger.refund(receipt);
         }
     }
 }

@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::apply::ApplyError;
 use super::resolve::ResolveError;
+use super::split::Unroutable;
 use crate::pool::DeadlineExceeded;
 use crate::runtime::PolicyError;
 use crate::work::{Cause, Exhausted};
@@ -27,6 +28,9 @@ pub enum Failure {
     /// The MTA no longer waited for the reply.
     #[error("given up by the MTA: {0}")]
     Canceled(Exhausted),
+    /// A copy that returned through the split listener has no route.
+    #[error(transparent)]
+    Unroutable(#[from] Unroutable),
     /// The time limit was exceeded by work that did not stop by itself.
     #[error("not done in time (limits.processing-time): {0}")]
     DeadlineExceeded(#[from] DeadlineExceeded),
@@ -48,6 +52,7 @@ impl Failure {
             Self::Policy(error) => error.kind(),
             Self::Resolve(_) => "ledger",
             Self::Apply(error) => error.kind(),
+            Self::Unroutable(_) => "unroutable",
             Self::Canceled(_) => "canceled",
             Self::Stopped(_) | Self::DeadlineExceeded(_) => "processing-time",
         }

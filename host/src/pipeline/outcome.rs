@@ -78,6 +78,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// The relays to try, in order, before the default route.
+    pub fn relays(&self) -> impl Iterator<Item = &RelayName> {
+        self.relay.iter().chain(&self.fallbacks)
+    }
+
     /// Addresses that receive a copy.
     pub fn copies(&self) -> &[Address] {
         &self.edits.add_recipients

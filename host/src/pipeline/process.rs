@@ -20,7 +20,7 @@ use crate::work::Exhausted;
 
 /// Processes messages and charges them to a ledger.
 #[derive(Clone)]
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     ledger: Arc<dyn Ledger>,
 }
 
@@ -35,17 +35,17 @@ type Input = (MessageContext, Decision, ResolvedRoute);
 
 impl Pipeline {
     /// A pipeline that charges to `ledger`.
-    pub fn new(ledger: Arc<dyn Ledger>) -> Self {
+    pub(crate) fn new(ledger: Arc<dyn Ledger>) -> Self {
         Self { ledger }
     }
 
     /// The ledger.
-    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+    pub(crate) fn ledger(&self) -> &Arc<dyn Ledger> {
         &self.ledger
     }
 
     /// The host's facts about this message.
-    pub fn facts(&self, context: &MessageContext) -> impl Facts + use<> + 'static {
+    pub(crate) fn facts(&self, context: &MessageContext) -> impl Facts + use<> + 'static {
         LiveFacts::new(context.clone(), Arc::clone(&self.ledger))
     }
 
@@ -55,13 +55,13 @@ impl Pipeline {
     ///
     /// `facts` are those that the policy and the resolution see: those of
     /// [`facts`](Self::facts), recorded ones, or given ones.
-    pub async fn process(&self, context: &MessageContext, facts: Arc<dyn Facts>) -> Outcome {
+    pub(crate) async fn process(&self, context: &MessageContext, facts: Arc<dyn Facts>) -> Outcome {
         let MessageContext {
             snapshot, message, ..
         } = context;
         match measure(context).await {
             Ok(Ok(())) => {}
-            Ok(Err(excess)) => return over_limit(snapshot, message, excess),
+            Ok(Err(excess)) => return over_limit(snapshot, excess),
             Err(stopped) => return failed(snapshot, message, stopped.into()),
         }
         let deciding = decide(snapshot, message, Arc::clone(&facts));

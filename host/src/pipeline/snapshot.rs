@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::access;
+use super::build_error::BuildError;
 use super::checks;
 use super::host::{self, DerivedKeys, HostSettings};
 use super::input_digests::{InputDigests, digest_hex};
 use super::policy_id::PolicyId;
+use super::source::{Parts, PolicySource};
 use super::tables::Tables;
 use crate::config::{Config, Domain, Problem, Severity, Source};
 use crate::dkim::Keys;
-use crate::input_file;
 use crate::relay::RelayRegistry;
 use crate::runtime::{LoadError, Policy, Reference, Sandbox, Seed, SettingsProblem};
 
@@ -57,9 +58,32 @@ impl PolicySnapshot {
         config: Config,
         secrets: Arc<DerivedKeys>,
         today: jiff::civil::Date,
-    ) -> Result<BuildReport, Vec<Problem>> {
+    ) -> Result<BuildReport, BuildError> {
         let named = config.clone();
         Self::build_naming(sandbox, config, &named, secrets, today).await
+    }
+
+    /// As [`PolicySnapshot::build`], with a policy in memory: the files of the policy
+    /// that the configuration names are not read.
+    ///
+    /// # Errors
+    ///
+    /// All problems at once (warnings among them), each with its place.
+    pub async fn from_source(
+        sandbox: &Sandbox,
+        config: Config,
+        source: PolicySource,
+        secrets: Arc<DerivedKeys>,
+        today: jiff::civil::Date,
+    ) -> Result<BuildReport, BuildError> {
+        let mut problems = Vec::new();
+        checks::host(&config, &mut problems);
+        let parts = Parts::of(source, &config, &mut problems);
+        let bundle = load_bundle(sandbox, &config, parts, &secrets.bake, &mut problems).await;
+        let references = references(bundle.as_ref());
+        let keys = host::service_keys(&config, references, today, &mut problems);
+        let host = HostSettings::new(config, keys, secrets);
+        join(Arc::new(host), bundle.map(Arc::new), problems)
     }
 
     /// The same with the policy's files of another configuration, `named`.
@@ -73,12 +97,12 @@ impl PolicySnapshot {
         named: &Config,
         secrets: Arc<DerivedKeys>,
         today: jiff::civil::Date,
-    ) -> Result<BuildReport, Vec<Problem>> {
+    ) -> Result<BuildReport, BuildError> {
         let mut problems = Vec::new();
         checks::host(&config, &mut problems);
         access::policy_files(named, &mut problems);
-        let settings = read_settings(named, &mut problems);
-        let bundle = load_bundle(sandbox, named, settings, &secrets.bake, &mut problems).await;
+        let parts = Parts::read(named, None, &mut problems);
+        let bundle = load_bundle(sandbox, named, parts, &secrets.bake, &mut problems).await;
         let references = references(bundle.as_ref());
         let keys = host::service_keys(&config, references, today, &mut problems);
         let host = HostSettings::new(config, keys, secrets);
@@ -98,12 +122,12 @@ impl PolicySnapshot {
         host: &Arc<HostSettings>,
         named: &Config,
         today: Option<jiff::civil::Date>,
-    ) -> Result<BuildReport, Vec<Problem>> {
+    ) -> Result<BuildReport, BuildError> {
         let mut problems = Vec::new();
         access::policy_files(named, &mut problems);
-        let settings = read_settings(named, &mut problems);
+        let parts = Parts::read(named, None, &mut problems);
         let seed = &host.secrets.bake;
-        let bundle = load_bundle(sandbox, named, settings, seed, &mut problems).await;
+        let bundle = load_bundle(sandbox, named, parts, seed, &mut problems).await;
         let host = match today {
             Some(day) => host.with_generated(references(bundle.as_ref()), day, &mut problems),
             None => Arc::clone(host),
@@ -122,7 +146,7 @@ impl PolicySnapshot {
         config: Config,
         secrets: Arc<DerivedKeys>,
         today: jiff::civil::Date,
-    ) -> Result<BuildReport, Vec<Problem>> {
+    ) -> Result<BuildReport, BuildError> {
         let mut problems = Vec::new();
         checks::host(&config, &mut problems);
         access::policy_files(&config, &mut problems);
@@ -137,7 +161,7 @@ impl PolicySnapshot {
     /// # Errors
     ///
     /// When the policy's settings name something that they do not have.
-    pub fn with_host(&self, host: &Arc<HostSettings>) -> Result<Arc<Self>, Vec<Problem>> {
+    pub fn with_host(&self, host: &Arc<HostSettings>) -> Result<Arc<Self>, BuildError> {
         let bundle = Some(Arc::clone(&self.bundle));
         join(Arc::clone(host), bundle, Vec::new()).map(|built| built.snapshot)
     }
@@ -156,11 +180,11 @@ impl PolicySnapshot {
         secrets: Arc<DerivedKeys>,
         settings: Option<Source>,
         domains: &[Domain],
-    ) -> Result<BuildReport, Vec<Problem>> {
+    ) -> Result<BuildReport, BuildError> {
         let mut problems = Vec::new();
         checks::listeners(&config, &mut problems);
-        let settings = settings.or_else(|| read_settings(&config, &mut problems));
-        let bundle = load_bundle(sandbox, &config, settings, &secrets.bake, &mut problems).await;
+        let parts = Parts::read(&config, settings, &mut problems);
+        let bundle = load_bundle(sandbox, &config, parts, &secrets.bake, &mut problems).await;
         let references = references(bundle.as_ref());
         let keys = host::test_keys(&config, references, domains, &mut problems);
         let host = HostSettings::new(config, keys, secrets);
@@ -176,9 +200,8 @@ impl PolicySnapshot {
         secrets: &DerivedKeys,
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if let Some(settings) = read_settings(config, &mut problems) {
-            load_policy(sandbox, config, &settings, &secrets.bake, &mut problems).await;
-        }
+        let parts = Parts::without_tables(config, &mut problems);
+        load_policy(sandbox, config, &parts, &secrets.bake, &mut problems).await;
         problems
     }
 
@@ -255,7 +278,7 @@ fn join(
     host: Arc<HostSettings>,
     bundle: Option<Arc<PolicyBundle>>,
     mut problems: Vec<Problem>,
-) -> Result<BuildReport, Vec<Problem>> {
+) -> Result<BuildReport, BuildError> {
     if let Some(bundle) = &bundle {
         let references = references(Some(bundle));
         let PolicyBundle {
@@ -272,26 +295,30 @@ fn join(
             snapshot: Arc::new(PolicySnapshot { host, bundle }),
             warnings: problems,
         }),
-        _ => Err(problems),
+        _ => Err(BuildError(problems)),
     }
 }
 
-/// Loads the policy of these settings, and the tables.
+/// Loads a policy. Of a part that is missing, the problems are known.
 async fn load_bundle(
     sandbox: &Sandbox,
     named: &Config,
-    settings: Option<Source>,
+    parts: Parts,
     seed: &Seed,
     problems: &mut Vec<Problem>,
 ) -> Option<PolicyBundle> {
-    let tables = Tables::load(&named.tables, &named.source, problems);
+    let policy = load_policy(sandbox, named, &parts, seed, problems).await?;
+    let Parts {
+        settings,
+        has_settings,
+        tables,
+        ..
+    } = parts;
     let settings = settings?;
-    let policy = load_policy(sandbox, named, &settings, seed, problems).await?;
-    let of_settings = named.policy.settings.as_ref();
     Some(PolicyBundle {
         inputs: InputDigests {
             component: policy.digest().to_owned(),
-            settings: of_settings.map(|_| digest_hex(settings.text.as_bytes())),
+            settings: has_settings.then(|| digest_hex(settings.text.as_bytes())),
             tables: tables.digests().clone(),
         },
         file: named.policy.file.clone(),
@@ -301,34 +328,14 @@ async fn load_bundle(
     })
 }
 
-fn read_settings(config: &Config, problems: &mut Vec<Problem>) -> Option<Source> {
-    let Some(path) = &config.policy.settings else {
-        return Some(Source {
-            path: config.policy.file.clone(),
-            text: "".into(),
-        });
-    };
-    match input_file::read_text(path, input_file::SETTINGS) {
-        Ok(text) => Some(Source {
-            path: path.clone(),
-            text: text.into(),
-        }),
-        Err(error) => {
-            let message = format!("the policy's settings {}: {error}", path.display());
-            let span = config.policy.settings_span.clone();
-            problems.push(config.source.problem(Severity::Error, span, message, None));
-            None
-        }
-    }
-}
-
 async fn load_policy(
     sandbox: &Sandbox,
     config: &Config,
-    settings: &Source,
+    parts: &Parts,
     seed: &Seed,
     problems: &mut Vec<Problem>,
 ) -> Option<Policy> {
+    let (settings, component) = (parts.settings.as_ref()?, parts.component.clone()?);
     let at_file = |message: String, expected: Option<String>| {
         config.source.problem(
             Severity::Error,
@@ -338,19 +345,8 @@ async fn load_policy(
         )
     };
     let file = &config.policy.file;
-    let component = match input_file::read(file, input_file::COMPONENT) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            let expected = "the policy's component; `make policies` builds those of this project";
-            problems.push(at_file(
-                format!("{}: {error}", file.display()),
-                Some(expected.into()),
-            ));
-            return None;
-        }
-    };
     match sandbox
-        .load(component.into(), Arc::clone(&settings.text), seed)
+        .load(component, Arc::clone(&settings.text), seed)
         .await
     {
         Ok(policy) => {

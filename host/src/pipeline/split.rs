@@ -68,15 +68,15 @@ fn queue_id(claimed: Option<&str>) -> &str {
 
 /// What is to be done with a copy.
 #[derive(Debug)]
-pub struct Returned {
+pub(super) struct Returned {
     /// Takes the sealed field out.
-    pub edits: Edits,
+    pub(super) edits: Edits,
     /// The route of an outside copy.
-    pub transient_headers: Vec<TransientHeader>,
+    pub(super) transient_headers: Vec<TransientHeader>,
     /// The relay of an outside copy; none stays with the MTA.
-    pub relay: Option<RelayName>,
+    pub(super) relay: Option<RelayName>,
     /// Queue id of the first pass.
-    pub first_queue_id: String,
+    pub(super) first_queue_id: String,
 }
 
 /// Routes a copy that came back: by the relay sealed in it if any of its
@@ -85,7 +85,7 @@ pub struct Returned {
 /// # Errors
 ///
 /// When no field of ours is in it, or its relay is gone.
-pub fn route_returned(
+pub(super) fn route_returned(
     snapshot: &PolicySnapshot,
     message: &Message,
 ) -> Result<Returned, Unroutable> {

@@ -17,7 +17,7 @@ pub(super) struct Tables {
 impl Tables {
     /// Reads the tables that the configuration names: lines of a key and a
     /// value with white space between; `#` begins a comment line.
-    pub(super) fn load(
+    pub(super) fn read(
         tables: &[config::Table],
         source: &Source,
         problems: &mut Vec<Problem>,
@@ -45,12 +45,16 @@ impl Tables {
                 path: table.file.clone(),
                 text: text.into(),
             };
-            let digest = digest_hex(file.text.as_bytes());
-            loaded.digests.insert(table.name.clone(), digest);
-            let entries = read(&file, problems);
-            loaded.entries.insert(table.name.clone(), entries);
+            loaded.add(&table.name, &file, problems);
         }
         loaded
+    }
+
+    /// Adds the table of a file.
+    pub(super) fn add(&mut self, name: &str, file: &Source, problems: &mut Vec<Problem>) {
+        let digest = digest_hex(file.text.as_bytes());
+        self.digests.insert(name.to_owned(), digest);
+        self.entries.insert(name.to_owned(), read(file, problems));
     }
 
     /// The value of a key; keys are compared as they stand.

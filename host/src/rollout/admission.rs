@@ -75,7 +75,7 @@ impl Admission {
                 serving.rehosted(*config, secrets, today)
             }
         };
-        built.map(ready)
+        built.map(ready).map_err(Vec::from)
     }
 
     /// All that a configuration names, with the policy's files of another one if
@@ -94,7 +94,7 @@ impl Admission {
             }
             None => PolicySnapshot::build(&self.sandbox, config, secrets, today).await,
         };
-        built.map(ready)
+        built.map(ready).map_err(Vec::from)
     }
 
     /// Builds a candidate, and runs the tests that come with it.

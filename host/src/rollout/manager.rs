@@ -428,7 +428,8 @@ impl PolicyManager {
         let built = match built {
             Ok(snapshot) if host_alone && overruled() => {
                 let version = self.versions.in_service();
-                version.snapshot().with_host(snapshot.host())
+                let rehosted = version.snapshot().with_host(snapshot.host());
+                rehosted.map_err(Vec::from)
             }
             Ok(_) if overruled() => Err(vec![Problem::of_file(
                 &file,

@@ -53,6 +53,7 @@ use arc_swap::ArcSwap;
 use crate::message::Message;
 use crate::pipeline::{self, MessageContext, Outcome, Pipeline};
 use crate::pool::{JobLimits, Pool};
+use crate::quota::Ledger;
 use crate::runtime::{Facts, RecordingFacts};
 
 pub use check::{Check, CheckFuture};
@@ -86,10 +87,10 @@ struct Inner {
 
 impl PolicyService {
     /// A service of these versions.
-    pub fn new(pipeline: Pipeline, versions: Arc<VersionHistory>) -> Self {
+    pub fn new(ledger: Arc<dyn Ledger>, versions: Arc<VersionHistory>) -> Self {
         Self {
             inner: Arc::new(Inner {
-                pipeline,
+                pipeline: Pipeline::new(ledger),
                 versions,
                 observers: ArcSwap::default(),
                 rechecks: Rechecks::new(),
@@ -114,7 +115,11 @@ impl PolicyService {
     /// `limits.processing-time`, unless this is called within a job that has a
     /// deadline of its own. Takes a tokio runtime with time enabled. When the
     /// future is dropped, the work is canceled.
-    pub async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
+    pub(crate) async fn process(
+        &self,
+        version: &Arc<ActiveVersion>,
+        message: Arc<Message>,
+    ) -> Outcome {
         let snapshot = version.snapshot();
         let order = JobLimits {
             size: message.content.bytes().len(),
@@ -137,6 +142,18 @@ impl PolicyService {
                 outcome
             }
         }
+    }
+
+    /// Routes a copy that returned through the split listener, and counts it for
+    /// the version. Returns the queue id of the first pass as well.
+    pub(crate) fn resume(
+        &self,
+        version: &ActiveVersion,
+        message: &Message,
+    ) -> (Outcome, Option<String>) {
+        let (outcome, first) = pipeline::resumed(version.snapshot(), message);
+        version.statistics.count_returned(&outcome);
+        (outcome, first)
     }
 
     /// The threads that messages are processed by.
@@ -175,9 +192,9 @@ impl PolicyService {
         &self.inner.versions
     }
 
-    /// The pipeline.
-    pub fn pipeline(&self) -> &Pipeline {
-        &self.inner.pipeline
+    /// The ledger that messages are charged to.
+    pub fn ledger(&self) -> &Arc<dyn Ledger> {
+        self.inner.pipeline.ledger()
     }
 }
 

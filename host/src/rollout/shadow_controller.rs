@@ -113,7 +113,7 @@ impl ShadowController {
         let shadow = Arc::new(ShadowRun::start(
             candidate,
             share,
-            self.service.pipeline().ledger(),
+            self.service.ledger(),
             now,
         )?);
         let observer: Arc<dyn Observer> = Arc::clone(&shadow) as _;

@@ -25,6 +25,8 @@ pub(super) struct Statistics {
 #[derive(Default)]
 struct Counts {
     messages: u64,
+    returned: u64,
+    unroutable: u64,
     errors: BTreeMap<String, u64>,
     failing: Row,
     /// Those that the version before decides.
@@ -60,6 +62,12 @@ pub(super) struct Failing {
 pub struct VersionStats {
     /// Messages processed.
     pub messages: u64,
+    /// Copies that returned through the split listener.
+    #[serde(default)]
+    pub returned: u64,
+    /// Those of them that were deferred for lack of a route.
+    #[serde(default)]
+    pub unroutable: u64,
     /// Those of them for which no decision could be taken or carried out, by
     /// kind.
     pub errors: BTreeMap<String, u64>,
@@ -176,6 +184,13 @@ impl Statistics {
         })
     }
 
+    /// Counts a copy that returned through the split listener.
+    pub(super) fn count_returned(&self, outcome: &Outcome) {
+        let mut counts = self.counts();
+        counts.returned += 1;
+        counts.unroutable += u64::from(outcome.failure().is_some());
+    }
+
     /// The version before decides a message that this one failed on.
     pub(super) fn own_failure(&self, failed: Failed, bounds: &Bounds) -> Verdict {
         self.counts().failures.failed(failed, bounds)
@@ -204,6 +219,8 @@ impl Statistics {
         let counts = self.counts();
         VersionStats {
             messages: counts.messages,
+            returned: counts.returned,
+            unroutable: counts.unroutable,
             errors: counts.errors.clone(),
             errors_in_a_row: counts.failing.number(),
             own_errors_in_a_row: counts.failures.in_a_row(),

@@ -21,9 +21,10 @@ use super::{check, golden};
 use crate::config::{Config, Problem};
 use crate::decision::Verdict;
 use crate::edit::{Edits, HeaderEdit};
+use crate::intake::DryRun;
 use crate::message::SPLIT_FIELD;
 use crate::message::{Address, Client, Content, Message, Recipient, ReversePath};
-use crate::pipeline::{Direction, MessageContext, Outcome, Pipeline, PolicySnapshot};
+use crate::pipeline::{Outcome, PolicySnapshot};
 use crate::quota::ReadOnlyLedger;
 use crate::relay::RelayRegistry;
 
@@ -161,8 +162,7 @@ async fn observe(
         .iter()
         .find(|listener| listener.name == message.envelope.listener);
     let named = listener.filter(|_| case.input.listener.is_some());
-    let client = &message.envelope.client;
-    if let Direction::Passing(_) = Direction::of_trial(config, named, client) {
+    let Ok(outgoing) = DryRun::classify(snapshot, named, &message) else {
         return Observed {
             verdict_kind: ExpectedVerdict::Untouched,
             outcome: None,
@@ -171,15 +171,14 @@ async fn observe(
             hops: Vec::new(),
             time: begun.elapsed(),
         };
-    }
+    };
     let used = case.input.used.clone();
-    let pipeline = Pipeline::new(Arc::new(ReadOnlyLedger::with(used)));
-    let context = MessageContext::new(snapshot, &message);
+    let dry_run = DryRun::new(ReadOnlyLedger::with(used));
     let facts = GivenFacts {
         case: Arc::clone(case),
-        facts: pipeline.facts(&context),
+        facts: dry_run.facts(&outgoing),
     };
-    let outcome = pipeline.process(&context, Arc::new(facts)).await;
+    let outcome = dry_run.process_with(&outgoing, Arc::new(facts)).await;
     let content = Content::new(leaving(&outcome, &message));
     let hops = if case.expected.authentication.is_empty() {
         Vec::new()

@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use waxseal::config::{self, Config};
 use waxseal::crypto::Secret;
 use waxseal::daemon::PolicyTests;
+use waxseal::intake::{Direction, Intake, Transaction};
 use waxseal::message::{Client, Content, Message};
-use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, Pipeline, PolicySnapshot};
+use waxseal::pipeline::{BuildReport, DerivedKeys, Outcome, PolicySnapshot};
 use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{ActiveVersion, PolicyManager, PolicyService, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
@@ -112,7 +113,7 @@ pub(crate) async fn start(place: &Place) -> Arc<PolicyManager> {
 
 pub(crate) fn service(versions: Arc<VersionHistory>) -> Arc<PolicyService> {
     let ledger = Arc::new(ReadOnlyLedger::default());
-    Arc::new(PolicyService::new(Pipeline::new(ledger), versions))
+    Arc::new(PolicyService::new(ledger, versions))
 }
 
 pub(crate) fn secrets() -> Arc<DerivedKeys> {
@@ -141,28 +142,41 @@ fn message_of(login: Option<&str>, subject: &str, text: &str) -> Arc<Message> {
 }
 
 /// Processes a message with the version in service.
-pub(crate) async fn process(service: &PolicyService, subject: &str, text: &str) -> Outcome {
-    let version = service.begin();
-    service.process(&version, message(subject, text)).await
+pub(crate) async fn process(service: &Arc<PolicyService>, subject: &str, text: &str) -> Outcome {
+    process_with(service, &service.begin(), message(subject, text)).await
+}
+
+/// Processes a message that began with this version.
+pub(crate) async fn process_with(
+    service: &Arc<PolicyService>,
+    version: &Arc<ActiveVersion>,
+    message: Arc<Message>,
+) -> Outcome {
+    let transaction = Transaction::new(Arc::clone(version), &"mx".into());
+    let ann = Client::default().with_user("ann".to_owned());
+    let Direction::Outgoing(outgoing) = transaction.classify(&ann, false) else {
+        panic!("logins are outgoing");
+    };
+    let intake = Intake::new(Arc::clone(service));
+    intake.process(outgoing, message).await
 }
 
 /// The same for a message of a login, and waits until the version before has
 /// been asked about it, if it failed.
 pub(crate) async fn process_of(
-    service: &PolicyService,
+    service: &Arc<PolicyService>,
     login: &str,
     subject: &str,
     text: &str,
 ) -> Outcome {
-    let version = service.begin();
     let message = message_of(Some(login), subject, text);
-    let outcome = service.process(&version, message).await;
+    let outcome = process_with(service, &service.begin(), message).await;
     service.rechecked().await;
     outcome
 }
 
 /// The settings that a version decides with, as its policy tells them.
-pub(crate) async fn settings(service: &PolicyService, version: &Arc<ActiveVersion>) -> String {
-    let outcome = service.process(version, message("settings", "x")).await;
+pub(crate) async fn settings(service: &Arc<PolicyService>, version: &Arc<ActiveVersion>) -> String {
+    let outcome = process_with(service, version, message("settings", "x")).await;
     outcome.reasons.concat()
 }

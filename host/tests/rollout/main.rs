@@ -2,6 +2,7 @@
 //! (R26, R28). `make policies` builds the components.
 
 mod given;
+mod intake;
 mod manager;
 mod on_error;
 mod replay;

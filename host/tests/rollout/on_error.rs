@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use waxseal::decision::Verdict;
-use waxseal::pipeline::{MessageContext, Outcome, Pipeline};
+use waxseal::pipeline::Outcome;
 use waxseal::quota::{Charge, ChargeError, ChargeRequest, Day, Ledger, ReadOnlyLedger, Receipt};
+use waxseal::rollout::{PolicyService, VersionHistory};
 
-use crate::given::{Place, message};
+use crate::given::{Place, now, process};
 
 /// A ledger whose store does not serve.
 struct Unavailable;
@@ -25,11 +26,9 @@ impl Ledger for Unavailable {
 
 async fn processed(ledger: impl Ledger, on_error: &str, subject: &str) -> Outcome {
     let place = Place::new(&format!("on-error = \"{on_error}\""));
-    let pipeline = Pipeline::new(Arc::new(ledger));
-    let snapshot = place.snapshot().await;
-    let context = MessageContext::new(&snapshot, &message(subject, "1"));
-    let facts = Arc::new(pipeline.facts(&context));
-    pipeline.process(&context, facts).await
+    let versions = VersionHistory::new(place.snapshot().await, now());
+    let service = Arc::new(PolicyService::new(Arc::new(ledger), Arc::new(versions)));
+    process(&service, subject, "1").await
 }
 
 fn is_deferred(outcome: &Outcome) -> bool {

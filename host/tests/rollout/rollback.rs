@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use waxseal::dkim::{Algorithm, generate};
-use waxseal::pipeline::Pipeline;
 use waxseal::quota::{Charge, ChargeError, ChargeRequest, Day, Ledger, Receipt};
 use waxseal::rollout::{
     ActivationReason, PinReason, PolicyManager, PolicyService, RollbackError, SkipReason,
@@ -61,7 +60,12 @@ async fn serving(manager: &PolicyManager) -> String {
 }
 
 /// Different messages that the version in service fails on, each of a login.
-async fn fail(service: &PolicyService, subject: &str, messages: u64, login: impl Fn(u64) -> u64) {
+async fn fail(
+    service: &Arc<PolicyService>,
+    subject: &str,
+    messages: u64,
+    login: impl Fn(u64) -> u64,
+) {
     for message in 0..messages {
         let login = format!("login {}", login(message));
         let text = format!("{subject} {message} of {login}");
@@ -122,7 +126,10 @@ impl Ledger for Exhausted {
 async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback() {
     let place = Place::new("");
     let versions = Arc::new(VersionHistory::new(place.snapshot().await, now()));
-    let service = PolicyService::new(Pipeline::new(Arc::new(Exhausted)), Arc::clone(&versions));
+    let service = Arc::new(PolicyService::new(
+        Arc::new(Exhausted),
+        Arc::clone(&versions),
+    ));
     process_of(&service, "ann", "well", "0").await;
     let second = place.with_settings("second").await;
     versions.put_in_service(second, ActivationReason::Command, now());

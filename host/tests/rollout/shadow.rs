@@ -10,7 +10,9 @@ use waxseal::rollout::{
 };
 use waxseal::runtime::{Limits, Sandbox};
 
-use crate::given::{Place, component, message, now, process, secrets, service, start};
+use crate::given::{
+    Place, component, message, now, process, process_with, secrets, service, start,
+};
 
 const LIMITS: Limits = Limits {
     time: Duration::from_secs(60),
@@ -30,7 +32,7 @@ async fn candidate(place: &Place) -> Arc<PolicySnapshot> {
 
 async fn begin(service: &PolicyService, place: &Place, share: Share) -> Arc<ShadowRun> {
     let candidate = candidate(place).await;
-    let ledger = service.pipeline().ledger();
+    let ledger = service.ledger();
     let shadow = Arc::new(ShadowRun::start(candidate, share, ledger, now()).expect("a thread"));
     service.observe(Arc::clone(&shadow) as Arc<dyn Observer>);
     shadow
@@ -107,7 +109,7 @@ async fn a_candidate_is_given_a_share_of_the_messages() {
     let version = service.begin();
     for number in 0..200 {
         let text = number.to_string();
-        service.process(&version, message("well", &text)).await;
+        process_with(&service, &version, message("well", &text)).await;
     }
     let everything = Duration::from_millis(300);
     tokio::time::sleep(everything).await;

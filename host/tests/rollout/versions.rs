@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use waxseal::rollout::{ActivationReason, DecisionEvent, KEPT, Observer, RECORDS, RollbackError};
 
-use crate::given::{Place, message, now, process, process_of, service, settings};
+use crate::given::{Place, message, now, process, process_of, process_with, service, settings};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r26_a_message_finishes_on_the_version_that_it_began_with() {
@@ -81,7 +81,7 @@ async fn r28_a_version_that_fails_on_many_messages_in_a_row_is_left_by_itself() 
     // What is in flight of the version that was left changes nothing more, and
     // there is nothing left to go back to.
     for text in ["7", "8", "9", "10"] {
-        service.process(&failing, message("poison", text)).await;
+        process_with(&service, &failing, message("poison", text)).await;
         process_of(&service, text, "trap", text).await;
     }
     assert_eq!(service.begin().number(), 3);

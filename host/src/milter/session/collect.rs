@@ -4,11 +4,12 @@ use jiff::Timestamp;
 
 use crate::decision::Verdict;
 use crate::message::{
-    Address, AddressError, Client, Excess, Limits, Measure, ReversePath, count_addresses,
+    Address, AddressError, Client, Excess, InvalidAddress, Limits, Measure, ReversePath,
+    count_addresses,
 };
 use crate::milter::codec::Arguments;
 use crate::milter::header_names::HeaderNames;
-use crate::milter::submission::{InvalidAddress, Recipient};
+use crate::milter::submission::Recipient;
 
 /// Initial capacity for header and body of a short message.
 const FIRST_CAPACITY: usize = 4096;
@@ -210,8 +211,5 @@ fn delimiters(chunk: &[u8]) -> usize {
 }
 
 fn invalid_address(raw: &[u8], error: AddressError) -> InvalidAddress {
-    InvalidAddress {
-        raw: raw.into(),
-        error,
-    }
+    InvalidAddress::new(raw, error)
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::message::{Client, Content, MAXIMUM_PARTS, ReversePath};
+use crate::message::{Client, Content, InvalidAddress, MAXIMUM_PARTS, ReversePath};
 use crate::milter::filter::Filter;
 use crate::milter::header_names::HeaderNames;
 use crate::milter::listener::Listener;
 use crate::milter::negotiation::Negotiated;
-use crate::milter::submission::{InvalidAddress, Recipient, Submission};
+use crate::milter::submission::{Recipient, Submission};
 
 /// Copies of a message during processing, besides the collected one: the edited body,
 /// the message that is signed, the reply with the new body, and one for the growth by

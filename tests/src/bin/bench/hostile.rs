@@ -13,8 +13,9 @@ use jiff::tz::TimeZone;
 use waxseal::config::{Share, read_text};
 use waxseal::crypto::Secret;
 use waxseal::decision::Verdict;
-use waxseal::message::{Content, Message, ReversePath};
-use waxseal::pipeline::{BuildReport, Delivery, DerivedKeys, Pipeline, PolicySnapshot};
+use waxseal::intake::{Direction, Intake};
+use waxseal::message::{Client, Content, Message, ReversePath};
+use waxseal::pipeline::{BuildReport, Delivery, DerivedKeys, Outcome, PolicySnapshot};
 use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
@@ -113,8 +114,7 @@ async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
     std::fs::write(&settings, DISCLAIMER)?;
     let line = format!("settings = \"{}\"\n", settings.display());
     let service = service_with("waxseal_standard", &line).await?;
-    let version = service.begin();
-    let honest = service.process(&version, message("well")).await;
+    let honest = process(&service, message("well")).await;
     anyhow::ensure!(
         honest.delivery().is_some_and(edits_body),
         "no disclaimer: {honest:?}"
@@ -129,8 +129,7 @@ async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
     for (name, generator, size) in MESSAGES {
         let bytes = generator(size);
         let started = Instant::now();
-        let version = service.begin();
-        let outcome = service.process(&version, of_bytes(bytes.clone())).await;
+        let outcome = process(&service, of_bytes(bytes.clone())).await;
         let one = started.elapsed().as_secs_f64() * 1e3;
         let became = match outcome.verdict() {
             Verdict::Accept if outcome.delivery().is_some_and(edits_body) => "edited",
@@ -145,8 +144,7 @@ async fn beside_messages(table: &mut Table) -> anyhow::Result<()> {
                 tokio::spawn(async move {
                     let (service, bytes, ended) = again;
                     while !ended.load(Ordering::Relaxed) {
-                        let version = service.begin();
-                        service.process(&version, of_bytes(bytes.clone())).await;
+                        process(&service, of_bytes(bytes.clone())).await;
                     }
                 })
             })
@@ -201,17 +199,28 @@ async fn service(policy: &str) -> anyhow::Result<Arc<PolicyService>> {
 async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<PolicyService>> {
     let snapshot = snapshot(policy, lines, None).await?;
     let versions = VersionHistory::new(snapshot, Timestamp::now());
-    let pipeline = Pipeline::new(Arc::new(ReadOnlyLedger::default()));
-    Ok(Arc::new(PolicyService::new(pipeline, Arc::new(versions))))
+    let ledger = Arc::new(ReadOnlyLedger::default());
+    Ok(Arc::new(PolicyService::new(ledger, Arc::new(versions))))
 }
 
 async fn shadow(service: &PolicyService) -> anyhow::Result<Arc<ShadowRun>> {
     let candidate = snapshot("waxseal_misbehaving", "", Some(1)).await?;
-    let ledger = service.pipeline().ledger();
+    let ledger = service.ledger();
     let shadow = ShadowRun::start(candidate, Share::ALL, ledger, Timestamp::now())?;
     let shadow = Arc::new(shadow);
     service.observe(Arc::clone(&shadow) as Arc<dyn Observer>);
     Ok(shadow)
+}
+
+/// Processes a message of a logged-in user.
+async fn process(service: &Arc<PolicyService>, message: Arc<Message>) -> Outcome {
+    let intake = Intake::new(Arc::clone(service));
+    let ann = Client::default().with_user("ann".to_owned());
+    let transaction = intake.begin(&"mx".into());
+    let Direction::Outgoing(outgoing) = transaction.classify(&ann, false) else {
+        panic!("logins are outgoing");
+    };
+    intake.process(outgoing, message).await
 }
 
 fn edits_body(delivery: &Delivery) -> bool {
@@ -224,10 +233,9 @@ async fn decisions(service: &Arc<PolicyService>, subject: &str) -> anyhow::Resul
     let end = Instant::now() + TIME;
     while Instant::now() < end {
         let (service, message) = (Arc::clone(service), message(subject));
-        let version = service.begin();
         let started = Instant::now();
         // A task of its own, as each connection is one.
-        let outcome = tokio::spawn(async move { service.process(&version, message).await }).await?;
+        let outcome = tokio::spawn(async move { process(&service, message).await }).await?;
         times.push(started.elapsed());
         if let Some(failure) = outcome.failure() {
             anyhow::bail!("a good message failed: {failure}");
@@ -241,8 +249,7 @@ async fn decisions(service: &Arc<PolicyService>, subject: &str) -> anyhow::Resul
 /// Messages that make the policy loop, one after the other.
 async fn endless(service: Arc<PolicyService>, ended: Arc<AtomicBool>) {
     while !ended.load(Ordering::Relaxed) {
-        let version = service.begin();
-        service.process(&version, message("loop")).await;
+        process(&service, message("loop")).await;
     }
 }
 

@@ -1,0 +1,42 @@
+//! The error of building a snapshot.
+
+use std::fmt;
+use std::ops::Deref;
+
+use crate::config::{Problem, Severity};
+
+/// All problems that keep a snapshot from being built, warnings among them. It
+/// dereferences to the list; [`config::render`](crate::config::render) shows it
+/// with the lines of the files.
+#[derive(Clone, Debug)]
+pub struct BuildError(pub Vec<Problem>);
+
+impl fmt::Display for BuildError {
+    /// The errors, one a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = self
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error);
+        for (at, error) in errors.enumerate() {
+            let end = if at == 0 { "" } else { "\n" };
+            write!(f, "{end}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+impl Deref for BuildError {
+    type Target = [Problem];
+
+    fn deref(&self) -> &[Problem] {
+        &self.0
+    }
+}
+
+impl From<BuildError> for Vec<Problem> {
+    fn from(error: BuildError) -> Self {
+        error.0
+    }
+}
