@@ -159,7 +159,7 @@ impl Daemon {
         };
         let mut background = JoinSet::new();
         background.spawn(admin.run(control));
-        background.spawn(Arc::clone(&manager).keep());
+        background.spawn(Arc::clone(&manager).watch());
         background.spawn(state::watch(state));
         background.spawn(Arc::clone(&recordings).follow());
         Ok(Self {

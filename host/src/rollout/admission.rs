@@ -28,15 +28,6 @@ pub(super) enum Candidate {
     Host(Box<Config>),
 }
 
-impl Candidate {
-    /// The configuration that names its files.
-    pub(super) fn named(&self) -> &Config {
-        match self {
-            Self::Whole(config) | Self::Policy(config) | Self::Host(config) => config,
-        }
-    }
-}
-
 /// What goes in service at the start.
 pub(super) struct First {
     pub(super) snapshot: Arc<PolicySnapshot>,

@@ -28,14 +28,14 @@
 mod admission;
 mod check;
 mod failures;
-mod files;
+
 mod histogram;
 mod history;
 mod manager;
 mod observe;
 mod recheck;
 mod recordings;
-mod remember;
+
 mod shadow_controller;
 mod shadow_run;
 mod snapshots;

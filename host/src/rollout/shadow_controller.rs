@@ -104,10 +104,10 @@ impl ShadowController {
         now: Timestamp,
     ) -> Result<Comparison, ShadowError> {
         let _turn = self.turn.lock().await;
-        let sandbox = (self.sandbox)(&self.manager.named())?;
+        let sandbox = (self.sandbox)(&self.manager.config())?;
         let candidate = self
             .manager
-            .candidate(sandbox, file.clone(), settings.clone(), now)
+            .validate(sandbox, file.clone(), settings.clone(), now)
             .await
             .map_err(ShadowError::Refused)?;
         let shadow = Arc::new(ShadowRun::start(

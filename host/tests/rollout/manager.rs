@@ -273,7 +273,7 @@ async fn r26_what_is_damaged_in_the_state_folder_is_not_used() {
 async fn r28_what_the_host_left_by_itself_stays_out_over_a_restart() {
     let place = Place::new("roll-back-after = 2");
     let manager = start(&place).await;
-    let keeping = tokio::spawn(Arc::clone(&manager).keep());
+    let keeping = tokio::spawn(Arc::clone(&manager).watch());
     let service = service(Arc::clone(manager.versions()));
     process(&service, "well", "1").await;
     change(&manager, &place, "trap on poison")
@@ -294,7 +294,7 @@ async fn r28_what_the_host_left_by_itself_stays_out_over_a_restart() {
 async fn r26_changed_files_are_noticed_by_themselves() {
     let place = Place::new("");
     let manager = start(&place).await;
-    let keeping = tokio::spawn(Arc::clone(&manager).keep());
+    let keeping = tokio::spawn(Arc::clone(&manager).watch());
     let mut changes = manager.versions().changes();
     changes.mark_unchanged();
     place.write("new.txt", "second");

@@ -63,7 +63,7 @@ async fn swaps(component: &[u8], settings: &str) -> anyhow::Result<(f64, f64)> {
     fs::write(at("settings.toml"), settings)?;
     fs::write(at("policy.wasm"), numbered(component, 0))?;
     let manager = manager(folder.path()).await?;
-    let keeping = tokio::spawn(Arc::clone(&manager).keep());
+    let keeping = tokio::spawn(Arc::clone(&manager).watch());
     let mut medians = Vec::new();
     for _ in ["cold", "cached"] {
         let mut times = Vec::new();
