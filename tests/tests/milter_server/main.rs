@@ -13,7 +13,7 @@ use std::time::Duration;
 use waxseal::milter::{BindError, Endpoint, Limits, ReplyStatus, Server};
 use waxseal_tests::milter::{Client, Mail, MtaProfile, Reply};
 
-use given::{TIMEOUT, Running, accepted, listener, text_of, unix};
+use given::{Running, TIMEOUT, accepted, listener, text_of, unix};
 
 fn limits(set: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();

@@ -393,7 +393,10 @@ fn unexpected_commands_close_the_connection() {
         unexpected(Kind::Mail, State::Start)
     );
     let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
-    assert_eq!(talk.try_send(b'B', b"x"), unexpected(Kind::Body, State::Agreed));
+    assert_eq!(
+        talk.try_send(b'B', b"x"),
+        unexpected(Kind::Body, State::Agreed)
+    );
     let mut talk = TestSession::agreed(Interest::Decide, POSTFIX);
     talk.envelope();
     assert_eq!(

@@ -374,7 +374,8 @@ impl Task {
         let candidate = self.job.as_mut().and_then(|job| job.candidate.take());
         if let Some(candidate) = candidate {
             let active = self.versions.in_service();
-            self.validated(active.snapshot().with_host(candidate.host()));
+            let rehosted = active.snapshot().with_host(candidate.host());
+            self.validated(rehosted.map_err(Vec::from));
         }
     }
 
