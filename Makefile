@@ -33,9 +33,13 @@ help:
 demo: policies build
 	@$(AS_ROOT) target/debug/demo
 
+# Our crates are built without optimization, quickly, for all but this.
+OURS      := waxseal waxseal-core waxseal-daemon waxseal-milter waxseal-runtime waxseal-system waxseal-testkit waxseal-tests
+OPTIMIZED := $(foreach crate,$(OURS),--config profile.dev.package.$(crate).opt-level=2)
+
 bench: policies policies-languages
-	$(SAY) 'The waxseal command, the no-op milter and the benchmark'
-	$(CARGO) build $(ALL) --bins --examples
+	$(SAY) 'The waxseal command, the no-op milter and the benchmark, optimized'
+	$(CARGO) build $(ALL) --bins --examples $(OPTIMIZED)
 	$(SAY) 'Measuring (three minutes)'
 	@target/debug/bench
 
@@ -101,7 +105,10 @@ policy-tests: policies build
 	$(SAY) 'Policy tests: the standard policy and the examples'
 	@target/debug/waxseal test tests/policy
 
+# These tests wait for Postfix more than they compute.
+THREADS := $(shell echo $$(( $$(nproc) * 3 )))
+
 end-to-end: policies policies-languages build
 	$(SAY) 'End-to-end tests: real policies, and for each test a Postfix on loopback'
 	$(if $(AS_ROOT),@echo 'Only root can start Postfix: sudo runs the tests that do.')
-	$(if $(AS_ROOT),$(RUNNER)='$(CURDIR)/scripts/run-test.sh') $(CARGO) test $(ALL) --test '*' --no-fail-fast
+	$(if $(AS_ROOT),$(RUNNER)='$(CURDIR)/scripts/run-test.sh') RUST_TEST_THREADS=$(THREADS) $(CARGO) test $(ALL) --test '*' --no-fail-fast

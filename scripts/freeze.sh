@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 version="$(sed -n 's/^package waxseal:policy@\(.*\);$/\1/p' wit/policy.wit)"
 text="wit/frozen/$version/policy.wit"
-fixture="host/tests/fixtures/witness-$version.wasm"
+fixture="host/runtime/tests/fixtures/witness-$version.wasm"
 if [ -e "$fixture" ]; then
     echo "version $version is already frozen: a change needs a new version (docs/wit-versions.md)" >&2
     exit 1

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use waxseal::admin::api::{
+use waxseal_daemon::admin::api::{
     ActivationResponse, ErrorBody, StartShadowRequest, StatusResponse, Swap,
 };
 

@@ -3,10 +3,10 @@
 
 use waxseal::edit::{HeaderEdit, TransientHeader};
 use waxseal::message::{Address, Content, ReversePath};
-use waxseal::milter::codec::{Decoder, Frame, OptNeg};
-use waxseal::milter::negotiation::Negotiated;
-use waxseal::milter::response::{MessageShape, encode};
-use waxseal::milter::{EarlyAccept, HeaderNames, Response};
+use waxseal_milter::codec::{Decoder, Frame, OptNeg};
+use waxseal_milter::negotiation::Negotiated;
+use waxseal_milter::response::{MessageShape, encode};
+use waxseal_milter::{EarlyAccept, HeaderNames, Response};
 
 use crate::cost::Cost;
 use crate::input::Input;

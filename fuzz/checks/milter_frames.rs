@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use waxseal::message::Limits;
-use waxseal::milter::codec::Decoder;
-use waxseal::milter::session::{Session, Step};
-use waxseal::milter::{EnvelopeInfo, Filter, Interest, Listener, Response, Submission};
+use waxseal_milter::codec::Decoder;
+use waxseal_milter::session::{Session, Step};
+use waxseal_milter::{EnvelopeInfo, Filter, Interest, Listener, Response, Submission};
 
 use crate::cost::Cost;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use waxseal::testing::Suite;
+use waxseal_daemon::testing::Suite;
 
 use crate::config::are_shown;
 use crate::cost::Cost;

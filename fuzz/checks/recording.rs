@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use waxseal::record::{Entry, Recorded, read};
-use waxseal::testing::{Suite, recorded_case};
+use waxseal_daemon::testing::{Suite, recorded_case};
 
 use crate::cost::Cost;
 use crate::input::Input;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use waxseal_tests::waxseal::{binary, repository};
+use waxseal_testkit::waxseal::{binary, repository};
 
 /// The folder that the examples are written for.
 const FOLDER: &str = "/etc/postfix/waxseal";
@@ -51,7 +51,7 @@ fn the_postfix_files_are_those_that_the_command_writes() {
 fn mistakes_in_the_configuration_do_not_hide_those_in_the_settings() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("waxseal.toml");
-    let policy = waxseal_tests::waxseal::policy("waxseal_standard");
+    let policy = waxseal_testkit::waxseal::policy("waxseal_standard");
     let config = format!(
         "hostname = \"mx.test\"\n[policy]\nfile = \"{}\"\nsettings = \"settings.toml\"\n\
          [relay.north]\nhost = \"north.test\"\nport = 99999\n",
@@ -75,7 +75,7 @@ fn mistakes_in_the_configuration_do_not_hide_those_in_the_settings() {
 }
 
 fn checked(folder: &std::path::Path, outgoing: &str, address: &str) -> serde_json::Value {
-    let policy = waxseal_tests::waxseal::policy("waxseal_standard");
+    let policy = waxseal_testkit::waxseal::policy("waxseal_standard");
     let config = format!(
         "hostname = \"mx.test\"\n[policy]\nfile = \"{}\"\n[outgoing]\nnetworks = [\"{outgoing}\"]\n\
          [[listener]]\nname = \"mx\"\naddress = \"{address}\"\n",

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use waxseal_tests::waxseal::{command, policy, repository};
+use waxseal_testkit::waxseal::{command, policy, repository};
 
 /// A folder with a configuration of the guard, whose files can be replaced.
 struct TestDir {
@@ -166,7 +166,7 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
         .spawn()
         .expect("waxseal");
     let log = || fs::read_to_string(dir.path("log")).unwrap_or_default();
-    waxseal_tests::wait_for("the daemon to listen", || {
+    waxseal_testkit::wait_for("the daemon to listen", || {
         let ended = daemon.try_wait().expect("its state");
         assert!(ended.is_none(), "it ended: {}", log());
         std::os::unix::net::UnixStream::connect(dir.path("milter.sock")).ok()
@@ -186,7 +186,7 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
     // A watched file that becomes something else.
     fs::remove_file(dir.path("settings.toml")).expect("removed");
     fifo(&dir.path("settings.toml"));
-    waxseal_tests::wait_for("the watched file to be refused", || {
+    waxseal_testkit::wait_for("the watched file to be refused", || {
         log().contains("it is a FIFO").then_some(())
     });
     let status = dir.run(&["policy", "status"]);
@@ -269,7 +269,7 @@ fn l11_commands_compile_in_a_confined_process_of_their_own() {
             .stderr(Stdio::null())
             .spawn()
             .expect("waxseal");
-        let confined = waxseal_tests::wait_for(&format!("{arguments:?} to compile"), || {
+        let confined = waxseal_testkit::wait_for(&format!("{arguments:?} to compile"), || {
             let ended = running.try_wait().expect("its state");
             assert!(ended.is_none(), "{arguments:?} ended: {ended:?}");
             // It reads its order first.

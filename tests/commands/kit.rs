@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use waxseal_tests::waxseal::{binary, command, policy, repository};
+use waxseal_testkit::waxseal::{binary, command, policy, repository};
 
 fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().expect("a command")

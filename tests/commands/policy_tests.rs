@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use waxseal_tests::wait_for;
-use waxseal_tests::waxseal::{command, policy, repository};
+use waxseal_testkit::wait_for;
+use waxseal_testkit::waxseal::{command, policy, repository};
 
 /// Settings and sample mail of its own, and the command.
 struct Bench {

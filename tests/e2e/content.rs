@@ -1,7 +1,7 @@
 //! R22 and R23: disclaimers in the text, and copies nobody sees.
 
 use mail_parser::MessageParser;
-use waxseal_tests::{Delivery, Rig};
+use waxseal_testkit::{Delivery, Rig};
 
 use crate::mail::{acme, mime, plain};
 

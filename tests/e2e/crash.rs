@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use waxseal_tests::dkim::verify;
-use waxseal_tests::waxseal::Waxseal;
-use waxseal_tests::{Client, Rig, wait_for};
+use waxseal_testkit::dkim::verify;
+use waxseal_testkit::waxseal::Waxseal;
+use waxseal_testkit::{Client, Rig, wait_for};
 
 use crate::mail::{acme, plain};
 

@@ -1,6 +1,6 @@
 //! R20: only outgoing mail is touched, and nobody gets in by pretending.
 
-use waxseal_tests::{Client, Rig};
+use waxseal_testkit::{Client, Rig};
 
 use crate::mail::{acme, plain, with_fields};
 

@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use waxseal_tests::dkim::verify;
-use waxseal_tests::rig::{LISTED, STRANGER};
-use waxseal_tests::sink::{Sinks, Spec};
-use waxseal_tests::smtp::{Client, Reply};
-use waxseal_tests::test_dir::TestDir;
-use waxseal_tests::wait::wait_for;
-use waxseal_tests::waxseal::{Waxseal, binary, policy};
+use waxseal_testkit::dkim::verify;
+use waxseal_testkit::rig::{LISTED, STRANGER};
+use waxseal_testkit::sink::{Sinks, Spec};
+use waxseal_testkit::smtp::{Client, Reply};
+use waxseal_testkit::test_dir::TestDir;
+use waxseal_testkit::wait::wait_for;
+use waxseal_testkit::waxseal::{Waxseal, binary, policy};
 
 use crate::mail::{acme, plain};
 

@@ -3,12 +3,12 @@
 
 use std::process::Command;
 
-use waxseal_tests::Client;
-use waxseal_tests::guard::Guard;
-use waxseal_tests::postfix::{Postfix, Wishes};
-use waxseal_tests::sink::{Sinks, Spec};
-use waxseal_tests::test_dir::TestDir;
-use waxseal_tests::wait_for;
+use waxseal_testkit::Client;
+use waxseal_testkit::guard::Guard;
+use waxseal_testkit::postfix::{Postfix, Wishes};
+use waxseal_testkit::sink::{Sinks, Spec};
+use waxseal_testkit::test_dir::TestDir;
+use waxseal_testkit::wait_for;
 
 use crate::mail::plain;
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::thread;
 
 use rustix::process::Signal;
-use waxseal_tests::hostile::quoted_printable_blanks;
-use waxseal_tests::{Rig, wait_for};
+use waxseal_testkit::hostile::quoted_printable_blanks;
+use waxseal_testkit::{Rig, wait_for};
 
 use crate::mail::{acme, plain};
 

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::thread;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use waxseal_tests::milter::{Client, Mail, MtaProfile};
-use waxseal_tests::test_dir::TestDir;
-use waxseal_tests::wait_for;
-use waxseal_tests::waxseal::{Waxseal, policy};
+use waxseal_testkit::milter::{Client, Mail, MtaProfile};
+use waxseal_testkit::test_dir::TestDir;
+use waxseal_testkit::wait_for;
+use waxseal_testkit::waxseal::{Waxseal, policy};
 
 struct Daemon {
     waxseal: Waxseal,

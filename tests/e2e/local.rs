@@ -1,6 +1,6 @@
 //! Mail of programs on this machine, handed in by `sendmail`.
 
-use waxseal_tests::Rig;
+use waxseal_testkit::Rig;
 
 use crate::mail::{acme, plain};
 
@@ -37,7 +37,7 @@ fn mail_of_local_programs_waits_while_waxseal_is_away() {
         &["bob@outside.test"],
         &plain("alice@acme.test", "away"),
     );
-    waxseal_tests::wait_for("Postfix to miss its milter", || {
+    waxseal_testkit::wait_for("Postfix to miss its milter", || {
         rig.postfix
             .log()
             .contains("connect to Milter service")

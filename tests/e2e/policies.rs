@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use waxseal_tests::{Rig, wait_for};
+use waxseal_testkit::{Rig, wait_for};
 
 use crate::mail::{plain, with_fields};
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use waxseal_tests::{Rig, RigBuilder, wait_for};
+use waxseal_testkit::{Rig, RigBuilder, wait_for};
 
 use crate::mail::{acme, plain, with_fields};
 
@@ -133,7 +133,7 @@ fn a_candidate_decides_beside_the_version_in_service_and_is_promoted() {
     let refused = rig.waxseal.command(&["policy", "diff"]);
     assert_eq!(refused.status.code(), Some(1), "there is no candidate yet");
     let others = others(&rig);
-    let policy = waxseal_tests::waxseal::policy("waxseal_standard");
+    let policy = waxseal_testkit::waxseal::policy("waxseal_standard");
     let policy = policy.display().to_string();
     rig.waxseal
         .output(&["policy", "shadow", &policy, "--settings", &others]);
@@ -168,7 +168,7 @@ fn a_candidate_decides_beside_the_version_in_service_and_is_promoted() {
 #[test]
 fn r28_a_candidate_that_fails_on_everything_costs_no_mail_anything() {
     let rig = Rig::builder("r28-shadow").policy("rust_minimal").start();
-    let hostile = waxseal_tests::waxseal::policy("waxseal_misbehaving");
+    let hostile = waxseal_testkit::waxseal::policy("waxseal_misbehaving");
     let hostile = hostile.display().to_string();
     rig.waxseal.output(&["policy", "shadow", &hostile]);
     let subjects = [

@@ -1,6 +1,6 @@
 //! R13: the envelope sender that a message leaves with.
 
-use waxseal_tests::{Delivery, Rig};
+use waxseal_testkit::{Delivery, Rig};
 
 use crate::mail::plain;
 

@@ -3,8 +3,8 @@
 use std::fs;
 
 use serde_json::Value;
-use waxseal_tests::rig::LISTED;
-use waxseal_tests::{Reply, Rig, wait_for};
+use waxseal_testkit::rig::LISTED;
+use waxseal_testkit::{Reply, Rig, wait_for};
 
 use crate::mail::{plain, with_fields};
 

@@ -1,6 +1,6 @@
 //! R1, R2, R3, R5: which relay a message takes.
 
-use waxseal_tests::Rig;
+use waxseal_testkit::Rig;
 
 use crate::mail::{acme, plain, with_fields};
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use waxseal_tests::sink::Spec;
-use waxseal_tests::{Rig, RigBuilder, wait_for};
+use waxseal_testkit::sink::Spec;
+use waxseal_testkit::{Rig, RigBuilder, wait_for};
 
 use crate::mail::{acme, plain};
 

@@ -1,7 +1,7 @@
 //! R20, second half: who may send as whom, and what is signed for nobody.
 
-use waxseal_tests::dkim::verify;
-use waxseal_tests::{Client, Reply, Rig, wait_for};
+use waxseal_testkit::dkim::verify;
+use waxseal_testkit::{Client, Reply, Rig, wait_for};
 
 use crate::mail::{acme, plain, with_fields};
 
@@ -19,7 +19,7 @@ networks = ["{}", "127.0.0.1"]
 relays = ["quarry"]
 users = "*@globex.test"
 "#,
-        waxseal_tests::LISTED
+        waxseal_testkit::LISTED
     )
 }
 
@@ -28,7 +28,7 @@ fn rig(name: &str) -> Rig {
         .relay("northwind", "")
         .relay("quarry", "")
         .settings(&settings())
-        .networks(&format!("\"{}\", \"127.0.0.1\"", waxseal_tests::LISTED))
+        .networks(&format!("\"{}\", \"127.0.0.1\"", waxseal_testkit::LISTED))
         .config("[dkim]\ngenerate = true")
         .start()
 }
@@ -159,7 +159,7 @@ fn r20_programs_on_this_host_send_for_domains_that_list_it() {
     local("<>", "MAILER-DAEMON@globex.test");
     wait_for("the report of this host", || {
         let report = rig.sink("default").deliveries();
-        let found = |it: &waxseal_tests::Delivery| {
+        let found = |it: &waxseal_testkit::Delivery| {
             it.header("From")
                 .iter()
                 .any(|from| from.contains("MAILER-DAEMON@globex.test"))

@@ -1,7 +1,7 @@
 //! R15: DKIM, judged by verifiers that are not ours.
 
-use waxseal_tests::dkim::{Signature, verify};
-use waxseal_tests::{Delivery, Rig};
+use waxseal_testkit::dkim::{Signature, verify};
+use waxseal_testkit::{Delivery, Rig};
 
 use crate::mail::{acme, mime, plain};
 
@@ -108,7 +108,7 @@ fn r15_the_signature_covers_the_disclaimer_that_was_inserted() {
 
 #[test]
 fn r15_what_a_relay_without_8bitmime_gets_still_verifies() {
-    let mut spec = waxseal_tests::sink::Spec::open("northwind");
+    let mut spec = waxseal_testkit::sink::Spec::open("northwind");
     spec.eight_bit = false;
     let lines = "host = \"@HOST-northwind@\"\nsecurity = \"none\"\neight-bit = false\n";
     let mut rig = Rig::builder("r15-7bit")
@@ -232,7 +232,7 @@ fn l5_a_new_key_signs_nothing_before_the_next_reload() {
     assert_eq!(key["algorithm"], "ed25519", "{key}");
     let first = version();
     std::fs::write(rig.path("settings.toml"), format!("{lines}# a comment\n")).expect("written");
-    waxseal_tests::wait_for("the changed settings to be in service", || {
+    waxseal_testkit::wait_for("the changed settings to be in service", || {
         (version() != first).then_some(())
     });
     assert_eq!(
@@ -241,7 +241,7 @@ fn l5_a_new_key_signs_nothing_before_the_next_reload() {
         "the new key is not published yet"
     );
     rig.waxseal.reload();
-    waxseal_tests::wait_for("the reload", || {
+    waxseal_testkit::wait_for("the reload", || {
         rig.waxseal.log().contains("reloaded:").then_some(())
     });
     assert_eq!(send("reloaded"), 2);

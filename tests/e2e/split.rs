@@ -1,7 +1,7 @@
 //! Recipients on both sides of our border: only outside copies are relayed.
 
-use waxseal_tests::dkim::verify;
-use waxseal_tests::{Client, Rig, RigBuilder, wait_for};
+use waxseal_testkit::dkim::verify;
+use waxseal_testkit::{Client, Rig, RigBuilder, wait_for};
 
 use crate::mail::{acme, plain, with_fields};
 
@@ -40,7 +40,7 @@ fn r1_inside_copies_stay_inside_and_outside_copies_are_relayed() {
     );
     let mut inside = rig.arrived("inside");
     let mut outside = rig.sink("northwind").deliveries();
-    let names = |deliveries: &[waxseal_tests::Delivery]| {
+    let names = |deliveries: &[waxseal_testkit::Delivery]| {
         let mut names: Vec<String> = deliveries
             .iter()
             .flat_map(|one| one.recipients.clone())

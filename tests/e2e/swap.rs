@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::Value;
-use waxseal_tests::sink::Delivery;
-use waxseal_tests::{Client, Rig, wait_for};
+use waxseal_testkit::sink::Delivery;
+use waxseal_testkit::{Client, Rig, wait_for};
 
 use crate::mail::plain;
 
@@ -223,7 +223,7 @@ fn r26_one_command_goes_back_and_a_restart_does_not_undo_it() {
 fn r26_a_policy_is_swapped_by_command() {
     let mut rig = rig("swap-command");
     fs::write(rig.path("other.toml"), marked("south")).expect("written");
-    let policy = waxseal_tests::waxseal::policy("waxseal_standard")
+    let policy = waxseal_testkit::waxseal::policy("waxseal_standard")
         .display()
         .to_string();
     let settings = rig.path("other.toml").display().to_string();

@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 
 use waxseal::work::{self, Bounds};
-use waxseal_tests::cpu;
-use waxseal_tests::hostile::{self, Generator};
-use waxseal_tests::stages::{Kit, STAGES};
+use waxseal_testkit::cpu;
+use waxseal_testkit::hostile::{self, Generator};
+use waxseal_testkit::stages::{Kit, STAGES};
 
 /// Bytes of the smaller message for steps.
 const STEPS_SIZE: usize = 64 << 10;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Folders of crates that are packaged with a copy.
-const CRATES: [&str; 2] = ["host", "plugin/sdk"];
+const CRATES: [&str; 2] = ["host/runtime", "plugin/sdk"];
 
 #[test]
 fn the_copies_of_the_contract_are_the_same_as_the_contract() {

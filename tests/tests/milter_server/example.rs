@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use waxseal::milter::{Endpoint, Limits, ListenerSettings, Server};
-use waxseal_tests::milter::{Client, Mail, MtaProfile};
+use waxseal_milter::{Endpoint, Limits, ListenerSettings, Server};
+use waxseal_testkit::milter::{Client, Mail, MtaProfile};
 
 #[expect(dead_code, reason = "its main function is not called")]
-#[path = "../../../host/examples/milter_tag.rs"]
+#[path = "../../../host/milter/examples/milter_tag.rs"]
 mod milter_tag;
 
 use milter_tag::Tag;
@@ -31,7 +31,7 @@ fn the_example_adds_a_header_field_and_rejects_too_many_recipients() {
         let mut client = Client::tcp(address, profile).expect("negotiated");
         client.greet().expect("greeted");
         let replies = client.send(mail).expect("answered");
-        let text = |reply: &waxseal_tests::milter::Reply| (reply.name, reply.text());
+        let text = |reply: &waxseal_testkit::milter::Reply| (reply.name, reply.text());
         replies.iter().map(text).collect::<Vec<_>>()
     };
     let mut mail = Mail::with_body("Hello\r\n");

@@ -10,11 +10,11 @@ use tokio::sync::{Notify, oneshot};
 use waxseal::decision::Verdict;
 use waxseal::edit::{Edits, HeaderEdit};
 use waxseal::message::ReversePath;
-use waxseal::milter::{
+use waxseal_milter::{
     Endpoint, EnvelopeInfo, Executor, Filter, Interest, Job, Limits, Listener, ListenerSettings,
     NotProcessed, Receipt, ReplyStatus, Response, Server, Submission, UnixSocket,
 };
-use waxseal_tests::milter::{Client, MtaProfile, Reply};
+use waxseal_testkit::milter::{Client, MtaProfile, Reply};
 
 /// Does what the message's body asks for.
 pub(crate) struct ScriptedFilter {

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use waxseal::milter::{BindError, Endpoint, Limits, ReplyStatus, Server};
-use waxseal_tests::milter::{Client, Mail, MtaProfile, Reply};
+use waxseal_milter::{BindError, Endpoint, Limits, ReplyStatus, Server};
+use waxseal_testkit::milter::{Client, Mail, MtaProfile, Reply};
 
 use given::{Running, TIMEOUT, accepted, listener, text_of, unix};
 

@@ -111,7 +111,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         .build()?;
     let sandbox = Sandbox::new(limits())?;
     let load = |name: &str, settings: String| {
-        let component = std::fs::read(waxseal_tests::waxseal::policy(name))?;
+        let component = std::fs::read(waxseal_testkit::waxseal::policy(name))?;
         let loaded =
             runtime.block_on(sandbox.load(component.into(), settings.into(), &[7; 32].into()));
         loaded
@@ -145,7 +145,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
             SMALL,
         ),
     ];
-    let component = std::fs::read(waxseal_tests::waxseal::policy("rust_minimal"))?;
+    let component = std::fs::read(waxseal_testkit::waxseal::policy("rust_minimal"))?;
     let bare = Bare::new(&component)?;
     let mut of_bare = Vec::with_capacity(1 << 18);
     for _ in 0..ROUNDS {
@@ -181,7 +181,7 @@ pub(crate) fn many(name: &str, times: usize) -> anyhow::Result<()> {
         "waxseal_standard" => settings(200),
         _ => String::new(),
     };
-    let component = std::fs::read(waxseal_tests::waxseal::policy(name))?;
+    let component = std::fs::read(waxseal_testkit::waxseal::policy(name))?;
     let message = message(50 << 10);
     let facts: Arc<dyn Facts> = Arc::new(Given(message.arrival));
     let sandbox = Sandbox::new(limits())?;

@@ -19,7 +19,7 @@ use waxseal::pipeline::{BuildReport, Delivery, DerivedKeys, Outcome, PolicySnaps
 use waxseal::quota::ReadOnlyLedger;
 use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
-use waxseal_tests::hostile::{self, Generator};
+use waxseal_testkit::hostile::{self, Generator};
 
 use crate::table::Table;
 use crate::units::{micros, quantile};
@@ -173,7 +173,7 @@ async fn snapshot(
     lines: &str,
     decisions: Option<u32>,
 ) -> anyhow::Result<Arc<PolicySnapshot>> {
-    let file = waxseal_tests::waxseal::policy(policy);
+    let file = waxseal_testkit::waxseal::policy(policy);
     let text = format!(
         "hostname = \"bench.test\"\n[policy]\nfile = \"{}\"\n{lines}",
         file.display()

@@ -1,9 +1,9 @@
 //! What hostile messages cost: edited and signed, whole, on one thread.
 
 use waxseal::work;
-use waxseal_tests::cpu;
-use waxseal_tests::hostile;
-use waxseal_tests::stages::Kit;
+use waxseal_testkit::cpu;
+use waxseal_testkit::hostile;
+use waxseal_testkit::stages::Kit;
 
 use crate::mails::mail;
 use crate::table::Table;

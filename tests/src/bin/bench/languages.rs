@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use waxseal::runtime::Sandbox;
-use waxseal_tests::waxseal::{policy, repository};
+use waxseal_testkit::waxseal::{policy, repository};
 
 use crate::decisions::{ALONE, Taken, limits, message};
 use crate::table::Table;

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use waxseal_tests::milter::{Client, Mail, MtaProfile};
+use waxseal_testkit::milter::{Client, Mail, MtaProfile};
 
 /// Where a milter listens.
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
-    fn check(self, replies: &[waxseal_tests::milter::Reply]) -> anyhow::Result<()> {
+    fn check(self, replies: &[waxseal_testkit::milter::Reply]) -> anyhow::Result<()> {
         let has = |name: u8| replies.iter().any(|reply| reply.name == name);
         let accepted = replies
             .last()

@@ -28,10 +28,10 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         .enable_all()
         .build()?;
     let component: Arc<[u8]> =
-        std::fs::read(waxseal_tests::waxseal::policy("waxseal_standard"))?.into();
+        std::fs::read(waxseal_testkit::waxseal::policy("waxseal_standard"))?.into();
     let folder = tempfile::tempdir()?;
     let cache = CodeCache::open(&folder.path().join("code"), &Secret::from_bytes([3; 32]))?;
-    let compiler = Compiler::new(waxseal_tests::waxseal::binary());
+    let compiler = Compiler::new(waxseal_testkit::waxseal::binary());
     let sandbox = Sandbox::builder(limits())
         .cache(cache)
         .compiler(compiler)

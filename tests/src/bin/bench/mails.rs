@@ -1,6 +1,6 @@
 //! The messages: of given sizes, as mail programs make them.
 
-use waxseal_tests::milter::Mail;
+use waxseal_testkit::milter::Mail;
 
 /// Different messages of each size, so that no cache sees one twice in a row.
 pub(crate) const VARIANTS: usize = 5;

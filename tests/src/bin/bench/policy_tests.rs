@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::bail;
-use waxseal::testing::{Options, Suite, TestEnvironment};
+use waxseal_daemon::testing::{Options, Suite, TestEnvironment};
 
 use crate::mails::mail;
 use crate::settings::settings;
@@ -66,7 +66,7 @@ fn read(file: PathBuf) -> anyhow::Result<Suite> {
 }
 
 fn cases() -> String {
-    let policy = waxseal_tests::waxseal::policy("waxseal_standard");
+    let policy = waxseal_testkit::waxseal::policy("waxseal_standard");
     let mut text = format!("policy = {:?}\n", policy.display());
     text.push_str(
         "settings = \"settings.toml\"\n[relay.northwind]\n[relay.bluebird]\n[relay.quarry]\n",

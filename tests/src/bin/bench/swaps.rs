@@ -13,7 +13,7 @@ use waxseal::crypto::Secret;
 use waxseal::pipeline::DerivedKeys;
 use waxseal::rollout::PolicyManager;
 use waxseal::runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, Sandbox};
-use waxseal_tests::waxseal::{binary, policy};
+use waxseal_testkit::waxseal::{binary, policy};
 
 use crate::settings::settings;
 use crate::table::Table;

@@ -12,8 +12,8 @@ mod swap;
 
 use std::time::Instant;
 
-use waxseal_tests::Rig;
-use waxseal_tests::waxseal::repository;
+use waxseal_testkit::Rig;
+use waxseal_testkit::waxseal::repository;
 
 use page::Page;
 
@@ -57,7 +57,7 @@ fn rig() -> Rig {
     let settings = repository("examples/acme/settings.toml");
     let settings = std::fs::read_to_string(settings).expect("examples/acme/settings.toml");
     // The servers of the sending suite are on this machine.
-    let settings = settings.replace("192.0.2.0/24", &waxseal_tests::LISTED.to_string());
+    let settings = settings.replace("192.0.2.0/24", &waxseal_testkit::LISTED.to_string());
     Rig::builder("demo")
         .relay("northwind", "daily-maximum = 2000")
         .relay("bluebird", "daily-maximum = 500")

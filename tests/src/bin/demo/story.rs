@@ -2,8 +2,8 @@
 
 use mail_parser::MessageParser;
 use serde_json::Value;
-use waxseal_tests::dkim::verify;
-use waxseal_tests::{Delivery, Rig};
+use waxseal_testkit::dkim::verify;
+use waxseal_testkit::{Delivery, Rig};
 
 use crate::page::Page;
 use crate::swap;

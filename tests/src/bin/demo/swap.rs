@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use waxseal_tests::{Rig, wait_for};
+use waxseal_testkit::{Rig, wait_for};
 
 use crate::page::Page;
 use crate::story::{Scene, arrival, arrived, counts, is_archive};

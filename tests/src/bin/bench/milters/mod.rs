@@ -6,8 +6,8 @@ mod rsa;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use waxseal_tests::milter::Mail;
-use waxseal_tests::test_dir::TestDir;
+use waxseal_testkit::milter::Mail;
+use waxseal_testkit::test_dir::TestDir;
 
 use crate::load::{Expected, rate};
 use crate::mails::mails;

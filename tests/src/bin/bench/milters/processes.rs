@@ -9,9 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use waxseal_tests::test_dir::TestDir;
-use waxseal_tests::wait_for;
-use waxseal_tests::waxseal::{binary, policy};
+use waxseal_testkit::test_dir::TestDir;
+use waxseal_testkit::wait_for;
+use waxseal_testkit::waxseal::{binary, policy};
 
 use crate::load::Endpoint;
 use crate::settings::settings;

@@ -1,0 +1,224 @@
+//! Content filters that the Postfix of this machine shows: ways by which mail
+//! that came in from outside comes back in from this machine itself.
+//!
+//! The files are read as they are. What a filter really does cannot be seen from
+//! them, so each way that Waxseal's milters look at is reported.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use waxseal::config::Config;
+use waxseal::pipeline::Reinjection;
+use waxseal_system::input_file;
+
+/// Parameters that send mail through a content filter.
+const FILTERS: [&str; 2] = ["content_filter", "smtpd_proxy_filter"];
+
+/// The ways by which a content filter can hand mail back to the Postfix whose
+/// configuration is in `folder`, past no milter of ours. None where there is no
+/// such configuration, or not ours to read.
+pub fn reinjections(folder: &Path, config: &Config) -> Vec<Reinjection> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        let text = input_file::read_text(&path, input_file::CONFIGURATION).unwrap_or_default();
+        let lines = logical_lines(&text);
+        let placed = lines.map(|(line, text)| (format!("{}:{line}", path.display()), text));
+        placed.collect::<Vec<_>>()
+    };
+    let (main, master) = (read("main.cf"), read("master.cf"));
+    let services: Vec<Service> = master
+        .iter()
+        .filter_map(|(place, text)| Service::of(place, text, config))
+        .collect();
+    let back: Vec<&Service> = services.iter().filter(|service| service.back).collect();
+    let open: Vec<Reinjection> = back
+        .iter()
+        .filter(|service| !service.without_milters)
+        .map(|service| service.way.clone())
+        .collect();
+    if !back.is_empty() {
+        return open;
+    }
+    // No port for the way back: by `sendmail`, or by the port that mail came in.
+    let set = main.iter().filter_map(|(place, text)| {
+        let (name, value) = text.split_once('=')?;
+        let filters = FILTERS.contains(&name.trim()) && !value.trim().is_empty();
+        filters.then(|| Reinjection {
+            place: place.clone(),
+            text: format!("{} = {}", name.trim(), value.trim()),
+        })
+    });
+    let given = services.iter().filter(|service| service.filters);
+    set.chain(given.map(|service| service.way.clone()))
+        .collect()
+}
+
+/// An smtpd or pickup of `master.cf` that is not Waxseal's own.
+struct Service {
+    way: Reinjection,
+    /// It listens on loopback alone: for programs of this machine.
+    back: bool,
+    without_milters: bool,
+    filters: bool,
+}
+
+impl Service {
+    fn of(place: &str, text: &str, config: &Config) -> Option<Self> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let &[name, kind, _, _, _, _, _, command, ref arguments @ ..] = words.as_slice() else {
+            return None;
+        };
+        if !matches!(command, "smtpd" | "pickup" | "postscreen") {
+            return None;
+        }
+        let own = |smtpd: SocketAddr| smtpd.to_string() == name;
+        if config.listeners.iter().filter_map(|it| it.smtpd).any(own) {
+            return None;
+        }
+        let options = options(arguments);
+        let value_of = |wanted: &str| {
+            let of_name = options.iter().rev().find(|(name, _)| name == wanted);
+            of_name.map(|(_, value)| value.as_str())
+        };
+        let filters = FILTERS
+            .iter()
+            .any(|filter| value_of(filter).is_some_and(|value| !value.is_empty()));
+        let without_milters = value_of("smtpd_milters").is_some_and(str::is_empty)
+            || value_of("receive_override_options")
+                .is_some_and(|value| value.split([',', ' ']).any(|option| option == "no_milters"));
+        let shown = [name, kind, command].join(" ");
+        Some(Self {
+            way: Reinjection {
+                place: place.to_owned(),
+                text: shown,
+            },
+            back: kind == "inet" && command == "smtpd" && is_loopback(name) && !filters,
+            without_milters,
+            filters,
+        })
+    }
+}
+
+/// Whether `ADDRESS:PORT` is one that programs of this machine alone reach.
+fn is_loopback(name: &str) -> bool {
+    let Some((address, _)) = name.rsplit_once(':') else {
+        return false;
+    };
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    let parsed = address.parse::<IpAddr>();
+    parsed.map_or(address == "localhost", |address| address.is_loopback())
+}
+
+/// The `-o` options of a service, in both forms that master(5) has.
+fn options(arguments: &[&str]) -> Vec<(String, String)> {
+    let mut options = Vec::new();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let Some(rest) = word.strip_prefix("-o") else {
+            continue;
+        };
+        let mut text = match rest {
+            "" => words.next().copied().unwrap_or_default().to_owned(),
+            rest => rest.to_owned(),
+        };
+        if text.starts_with('{') {
+            while !text.ends_with('}') {
+                let Some(word) = words.next() else { break };
+                text.push(' ');
+                text.push_str(word);
+            }
+            text = text.trim_matches(['{', '}']).trim().to_owned();
+        }
+        if let Some((name, value)) = text.split_once('=') {
+            options.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+    options
+}
+
+/// Lines with those that continue them (which begin with white space) and
+/// without comments, numbered from 1.
+fn logical_lines(text: &str) -> impl Iterator<Item = (usize, String)> + use<> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            continue;
+        }
+        match lines.last_mut() {
+            Some((_, last)) if line.starts_with([' ', '\t']) => {
+                last.push(' ');
+                last.push_str(line.trim());
+            }
+            _ => lines.push((number, line.trim_end().to_owned())),
+        }
+    }
+    lines.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SPLIT: &str =
+        "127.0.0.1:10025 inet n - n - - smtpd\n  -o smtpd_milters=inet:127.0.0.1:8892\n";
+
+    fn ways(main: &str, master: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().expect("folder");
+        fs::write(folder.path().join("main.cf"), main).expect("written");
+        fs::write(folder.path().join("master.cf"), format!("{SPLIT}{master}")).expect("written");
+        let text = "hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n[[listener]]\nname = \"back\"\n\
+            mode = \"split\"\naddress = \"inet:127.0.0.1:8892\"\nsmtpd = \"127.0.0.1:10025\"\n";
+        let config = waxseal::config::read_text(Path::new("w.toml"), text).expect("config");
+        let shown = |way: Reinjection| {
+            let place = Path::new(&way.place).file_name().unwrap_or_default();
+            format!("{} {}", place.display(), way.text)
+        };
+        let ways = reinjections(folder.path(), &config);
+        ways.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn m2_a_port_for_the_way_back_is_seen_unless_it_has_no_milters() {
+        let amavis = "# the way back\n127.0.0.1:10026 inet n - n - - smtpd\n  -o content_filter=\n";
+        let main = "content_filter =\n  smtp-amavis:[127.0.0.1]:10024\n";
+        assert_eq!(
+            ways(main, amavis),
+            ["master.cf:4 127.0.0.1:10026 inet smtpd"]
+        );
+        for without in [
+            "  -o receive_override_options=no_address_mappings,no_milters\n",
+            "  -o { receive_override_options = no_header_body_checks no_milters }\n",
+            "  -o smtpd_milters=\n",
+        ] {
+            assert_eq!(
+                ways(main, &format!("{amavis}{without}")),
+                [""; 0],
+                "{without}"
+            );
+        }
+        let localhost = "[::1]:10026 inet n - n - - smtpd\n";
+        assert_eq!(ways("", localhost), ["master.cf:3 [::1]:10026 inet smtpd"]);
+    }
+
+    #[test]
+    fn m2_a_filter_without_such_a_port_comes_back_by_another_way() {
+        assert_eq!(
+            ways("# x\n\ncontent_filter = filter:dummy\n", ""),
+            ["main.cf:3 content_filter = filter:dummy"]
+        );
+        let given = "smtp inet n - y - - smtpd\n  -o content_filter=filter:dummy\n";
+        assert_eq!(ways("", given), ["master.cf:3 smtp inet smtpd"]);
+    }
+
+    #[test]
+    fn m2_a_postfix_without_a_filter_shows_none_and_our_own_port_is_none() {
+        let usual = "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n\
+            192.0.2.1:25 inet n - y - - smtpd\nbroken line\n";
+        assert_eq!(ways("content_filter =\nmyhostname = x\n", usual), [""; 0]);
+        let config = "hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n";
+        let config = waxseal::config::read_text(Path::new("w.toml"), config).expect("config");
+        assert_eq!(reinjections(Path::new("/nonexistent"), &config), []);
+    }
+}

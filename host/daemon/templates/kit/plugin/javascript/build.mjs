@@ -1,0 +1,1 @@
+../../../../../../plugin/javascript/build.mjs

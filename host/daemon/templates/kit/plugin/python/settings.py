@@ -1,0 +1,1 @@
+../../../../../../plugin/python/settings.py

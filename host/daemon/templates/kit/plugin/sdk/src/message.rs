@@ -1,0 +1,1 @@
+../../../../../../../plugin/sdk/src/message.rs

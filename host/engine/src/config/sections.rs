@@ -1,0 +1,242 @@
+//! The tables of `waxseal.toml` that contain no paths. Every key has a default.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use waxseal_settings::Table as Toml;
+
+use super::{
+    ByteSize, DefaultRoute, Domain, Editing, Limits, Log, LogLevel, Outgoing, Share, UnalignedPair,
+};
+use waxseal_core::decision::WhenFull;
+use waxseal_core::message;
+
+pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
+    let bytes = |key: &str, default: usize| {
+        table
+            .and_then(|table| table.parsed::<ByteSize>(key, "a size, like \"50 MiB\""))
+            .map_or(default, |size| size.value.0)
+    };
+    let number = |key: &str, range, default: u64| {
+        table
+            .and_then(|table| table.integer(key, range))
+            .map_or(default, |number| number.value)
+    };
+    let time = |key: &str, default: Duration| {
+        table
+            .and_then(|table| duration(table, key))
+            .unwrap_or(default)
+    };
+    let most = message::Limits::default();
+    Limits {
+        // A decision takes microseconds, and instructions bound what it
+        // computes; this is for one that sleeps. Far longer than a busy machine
+        // keeps a thread waiting, or innocent mail would be deferred there.
+        decision_time: time("decision-time", Duration::from_secs(1)),
+        // About a tenth of a second of Wasm: the limit that repeats exactly,
+        // where wall clock does not.
+        instructions: number("instructions", 1..=u64::MAX, 200_000_000),
+        // Python needs about 40 MiB.
+        memory: bytes("memory", 64 << 20),
+        // A message takes milliseconds, a large one tenths of a second. Longer
+        // than the store may be busy, shorter than Postfix's patience with a
+        // milter (300 s).
+        processing_time: time("processing-time", Duration::from_secs(30)),
+        message: message::Limits {
+            size: bytes("message-size", most.size),
+            header_size: bytes("header-size", most.header_size),
+            header_fields: number("header-fields", 1..=1_000_000, most.header_fields as u64)
+                as usize,
+            recipients: number("recipients", 1..=1_000_000, most.recipients as u64) as usize,
+            addresses: number("addresses", 1..=1_000_000, most.addresses as u64) as usize,
+            // More are not told apart: `message` has the limit.
+            parts: number("parts", 1..=50_000, most.parts as u64) as usize,
+        },
+        held: bytes("held", 512 << 20),
+        connections: number("connections", 1..=100_000, 1_000) as usize,
+        first_command_time: time("first-command-time", Duration::from_secs(10)),
+        decisions: number("decisions", 1..=1_000, 64) as u32,
+        // One for each of 50,000 users, and as many again. Each takes some 400
+        // bytes in memory and 300 on disk: 40 MB at the most for a day.
+        new_counters: number("new-counters", 0..=10_000_000, 100_000),
+        stop_time: time("stop-time", Duration::from_secs(30)),
+    }
+}
+
+fn duration(table: &Toml<'_>, key: &str) -> Option<Duration> {
+    let expected = "a time, like \"250ms\" or \"5s\"";
+    let span: Range<usize> = table.span_of(key)?;
+    let value = table.parsed::<jiff::SignedDuration>(key, expected)?.value;
+    let duration = Duration::try_from(value)
+        .ok()
+        .filter(|duration| !duration.is_zero());
+    if duration.is_none() {
+        table.problem(
+            span,
+            format!("`{key}` must be greater than zero"),
+            Some(expected.into()),
+        );
+    }
+    duration
+}
+
+pub(super) fn outgoing(table: Option<&Toml<'_>>) -> Outgoing {
+    let expected = "a network like \"192.0.2.0/24\", or an address";
+    let networks = table.and_then(|table| table.parsed_list::<Network>("networks", expected));
+    Outgoing {
+        networks: networks
+            .unwrap_or_default()
+            .into_iter()
+            .map(|network| network.value.0)
+            .collect(),
+        networks_span: table
+            .and_then(|table| table.span_of("networks"))
+            .unwrap_or_default(),
+        logins: table
+            .and_then(|table| table.boolean("logins"))
+            .unwrap_or(true),
+    }
+}
+
+/// A network, or a single address.
+struct Network(IpNet);
+
+impl std::str::FromStr for Network {
+    type Err = ipnet::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<std::net::IpAddr>() {
+            Ok(address) => Ok(Self(IpNet::from(address))),
+            Err(_) => text.parse::<IpNet>().map(|network| Self(network.trunc())),
+        }
+    }
+}
+
+/// Least time that a signature is valid: a message may wait for a next hop that
+/// long and more, and one that arrives with an expired signature is treated as
+/// unsigned.
+const LEAST_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Most time: ten years, far from any overflow.
+const MOST_EXPIRY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// `expire` and `allow-unaligned` of `[dkim]`.
+pub(super) fn signing(table: Option<&Toml<'_>>) -> (Option<Duration>, Vec<UnalignedPair>) {
+    let Some(table) = table else {
+        return (None, Vec::new());
+    };
+    let pairs = table.tables("allow-unaligned");
+    let pairs = pairs.iter().filter_map(unaligned_pair).collect();
+    (expiry(table), pairs)
+}
+
+fn expiry(table: &Toml<'_>) -> Option<Duration> {
+    let expected = "a time from \"1d\" to \"3650d\", like \"7d\"";
+    let span = table.parsed::<jiff::Span>("expire", expected)?;
+    let seconds = span.value.total((
+        jiff::Unit::Second,
+        jiff::SpanRelativeTo::days_are_24_hours(),
+    ));
+    // Months and years have no fixed length, and are no error of the text.
+    let expiry = seconds
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|expiry| (LEAST_EXPIRY..=MOST_EXPIRY).contains(expiry));
+    if expiry.is_none() {
+        let message = "`expire` is out of range".to_owned();
+        table.problem(span.span, message, Some(expected.to_owned()));
+    }
+    expiry
+}
+
+fn unaligned_pair(table: &Toml<'_>) -> Option<UnalignedPair> {
+    table.require("author", "the author's domain, or \"*\" for any");
+    table.require("sign", "the signing domain");
+    let author = match table.string("author") {
+        Some(any) if any.value == "*" => None,
+        _ => Some(table.parsed::<Domain>("author", "a domain name, or \"*\" for any")),
+    };
+    let sign = table.parsed::<Domain>("sign", "a domain name");
+    Some(UnalignedPair {
+        author: match author {
+            None => None,
+            Some(author) => Some(author?.value),
+        },
+        sign: sign?.value,
+        span: table.span(),
+    })
+}
+
+pub(super) fn default_route(table: Option<&Toml<'_>>) -> DefaultRoute {
+    let words = [("defer", WhenFull::Defer), ("reject", WhenFull::Reject)];
+    DefaultRoute {
+        daily_maximum: table
+            .and_then(|table| table.integer("daily-maximum", 0..=u64::MAX))
+            .map(|maximum| maximum.value),
+        when_full: table
+            .and_then(|table| table.choice("when-full", &words))
+            .unwrap_or(WhenFull::Defer),
+        eight_bit: table
+            .and_then(|table| table.boolean("eight-bit"))
+            .unwrap_or(true),
+    }
+}
+
+pub(super) fn editing(table: Option<&Toml<'_>>) -> Editing {
+    let flag = |key: &str, default: bool| {
+        table
+            .and_then(|table| table.boolean(key))
+            .unwrap_or(default)
+    };
+    Editing {
+        wrap: flag("wrap", false),
+        replies: flag("replies", true),
+        lists: flag("lists", false),
+    }
+}
+
+/// Least size of a recording: less would not hold a message of usual size in
+/// each of its segments.
+const LEAST_RECORDING: u64 = 8 << 20;
+
+/// Maximum and share of a recording.
+pub(super) fn recorded(table: &Toml<'_>) -> (u64, Share) {
+    let expected = "a size of at least 8 MiB, like \"1 GiB\"";
+    let maximum = table.parsed::<ByteSize>("maximum", expected);
+    if let Some(given) = &maximum
+        && (given.value.0 as u64) < LEAST_RECORDING
+    {
+        table.problem(
+            given.span.clone(),
+            "`maximum` is too small".to_owned(),
+            Some(expected.to_owned()),
+        );
+    }
+    let share = table.parsed::<Share>(
+        "share",
+        "a percentage of more than 0% and at most 100%, like \"10%\"",
+    );
+    (
+        maximum.map_or(1 << 30, |given| given.value.0 as u64),
+        share.map_or(Share::ALL, |share| share.value),
+    )
+}
+
+pub(super) fn log(table: Option<&Toml<'_>>) -> Log {
+    let formats = [("text", false), ("json", true)];
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+    ];
+    Log {
+        json: table
+            .and_then(|table| table.choice("format", &formats))
+            .unwrap_or(false),
+        level: table
+            .and_then(|table| table.choice("level", &levels))
+            .unwrap_or(LogLevel::Info),
+    }
+}

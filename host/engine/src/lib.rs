@@ -1,0 +1,62 @@
+//! Mail policies as WebAssembly components, for any mail server.
+//!
+//! A policy is a component of the world `waxseal:policy/policy`: a pure function
+//! from a message and facts to a [`Decision`](decision::Decision). This crate
+//! runs it in a sandbox and applies its decision: relay, sending limits, return
+//! path, DKIM signature, disclaimer.
+//!
+//! An [`Engine`] runs policies in a program of your own; `examples/embed` in the
+//! repository is a whole SMTP server built on it:
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use waxseal::intake::{Direction, Engine, Received};
+//! use waxseal::pipeline::Outcome;
+//!
+//! async fn decide(received: Received) -> Result<Option<Outcome>, Box<dyn std::error::Error>> {
+//!     let config = waxseal::config::read(Path::new("waxseal.toml"))?;
+//!     let engine = Engine::builder(config).build().await?;
+//!     // The above once; this for each message:
+//!     let transaction = engine.intake().begin(&"submission".into());
+//!     let Direction::Outgoing(outgoing) = transaction.classify(&received.client, false) else {
+//!         return Ok(None); // not outgoing: not ours to sign or to relay
+//!     };
+//!     let message = outgoing.message(received).map_err(|reply| reply.text)?;
+//!     Ok(Some(engine.intake().process(outgoing, Arc::new(message)).await))
+//! }
+//! ```
+//!
+//! The modules, from the ground up; each imports only from those above it:
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`work`], [`message`], [`decision`], [`edit`] | re-exported from `waxseal-core` |
+//! | [`runtime`] | the sandbox, re-exported from `waxseal-runtime` |
+//! | [`config`] | `waxseal.toml` |
+//! | [`dkim`] | keys and DKIM signatures |
+//! | [`crypto`] | the secret, derived keys, sealed texts, return paths |
+//! | [`state`] | state that outlives the process: counters |
+//! | [`relay`] | the relays of a configuration |
+//! | [`quota`] | daily limits on counters |
+//! | [`pipeline`] | decide, resolve, edit and sign |
+//! | [`record`] | recorded decisions, and their replay |
+//! | [`rollout`] | policy versions: activation, rollback, shadow runs |
+//! | [`intake`] | what every front calls: classify, process, confirm |
+
+pub use waxseal_core::{decision, edit, message, work};
+pub use waxseal_runtime as runtime;
+
+pub mod config;
+pub mod crypto;
+pub mod dkim;
+pub mod intake;
+pub mod pipeline;
+pub mod quota;
+pub mod record;
+pub mod relay;
+pub mod rollout;
+pub mod state;
+
+pub use intake::Engine;

@@ -1,0 +1,240 @@
+//! What a configuration names, held against what there is.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::access;
+use super::host::HostSettings;
+use super::tables::Tables;
+use crate::config::{Config, Domain, Mode, Problem, ProblemCode, Security, Severity, Source};
+use crate::dkim::{self, Keys};
+use waxseal_runtime::{Reference, ReferenceKind};
+use waxseal_system::secure_fs;
+
+pub(super) fn references(
+    host: &HostSettings,
+    tables: &Tables,
+    references: &[Reference],
+    settings: &Source,
+    problems: &mut Vec<Problem>,
+) {
+    let config = host.config();
+    for reference in references {
+        let name = &reference.name;
+        let (known, message, expected) = match reference.kind {
+            ReferenceKind::Relay => {
+                let names: Vec<_> = host.relays().names().collect();
+                let message = format!(
+                    "there is no relay \"{name}\" in {}",
+                    config.source.path.display()
+                );
+                (host.relays().contains(name), message, one_of(&names))
+            }
+            ReferenceKind::Table => {
+                let names: Vec<_> = config
+                    .tables
+                    .iter()
+                    .map(|table| table.name.as_str())
+                    .collect();
+                let message = format!(
+                    "there is no table \"{name}\" in {}",
+                    config.source.path.display()
+                );
+                (tables.contains(name), message, one_of(&names))
+            }
+            ReferenceKind::DkimDomain => {
+                let message = format!("\"{name}\" is no domain name");
+                (name.parse::<Domain>().is_ok(), message, None)
+            }
+            ReferenceKind::Counter => continue,
+        };
+        if !known {
+            problems.push(settings.problem(
+                Severity::Error,
+                reference.span.clone(),
+                message,
+                expected,
+            ));
+        }
+    }
+}
+
+fn one_of(names: &[&str]) -> Option<String> {
+    match names {
+        [] => None,
+        names => Some(format!("one of {}", names.join(", "))),
+    }
+}
+
+pub(super) fn keys(
+    keys: &Keys,
+    references: &[Reference],
+    settings: &Source,
+    problems: &mut Vec<Problem>,
+) {
+    let mut told = BTreeSet::new();
+    for reference in references
+        .iter()
+        .filter(|reference| reference.kind == ReferenceKind::DkimDomain)
+    {
+        let name = &reference.name;
+        if keys.for_domain(name).is_empty() && told.insert(name) {
+            let message = format!("there is no DKIM key for {name}");
+            let expected = format!(
+                "a key: `waxseal dkim new {name}` makes one; keys are read at the start and at a \
+                 reload (SIGHUP)"
+            );
+            let span = reference.span.clone();
+            let mut problem = settings.problem(Severity::Error, span, message, Some(expected));
+            problem.code = ProblemCode::MissingDkimKey;
+            problems.push(problem);
+        }
+    }
+}
+
+/// Pairs of `dkim.allow-unaligned` that change nothing.
+pub(super) fn unaligned_pairs(config: &Config, keys: &Keys, problems: &mut Vec<Problem>) {
+    for pair in &config.dkim.allow_unaligned {
+        let sign = &pair.sign;
+        let needless = |author: &Domain| dkim::are_aligned(author, sign, keys);
+        let message = match &pair.author {
+            _ if keys.for_domain(sign.as_str()).is_empty() => {
+                format!("there is no DKIM key for {sign}, so that nothing is signed for it")
+            }
+            Some(author) if needless(author) => {
+                format!("{sign} is aligned with {author} as it is")
+            }
+            _ => continue,
+        };
+        let expected = "authors and signing domains of different organizations".to_owned();
+        let span = pair.span.clone();
+        let warning = config
+            .source
+            .problem(Severity::Warning, span, message, Some(expected));
+        problems.push(warning);
+    }
+}
+
+/// What a configuration names outside the policy.
+pub(super) fn host(config: &Config, problems: &mut Vec<Problem>) {
+    relays(config, problems);
+    record(config, problems);
+    listeners(config, problems);
+    access::listeners(config, problems);
+    access::networks(config, problems);
+    access::host_files(config, problems);
+}
+
+fn relays(config: &Config, problems: &mut Vec<Problem>) {
+    for relay in &config.relays {
+        let Some(login) = &relay.login else {
+            continue;
+        };
+        if let Err(error) = secure_fs::read_password(&login.password_file) {
+            let message = format!("relay \"{}\": {error}", relay.name);
+            problems.push(config.source.problem(
+                Severity::Error,
+                relay.span.clone(),
+                message,
+                None,
+            ));
+        }
+        if relay.security == Security::None {
+            let message = format!(
+                "relay \"{}\" gets its password over a connection without TLS",
+                relay.name
+            );
+            problems.push(config.source.problem(
+                Severity::Warning,
+                relay.span.clone(),
+                message,
+                None,
+            ));
+        }
+    }
+}
+
+/// A recording that cannot be written costs no mail: a warning.
+fn record(config: &Config, problems: &mut Vec<Problem>) {
+    let Some(record) = &config.record else {
+        return;
+    };
+    if record.folder.exists()
+        && let Err(error) = secure_fs::folder(&record.folder)
+    {
+        let message = format!("nothing will be recorded: {error}");
+        let mut problem = Problem::of_file(&config.source.path, message, None);
+        problem.severity = Severity::Warning;
+        problems.push(problem);
+    }
+}
+
+pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
+    let path: &Path = &config.source.path;
+    let split = config
+        .listeners
+        .iter()
+        .filter(|listener| listener.mode == Mode::Split)
+        .count();
+    let mut warn = |message: &str, expected: &str| {
+        let mut problem = Problem::of_file(path, message, Some(expected.to_owned()));
+        problem.severity = Severity::Warning;
+        problems.push(problem);
+    };
+    if split > 1 {
+        warn(
+            "there are several listeners of mode \"split\"; the first is used",
+            "one",
+        );
+    }
+    if split == 0 && !config.relays.is_empty() && !config.local_domains.is_empty() {
+        warn(
+            "messages with local and outside recipients will not be relayed",
+            "a [[listener]] of mode \"split\"",
+        );
+    }
+    if !config.relays.is_empty() && config.local_domains.is_empty() {
+        warn(
+            "no local domain is configured: mail for local domains would be relayed too",
+            "`local-domains`, a list of the domains that this server delivers itself",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h3_pairs_that_change_nothing_are_warned_about() {
+        let text = "hostname = \"h.test\"\n[policy]\nfile = \"p.wasm\"\n[dkim]\nallow-unaligned = [\n\
+            { author = \"globex.test\", sign = \"mailer.test\" },\n\
+            { author = \"*\", sign = \"mailer.test\" },\n\
+            { author = \"news.mailer.test\", sign = \"mailer.test\" },\n\
+            { author = \"globex.test\", sign = \"keyless.test\" },\n]\n";
+        let config = crate::config::read_text(Path::new("w.toml"), text).expect("a configuration");
+        let mailer = "mailer.test".parse().expect("a domain");
+        let keys = Keys::for_tests([&mailer]).expect("a key");
+        let mut problems = Vec::new();
+        unaligned_pairs(&config, &keys, &mut problems);
+        let told: Vec<_> = problems
+            .iter()
+            .map(|it| (it.severity, it.line, it.message.as_str()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    Severity::Warning,
+                    Some(8),
+                    "mailer.test is aligned with news.mailer.test as it is"
+                ),
+                (
+                    Severity::Warning,
+                    Some(9),
+                    "there is no DKIM key for keyless.test, so that nothing is signed for it"
+                ),
+            ]
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! The header field that sets the route of a message in the MTA.
+
+use waxseal_core::edit::TransientHeader;
+use waxseal_core::message::ROUTE_FIELD;
+
+/// Makes the MTA send the message to `destination`.
+pub(super) fn route_header(destination: &str) -> TransientHeader {
+    TransientHeader {
+        name: ROUTE_FIELD.to_owned(),
+        value: format!(" {destination}").into_bytes(),
+    }
+}

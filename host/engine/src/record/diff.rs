@@ -1,0 +1,188 @@
+//! Differences counted by their kind, with examples.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use waxseal_core::decision::compare::{Difference, Field};
+use waxseal_core::printable::Text;
+
+/// Most kinds that are told apart: a policy may name a relay of its own for each
+/// message.
+const MOST: usize = 200;
+
+/// Most bytes of a kind that are kept.
+const LONGEST: usize = 300;
+
+/// Examples of each kind.
+const EXAMPLES: usize = 5;
+
+/// A message that was decided otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Example {
+    /// When it arrived.
+    pub arrival: Timestamp,
+    /// Its queue id.
+    pub queue_id: String,
+    /// What was otherwise.
+    pub difference: String,
+}
+
+/// All messages that were decided otherwise in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DiffGroup {
+    /// What they have in common.
+    pub kind: String,
+    /// The field of the decision.
+    pub field: Field,
+    /// Whether the message fares otherwise for it.
+    pub effect: bool,
+    /// How many there are.
+    pub count: u64,
+    /// The last of them, newest first.
+    pub examples: Vec<Example>,
+}
+
+/// Counts differences by kind. What it says does not depend on the order in
+/// which messages come.
+#[derive(Clone, Debug, Default)]
+pub struct DiffAggregator {
+    kinds: BTreeMap<String, DiffGroup>,
+    overflowed: u64,
+}
+
+impl DiffAggregator {
+    /// Counts the differences of one message.
+    pub fn add(&mut self, queue_id: &str, arrival: Timestamp, differences: &[Difference]) {
+        for difference in differences {
+            let mut kind = difference.kind.clone();
+            kind.truncate(kind.floor_char_boundary(LONGEST));
+            if !self.kinds.contains_key(&kind) && self.kinds.len() >= MOST {
+                self.overflowed += 1;
+                continue;
+            }
+            let found = self.kinds.entry(kind.clone()).or_insert_with(|| DiffGroup {
+                kind,
+                field: difference.field,
+                effect: difference.field.has_effect(),
+                count: 0,
+                examples: Vec::new(),
+            });
+            found.count += 1;
+            keep(&mut found.examples, queue_id, arrival, difference);
+        }
+    }
+
+    /// All kinds: those with an effect first, then by number.
+    pub fn kinds(&self) -> Vec<DiffGroup> {
+        let mut kinds: Vec<DiffGroup> = self.kinds.values().cloned().collect();
+        kinds.sort_by_key(|kind| (!kind.effect, std::cmp::Reverse(kind.count)));
+        kinds
+    }
+
+    /// Differences of more kinds than are told apart.
+    pub fn overflowed(&self) -> u64 {
+        self.overflowed
+    }
+}
+
+/// Keeps an example if it is among the newest.
+fn keep(examples: &mut Vec<Example>, queue_id: &str, arrival: Timestamp, difference: &Difference) {
+    let newest =
+        |example: &Example| (example.arrival, example.queue_id.as_str()) < (arrival, queue_id);
+    let at = examples.iter().position(newest).unwrap_or(examples.len());
+    if at == EXAMPLES {
+        return;
+    }
+    examples.truncate(EXAMPLES - 1);
+    examples.insert(
+        at,
+        Example {
+            arrival,
+            queue_id: queue_id.to_owned(),
+            difference: difference.to_string(),
+        },
+    );
+}
+
+/// Kinds for people: number and kind, and examples below.
+pub fn text(kinds: &[DiffGroup], overflowed: u64) -> Text {
+    let mut text = Text::new();
+    for kind in kinds {
+        let _ = writeln!(text, "{:>8}  {}", kind.count, kind.kind);
+        let ids: Vec<&str> = kind
+            .examples
+            .iter()
+            .map(|example| example.queue_id.as_str())
+            .collect();
+        let _ = writeln!(text, "{:>8}  {}", "", ids.join(", "));
+        if let Some(example) = kind.examples.first()
+            && example.difference != kind.kind
+        {
+            let Example {
+                queue_id,
+                difference,
+                ..
+            } = example;
+            let _ = writeln!(text, "{:>8}  {queue_id}: {difference}", "");
+        }
+    }
+    if overflowed > 0 {
+        let _ = writeln!(text, "{overflowed:>8}  of more kinds than are told apart");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn difference(after: &str) -> Vec<Difference> {
+        let texts = |text: &str| [text.to_owned(), text.to_owned()];
+        Difference::value(Field::Relay, texts("north"), texts(after))
+            .into_iter()
+            .collect()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("an instant")
+    }
+
+    #[test]
+    fn the_order_of_messages_does_not_matter() {
+        let messages: Vec<i64> = (0..20).collect();
+        let diff = |order: &mut dyn Iterator<Item = &i64>| {
+            let mut diff = DiffAggregator::default();
+            for &message in order {
+                let relay = if message % 3 == 0 { "east" } else { "south" };
+                diff.add(&format!("4A{message}"), at(message), &difference(relay));
+            }
+            diff.kinds()
+        };
+        let forward = diff(&mut messages.iter());
+        assert_eq!(forward, diff(&mut messages.iter().rev()));
+        assert_eq!(forward[0].kind, "relay: north → south");
+        assert_eq!((forward[0].count, forward[1].count), (13, 7));
+        let newest: Vec<_> = forward[1]
+            .examples
+            .iter()
+            .map(|example| &*example.queue_id)
+            .collect();
+        assert_eq!(newest, ["4A18", "4A15", "4A12", "4A9", "4A6"]);
+    }
+
+    #[test]
+    fn r28_a_policy_that_makes_up_names_does_not_fill_memory() {
+        let mut diff = DiffAggregator::default();
+        for number in 0..1000 {
+            let relay = format!("{number}{}", "ü".repeat(10_000));
+            diff.add("4ABC", at(0), &difference(&relay));
+        }
+        assert_eq!(diff.kinds().len(), MOST);
+        assert_eq!(diff.overflowed(), 800);
+        assert!(diff.kinds().iter().all(|kind| kind.kind.len() <= LONGEST));
+    }
+}

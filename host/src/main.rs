@@ -1,5 +1,0 @@
-//! The `waxseal` command.
-
-fn main() -> std::process::ExitCode {
-    waxseal::cli::main()
-}
