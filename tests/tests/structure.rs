@@ -1,6 +1,7 @@
 //! The rules of structure that a listing of folders relies on: no two files
-//! import each other, not even by a detour; a `mod.rs` or `lib.rs` holds
-//! documentation, declarations and re-exports; no file is longer than 600 lines.
+//! import each other, not even by a detour; a `mod.rs` or `lib.rs` of the host
+//! holds documentation, declarations and re-exports; no file but one of tests is
+//! longer than 600 lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -314,10 +315,7 @@ impl Graph {
 #[test]
 fn no_two_files_import_each_other() {
     let mut found = String::new();
-    for krate in CRATES
-        .iter()
-        .filter(|krate| root().join(krate).join("src").is_dir())
-    {
+    for krate in CRATES {
         let graph = Graph::of(krate);
         for circle in graph.circles() {
             let names: Vec<String> = circle
@@ -340,10 +338,7 @@ fn no_two_files_import_each_other() {
 #[test]
 fn a_module_root_holds_declarations_and_re_exports_only() {
     let mut found = String::new();
-    for krate in CRATES
-        .iter()
-        .filter(|krate| root().join(krate).join("src").is_dir())
-    {
+    for krate in CRATES.iter().filter(|krate| krate.starts_with("host/")) {
         for file in Graph::of(krate)
             .files
             .iter()
@@ -377,14 +372,12 @@ fn a_module_root_holds_declarations_and_re_exports_only() {
 #[test]
 fn no_file_is_longer_than_600_lines() {
     let mut found = String::new();
-    for krate in CRATES
-        .iter()
-        .filter(|krate| root().join(krate).join("src").is_dir())
-    {
-        for file in Graph::of(krate)
+    for krate in CRATES {
+        let graph = Graph::of(krate);
+        for file in graph
             .files
             .iter()
-            .filter(|file| file.lines > LINES)
+            .filter(|file| file.lines > LINES && !file.is_test())
         {
             let _ = writeln!(found, "{}: {} lines", file.path.display(), file.lines);
         }

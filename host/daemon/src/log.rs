@@ -1,7 +1,7 @@
 //! Output of log lines.
 //!
 //! `tracing` formats an event with the fields of its spans. This module sanitizes it into one line of at
-//! most [`LONGEST`] bytes, whatever a message, a policy or a peer put into its fields.
+//! most `LONGEST` bytes, whatever a message, a policy or a peer put into its fields.
 
 use std::borrow::Cow;
 use std::io::{self, Write};

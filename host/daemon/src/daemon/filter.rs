@@ -34,7 +34,7 @@ impl PolicyFilter {
         let outcome = match direction {
             Direction::Outgoing(outgoing) => {
                 let message = Arc::new(outgoing.message(received)?);
-                self.intake.process(outgoing, message).await
+                Box::pin(self.intake.process(outgoing, message)).await
             }
             Direction::Returning(returning) => {
                 let message = returning.message(received)?;

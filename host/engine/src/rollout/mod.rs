@@ -3,7 +3,7 @@
 //!
 //! [`VersionHistory`] holds one pointer to the [`ActiveVersion`] in service. A message takes
 //! a version when it begins ([`PolicyService::begin`]) and finishes on it
-//! ([`PolicyService::process`]), whatever is swapped meanwhile: a swap is one store of
+//! (`Intake::process`), whatever is swapped meanwhile: a swap is one store of
 //! that pointer, and no message is decided half by one version.
 //!
 //! What is promised:
@@ -28,14 +28,13 @@
 mod admission;
 mod check;
 mod failures;
-
 mod histogram;
 mod history;
 mod manager;
 mod observe;
 mod recheck;
 mod recordings;
-
+mod service;
 mod shadow_controller;
 mod shadow_run;
 mod snapshots;
@@ -45,22 +44,12 @@ mod version;
 mod version_history;
 mod watch;
 
-use std::sync::Arc;
-use std::time::Instant;
-
-use arc_swap::ArcSwap;
-
-use crate::pipeline::{self, MessageContext, Outcome, Pipeline};
-use crate::quota::Ledger;
-use waxseal_core::message::Message;
-use waxseal_runtime::{Facts, RecordingFacts};
-use waxseal_system::pool::{JobLimits, Pool};
-
 pub use check::{Check, CheckFuture};
 pub use history::{KEPT, RollbackError, SkipReason, Skipped};
 pub use manager::PolicyManager;
 pub use observe::{DecisionEvent, Observer};
 pub use recordings::{InRecording, Recordings};
+pub use service::PolicyService;
 pub use shadow_controller::{MakeSandbox, ShadowController, ShadowError};
 pub use shadow_run::{Comparison, DiffExample, ShadowRun};
 pub use snapshots::{Pin, PinReason};
@@ -68,162 +57,3 @@ pub use statistics::{LastError, LatencySummary, MeanMax, VersionStats};
 pub use status::{Refusal, Status, Trigger, Trying};
 pub use version::{ActivationReason, ActiveVersion, VersionSummary};
 pub use version_history::{RECORDS, RolledBack, VersionHistory};
-
-use recheck::Rechecks;
-
-/// Processes messages with the version that was in service when they began, and
-/// counts what came of it.
-pub struct PolicyService {
-    inner: Arc<Inner>,
-    pool: Arc<Pool>,
-}
-
-struct Inner {
-    pipeline: Pipeline,
-    versions: Arc<VersionHistory>,
-    observers: ArcSwap<Vec<Arc<dyn Observer>>>,
-    rechecks: Arc<Rechecks>,
-}
-
-impl PolicyService {
-    /// A service of these versions.
-    pub fn new(ledger: Arc<dyn Ledger>, versions: Arc<VersionHistory>) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                pipeline: Pipeline::new(ledger),
-                versions,
-                observers: ArcSwap::default(),
-                rechecks: Rechecks::new(),
-            }),
-            pool: Pool::new(),
-        }
-    }
-
-    /// The version that a message which begins now is decided with. To be taken
-    /// once for each message, at its MAIL command.
-    pub fn begin(&self) -> Arc<ActiveVersion> {
-        self.inner.versions.in_service()
-    }
-
-    /// Decides on an outgoing message and works out what has to be done for
-    /// the decision; see [`Pipeline::process`]. Counts for the version what came
-    /// of it. A message that the policy failed on is decided again by the version
-    /// before, after this returns; when that decides too many of them, the host
-    /// goes back to it (`policy.roll-back-after`, `policy.roll-back-share`).
-    ///
-    /// The work is done by the threads of the [pool](Self::pool), and has
-    /// `limits.processing-time`, unless this is called within a job that has a
-    /// deadline of its own. Takes a tokio runtime with time enabled. When the
-    /// future is dropped, the work is canceled.
-    pub(crate) async fn process(
-        &self,
-        version: &Arc<ActiveVersion>,
-        message: Arc<Message>,
-    ) -> Outcome {
-        let snapshot = version.snapshot();
-        let order = JobLimits {
-            size: message.content.bytes().len(),
-            deadline: Instant::now() + snapshot.config().limits.processing_time,
-        };
-        let inner = Arc::clone(&self.inner);
-        let work = {
-            let (version, message) = (Arc::clone(version), Arc::clone(&message));
-            async move { inner.process(&version, message).await }
-        };
-        match self.pool.run(order, work).await {
-            Ok(outcome) => outcome,
-            Err(late) => {
-                let outcome = pipeline::late(snapshot, &message, late);
-                // Not the policy's doing: there is no doubt about the version.
-                let _ = self
-                    .inner
-                    .versions
-                    .decided(version, &message, &outcome, false);
-                outcome
-            }
-        }
-    }
-
-    /// Routes a copy that returned through the split listener, and counts it for
-    /// the version. Returns the queue id of the first pass as well.
-    pub(crate) fn resume(
-        &self,
-        version: &ActiveVersion,
-        message: &Message,
-    ) -> (Outcome, Option<String>) {
-        let (outcome, first) = pipeline::resumed(version.snapshot(), message);
-        version.statistics.count_returned(&outcome);
-        (outcome, first)
-    }
-
-    /// The threads that messages are processed by.
-    pub fn pool(&self) -> &Arc<Pool> {
-        &self.pool
-    }
-
-    /// Waits until the version before has decided on all messages so far that it
-    /// is asked about.
-    pub async fn rechecked(&self) {
-        self.inner.rechecks.done().await;
-    }
-
-    /// Shows what is decided from now on to somebody else as well: a recording,
-    /// a candidate in shadow.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.inner.observers.rcu(|observers| {
-            let mut observers = Vec::clone(observers);
-            observers.push(Arc::clone(&observer));
-            observers
-        });
-    }
-
-    /// Stops showing it to that observer.
-    pub fn forget(&self, observer: &Arc<dyn Observer>) {
-        self.inner.observers.rcu(|observers| {
-            let others = observers
-                .iter()
-                .filter(|other| !Arc::ptr_eq(other, observer));
-            others.cloned().collect::<Vec<_>>()
-        });
-    }
-
-    /// The versions.
-    pub fn versions(&self) -> &Arc<VersionHistory> {
-        &self.inner.versions
-    }
-
-    /// The ledger that messages are charged to.
-    pub fn ledger(&self) -> &Arc<dyn Ledger> {
-        self.inner.pipeline.ledger()
-    }
-}
-
-impl Inner {
-    async fn process(&self, version: &Arc<ActiveVersion>, message: Arc<Message>) -> Outcome {
-        let context = MessageContext::new(version.snapshot(), &message);
-        let facts = Arc::new(RecordingFacts::new(self.pipeline.facts(&context)));
-        let given = Arc::clone(&facts) as Arc<dyn Facts>;
-        let outcome = self.pipeline.process(&context, given).await;
-        let observers = self.observers.load_full();
-        if !observers.is_empty() {
-            let event = DecisionEvent {
-                version,
-                message: &message,
-                facts: &facts.answers(),
-                outcome: &outcome,
-            };
-            observers
-                .iter()
-                .for_each(|observer| observer.decided(&event));
-        }
-        let sampled = self.rechecks.has_room();
-        let doubt = self.versions.decided(version, &message, &outcome, sampled);
-        if let Some(suspect) =
-            doubt.and_then(|doubt| doubt.suspect(version, &message, &outcome, facts.answers()))
-        {
-            self.rechecks
-                .offer(suspect, self.pipeline.ledger(), &self.versions);
-        }
-        outcome
-    }
-}

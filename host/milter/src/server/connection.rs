@@ -174,7 +174,7 @@ impl<F: Filter, E: Executor, T: Transport> Connection<F, E, T> {
                     }
                 }
                 Input::Step(Step::Decide(message)) => {
-                    self.process(*message).await?;
+                    Box::pin(self.process(*message)).await?;
                     self.permit.release();
                 }
             }
@@ -265,8 +265,11 @@ impl<F: Filter, E: Executor, T: Transport> Connection<F, E, T> {
         }
         let job = Job::new(message.collected.size(), deadline);
         let permit = std::mem::take(&mut self.permit);
-        let work = process::process(Arc::clone(&shared), message, permit);
-        let reason = match self.wait_for(shared.executor.run(job, work)).await? {
+        // Allocated, since a future holds what it awaits: the connection's would
+        // otherwise have the size of all processing, also while it is idle.
+        let work = Box::pin(process::process(Arc::clone(&shared), message, permit));
+        let running = Box::pin(shared.executor.run(job, work));
+        let reason = match self.wait_for(running).await? {
             Processed::Finished(Ok(Ok(encoded))) => return self.reply(encoded).await,
             Processed::Finished(Ok(Err(error))) => format!("no response within {time:?}: {error}"),
             Processed::Finished(Err(panic)) => format!("the filter panicked: {panic}"),

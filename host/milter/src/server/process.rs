@@ -47,7 +47,7 @@ pub(super) async fn process<F: Filter, E: Send + Sync + 'static>(
         fields: submission.content.fields().len(),
         body: submission.body_collected,
     };
-    let response = shared.filter.filter(transaction, submission).await;
+    let response = Box::pin(shared.filter.filter(transaction, submission)).await;
     let mut replies = Vec::new();
     let mut status = ReplyStatus::Written;
     let encoded = response::encode(&response, &negotiated, shape, &mut replies);
