@@ -148,7 +148,10 @@ fn expand(tree: &str) -> Vec<Vec<String>> {
         .map(str::trim)
         .filter(|part| !part.is_empty());
     let prefix: Vec<String> = prefix.map(str::to_owned).collect();
-    let close = tree.rfind('}').unwrap_or(tree.len());
+    // Without its end it is a word in a text.
+    let Some(close) = tree.rfind('}').filter(|&close| close > open) else {
+        return Vec::new();
+    };
     let (mut depth, mut start, mut paths) = (0, 0, Vec::new());
     let inner = &tree[open + 1..close];
     for (at, c) in inner.char_indices().chain([(inner.len(), ',')]) {
