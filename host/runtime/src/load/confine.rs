@@ -241,10 +241,7 @@ mod tests {
     #[test]
     fn l10_the_process_that_compiles_opens_no_file_makes_no_socket_and_starts_no_program() {
         let ended = Command::new(env::current_exe().expect("this program"))
-            .args([
-                "runtime::load::confine::tests::a_child_of_the_next_test",
-                "--exact",
-            ])
+            .args(["load::confine::tests::a_child_of_the_next_test", "--exact"])
             .args(["--nocapture", "--test-threads=1"])
             .env(CHILD, "1")
             .output()
