@@ -122,7 +122,7 @@ fn r30_an_embedding_server_relays_rewrites_signs_and_swaps() {
     );
 
     embedded.swap("nonsense = 1\n");
-    embedded.wait_for_log("not swapped");
+    embedded.wait_for_log("not reloaded");
     assert!(embedded.send(&["bob@outside.test"]).is_positive());
     assert_eq!(embedded.sinks.get("northwind").count(), 2);
 

@@ -6,7 +6,7 @@
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use waxseal::milter::{Filter, Limits, Listener, ListenerSettings, Response, Server, Submission};
+//! use waxseal_milter::{Filter, Limits, Listener, ListenerSettings, Response, Server, Submission};
 //!
 //! struct Tag;
 //!

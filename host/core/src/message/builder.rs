@@ -21,7 +21,7 @@ impl Message {
     /// Begins a message with the null sender, no recipients and an unknown client.
     ///
     /// ```
-    /// use waxseal::message::{Address, Client, Content, Message, ReversePath};
+    /// use waxseal_core::message::{Address, Client, Content, Message, ReversePath};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let content = Content::new(b"From: ann@acme.test\r\n\r\nHello\r\n".to_vec());

@@ -19,7 +19,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Vec<waxseal::config::Problem>> {
-//! use waxseal::testing::{Options, Suite, TestEnvironment};
+//! use waxseal_daemon::testing::{Options, Suite, TestEnvironment};
 //!
 //! let suite = Suite::read(&["tests/policy".into()])?;
 //! let mut environment = TestEnvironment::new("waxseal.toml".into());

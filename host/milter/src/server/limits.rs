@@ -8,7 +8,7 @@ use waxseal_core::message;
 /// Limits and timeouts of a server.
 ///
 /// ```
-/// let mut limits = waxseal::milter::Limits::default();
+/// let mut limits = waxseal_milter::Limits::default();
 /// limits.connections = 200;
 /// ```
 #[derive(Clone, Debug)]
