@@ -30,7 +30,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
 
 /// A component of this project.
 pub(crate) fn component(name: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/policies");
     let path = folder.join(name).with_extension("wasm");
     assert!(
         path.exists(),

@@ -51,7 +51,7 @@ pub(crate) fn sandbox() -> &'static Sandbox {
 
 /// A component of this project.
 pub(crate) fn component(name: &str) -> Arc<[u8]> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/policies");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/policies");
     let path = folder.join(name).with_extension("wasm");
     match std::fs::read(&path) {
         Ok(bytes) => bytes.into(),

@@ -29,7 +29,7 @@ const LANGUAGES: [&str; 3] = ["guard_rust", "guard_javascript", "guard_python"];
 fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
     SANDBOX.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/code-of-tests");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/code-of-tests");
         let cache = CodeCache::open(&folder, CacheKey::new([7; 32])).expect("a cache");
         let builder = Sandbox::builder(LIMITS).for_trials().cache(cache);
         builder.build().expect("a sandbox")
