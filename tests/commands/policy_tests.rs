@@ -431,7 +431,12 @@ expect = {{ verdict = "defer" }}
     let report = bench.run(&[]).report(1);
     assert_eq!(report.counts(), (1, 1));
     let failure = report.failure("unexpected", "failure");
-    assert_eq!(failure["actual"], "out-of-instructions");
+    // Which of the two limits ends a loop depends on what else the machine does.
+    let actual = &failure["actual"];
+    assert!(
+        actual == "out-of-instructions" || actual == "timed-out",
+        "{actual}"
+    );
 }
 
 #[test]

@@ -31,7 +31,8 @@ async fn r26_a_thousand_swaps_leave_no_memory_behind() {
     let cache = CodeCache::open(&folder.path().join("code"), CacheKey::new([3; 32]));
     let sandbox = Sandbox::builder(LIMITS).cache(cache.expect("a cache"));
     let sandbox = sandbox.build().expect("a sandbox");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/policies/rust_minimal.wasm");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/policies/rust_minimal.wasm");
     let component: Arc<[u8]> = match std::fs::read(&path) {
         Ok(bytes) => bytes.into(),
         Err(error) => panic!("{}: {error}: `make policies` builds it", path.display()),

@@ -16,7 +16,9 @@ use waxseal::runtime::{
 use crate::given::{SEED, sandbox};
 
 fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
 }
 
 fn fixture(version: &str) -> Arc<[u8]> {
