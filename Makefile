@@ -106,7 +106,7 @@ policy-tests: policies build
 	@target/debug/waxseal test tests/policy
 
 # These tests wait for Postfix more than they compute.
-THREADS := $(shell echo $$(( $$(nproc) * 1 )))
+THREADS := $(shell echo $$(( $$(nproc) * 3 )))
 
 end-to-end: policies policies-languages build
 	$(SAY) 'End-to-end tests: real policies, and for each test a Postfix on loopback'
