@@ -109,7 +109,7 @@ pub fn describe<P: Policy>(crate_name: &str, crate_version: &str) -> Description
     if description.version.is_empty() {
         crate_version.clone_into(&mut description.version);
     }
-    log::flush();
+    flush();
     description
 }
 
@@ -121,7 +121,7 @@ pub fn describe<P: Policy>(crate_name: &str, crate_version: &str) -> Description
 pub fn configure<P: Policy>(slot: &Slot<P>, settings: &str) -> Result<Configured, Vec<Problem>> {
     report_panics();
     let read = P::configure(settings);
-    log::flush();
+    flush();
     let (policy, configured) = read?;
     match slot.set(policy) {
         Ok(()) => Ok(configured),
@@ -158,7 +158,7 @@ pub fn decide<P: Policy>(
         Some(policy) => policy.decide(message, facts),
         None => Err("the policy was asked to decide before it was configured".to_owned()),
     };
-    log::flush();
+    flush();
     decision
 }
 
@@ -171,10 +171,20 @@ fn report_panics() {
             Some(place) => format!("the policy panicked at {place}: {text}"),
             None => format!("the policy panicked: {text}"),
         };
-        log::flush();
+        flush();
         log::write(Level::Error, &line);
     }));
 }
+
+/// Logs a line that `print!` or `eprint!` did not end.
+#[cfg(all(target_family = "wasm", feature = "quiet-wasi"))]
+fn flush() {
+    crate::quiet_wasi::flush();
+}
+
+/// Does nothing: the standard library writes the output itself.
+#[cfg(not(all(target_family = "wasm", feature = "quiet-wasi")))]
+fn flush() {}
 
 #[cfg(test)]
 mod tests {

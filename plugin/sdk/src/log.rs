@@ -25,16 +25,6 @@ pub fn write(level: Level, message: &str) {
     eprintln!("{level}: {message}");
 }
 
-/// Logs a line that `print!` or `eprint!` did not end.
-#[cfg(all(target_family = "wasm", feature = "quiet-wasi"))]
-pub(crate) fn flush() {
-    crate::quiet_wasi::flush();
-}
-
-/// Does nothing: the standard library writes the output itself.
-#[cfg(not(all(target_family = "wasm", feature = "quiet-wasi")))]
-pub(crate) fn flush() {}
-
 /// Logs a line for the policy's author: `debug!("{} recipients", count)`.
 #[macro_export]
 macro_rules! debug {
