@@ -1,5 +1,5 @@
 //! The rules of structure that a listing of folders relies on: no two files
-//! import each other, not even by a detour; a `mod.rs` or `lib.rs` of the host
+//! import each other, not even by a detour; a `mod.rs` or `lib.rs`
 //! holds documentation, declarations and re-exports; no file but one of tests is
 //! longer than 600 lines.
 
@@ -31,7 +31,6 @@ const KNOWN: &[&str] = &[
     "host/engine: pipeline::checks, pipeline::host",
     "host/engine: rollout::manager::handle, rollout::manager::task, rollout::manager::watcher",
     "host/engine: rollout::recheck, rollout::version_history",
-    "plugin/sdk: log, quiet_wasi",
 ];
 
 /// A module's path within its crate; the root is empty.
@@ -351,7 +350,7 @@ fn no_two_files_import_each_other() {
 #[test]
 fn a_module_root_holds_declarations_and_re_exports_only() {
     let mut found = String::new();
-    for krate in CRATES.iter().filter(|krate| krate.starts_with("host/")) {
+    for krate in CRATES {
         for file in Graph::of(krate)
             .files
             .iter()
@@ -369,7 +368,10 @@ fn a_module_root_holds_declarations_and_re_exports_only() {
                     "impl<",
                     "trait ",
                     "async fn ",
-                    "const fn ",
+                    "const ",
+                    "static ",
+                    "type ",
+                    "macro_rules!",
                 ]
                 .iter()
                 .any(|start| line.starts_with(start))

@@ -9,7 +9,9 @@ use std::str::FromStr;
 use toml::Spanned as TomlSpanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::{Problem, Spanned, suggest};
+use crate::position::Spanned;
+use crate::problem::Problem;
+use crate::suggest;
 
 /// A table of the settings. Every question notes its key as known and its
 /// mistakes as problems; when the table is dropped, the keys that nobody asked

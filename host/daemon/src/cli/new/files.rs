@@ -80,7 +80,7 @@ pub(super) const WORKSPACE: &str = include_str!("../../../templates/rust/workspa
 
 /// The crates that a policy in Rust is written with. They are not to be had from
 /// a registry, so a project has a copy of them.
-pub(super) const KIT: [File; 16] = [
+pub(super) const KIT: [File; 19] = [
     file!(
         "vendor/waxseal-policy/Cargo.toml",
         "templates/kit/plugin/sdk/package.toml"
@@ -132,6 +132,18 @@ pub(super) const KIT: [File; 16] = [
     file!(
         "vendor/waxseal-settings/src/lib.rs",
         "templates/kit/plugin/settings/src/lib.rs"
+    ),
+    file!(
+        "vendor/waxseal-settings/src/position.rs",
+        "templates/kit/plugin/settings/src/position.rs"
+    ),
+    file!(
+        "vendor/waxseal-settings/src/problem.rs",
+        "templates/kit/plugin/settings/src/problem.rs"
+    ),
+    file!(
+        "vendor/waxseal-settings/src/read.rs",
+        "templates/kit/plugin/settings/src/read.rs"
     ),
     file!(
         "vendor/waxseal-settings/src/suggest.rs",
