@@ -1,4 +1,4 @@
-//! Calling a guest under its limits, and telling what became of the call.
+//! Calls of a guest under its limits, and classification of their outcome.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -16,11 +16,10 @@ use super::limits;
 use super::log::one_line;
 use super::state::{DecisionInput, State};
 
-/// What a guest call gave: its result or an error of wasmtime's; none within
-/// its time.
+/// The outcome of a guest call: its result or an error of wasmtime; `None` if it exceeded its time.
 pub(super) type Outcome<T> = Option<wasmtime::Result<T>>;
 
-/// Limits of one call, for telling which was reached.
+/// Limits of one call, for errors that name the exceeded one.
 pub(super) struct CallLimits {
     pub(super) time: Duration,
     pub(super) instructions: u64,
@@ -47,7 +46,7 @@ pub(super) fn store(
     let mut store = Store::new(engine, State::new(subject, bounds.memory, moment));
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(limits::BYTES_FROM_GUEST);
-    // Both fail only where fuel is not configured, which `engine` does.
+    // Both fail only if fuel is not configured, and `engine` configures it.
     let _ = store.set_fuel(bounds.instructions);
     let _ = store.fuel_async_yield_interval(Some(limits::SLICE));
     store.set_epoch_deadline(2);
@@ -55,13 +54,12 @@ pub(super) fn store(
     store
 }
 
-/// CallLimits a call by wall clock. A guest that computes yields after each slice,
-/// and one that waits for something yields at once; when the future is dropped
-/// the guest's stack is, too.
+/// Limits a call by wall clock. A guest that computes yields after each slice,
+/// and one that waits for something yields at once. When the future is dropped,
+/// so is the guest's stack.
 ///
-/// The clock is read at each yield: on a worker thread that never rests, a
-/// timer alone would be noticed a third of a second late. Most calls end without
-/// one, and without a timer.
+/// The clock is read at each yield: a busy worker thread would notice a timer
+/// a third of a second late. Most calls end without a yield, and without a timer.
 pub(super) async fn within<T>(
     time: Duration,
     call: impl Future<Output = wasmtime::Result<T>>,
@@ -83,11 +81,11 @@ pub(super) async fn within<T>(
     .await
 }
 
-/// The result of a call, or why there is none.
+/// The result of a call, or the error.
 ///
 /// # Errors
 ///
-/// The limit that was reached, or what trapped.
+/// The exceeded limit, or the trap.
 pub(super) fn classify<T>(
     outcome: Outcome<T>,
     store: &Store<State>,
@@ -112,59 +110,56 @@ pub(super) fn classify<T>(
         return Err(PolicyError::OutOfInstructions(bounds.instructions));
     }
     let state = store.data();
-    // A guest that gives up by itself executes `unreachable`. Only then are the
-    // last words of its log about that.
-    let gave_up = matches!(trap, Some(Trap::UnreachableCodeReached));
-    if let Some(panic) = state.log.last_words().filter(|_| gave_up) {
+    // A guest that aborts executes `unreachable`. Only then is the last error of its log the reason.
+    let aborted = matches!(trap, Some(Trap::UnreachableCodeReached));
+    if let Some(panic) = state.log.final_error().filter(|_| aborted) {
         return Err(PolicyError::Trapped(panic.to_owned()));
     }
-    if state.memory.refused {
+    if state.memory.rejected {
         return Err(PolicyError::OutOfMemory(bounds.memory));
     }
     let stderr = state.stderr();
-    if gave_up && !stderr.is_empty() {
+    if aborted && !stderr.is_empty() {
         return Err(PolicyError::Trapped(brief(&stderr)));
     }
-    Err(PolicyError::Trapped(told(&error)))
+    Err(PolicyError::Trapped(describe_error(&error)))
 }
 
-/// What wasmtime says of an error, in words that help where its own do not.
-fn told(error: &wasmtime::Error) -> String {
+/// The message of an error, replaced if wasmtime's own is misleading.
+fn describe_error(error: &wasmtime::Error) -> String {
     if error.is::<I32Exit>() {
-        return "it ended its own program (exit) in place of deciding".to_owned();
+        return "it exited instead of deciding".to_owned();
     }
     match error.downcast_ref::<Trap>() {
-        // Rust, C and C++ keep most of their stack in memory, where it ends
-        // at address 0.
+        // Rust, C and C++ have most of their stack in linear memory, which ends at address 0.
         Some(trap @ Trap::MemoryOutOfBounds) => {
-            format!("{trap} (a stack that is used up looks like this, too)")
+            format!("{trap} (possibly a stack overflow)")
         }
         _ => brief(&error.root_cause().to_string()),
     }
 }
 
-/// Which budget of data an error is about, if it is about one.
+/// The exceeded budget of data, if that is the error.
 fn over_budget(error: &wasmtime::Error) -> Option<String> {
     if let Some(over) = error.downcast_ref::<OverBudget>() {
         return Some(over.0.clone());
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
-        return Some(format!("more than {} handles at one time", limits::HANDLES));
+        return Some(format!("more than {} open handles", limits::HANDLES));
     }
-    // wasmtime keeps this type to itself: its words are all there is to know it
-    // by (a test holds them).
+    // wasmtime does not export this error type, so it is recognized by its message, which a test checks.
     let copied = error
         .chain()
         .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"));
     copied.then(|| {
         format!(
-            "more than {} bytes given to the host in one call",
+            "more than {} bytes passed to the host in one call",
             limits::BYTES_FROM_GUEST
         )
     })
 }
 
-/// A guest's words, for a log: one line of them, and not more than fits there.
+/// A guest's text, truncated to one line for a log.
 pub(super) fn brief(text: &str) -> String {
     let text = one_line(text);
     let mut brief = text[..text.floor_char_boundary(limits::ERROR_TEXT)].to_owned();

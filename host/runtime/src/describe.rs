@@ -1,5 +1,4 @@
-//! What a policy says before its first message: about itself, and about its
-//! settings.
+//! Descriptions that a policy returns during setup: of itself, and of its settings.
 
 use std::ops::Range;
 
@@ -7,35 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use super::error::SettingsProblem;
 
-/// What a policy says about itself.
+/// A policy's description of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// JSON Schema of its settings, if it has one.
+    /// JSON Schema of its settings, if any.
     pub settings_schema: Option<String>,
 }
 
-/// A name of the host's that the settings mention.
+/// A name of a relay, domain, table or counter in the settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
-    /// What it names.
+    /// What the name refers to.
     pub kind: ReferenceKind,
     /// The name.
     pub name: String,
-    /// Bytes of the settings text.
+    /// Byte range in the settings text.
     pub span: Range<usize>,
 }
 
-/// What a [`Reference`] names.
+/// What a [`Reference`] refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferenceKind {
     /// `[relay.NAME]` of `waxseal.toml`.
     Relay,
-    /// A domain that is signed for.
+    /// A domain to sign for.
     DkimDomain,
     /// `[table.NAME]` of `waxseal.toml`.
     Table,
@@ -43,16 +42,16 @@ pub enum ReferenceKind {
     Counter,
 }
 
-/// What came of reading the settings.
+/// The result of a successful `configure`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configured {
-    /// Names of the host's that they mention.
+    /// Names of relays, domains, tables and counters in the settings.
     pub references: Vec<Reference>,
-    /// What works, but perhaps not as meant.
+    /// Settings that are valid, but probably not intended.
     pub warnings: Vec<SettingsProblem>,
 }
 
-/// Bytes of the settings text, whatever a policy says they are.
+/// A byte range of the settings text, clamped to it.
 pub(super) fn span(settings: &str, offset: u32, length: u32) -> Range<usize> {
     let start = settings.floor_char_boundary(offset as usize);
     let end = settings.ceil_char_boundary((offset as usize).saturating_add(length as usize));

@@ -1,4 +1,4 @@
-//! How a policy can fail, as types.
+//! Errors of policies.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,56 +8,55 @@ use thiserror::Error;
 
 use waxseal_core::decision::InvalidDecision;
 
-/// Why there is no decision on a message (R28). It costs that message what the
-/// administrator set (`on-error`), and nothing else.
+/// Why there is no decision on a message (R28). The administrator's setting
+/// (`on-error`) applies to this message; other messages are not affected.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PolicyError {
-    /// Wall clock ran out.
+    /// The wall-clock limit was exceeded.
     #[error("the policy took longer than {0:?} (limits.decision-time)")]
     TimedOut(Duration),
-    /// Fuel ran out.
+    /// The limit on instructions (fuel) was exceeded.
     #[error("the policy ran more than {0} instructions (limits.instructions)")]
     OutOfInstructions(u64),
-    /// Memory ran out.
-    #[error("the policy asked for more than {0} bytes of memory (limits.memory)")]
+    /// The memory limit was exceeded.
+    #[error("the policy needs more than {0} bytes of memory (limits.memory)")]
     OutOfMemory(usize),
-    /// It asked the host for more than is given to one decision, or gave back
-    /// more than a decision can be.
-    #[error("the policy moved more data than one decision may: {0}")]
+    /// The decision read more from the host, or returned more, than its limits permit.
+    #[error("the policy exceeded a data limit of one decision: {0}")]
     TooMuchData(String),
-    /// It called something that is not in its world.
-    #[error("the policy called {0}, which no policy may")]
+    /// The policy called an import that is denied.
+    #[error("the policy called {0}, which is denied to policies")]
     ImportDenied(String),
-    /// It panicked, or trapped otherwise.
+    /// The policy panicked or trapped.
     #[error("the policy trapped: {0}")]
     Trapped(String),
-    /// It said by itself that it cannot decide.
+    /// The policy returned an error.
     #[error("the policy reports an error: {0}")]
     Reported(String),
-    /// It makes up names of counters: each takes memory and disk.
+    /// The policy charges too many new counters: each takes memory and disk.
     #[error(
-        "the policy charges the counter {counter}, which would be new today, and {limit} new ones \
-         were made already (limits.new-counters)"
+        "the policy charges the new counter {counter}, and {limit} new counters \
+         were already created today (limits.new-counters)"
     )]
     TooManyCounters {
-        /// The first that could not be made.
+        /// The first one over the limit.
         counter: String,
-        /// How many may be made in a day.
+        /// Maximum number of new counters in a day.
         limit: u64,
     },
-    /// Its decision cannot be carried out.
-    #[error("the policy's decision is not valid: {0}")]
+    /// The decision cannot be applied.
+    #[error("the policy returned an invalid decision: {0}")]
     #[serde(skip)]
     InvalidDecision(#[from] InvalidDecision),
-    /// An address in its decision is none.
-    #[error("the policy's decision is not valid: {0:?} is no address: {1}")]
+    /// The decision contains an invalid address.
+    #[error("the policy returned an invalid decision: invalid address {0:?}: {1}")]
     #[serde(skip)]
     InvalidAddress(String, waxseal_core::message::AddressError),
 }
 
 impl PolicyError {
-    /// One word for counts and logs.
+    /// Name of the kind of error, for statistics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::TimedOut(_) => "timed-out",
@@ -73,42 +72,42 @@ impl PolicyError {
     }
 }
 
-/// Why a policy does not get into service.
+/// Why a policy cannot be loaded.
 #[derive(Debug, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadError {
-    /// The bytes are no component.
-    #[error("this is no WebAssembly component: {0}")]
+    /// The bytes are not a component.
+    #[error("not a WebAssembly component: {0}")]
     NotAComponent(String),
-    /// It imports something outside its world.
-    #[error("the component imports {0}: a policy may import waxseal:policy and wasi only")]
+    /// The component imports something other than the contract and WASI.
+    #[error("the component imports {0}: a policy may import only waxseal:policy and wasi")]
     UnknownImport(String),
-    /// Its exports or imports do not have the types of our world.
-    #[error("the component is no policy of the world waxseal:policy@0.1.0: {0}")]
+    /// Its exports or imports do not have the types of the contract.
+    #[error("the component does not implement the world waxseal:policy@0.1.0: {0}")]
     WrongWorld(String),
-    /// It needs more than a policy may have, whatever its settings.
-    #[error("the component cannot be put in service: {0}")]
+    /// It exceeds the limits on a policy, whatever its settings.
+    #[error("the component exceeds a limit on policies: {0}")]
     DoesNotFit(String),
-    /// It failed while it was described or configured.
+    /// `describe` or `configure` failed.
     #[error("the policy failed in {call}: {error}")]
     Setup {
         /// The exported function.
         call: SetupCall,
-        /// What happened.
+        /// The error.
         error: PolicyError,
     },
     /// Its settings have problems.
     #[error("the policy's settings have {} problem(s)", .0.len())]
     Settings(Vec<SettingsProblem>),
-    /// The engine itself.
+    /// wasmtime failed.
     #[error("wasmtime: {0}")]
     Engine(String),
-    /// The process that compiles it came to nothing.
-    #[error("compiling the policy in a process of its own: {0}")]
+    /// The process that compiles it failed.
+    #[error("compiling the policy in a separate process: {0}")]
     Compiler(String),
 }
 
-/// What is called while a policy is loaded.
+/// A call of a policy during setup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SetupCall {
@@ -127,29 +126,28 @@ impl fmt::Display for SetupCall {
     }
 }
 
-/// A problem of the settings, as the policy tells it.
+/// A problem of the settings, as the policy reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsProblem {
-    /// Bytes of the settings text.
+    /// Byte range in the settings text.
     pub span: std::ops::Range<usize>,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What was expected.
+    /// What is expected.
     pub expected: Option<String>,
 }
 
-/// A guest called an import that is denied. Kept as a type so that it can be
-/// told from other traps.
+/// A guest called a denied import. A type of its own, so that the error can be distinguished from other traps.
 #[derive(Debug, Error)]
 #[error("{0} is denied")]
 pub(super) struct Denied(pub(super) String);
 
-/// The decision's time was over while the host worked on the message for it.
+/// The decision's time ended during work of the host on the message.
 #[derive(Debug, Error)]
-#[error("the time is over")]
+#[error("the decision's time is over")]
 pub(super) struct Overtime;
 
-/// A guest asked for more than it is given.
+/// A guest exceeded a budget.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(super) struct OverBudget(pub(super) String);

@@ -1,5 +1,4 @@
-//! What a component finds behind its imports: its world, a WASI that gives
-//! nothing away, and traps with a name in place of all the rest.
+//! The imports of a component: the contract, an empty WASI, and traps for all other WASI functions.
 
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
@@ -14,24 +13,23 @@ use super::contract;
 use super::error::{Denied, LoadError};
 use super::state::State;
 
-/// What a policy finds behind an import.
+/// Access that a policy has to an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportAccess {
     /// The contract: the message, the facts, the log.
     Contract,
-    /// A part of WASI that is there and gives nothing away.
+    /// A part of WASI that works and reveals nothing.
     Empty,
-    /// A part of WASI each of whose functions fails the decision that calls it.
+    /// A part of WASI whose functions all fail the decision that calls them.
     Denied,
-    /// Nothing: a component that imports it is not loaded.
+    /// None: a component that imports it is not loaded.
     Foreign,
 }
 
-/// Packages of WASI that are linked: without a preopened folder, an argument or
-/// an environment they give nothing away, and a guest's standard library cannot
-/// do without them. Of all others (sockets, http) each function traps with its
-/// name.
+/// Packages of WASI that are linked: without preopened folders, arguments and
+/// environment they reveal nothing, and a guest's standard library needs them.
+/// All functions of other packages (sockets, http) trap with their name.
 const QUIET_WASI: [&str; 5] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -40,7 +38,7 @@ const QUIET_WASI: [&str; 5] = [
     "wasi:random/",
 ];
 
-/// The linker that those of all components begin as.
+/// The linker that each component's linker is copied from.
 pub(super) fn base(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     let l = &mut linker;
@@ -61,7 +59,7 @@ pub(super) fn base(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     Ok(linker)
 }
 
-/// What a policy finds behind an import of that name.
+/// Access to an import of that name.
 pub(super) fn access(import: &str) -> ImportAccess {
     if import.starts_with(contract::PACKAGE) {
         ImportAccess::Contract
@@ -74,13 +72,13 @@ pub(super) fn access(import: &str) -> ImportAccess {
     }
 }
 
-/// A linker for one component. What it imports of WASI beyond [`QUIET_WASI`]
-/// is there and traps when it is called: guests in Python import what they
-/// never call.
+/// A linker for one component. WASI imports beyond [`QUIET_WASI`] are defined and
+/// trap when they are called: guests in Python import functions that they never
+/// call.
 ///
 /// # Errors
 ///
-/// The import that is neither ours nor WASI's.
+/// If an import belongs neither to the contract nor to WASI.
 pub(super) fn for_component(
     base: &Linker<State>,
     engine: &Engine,
@@ -118,9 +116,9 @@ fn resource(item: &ComponentItem) -> Option<ResourceType> {
     }
 }
 
-/// Defines one item of a denied interface. A resource that an interface before
-/// it brought in (`known`) is the same one under another name, and must not be
-/// defined a second time.
+/// Defines one item of a denied interface. A resource that an earlier interface
+/// defined (`known`) is the same one under another name, and must not be defined
+/// again.
 fn deny(
     linker: &mut LinkerInstance<'_, State>,
     import: &str,

@@ -1,6 +1,6 @@
-//! What can be told of a component without putting it in service.
+//! Inspection of a component without activating it.
 //!
-//! Nothing that is wrong with it is an error here: it is what is told.
+//! Defects of the component are reported in the result, not as `Err`.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::HEXLOWER;
@@ -18,31 +18,31 @@ use super::linked::LinkedPolicy;
 use super::preinit::Instrumented;
 use super::setup::Setup;
 
-/// What a component is.
+/// The result of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
     /// Bytes of the file.
     pub size: usize,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
-    /// What it imports, in its order.
+    /// Its imports, in order.
     pub imports: Vec<Import>,
-    /// What it exports.
+    /// Its exports.
     pub exports: Vec<String>,
-    /// Versions of `waxseal:policy` that its exports are of.
+    /// Versions of `waxseal:policy` of its exports.
     pub contract: Vec<String>,
-    /// What it says about itself; none where it does not get that far.
+    /// Its description; `None` if it fails before that.
     pub description: Option<Description>,
-    /// Whether settings can be baked in; none where it does not get that far.
+    /// Whether its settings can be pre-initialized; `None` if it fails before that.
     pub preinit: Option<Preinit>,
-    /// What is wrong with the settings that it was tried with.
+    /// Problems of the given settings.
     pub settings: Vec<SettingsProblem>,
-    /// What keeps it from being loaded, whatever its settings.
+    /// Why it cannot be loaded, whatever its settings.
     pub problem: Option<String>,
 }
 
 impl Inspection {
-    /// Nothing more than the file itself is known.
+    /// An inspection with the properties of the file only.
     fn of_file(bytes: &[u8]) -> Self {
         Self {
             size: bytes.len(),
@@ -57,7 +57,7 @@ impl Inspection {
         }
     }
 
-    /// A component that could not be looked at, and why.
+    /// The inspection of a component that could not be inspected, with the reason.
     pub(super) fn failed(bytes: &[u8], problem: String) -> Self {
         Self {
             problem: Some(problem),
@@ -65,14 +65,13 @@ impl Inspection {
         }
     }
 
-    /// Whether it can be put in service, with the settings that it was tried
-    /// with.
+    /// Whether it can be activated, with the given settings.
     pub fn is_fit(&self) -> bool {
         self.problem.is_none() && self.settings.is_empty()
     }
 }
 
-/// Something that a component imports.
+/// An import of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
     /// Its name, such as `wasi:clocks/wall-clock@0.2.6`.
@@ -81,15 +80,15 @@ pub struct Import {
     pub access: ImportAccess,
 }
 
-/// Whether settings can be baked into a component.
+/// Whether the settings of a component can be pre-initialized.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preinit {
-    /// They were, when it was tried.
+    /// They were pre-initialized during the inspection.
     Done,
-    /// As far as can be seen without settings that it takes.
+    /// Probably: no valid settings were given to try it.
     Possible,
-    /// Each message pays for reading them, and why.
+    /// No, for this reason: each message pays for reading them.
     Impossible(String),
 }
 

@@ -1,4 +1,4 @@
-//! A component whose imports are resolved and whose exports are found.
+//! A component with resolved imports and exports.
 
 use wasmtime::component::{Component, InstancePre};
 

@@ -2,29 +2,29 @@
 
 use super::limits;
 
-/// How bad a line of the policy's log is.
+/// Severity of a line of the policy's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
     /// For the policy's author.
     Debug,
-    /// Worth a line.
+    /// Informational.
     Info,
-    /// Somebody should look.
+    /// A possible problem.
     Warn,
-    /// Something failed; panic texts come as these.
+    /// A failure; panic texts have this level.
     Error,
 }
 
 /// A line of the policy's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// How bad it is.
+    /// Severity.
     pub level: LogLevel,
     /// The text, one line.
     pub text: String,
 }
 
-/// The log of one decision, capped.
+/// The log of one decision, with limited size.
 #[derive(Default)]
 pub(super) struct Log {
     lines: Vec<LogLine>,
@@ -34,7 +34,7 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn write(&mut self, level: LogLevel, text: &str) {
-        // An error is kept whatever went before it: it may be the panic text.
+        // An error is always logged: it may be the panic text.
         let over = self.lines.len() >= limits::LOG_LINES || self.bytes >= limits::LOG_BYTES;
         if over && (level != LogLevel::Error || self.lines.len() >= 2 * limits::LOG_LINES) {
             self.dropped += 1;
@@ -47,9 +47,8 @@ impl Log {
         self.lines.push(LogLine { level, text });
     }
 
-    /// The last line, if it is an error: where a guest gave up by itself, the
-    /// text of its panic.
-    pub(super) fn last_words(&self) -> Option<&str> {
+    /// The last line, if it is an error: the panic text of a guest that aborted.
+    pub(super) fn final_error(&self) -> Option<&str> {
         let line = self.lines.last()?;
         (line.level == LogLevel::Error).then_some(&line.text)
     }
@@ -66,8 +65,7 @@ impl Log {
     }
 }
 
-/// Text of a guest's as one line: control characters could forge further lines
-/// of our log.
+/// A guest's text on one line: control characters could forge lines of Waxseal's log.
 pub(super) fn one_line(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(plain).collect()
@@ -78,13 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_is_capped_and_says_so() {
+    fn the_log_is_limited_and_counts_dropped_lines() {
         let mut log = Log::default();
         for _ in 0..1000 {
             log.write(LogLevel::Info, "line\nforged");
         }
         log.write(LogLevel::Error, "the panic text");
-        assert_eq!(log.last_words(), Some("the panic text"));
+        assert_eq!(log.final_error(), Some("the panic text"));
         let lines = log.into_lines();
         assert_eq!(lines.len(), limits::LOG_LINES + 2);
         assert_eq!(lines[0].text, "line forged");

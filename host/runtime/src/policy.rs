@@ -25,7 +25,7 @@ use waxseal_core::message::Message;
 use waxseal_core::work;
 use waxseal_system::pool::{self, LowPriorityExecutor};
 
-/// What the decisions of all policies of a sandbox share.
+/// State that all policies of a sandbox share.
 pub(super) struct Host {
     engine: RuntimeEngine,
     limits: Limits,
@@ -72,7 +72,7 @@ impl fmt::Debug for Policy {
     }
 }
 
-/// A decision, or the reason why there is none, and the resources it used.
+/// A decision, or the error, and the resources it used.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Evaluation {
@@ -108,8 +108,8 @@ impl Policy {
         &self.inner.loaded.digest
     }
 
-    /// Whether the settings were pre-initialized into the component. If not, each
-    /// decision pays for reading them.
+    /// Whether the settings were pre-initialized into the component. If not, each decision
+    /// reads them again.
     pub fn is_preinitialized(&self) -> bool {
         self.inner.loaded.settings.is_none()
     }
@@ -148,8 +148,8 @@ impl Policy {
     }
 }
 
-/// Permission to use one instance, with everything that a decision needs: it may
-/// end on another thread than it began on, and after the caller is gone.
+/// Permission to use one instance, with everything that a decision needs: it may end on
+/// another thread than it began on, and after the caller was dropped.
 struct DecisionPermit(Arc<Inner>);
 
 impl DecisionPermit {
@@ -180,7 +180,7 @@ impl DecisionPermit {
         if !too_long {
             return evaluation;
         }
-        // After this the low-priority threads continue.
+        // After this, the low-priority threads continue.
         yield_now().await;
         let unlimited = HostWork::unlimited(bounds);
         self.attempt(input, seed, unlimited).await.0

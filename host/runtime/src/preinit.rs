@@ -1,9 +1,9 @@
-//! Baking the settings into a component: `configure` runs once, and what it
-//! left in memory becomes the memory that every instance begins with.
+//! Pre-initialization of a component with its settings: `configure` runs once, and its
+//! resulting memory is the initial memory of every instance.
 //!
-//! A component is *instrumented* first, so that its memories and globals can be
-//! read from outside; setup runs on that form of it. The snapshot is taken from
-//! its instance and put into the original.
+//! A component is first *instrumented*, so that its memories and globals can be read from
+//! outside; setup runs in this form. The snapshot is taken from its instance and written
+//! into the original.
 
 use wasmtime::component::{Component, Instance, Lift, WasmList};
 use wasmtime::{Engine, Result, Store};
@@ -11,7 +11,7 @@ use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
 use super::state::State;
 
-/// A component whose state can be read, and what it was made from.
+/// An instrumented component and its original.
 pub(super) struct Instrumented<'a> {
     wizer: Wizer,
     original: ComponentContext<'a>,
@@ -21,8 +21,8 @@ pub(super) struct Instrumented<'a> {
 impl<'a> Instrumented<'a> {
     /// # Errors
     ///
-    /// When the bytes are no component, or one of a kind that cannot be baked:
-    /// with components inside, or modules that are instantiated twice.
+    /// If the bytes are not a component, or one that cannot be pre-initialized: with nested
+    /// components, or modules that are instantiated twice.
     pub(super) fn new(engine: &Engine, bytes: &'a [u8]) -> Result<Self> {
         let mut wizer = Wizer::new();
         wizer.keep_init_func(true);
@@ -39,12 +39,12 @@ impl<'a> Instrumented<'a> {
         &self.component
     }
 
-    /// The original with the state of an instance in it.
+    /// The original with the state of an instance.
     ///
     /// # Errors
     ///
-    /// When the state cannot be read or written down. With a handle of the
-    /// host's in it, it would mean nothing later.
+    /// If the state cannot be read or written. A state with a handle of the host is an error,
+    /// because the handle would be invalid later.
     pub(super) async fn preinitialize(
         &self,
         store: &mut Store<State>,
@@ -53,7 +53,7 @@ impl<'a> Instrumented<'a> {
         if store.data().holds_handles() {
             wasmtime::bail!("it holds a handle of the host's after `configure`");
         }
-        // Reading the memory back is the host's work, not the guest's.
+        // Reading the memory is work of the host, not of the guest.
         store.set_fuel(u64::MAX)?;
         store.set_hostcall_fuel(usize::MAX);
         let mut reader = Reader {
@@ -72,9 +72,9 @@ impl<'a> Instrumented<'a> {
     }
 }
 
-/// Reads the state of an instance for the snapshot, through the functions that
-/// the instrumentation added. The trait has no way to fail, so the first
-/// failure is kept and told afterwards.
+/// Reads the state of an instance for the snapshot, through the functions that the
+/// instrumentation added. The trait is infallible, so the first error is stored and
+/// returned afterwards.
 struct Reader<'a> {
     store: &'a mut Store<State>,
     instance: Instance,

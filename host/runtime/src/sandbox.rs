@@ -1,4 +1,4 @@
-//! The sandbox: engine, limits and loader that policies share.
+//! The sandbox: the engine, limits and loader of policies.
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Reads compiled code from a cache, and writes to it what was compiled.
+    /// Reads compiled code from a cache, and writes new code to it.
     pub fn cache(mut self, cache: CodeCache) -> Self {
         self.cache = Some(cache);
         self

@@ -1,5 +1,4 @@
-//! What one instance has of the host: the message, the facts, its log, and
-//! what is left of its budgets.
+//! State of one instance: the message, the facts, the log, and the rest of its budgets.
 
 use std::sync::Arc;
 
@@ -23,40 +22,39 @@ pub(super) struct State {
     pub(super) log: Log,
     /// Bytes that may still be copied into the guest.
     pub(super) to_guest: usize,
-    /// Work on the message that the host may do for it.
+    /// Work of the host on the message.
     pub(super) host: HostWork,
     table: ResourceTable,
     wasi: Option<Box<Wasi>>,
     env: DeterministicEnv,
 }
 
-/// What a guest that asks for WASI gets.
+/// The WASI of a guest that uses it.
 struct Wasi {
     context: WasiCtx,
     stderr: Stderr,
 }
 
-/// What is decided on.
+/// The input of a decision.
 #[derive(Clone)]
 pub(super) struct DecisionInput {
     pub(super) message: Arc<Message>,
     pub(super) facts: Arc<dyn Facts>,
 }
 
-/// What the host may still do with the message for one decision, at the guest's
-/// request. The guest cannot interrupt it, so it is bounded by itself.
+/// Work of the host on the message for one decision, at the guest's request. The guest
+/// cannot be interrupted during it, so it has limits of its own.
 #[derive(Default)]
 pub(super) struct HostWork {
     bounds: Bounds,
-    /// Steps left on the thread of whoever asked for the decision; none where
-    /// they are not limited.
+    /// Steps left on the calling thread; `None` if they are not limited.
     short: Option<u64>,
     too_long: bool,
 }
 
 impl HostWork {
-    /// Work within these bounds, as long as it is short where it is not done by
-    /// a low-priority thread.
+    /// Work within these limits, which must also be short unless it runs on a
+    /// low-priority thread.
     pub(super) fn short(bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -65,7 +63,7 @@ impl HostWork {
         }
     }
 
-    /// Work within these bounds.
+    /// Work within these limits.
     pub(super) fn unlimited(bounds: Bounds) -> Self {
         Self {
             bounds,
@@ -73,7 +71,7 @@ impl HostWork {
         }
     }
 
-    /// Whether the decision has to be begun again where work may take longer.
+    /// Whether the decision must be restarted on a low-priority thread.
     pub(super) fn is_too_long(&self) -> bool {
         self.too_long
     }
@@ -82,7 +80,7 @@ impl HostWork {
     ///
     /// # Errors
     ///
-    /// When the time of the decision is over, or it has to be begun again.
+    /// If the time of the decision is over, or it must be restarted.
     pub(super) fn run<T>(&mut self, work: impl FnOnce() -> T) -> Result<T, Overtime> {
         let short = self.short.filter(|_| !on_low_priority_thread());
         let bounds = Bounds {
@@ -120,19 +118,19 @@ impl State {
         }
     }
 
-    /// Whether the guest holds a handle of the host's.
+    /// Whether the guest holds a handle of the host.
     pub(super) fn holds_handles(&self) -> bool {
         !self.table.is_empty()
     }
 
-    /// What the guest wrote to its stderr, as far as it was kept.
+    /// The retained part of what the guest wrote to stderr.
     pub(super) fn stderr(&self) -> String {
         let wasi = self.wasi.as_ref();
         wasi.map(|wasi| wasi.stderr.text()).unwrap_or_default()
     }
 
-    /// The log, with what the guest wrote to its stderr at the end: that is
-    /// where other languages put their words.
+    /// The log, followed by what the guest wrote to stderr: other languages write their
+    /// panic texts there.
     pub(super) fn into_log(mut self) -> Vec<LogLine> {
         for line in self.stderr().lines().filter(|line| !line.trim().is_empty()) {
             self.log.write(LogLevel::Info, line);
@@ -142,8 +140,8 @@ impl State {
 }
 
 impl WasiView for State {
-    /// Made when it is first asked for: most policies never do, and the making
-    /// costs more than an instance.
+    /// Created on first use: most policies never use WASI, and creating it costs more than
+    /// an instance.
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let wasi = self.wasi.get_or_insert_with(|| {
             let stderr = Stderr::default();

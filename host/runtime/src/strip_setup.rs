@@ -1,10 +1,9 @@
-//! Leaving out what a policy needs for its setup alone.
+//! Removal of functions that only setup needs.
 //!
-//! With its settings baked in, nobody calls `describe` or `configure` again, and
-//! much of a policy is there for them: of the standard policy two thirds, which
-//! read settings. Functions that nothing else can reach keep their place and
-//! lose their body, so that nobody waits until they are compiled, and their code
-//! takes no memory.
+//! After pre-initialization nothing calls `describe` or `configure`, and much of a
+//! policy exists for them: two thirds of the standard policy, which read settings. The
+//! bodies of functions that nothing else reaches are emptied, so that they are not
+//! compiled and take no memory. Function indices do not change.
 
 use wasm_encoder::{CodeSection, Function, Instruction, RawSection};
 use wasmparser::{
@@ -13,13 +12,13 @@ use wasmparser::{
 };
 use wasmtime::{Result, bail, format_err};
 
-/// A component without what only those exports of its modules can reach, which
-/// are called by names that the component tools have given them.
+/// A component without the functions that only those exports of its modules reach. The
+/// exports have the names that the component tools give them.
 ///
 /// # Errors
 ///
-/// When the bytes are no component, or one of those exports is used by other
-/// modules, too, or more than once.
+/// If the bytes are not a component, or one of those exports is used by other modules,
+/// or more than once.
 pub(super) fn strip_setup(component: &[u8], exports: &[String]) -> Result<Vec<u8>> {
     let mut stripped = wasm_encoder::Component::new();
     let mut depth = 0_u32;
@@ -28,7 +27,7 @@ pub(super) fn strip_setup(component: &[u8], exports: &[String]) -> Result<Vec<u8
         let payload = payload?;
         if let (0, Some((id, range))) = (depth, payload.as_section()) {
             let within = component.get(range);
-            let data = within.ok_or_else(|| format_err!("a section reaches over the end"))?;
+            let data = within.ok_or_else(|| format_err!("a section exceeds the input"))?;
             let module = match &payload {
                 Payload::ModuleSection { .. } => Some(strip_module(data, exports)?),
                 _ => None,
@@ -41,13 +40,13 @@ pub(super) fn strip_setup(component: &[u8], exports: &[String]) -> Result<Vec<u8
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    refuse_if(exports, import?.name, "a module imports")?;
+                    reject_if(exports, import?.name, "a module imports")?;
                 }
             }
             Payload::ComponentAliasSection(aliases) => {
                 for alias in aliases {
                     if let ComponentAlias::CoreInstanceExport { name, .. } = alias? {
-                        refuse_if(&used, name, "there are several uses of")?;
+                        reject_if(&used, name, "there are several uses of")?;
                         used.extend(exports.iter().filter(|export| *export == name).cloned());
                     }
                 }
@@ -58,7 +57,7 @@ pub(super) fn strip_setup(component: &[u8], exports: &[String]) -> Result<Vec<u8
     Ok(stripped.finish())
 }
 
-fn refuse_if(names: &[String], name: &str, why: &str) -> Result<()> {
+fn reject_if(names: &[String], name: &str, why: &str) -> Result<()> {
     if names.iter().any(|known| known == name) {
         bail!("{why} {name}");
     }
@@ -79,7 +78,7 @@ fn strip_module(module: &[u8], exports: &[String]) -> Result<Vec<u8>> {
                 let code = code(module, range.clone(), &needed[calls.imported..])?;
                 stripped.section(&code);
             }
-            // Hints and debug information tell of places in bodies that are gone.
+            // Hints and debug information refer to positions in removed bodies.
             Payload::CustomSection(custom) if custom.name() != "name" => {}
             _ => {
                 if let Some((id, range)) = payload.as_section() {
@@ -92,7 +91,7 @@ fn strip_module(module: &[u8], exports: &[String]) -> Result<Vec<u8>> {
     Ok(stripped.finish())
 }
 
-/// The code section again, with empty bodies where one is not needed.
+/// The code section, with empty bodies for functions that are not needed.
 fn code(module: &[u8], range: std::ops::Range<usize>, needed: &[bool]) -> Result<CodeSection> {
     let offset = range.start;
     let bodies = CodeSectionReader::new(BinaryReader::new(&module[range], offset))?;
@@ -111,21 +110,21 @@ fn code(module: &[u8], range: std::ops::Range<usize>, needed: &[bool]) -> Result
     Ok(section)
 }
 
-/// Which functions of a module mention which, by their index.
+/// References between the functions of a module, by index.
 #[derive(Default)]
 struct Calls {
-    /// Functions that are imported; those have the first indices.
+    /// Number of imported functions, which have the first indices.
     imported: usize,
-    /// Whether the module has any of the exports that are left out.
+    /// Whether the module has any of the removed exports.
     any_left_out: bool,
-    /// What can be called from outside, or through a table.
+    /// Functions that can be called from outside, or through a table.
     roots: Vec<u32>,
-    /// For each function of its own, those that it mentions.
-    mentions: Vec<Vec<u32>>,
+    /// For each function of the module, the functions that it references.
+    references: Vec<Vec<u32>>,
 }
 
 impl Calls {
-    fn of(module: &[u8], left_out: &[String]) -> Result<Self> {
+    fn of(module: &[u8], removed: &[String]) -> Result<Self> {
         let mut calls = Self::default();
         for payload in Parser::new(0).parse_all(module) {
             match payload? {
@@ -149,7 +148,7 @@ impl Calls {
                 }
                 Payload::ExportSection(exports) => {
                     for export in exports {
-                        calls.export(&export?, left_out);
+                        calls.export(&export?, removed);
                     }
                 }
                 Payload::ElementSection(elements) => {
@@ -159,11 +158,11 @@ impl Calls {
                 }
                 Payload::StartSection { func, .. } => calls.roots.push(func),
                 Payload::CodeSectionEntry(body) => {
-                    let mut mentioned = Vec::new();
-                    mention(body.get_operators_reader()?, &mut mentioned)?;
-                    mentioned.sort_unstable();
-                    mentioned.dedup();
-                    calls.mentions.push(mentioned);
+                    let mut referenced = Vec::new();
+                    collect_references(body.get_operators_reader()?, &mut referenced)?;
+                    referenced.sort_unstable();
+                    referenced.dedup();
+                    calls.references.push(referenced);
                 }
                 _ => {}
             }
@@ -171,11 +170,11 @@ impl Calls {
         Ok(calls)
     }
 
-    fn export(&mut self, export: &Export<'_>, left_out: &[String]) {
+    fn export(&mut self, export: &Export<'_>, removed: &[String]) {
         if !matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact) {
             return;
         }
-        if left_out.iter().any(|name| name == export.name) {
+        if removed.iter().any(|name| name == export.name) {
             self.any_left_out = true;
         } else {
             self.roots.push(export.index);
@@ -206,12 +205,12 @@ impl Calls {
     }
 
     fn constant(&mut self, expression: &ConstExpr<'_>) -> Result<()> {
-        mention(expression.get_operators_reader(), &mut self.roots)
+        collect_references(expression.get_operators_reader(), &mut self.roots)
     }
 
-    /// For each function, whether it can be reached.
+    /// For each function, whether it is reachable.
     fn reachable(&self) -> Vec<bool> {
-        let mut reached = vec![false; self.imported + self.mentions.len()];
+        let mut reached = vec![false; self.imported + self.references.len()];
         let mut open = self.roots.clone();
         while let Some(function) = open.pop() {
             let index = function as usize;
@@ -220,16 +219,16 @@ impl Calls {
                 _ => continue,
             }
             let own = index.checked_sub(self.imported);
-            if let Some(mentioned) = own.and_then(|own| self.mentions.get(own)) {
-                open.extend(mentioned);
+            if let Some(referenced) = own.and_then(|own| self.references.get(own)) {
+                open.extend(referenced);
             }
         }
         reached
     }
 }
 
-/// Adds the functions that some code mentions: to call them, or to hand them on.
-fn mention(code: OperatorsReader<'_>, functions: &mut Vec<u32>) -> Result<()> {
+/// Adds the functions that some code references.
+fn collect_references(code: OperatorsReader<'_>, functions: &mut Vec<u32>) -> Result<()> {
     for operator in code {
         match operator? {
             Operator::Call { function_index }
@@ -251,11 +250,10 @@ mod tests {
 
     use super::*;
 
-    const BARE: &[u8] = &[0, 0, 0x0b];
+    const EMPTY_BODY: &[u8] = &[0, 0, 0x0b];
 
-    /// Functions by their index: 0 is imported; `setup` is 1 and calls 3;
-    /// `decide` is 2 and calls 4, which calls 0; 5 is in a table, and 6 the
-    /// start, which hands on 7.
+    /// Functions by their index: 0 is imported; `setup` is 1 and calls 3; `decide` is 2 and
+    /// calls 4, which calls 0; 5 is in a table; 6 is the start function, which references 7.
     fn module() -> Module {
         let mut types = TypeSection::new();
         types.ty().function([], []);
@@ -329,8 +327,8 @@ mod tests {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
-    /// Indices of the functions that have no body left.
-    fn bare(component: &[u8]) -> Vec<usize> {
+    /// Indices of the functions whose body was removed.
+    fn without_body(component: &[u8]) -> Vec<usize> {
         let mut bodies = Vec::new();
         for payload in Parser::new(0).parse_all(component) {
             if let Payload::CodeSectionEntry(body) = payload.expect("a component") {
@@ -338,31 +336,31 @@ mod tests {
             }
         }
         let indices = (1..).zip(bodies);
-        let bare = indices.filter(|(_, body)| *body == BARE);
-        bare.map(|(index, _)| index).collect()
+        let without_body = indices.filter(|(_, body)| *body == EMPTY_BODY);
+        without_body.map(|(index, _)| index).collect()
     }
 
     #[test]
-    fn r26_what_only_setup_reaches_loses_its_body_and_nothing_else_does() {
-        let whole = component(&["setup", "decide"]);
-        let stripped = strip_setup(&whole, &names(&["setup"])).expect("stripped");
-        assert_eq!(bare(&whole), [0; 0]);
-        assert_eq!(bare(&stripped), [1, 3]);
-        let stripped = strip_setup(&whole, &names(&["decide"])).expect("stripped");
-        assert_eq!(bare(&stripped), [2, 4]);
+    fn r26_only_functions_that_only_setup_reaches_are_removed() {
+        let original = component(&["setup", "decide"]);
+        let stripped = strip_setup(&original, &names(&["setup"])).expect("stripped");
+        assert_eq!(without_body(&original), [0; 0]);
+        assert_eq!(without_body(&stripped), [1, 3]);
+        let stripped = strip_setup(&original, &names(&["decide"])).expect("stripped");
+        assert_eq!(without_body(&stripped), [2, 4]);
     }
 
     #[test]
-    fn r26_a_component_without_setup_stays_as_it_is() {
-        let whole = component(&["decide"]);
+    fn r26_a_component_without_setup_is_unchanged() {
+        let original = component(&["decide"]);
         assert_eq!(
-            strip_setup(&whole, &names(&["other"])).expect("the same"),
-            whole
+            strip_setup(&original, &names(&["other"])).expect("the same"),
+            original
         );
     }
 
     #[test]
-    fn r26_what_others_use_too_is_not_left_out() {
+    fn r26_shared_exports_are_not_removed() {
         let twice = component(&["setup", "setup"]);
         assert!(strip_setup(&twice, &names(&["setup"])).is_err());
         let imported = component(&["look"]);
@@ -370,15 +368,15 @@ mod tests {
     }
 
     #[test]
-    fn r28_a_component_that_is_damaged_anywhere_harms_nobody() {
-        let whole = component(&["setup", "decide"]);
+    fn r28_damaged_components_cause_no_panic() {
+        let original = component(&["setup", "decide"]);
         let setup = names(&["setup"]);
-        for length in 0..whole.len() {
-            let _either = strip_setup(&whole[..length], &setup);
+        for length in 0..original.len() {
+            let _either = strip_setup(&original[..length], &setup);
         }
-        for place in 0..whole.len() {
+        for place in 0..original.len() {
             for bit in 0..8 {
-                let mut damaged = whole.clone();
+                let mut damaged = original.clone();
                 damaged[place] ^= 1 << bit;
                 let _either = strip_setup(&damaged, &setup);
             }

@@ -1,9 +1,8 @@
-//! The WASI that policies get: everything in it is empty, fixed or denied.
+//! The WASI of policies: everything in it is empty, fixed or denied.
 //!
-//! No arguments, no environment, no folders. The wall clock stands at the
-//! message's arrival and the monotonic one at zero; randomness is a generator
-//! seeded for the message; stderr is kept for the text of a panic. What is
-//! written to stdout is thrown away.
+//! No arguments, no environment, no folders. The wall clock is fixed to the message's
+//! arrival and the monotonic clock to zero; randomness is a generator seeded for the
+//! message; stderr is recorded for the text of a panic; stdout is discarded.
 
 use std::io;
 use std::pin::Pin;
@@ -24,7 +23,7 @@ use super::limits;
 
 /// A context for one store.
 pub(super) fn context(env: DeterministicEnv, stderr: Stderr) -> WasiCtx {
-    // Guests may tell each of these apart, and none from the seed itself.
+    // Guests may distinguish these generators, but cannot derive the seed.
     let random = |purpose: u8| {
         let mut seed = *env.seed.as_bytes();
         seed[31] ^= purpose;
@@ -68,22 +67,22 @@ impl HostMonotonicClock for FixedClock {
     }
 }
 
-/// stderr, as far as it is kept. What is too much is dropped: a stream that
-/// fails aborts the guest before its panic text is out. Written to directly
-/// and not by a task of its own, so that it is complete when the guest traps.
+/// stderr, up to a limit. The rest is dropped: an error would abort the guest before its
+/// panic text is complete. Written synchronously, so that it is complete when the guest
+/// traps.
 #[derive(Clone, Default)]
 pub(super) struct Stderr(Arc<Mutex<Vec<u8>>>);
 
 impl Stderr {
     pub(super) fn text(&self) -> String {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&kept).trim().to_owned()
+        let recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&recorded).trim().to_owned()
     }
 
-    fn keep(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = limits::LOG_BYTES.saturating_sub(kept.len());
-        kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    fn record(&self, bytes: &[u8]) {
+        let mut recorded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = limits::LOG_BYTES.saturating_sub(recorded.len());
+        recorded.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
 
@@ -105,7 +104,7 @@ impl StdoutStream for Stderr {
 
 impl OutputStream for Stderr {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.keep(&bytes);
+        self.record(&bytes);
         Ok(())
     }
 
@@ -134,7 +133,7 @@ impl AsyncWrite for Stderr {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.keep(bytes);
+        self.record(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 

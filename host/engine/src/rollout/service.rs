@@ -154,7 +154,7 @@ impl Inner {
             let event = DecisionEvent {
                 version,
                 message: &message,
-                facts: &facts.answers(),
+                facts: &facts.trace(),
                 outcome: &outcome,
             };
             observers
@@ -164,7 +164,7 @@ impl Inner {
         let sampled = self.rechecks.has_room();
         let doubt = self.versions.decided(version, &message, &outcome, sampled);
         if let Some(suspect) =
-            doubt.and_then(|doubt| doubt.suspect(version, &message, &outcome, facts.answers()))
+            doubt.and_then(|doubt| doubt.suspect(version, &message, &outcome, facts.trace()))
         {
             self.rechecks
                 .offer(suspect, self.pipeline.ledger(), &self.versions);

@@ -1,4 +1,4 @@
-//! The exports of a policy, whichever version of the contract it has.
+//! The exports of a policy, independent of the version of the contract.
 
 use std::pin::Pin;
 
@@ -16,8 +16,8 @@ pub(crate) type Call<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a
 /// What `configure` returns.
 pub(crate) type ConfigureResult = std::result::Result<Configured, Vec<SettingsProblem>>;
 
-/// What `decide` returns: the decision; or the policy's own error, or what makes
-/// its decision invalid.
+/// What `decide` returns: the decision; or the policy's error, or the reason why its
+/// decision is invalid.
 pub(crate) type DecideResult = std::result::Result<Decision, PolicyError>;
 
 /// The functions that a policy exports.

@@ -1,4 +1,4 @@
-//! The list of supported versions, and what is done for each of them.
+//! The list of supported versions, and dispatch to them.
 
 use wasmtime::Result;
 use wasmtime::component::{InstancePre, Linker};
@@ -23,7 +23,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
 ///
 /// # Errors
 ///
-/// What is missing or has another type. With several versions, of the newest.
+/// What is missing or has another type. With several versions, for the newest.
 pub(crate) fn find_exports(pre: &InstancePre<State>) -> Result<Box<dyn Exports>> {
     Ok(Box::new(v0_1_0::PolicyExports::find(pre)?))
 }

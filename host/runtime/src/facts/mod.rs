@@ -1,5 +1,5 @@
-//! Facts that the host gives to a decision: the trait, fixed values, and the
-//! trace of a decision's queries, recorded and replayed.
+//! Facts for a decision: the trait, static values, and the trace of a decision's
+//! queries, recorded and replayed.
 
 mod provider;
 mod replay;

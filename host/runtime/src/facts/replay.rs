@@ -1,8 +1,7 @@
 //! Facts replayed from the trace of an earlier decision.
 //!
-//! "No such entry" is recorded as an answer. A query that is not in the trace is
-//! reported ([`ReplayedFacts::unanswered`]): the policy now asks for more than was
-//! recorded.
+//! "No such entry" is recorded like a value. A query that is not in the trace is reported
+//! ([`ReplayedFacts::unanswered`]): the policy now queries more than was recorded.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,14 +12,14 @@ use jiff::Zoned;
 use super::provider::Facts;
 use super::trace::FactTrace;
 
-/// Something that a policy asks the host.
+/// A query of a policy to the host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FactQuery {
     /// A key of a lookup table.
     Lookup(String, String),
     /// Whether a relay is usable.
     RelayUsable(String),
-    /// What was charged to a relay.
+    /// Messages charged to a relay.
     RelaySent(String),
     /// Whether a domain is authenticated.
     DomainAuthenticated(String),
@@ -39,85 +38,84 @@ impl fmt::Display for FactQuery {
     }
 }
 
-/// Gives recorded answers again. What is not among them is asked elsewhere, and
-/// remembered as unanswered.
+/// Facts of a recorded trace. Queries that it does not contain are passed to other facts,
+/// and recorded as unanswered.
 pub struct ReplayedFacts<F> {
-    answers: FactTrace,
-    elsewhere: F,
+    trace: FactTrace,
+    fallback: F,
     unanswered: Mutex<BTreeSet<FactQuery>>,
 }
 
 impl<F: Facts> ReplayedFacts<F> {
-    /// Recorded answers first, then those of `elsewhere`.
-    pub fn new(answers: FactTrace, elsewhere: F) -> Self {
+    /// Facts of a trace, and of `fallback` for queries that it does not contain.
+    pub fn new(trace: FactTrace, fallback: F) -> Self {
         Self {
-            answers,
-            elsewhere,
+            trace,
+            fallback,
             unanswered: Mutex::default(),
         }
     }
 
-    /// What was asked for and not among the answers; the first of it, where
-    /// that is very much.
+    /// Queries that the trace does not contain; the first ones, if there are very many.
     pub fn unanswered(&self) -> Vec<FactQuery> {
-        let questions = self.unanswered.lock();
-        let questions = questions.unwrap_or_else(PoisonError::into_inner);
-        questions.iter().cloned().collect()
+        let queries = self.unanswered.lock();
+        let queries = queries.unwrap_or_else(PoisonError::into_inner);
+        queries.iter().cloned().collect()
     }
 
-    fn missed(&self, question: FactQuery) {
-        let mut questions = self.unanswered.lock();
-        let questions = questions.as_deref_mut();
-        if let Ok(questions) = questions
-            && questions.len() < 16
+    fn record_unanswered(&self, query: FactQuery) {
+        let mut queries = self.unanswered.lock();
+        let queries = queries.as_deref_mut();
+        if let Ok(queries) = queries
+            && queries.len() < 16
         {
-            questions.insert(question);
+            queries.insert(query);
         }
     }
 }
 
 impl<F: Facts> Facts for ReplayedFacts<F> {
     fn now(&self) -> Zoned {
-        self.answers.now.clone()
+        self.trace.now.clone()
     }
 
     fn lookup(&self, table: &str, key: &str) -> Option<String> {
-        let known = self.answers.lookups.get(table);
+        let known = self.trace.lookups.get(table);
         match known.and_then(|known| known.get(key)) {
             Some(value) => value.clone(),
             None => {
-                self.missed(FactQuery::Lookup(table.to_owned(), key.to_owned()));
-                self.elsewhere.lookup(table, key)
+                self.record_unanswered(FactQuery::Lookup(table.to_owned(), key.to_owned()));
+                self.fallback.lookup(table, key)
             }
         }
     }
 
     fn relay_usable(&self, name: &str) -> bool {
-        match self.answers.relays_usable.get(name) {
+        match self.trace.relays_usable.get(name) {
             Some(&usable) => usable,
             None => {
-                self.missed(FactQuery::RelayUsable(name.to_owned()));
-                self.elsewhere.relay_usable(name)
+                self.record_unanswered(FactQuery::RelayUsable(name.to_owned()));
+                self.fallback.relay_usable(name)
             }
         }
     }
 
     fn relay_sent(&self, name: &str) -> u64 {
-        match self.answers.relays_sent.get(name) {
+        match self.trace.relays_sent.get(name) {
             Some(&sent) => sent,
             None => {
-                self.missed(FactQuery::RelaySent(name.to_owned()));
-                self.elsewhere.relay_sent(name)
+                self.record_unanswered(FactQuery::RelaySent(name.to_owned()));
+                self.fallback.relay_sent(name)
             }
         }
     }
 
     fn domain_authenticated(&self, name: &str) -> bool {
-        match self.answers.domains_authenticated.get(name) {
+        match self.trace.domains_authenticated.get(name) {
             Some(&authenticated) => authenticated,
             None => {
-                self.missed(FactQuery::DomainAuthenticated(name.to_owned()));
-                self.elsewhere.domain_authenticated(name)
+                self.record_unanswered(FactQuery::DomainAuthenticated(name.to_owned()));
+                self.fallback.domain_authenticated(name)
             }
         }
     }
@@ -127,7 +125,7 @@ impl<F: Facts> Facts for ReplayedFacts<F> {
 mod tests {
     use super::*;
     use crate::StaticFacts;
-    use crate::facts::trace::{MOST, RecordingFacts};
+    use crate::facts::trace::{MAX_QUERIES, RecordingFacts};
 
     fn live() -> StaticFacts {
         let now = "2026-03-02T09:30:00.123+01:00[Europe/Berlin]";
@@ -144,7 +142,7 @@ mod tests {
         StaticFacts::at(Zoned::default())
     }
 
-    fn ask(facts: &dyn Facts) -> impl PartialEq + std::fmt::Debug + use<> {
+    fn query_all(facts: &dyn Facts) -> impl PartialEq + std::fmt::Debug + use<> {
         (
             facts.now(),
             facts.lookup("vip", "ann@acme.test"),
@@ -158,40 +156,40 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_answered_again_alike_after_it_was_written_down() {
+    fn a_serialized_trace_gives_the_same_results() {
         let recorder = RecordingFacts::new(live());
-        let told = ask(&recorder);
-        let written = serde_json::to_string(&recorder.answers()).expect("JSON");
-        let read: FactTrace = serde_json::from_str(&written).expect("answers");
-        assert_eq!(read, recorder.answers());
+        let expected = query_all(&recorder);
+        let written = serde_json::to_string(&recorder.trace()).expect("JSON");
+        let read: FactTrace = serde_json::from_str(&written).expect("trace");
+        assert_eq!(read, recorder.trace());
         let again = ReplayedFacts::new(read, nothing());
-        assert_eq!(ask(&again), told);
+        assert_eq!(query_all(&again), expected);
         assert_eq!(again.unanswered(), []);
     }
 
     #[test]
-    fn what_there_was_not_is_told_from_what_was_never_asked_for() {
+    fn missing_entries_are_distinguished_from_unrecorded_queries() {
         let recorder = RecordingFacts::new(live());
         assert_eq!(recorder.lookup("vip", "bob@acme.test"), None);
-        let again = ReplayedFacts::new(recorder.answers(), live());
+        let again = ReplayedFacts::new(recorder.trace(), live());
         assert_eq!(again.lookup("vip", "bob@acme.test"), None);
         assert_eq!(again.unanswered(), []);
         let gold = again.lookup("vip", "ann@acme.test");
-        assert_eq!(gold.as_deref(), Some("gold"), "asked elsewhere");
-        let question = FactQuery::Lookup("vip".to_owned(), "ann@acme.test".to_owned());
-        assert_eq!(again.unanswered(), [question]);
+        assert_eq!(gold.as_deref(), Some("gold"), "from the other facts");
+        let query = FactQuery::Lookup("vip".to_owned(), "ann@acme.test".to_owned());
+        assert_eq!(again.unanswered(), [query]);
     }
 
     #[test]
-    fn r28_a_million_questions_are_not_all_kept() {
+    fn r28_the_number_of_recorded_queries_is_limited() {
         let recorder = RecordingFacts::new(nothing());
         for number in 0..1_000_000 {
             recorder.relay_usable(&number.to_string());
         }
-        let answers = recorder.answers();
-        assert!(answers.truncated);
-        assert_eq!(answers.relays_usable.len(), MOST);
-        let again = ReplayedFacts::new(answers, nothing());
+        let trace = recorder.trace();
+        assert!(trace.truncated);
+        assert_eq!(trace.relays_usable.len(), MAX_QUERIES);
+        let again = ReplayedFacts::new(trace, nothing());
         for number in 0..1_000_000 {
             again.relay_usable(&number.to_string());
         }

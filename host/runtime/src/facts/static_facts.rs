@@ -1,4 +1,4 @@
-//! Facts that are given as values, for tests and trials.
+//! Facts as static values, for tests and trials.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,11 +6,10 @@ use jiff::Zoned;
 
 use super::provider::Facts;
 
-/// Facts that were recorded, or made up for a trial: what is not in them is not
-/// there.
+/// Static facts. Entries that are not listed do not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticFacts {
-    /// The moment of the decision.
+    /// Time of the decision.
     pub now: Zoned,
     /// Values by table and key.
     pub lookups: BTreeMap<(String, String), String>,
@@ -23,7 +22,7 @@ pub struct StaticFacts {
 }
 
 impl StaticFacts {
-    /// A host that knows nothing but the time.
+    /// Facts with the time only.
     pub fn at(now: Zoned) -> Self {
         Self {
             now,

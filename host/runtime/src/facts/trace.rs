@@ -1,9 +1,8 @@
-//! What a decision asked the host, and what it was told: kept while it decides,
-//! and given again when the decision is repeated.
+//! The trace of a decision's queries and their results, recorded while it decides, to
+//! replay the decision later.
 //!
-//! "There is none" is an answer like any other and is kept as one. A question
-//! that was never put is something else: whoever repeats a decision with another
-//! policy has to know that it asks for more than was recorded
+//! "No such entry" is recorded like a value. A query that was never made is different: a
+//! replay with another policy reports that it queries more than was recorded
 //! ([`ReplayedFacts::unanswered`]).
 
 use std::collections::BTreeMap;
@@ -14,20 +13,20 @@ use serde::{Deserialize, Serialize};
 
 use super::provider::Facts;
 
-/// Most answers that are kept of one decision. One that asks for more than this
-/// does so by mistake or in malice; it must not fill memory and disk.
-pub(super) const MOST: usize = 4096;
+/// Maximum queries of queries that are recorded for one decision. One with more is a
+/// mistake or an attack, which must not fill memory and disk.
+pub(super) const MAX_QUERIES: usize = 4096;
 
-/// Most bytes of names, keys and values that are kept of one decision.
-const MOST_BYTES: usize = 1 << 20;
+/// Maximum size of names, keys and values that are recorded for one decision, in bytes.
+const MAX_TRACE_BYTES: usize = 1 << 20;
 
-/// FactTrace of the host to one decision.
+/// Queries of one decision and their results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct FactTrace {
-    /// The moment of the decision, with its time zone.
+    /// Time of the decision, with its time zone.
     pub now: Zoned,
-    /// Values by table and key; none where there was no such table or key.
+    /// Values by table and key; `None` if there was no such table or key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lookups: BTreeMap<String, BTreeMap<String, Option<String>>>,
     /// Whether relays were usable.
@@ -39,13 +38,13 @@ pub struct FactTrace {
     /// Whether domains were authenticated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub domains_authenticated: BTreeMap<String, bool>,
-    /// More was asked than is kept of one decision: the rest is not here.
+    /// Whether the decision made more queries than are recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
 impl FactTrace {
-    /// Nothing was asked but the time.
+    /// A trace with the time only.
     pub fn at(now: Zoned) -> Self {
         Self {
             now,
@@ -58,65 +57,65 @@ impl FactTrace {
     }
 }
 
-/// Hands other facts on and keeps what was asked for: with that, the decision
-/// can be repeated when the facts have changed.
+/// Passes queries to other facts and records the results, so that the decision can be
+/// replayed when the facts have changed.
 pub struct RecordingFacts<F> {
     facts: F,
-    kept: Mutex<Kept>,
+    trace: Mutex<Trace>,
 }
 
-struct Kept {
-    answers: FactTrace,
-    number: usize,
+struct Trace {
+    facts: FactTrace,
+    queries: usize,
     bytes: usize,
 }
 
-impl Kept {
-    /// Whether there is room for one more answer of that size.
+impl Trace {
+    /// Whether another result of that size may be recorded.
     fn has_room(&mut self, bytes: usize) -> bool {
-        let fits = self.number < MOST && self.bytes + bytes <= MOST_BYTES;
+        let fits = self.queries < MAX_QUERIES && self.bytes + bytes <= MAX_TRACE_BYTES;
         if fits {
-            self.number += 1;
+            self.queries += 1;
             self.bytes += bytes;
         } else {
-            self.answers.truncated = true;
+            self.facts.truncated = true;
         }
         fits
     }
 }
 
 impl<F: Facts> RecordingFacts<F> {
-    /// Begins to record.
+    /// Starts a trace.
     pub fn new(facts: F) -> Self {
-        let kept = Mutex::new(Kept {
-            answers: FactTrace::at(facts.now()),
-            number: 0,
+        let trace = Mutex::new(Trace {
+            facts: FactTrace::at(facts.now()),
+            queries: 0,
             bytes: 0,
         });
-        Self { facts, kept }
+        Self { facts, trace }
     }
 
-    /// What was asked for so far.
-    pub fn answers(&self) -> FactTrace {
-        self.kept().answers.clone()
+    /// The trace so far.
+    pub fn trace(&self) -> FactTrace {
+        self.lock().facts.clone()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Trace> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an answer that is found by a name.
-    fn keep<T>(
+    /// Records the result of a query.
+    fn record<T>(
         &self,
         name: &str,
         answer: T,
         list: impl Fn(&mut FactTrace) -> &mut BTreeMap<String, T>,
     ) {
-        let mut kept = self.kept();
-        if list(&mut kept.answers).contains_key(name) || !kept.has_room(name.len()) {
+        let mut trace = self.lock();
+        if list(&mut trace.facts).contains_key(name) || !trace.has_room(name.len()) {
             return;
         }
-        list(&mut kept.answers).insert(name.to_owned(), answer);
+        list(&mut trace.facts).insert(name.to_owned(), answer);
     }
 }
 
@@ -127,12 +126,12 @@ impl<F: Facts> Facts for RecordingFacts<F> {
 
     fn lookup(&self, table: &str, key: &str) -> Option<String> {
         let value = self.facts.lookup(table, key);
-        let mut kept = self.kept();
-        let known = kept.answers.lookups.get(table);
+        let mut trace = self.lock();
+        let known = trace.facts.lookups.get(table);
         if known.is_none_or(|known| !known.contains_key(key)) {
             let bytes = table.len() + key.len() + value.as_ref().map_or(0, String::len);
-            if kept.has_room(bytes) {
-                let entries = kept.answers.lookups.entry(table.to_owned()).or_default();
+            if trace.has_room(bytes) {
+                let entries = trace.facts.lookups.entry(table.to_owned()).or_default();
                 entries.insert(key.to_owned(), value.clone());
             }
         }
@@ -141,20 +140,20 @@ impl<F: Facts> Facts for RecordingFacts<F> {
 
     fn relay_usable(&self, name: &str) -> bool {
         let usable = self.facts.relay_usable(name);
-        self.keep(name, usable, |answers| &mut answers.relays_usable);
+        self.record(name, usable, |trace| &mut trace.relays_usable);
         usable
     }
 
     fn relay_sent(&self, name: &str) -> u64 {
         let sent = self.facts.relay_sent(name);
-        self.keep(name, sent, |answers| &mut answers.relays_sent);
+        self.record(name, sent, |trace| &mut trace.relays_sent);
         sent
     }
 
     fn domain_authenticated(&self, name: &str) -> bool {
         let authenticated = self.facts.domain_authenticated(name);
-        self.keep(name, authenticated, |answers| {
-            &mut answers.domains_authenticated
+        self.record(name, authenticated, |trace| {
+            &mut trace.domains_authenticated
         });
         authenticated
     }

@@ -1,20 +1,18 @@
-//! Compiled code, kept on disk: what was compiled once is loaded in
-//! milliseconds from then on.
+//! A cache of compiled code on disk, which loads in milliseconds.
 //!
-//! RuntimeEngine code is run with all the rights of the daemon, so what stands in the
-//! folder is held to this, each time it is read:
+//! Compiled code runs with all rights of the daemon, so each entry is checked whenever
+//! it is read:
 //!
-//! - Folder and file belong to the user who runs this and nobody else may read
-//!   or write them. Root does not take what another user wrote.
-//! - An entry carries an HMAC (its key is derived from the host's secret) over
-//!   all that it holds and what it was made from. It is checked before wasmtime
-//!   sees a byte of it, on a copy in memory that nobody can change any more.
-//! - The code is for the same wasmtime with the same settings on the same kind
-//!   of processor, by the same version of this crate.
+//! - Folder and file belong to the user of this process, and nobody else may read or
+//!   write them. Root does not accept files of another user.
+//! - An entry has an HMAC (its key is derived from the host's secret) over its content
+//!   and everything it was compiled from. It is verified before wasmtime reads it, on
+//!   an immutable copy in memory.
+//! - The code is for the same wasmtime with the same settings on the same kind of
+//!   processor, by the same version of this crate.
 //!
-//! An entry that fails any of these is told in one line, and what it stood for
-//! is compiled anew and takes its place. A policy's own file is never taken for
-//! compiled code.
+//! An entry that fails a check is logged, compiled again and replaced. A policy's own
+//! file is never used as compiled code.
 
 use std::fmt;
 use std::fs;
@@ -35,28 +33,25 @@ use waxseal_system::secure_fs::{self, PrivateFileError};
 /// Name of the daemon's cache in its folder of state.
 pub const CODE_FOLDER: &str = "code";
 
-/// Changes whenever what stands in an entry, or what is done to make one,
-/// changes.
+/// Version of the format. Changes with the content of entries or the way they are made.
 const MAGIC: &[u8; 8] = b"waxcode2";
 
-/// Bytes of an HMAC, and of a name.
+/// Length of an HMAC, and of a name, in bytes.
 const TAG: usize = 32;
 
-/// What the files are called, behind their name.
+/// File name extension of entries.
 const EXTENSION: &str = "code";
 
-/// Entries that are kept, the ones used last: several versions of a policy, the
-/// ones before them to go back to, and as many again for whoever tries things
-/// out.
-const ENTRIES: usize = 32;
+/// Number of entries that are retained, the most recently used ones: several versions of
+/// a policy, earlier ones for a rollback, and as many again for trials.
+const MAX_ENTRIES: usize = 32;
 
-/// Bytes that are kept. The standard policy takes about two megabytes, one in
-/// Python a hundred; the one used last is kept however large it is.
-const BYTES: u64 = 512 << 20;
+/// Bytes that are retained. The standard policy takes about two megabytes, one in Python
+/// a hundred; the most recently used entry is retained whatever its size.
+const MAX_BYTES: u64 = 512 << 20;
 
-/// How long something may stand in the folder that is no entry: the draft of
-/// one, by a process that was killed.
-const DRAFT: Duration = Duration::from_secs(3600);
+/// Age at which a temporary file is removed: a killed process left it.
+const TEMPORARY_FILE_AGE: Duration = Duration::from_secs(3600);
 
 /// A folder of compiled code.
 #[derive(Clone, Debug)]
@@ -66,13 +61,13 @@ pub struct CodeCache {
     writes: bool,
 }
 
-/// The key of the HMAC in each entry. Whoever knows it and can write to the folder
-/// can run code in the daemon.
+/// The key of the HMAC in each entry. With it and write access to the folder, code can be
+/// run in the daemon.
 #[derive(Clone)]
 pub struct CacheKey(hmac::Key);
 
 impl CacheKey {
-    /// A key of those bytes, which have to be secret.
+    /// A key of these bytes, which must be secret.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
     }
@@ -93,12 +88,12 @@ impl fmt::Debug for CacheKey {
     }
 }
 
-/// Name of an entry: all that its code depends on.
+/// Name of an entry: a digest of everything that its code depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EntryName([u8; TAG]);
 
 impl EntryName {
-    /// Of the code for an engine with that fingerprint.
+    /// The name of the code for an engine with that fingerprint.
     pub(super) fn new(request: &CompileRequest, sha256: &[u8; 32], fingerprint: &[u8; 32]) -> Self {
         let mut context = Context::new(&SHA256);
         let mut part = |bytes: &[u8]| {
@@ -119,11 +114,11 @@ impl EntryName {
 }
 
 impl CodeCache {
-    /// A cache in a folder, which is made (0700) where there is none.
+    /// A cache in a folder, which is created (0700) if it is missing.
     ///
     /// # Errors
     ///
-    /// When it cannot be made, or anybody else could have written into it.
+    /// If it cannot be created, or others could have written to it.
     pub fn open(folder: &Path, key: impl Into<CacheKey>) -> Result<Self, PrivateFileError> {
         secure_fs::make_folder(folder).map_err(|error| PrivateFileError::Read {
             path: folder.to_owned(),
@@ -136,8 +131,8 @@ impl CodeCache {
         })
     }
 
-    /// The same for whoever is to change nothing: entries are taken from it and
-    /// none is added. There need not be such a folder.
+    /// As [`CodeCache::open`], but read-only: entries are read and none is added. The folder
+    /// may be missing.
     pub fn read_only(folder: &Path, key: impl Into<CacheKey>) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -146,32 +141,32 @@ impl CodeCache {
         }
     }
 
-    /// Whether what is compiled is kept.
+    /// Whether new code is written to the cache.
     pub(crate) fn writes(&self) -> bool {
         self.writes
     }
 
-    /// What was kept under that name, if it is sound.
+    /// The entry with that name, if it is valid.
     pub(super) fn get(&self, name: &EntryName) -> Option<Compiled> {
         let path = self.path(name);
         match self.read(&path, name) {
             Ok(found) => found,
             Err(why) => {
                 let file = path.display();
-                tracing::warn!("compiled code is not used, and made anew: {file}: {why}");
+                tracing::warn!("cannot use the cached code {file}, compiling again: {why}");
                 None
             }
         }
     }
 
-    /// Keeps code under that name. Without it everything works as well, so that
-    /// failing to costs a line in the log.
+    /// Writes code under that name. A failure is only logged: the code is then compiled again
+    /// at the next start.
     pub(super) fn put(&self, name: &EntryName, compiled: &Compiled) {
         if !self.writes {
             return;
         }
         let path = self.path(name);
-        let written = match self.sealed(name, compiled) {
+        let written = match self.encode_entry(name, compiled) {
             Ok(entry) => secure_fs::check_own_folder(&self.folder)
                 .map_err(|error| error.to_string())
                 .and_then(|()| {
@@ -180,9 +175,9 @@ impl CodeCache {
             Err(error) => Err(error.to_string()),
         };
         match written {
-            Ok(()) => self.tidy(),
+            Ok(()) => self.gc(),
             Err(error) => tracing::warn!(
-                "compiled code cannot be kept, and is made anew at the next start: {}: {error}",
+                "cannot write the compiled code to the cache, it will be compiled again: {}: {error}",
                 path.display()
             ),
         }
@@ -193,39 +188,39 @@ impl CodeCache {
         self.folder.join(name).with_extension(EXTENSION)
     }
 
-    /// An entry is the magic word, the tag, and what the tag is about: the name
-    /// and a frame.
-    fn sealed(&self, name: &EntryName, compiled: &Compiled) -> serde_json::Result<Vec<u8>> {
+    /// An entry: the format version, the tag, and the data that the tag covers, which are the
+    /// name and a frame.
+    fn encode_entry(&self, name: &EntryName, compiled: &Compiled) -> serde_json::Result<Vec<u8>> {
         let frame = framing::encode(compiled, &compiled.code)?;
         let body = [&name.0[..], &frame].concat();
         Ok([&MAGIC[..], self.key.tag(&body).as_ref(), &body].concat())
     }
 
     fn read(&self, path: &Path, name: &EntryName) -> Result<Option<Compiled>, String> {
-        let told = |error: PrivateFileError| error.to_string();
+        let text = |error: PrivateFileError| error.to_string();
         let mut file = match secure_fs::open_own(path, limits::COMPILED) {
             Err(PrivateFileError::Read { error, .. })
                 if error.kind() == std::io::ErrorKind::NotFound =>
             {
                 return Ok(None);
             }
-            opened => opened.map_err(told)?,
+            opened => opened.map_err(text)?,
         };
-        secure_fs::check_own_folder(&self.folder).map_err(told)?;
+        secure_fs::check_own_folder(&self.folder).map_err(text)?;
         let mut entry = Vec::new();
         let failed = |error: std::io::Error| error.to_string();
         file.read_to_end(&mut entry).map_err(failed)?;
         let compiled = self
-            .opened(&entry.into(), name)
-            .ok_or("it is damaged, or somebody else's")?;
+            .decode_entry(&entry.into(), name)
+            .ok_or("it is damaged, or was written with another key")?;
         if self.writes {
-            // The ones used last are kept.
+            // The modification time orders entries by their last use.
             let _ = file.set_modified(SystemTime::now());
         }
         Ok(Some(compiled))
     }
 
-    fn opened(&self, entry: &Bytes, name: &EntryName) -> Option<Compiled> {
+    fn decode_entry(&self, entry: &Bytes, name: &EntryName) -> Option<Compiled> {
         let (magic, rest) = entry.split_first_chunk()?;
         let (tag, body) = rest.split_first_chunk::<TAG>()?;
         let ours = magic == MAGIC && self.key.check(body, tag) && body.starts_with(&name.0);
@@ -237,28 +232,28 @@ impl CodeCache {
         Some(Compiled { code, ..compiled })
     }
 
-    /// Removes what was not used for longest, and what nobody finished.
-    fn tidy(&self) {
+    /// Removes the least recently used entries, and stale temporary files.
+    fn gc(&self) {
         let is_entry = |path: &Path| path.extension().is_some_and(|it| it == EXTENSION);
-        let (mut entries, drafts): (Vec<_>, Vec<_>) =
+        let (mut entries, temporary): (Vec<_>, Vec<_>) =
             self.listed().partition(|(path, ..)| is_entry(path));
         entries.sort_by_key(|(_, _, used)| std::cmp::Reverse(*used));
         let mut bytes = 0;
-        let spent = entries.iter().enumerate().filter(|(at, (_, length, _))| {
+        let excess = entries.iter().enumerate().filter(|(at, (_, length, _))| {
             bytes += length;
-            *at > 0 && (*at >= ENTRIES || bytes > BYTES)
+            *at > 0 && (*at >= MAX_ENTRIES || bytes > MAX_BYTES)
         });
-        let spent = spent.map(|(_, (path, ..))| path);
-        let left = drafts.iter().filter_map(|(path, _, written)| {
-            let old = written.elapsed().is_ok_and(|age| age > DRAFT);
+        let excess = excess.map(|(_, (path, ..))| path);
+        let left = temporary.iter().filter_map(|(path, _, written)| {
+            let old = written.elapsed().is_ok_and(|age| age > TEMPORARY_FILE_AGE);
             old.then_some(path)
         });
-        for path in spent.chain(left) {
+        for path in excess.chain(left) {
             let _ = fs::remove_file(path);
         }
     }
 
-    /// Files of the folder, with their length and when they were last used.
+    /// Files of the folder, with their length and the time of their last use.
     fn listed(&self) -> impl Iterator<Item = (PathBuf, u64, SystemTime)> + use<> {
         let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         files.filter_map(|file| {
@@ -308,7 +303,7 @@ mod tests {
         }
     }
 
-    /// A cache with one entry, and the entry's file.
+    /// A cache with one entry, and the path of that entry.
     fn filled() -> (tempfile::TempDir, CodeCache, PathBuf) {
         let root = tempfile::tempdir().expect("a folder");
         let cache = CodeCache::open(&root.path().join("code"), key()).expect("a cache");
@@ -318,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_is_found_under_its_name_alone() {
+    fn an_entry_is_found_by_its_name_only() {
         let (_root, cache, path) = filled();
         assert_eq!(cache.get(&name("")), Some(compiled(b"machine code")));
         let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
@@ -357,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_entry_under_another_name_is_not_used() {
+    fn a_valid_entry_under_another_name_is_not_used() {
         let (_root, cache, path) = filled();
         fs::copy(&path, cache.path(&name("a = 1"))).expect("copied");
         assert_eq!(cache.get(&name("a = 1")), None);
@@ -374,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_could_have_written_is_not_used() {
+    fn entries_that_others_can_write_are_not_used() {
         let (_root, cache, path) = filled();
         let chmod = |path: &Path, mode| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
@@ -398,9 +393,9 @@ mod tests {
         assert_eq!(cache.get(&name("")), None, "through a link");
     }
 
-    /// Only root can give files away, so that only root can see this.
+    /// Only root can change the owner of a file, so this test needs root.
     #[test]
-    fn what_another_user_wrote_is_not_used_by_root_either() {
+    fn root_does_not_use_entries_of_another_user() {
         let (_root, cache, path) = filled();
         if !rustix::process::geteuid().is_root() {
             return;
@@ -413,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ones_used_last_are_kept() {
+    fn the_most_recently_used_entries_are_retained() {
         let (_root, cache, path) = filled();
         let long_ago = |path: &Path, seconds| {
             let then = SystemTime::now() - Duration::from_secs(seconds);
@@ -421,7 +416,7 @@ mod tests {
             file.set_modified(then).expect("dated");
         };
         long_ago(&path, 100_000);
-        for number in 1..ENTRIES {
+        for number in 1..MAX_ENTRIES {
             let name = name(&number.to_string());
             cache.put(&name, &compiled(b"more"));
             long_ago(&cache.path(&name), 50_000 - number as u64);
@@ -429,16 +424,16 @@ mod tests {
         let draft = cache.folder.join("draft.new");
         fs::write(&draft, b"unfinished").expect("written");
         long_ago(&draft, 7200);
-        // The oldest is used, so that the one after it goes.
+        // The oldest is read, so that the one after it is removed.
         assert!(cache.get(&name("")).is_some());
         cache.put(&name("last"), &compiled(b"last"));
-        assert_eq!(cache.listed().count(), ENTRIES);
+        assert_eq!(cache.listed().count(), MAX_ENTRIES);
         assert!(cache.get(&name("")).is_some() && cache.get(&name("last")).is_some());
         assert!(cache.get(&name("1")).is_none() && cache.get(&name("2")).is_some());
     }
 
     #[test]
-    fn who_only_reads_changes_nothing() {
+    fn a_read_only_cache_changes_nothing() {
         let (root, cache, path) = filled();
         let reader = CodeCache::read_only(&cache.folder, key());
         let before = fs::metadata(&path)

@@ -1,11 +1,11 @@
-//! From the bytes of a component to machine code with its settings in it.
+//! Compilation of a component to pre-initialized machine code.
 //!
-//! A component is compiled twice: quickly, in the form that setup runs on, and
-//! then as it will serve, with its settings baked in and without the code that
-//! took them. Where they cannot be, the second is the component as it is.
+//! A component is compiled twice: quickly, in the form that setup runs on, and then
+//! optimized, pre-initialized with its settings and without the code that read them. If
+//! it cannot be pre-initialized, the second is the original component.
 //!
-//! The same request gives the same answer wherever and whenever it is done, so that
-//! it may be done by another process, or have been done yesterday.
+//! The same request always gives the same result, so that another process can do it, and
+//! the result can be cached.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,15 +27,15 @@ use crate::preinit::Instrumented;
 use crate::setup::Setup;
 use crate::strip_setup::strip_setup;
 
-/// All that the result depends on, beside the engine.
+/// Everything that the result depends on, except for the engine.
 #[derive(Clone)]
 pub(super) struct CompileRequest {
     pub(super) component: Arc<[u8]>,
     pub(super) settings: Arc<str>,
-    /// Of the randomness that is baked in: the component's own, made of a
-    /// secret.
+    /// Seed of the randomness during pre-initialization: specific to the component, derived
+    /// from a secret.
     pub(super) seed: Seed,
-    /// Bytes of linear memory that the policy may have.
+    /// Maximum bytes of linear memory of the policy.
     pub(super) memory: usize,
 }
 
@@ -63,26 +63,24 @@ impl CompileRequest {
     }
 }
 
-/// A component with its settings in it, as code for one kind of engine.
+/// A pre-initialized component as code for one kind of engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Compiled {
     pub(super) description: Description,
     pub(super) configured: Configured,
-    /// Why its settings could not be baked in: each instance is configured
-    /// before it decides.
+    /// Why it could not be pre-initialized: each instance is configured before it decides.
     pub(super) not_preinitialized: Option<String>,
-    /// What wasmtime made of it.
+    /// The compiled code of wasmtime.
     #[serde(skip)]
     pub(super) code: Bytes,
 }
 
-/// Describes, configures, bakes and compiles for `engine`. Blocking work (two
-/// compilations): not for a thread that serves mail.
+/// Describes, configures, pre-initializes and compiles for `engine`. Blocks for two
+/// compilations: not for a thread that serves mail.
 ///
 /// # Errors
 ///
-/// When the bytes are no component of our world, or the policy does not take
-/// its settings.
+/// If the bytes are not a component of the contract, or the policy rejects its settings.
 pub(super) async fn compile(
     engine: &Engine,
     request: &CompileRequest,
@@ -114,7 +112,7 @@ pub(super) async fn compile(
         Ok(bytes) => without_setup(bytes, &*policy.exports),
         Err(_) => Cow::Borrowed(&*request.component),
     };
-    // It is a component, as is known by now: what fails here are the sizes.
+    // It is known to be a component: errors here are about sizes.
     let code = engine
         .precompile_component(&bytes)
         .map_err(|error| LoadError::DoesNotFit(format!("{error:#}")))?;
@@ -126,12 +124,12 @@ pub(super) async fn compile(
     })
 }
 
-/// Takes out what decisions cannot reach: that is not worth compiling well.
+/// Removes what decisions cannot reach, so that it is not compiled with optimization.
 fn without_setup<'a>(component: &'a [u8], exports: &dyn Exports) -> Cow<'a, [u8]> {
     match strip_setup(component, &exports.setup_functions()) {
         Ok(stripped) => Cow::Owned(stripped),
         Err(error) => {
-            tracing::debug!("the policy is compiled with all of its setup: {error:#}");
+            tracing::debug!("cannot strip the setup functions of the policy: {error:#}");
             Cow::Borrowed(component)
         }
     }

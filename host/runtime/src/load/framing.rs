@@ -1,19 +1,18 @@
-//! A value and bytes as one run of bytes: what stands in a file of the cache,
-//! and what a process that compiles is given and gives back.
+//! Framing of a value and bytes: the format of a cache file, and of requests and replies of
+//! the process that compiles.
 //!
-//! The length of the value as JSON (four bytes, the lowest first), the JSON, and
-//! then the bytes as they are: they are megabytes, and no copy is made of them
-//! to read them.
+//! The length of the value as JSON (four bytes, little-endian), the JSON, and then the bytes
+//! unchanged: they are megabytes, and reading them does not copy them.
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Packs a value and bytes.
+/// Encodes a value and bytes.
 ///
 /// # Errors
 ///
-/// When the value cannot be written as JSON.
+/// If the value cannot be serialized as JSON.
 pub(super) fn encode(value: &impl Serialize, bytes: &[u8]) -> serde_json::Result<Vec<u8>> {
     let json = serde_json::to_vec(value)?;
     let length = u32::try_from(json.len()).map_err(serde::ser::Error::custom)?;
@@ -24,10 +23,10 @@ pub(super) fn encode(value: &impl Serialize, bytes: &[u8]) -> serde_json::Result
     Ok(frame)
 }
 
-/// Bytes of the length that stands first.
+/// Length of the length field.
 const LENGTH: usize = 4;
 
-/// What was packed; none where the bytes are something else, or not all of it.
+/// Decodes a frame; `None` if it is invalid or incomplete.
 pub(super) fn decode<T: DeserializeOwned>(frame: &Bytes) -> Option<(T, Bytes)> {
     let (length, rest) = frame.split_first_chunk::<LENGTH>()?;
     let length = u32::from_le_bytes(*length) as usize;
@@ -44,14 +43,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_packed_is_unpacked(text in ".{0,40}", bytes in any::<Vec<u8>>()) {
-            let frame = Bytes::from(encode(&text, &bytes).expect("packed"));
-            let (read, rest) = decode::<String>(&frame).expect("unpacked");
+        fn a_frame_is_decoded_as_it_was_encoded(text in ".{0,40}", bytes in any::<Vec<u8>>()) {
+            let frame = Bytes::from(encode(&text, &bytes).expect("encoded"));
+            let (read, rest) = decode::<String>(&frame).expect("decoded");
             prop_assert_eq!((read, rest), (text, Bytes::from(bytes)));
         }
 
         #[test]
-        fn anything_else_is_refused_or_read_without_harm(bytes in any::<Vec<u8>>()) {
+        fn invalid_frames_cause_no_panic(bytes in any::<Vec<u8>>()) {
             let _ = decode::<String>(&Bytes::from(bytes));
         }
     }

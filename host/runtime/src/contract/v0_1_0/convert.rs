@@ -1,5 +1,5 @@
-//! From the generated types to ours. Converted once, at the boundary: the rest
-//! of the crate knows one set of types, whichever WIT version a policy has.
+//! Conversion of the generated types to the types of the crate, which are the same for all
+//! versions of the contract.
 
 use super::bindings::exports::waxseal::policy::setup;
 use super::bindings::waxseal::policy::types as wit;
@@ -12,11 +12,11 @@ use waxseal_core::decision::{
 };
 use waxseal_core::message::Address;
 
-/// Converts a decision and checks it.
+/// Converts and validates a decision.
 ///
 /// # Errors
 ///
-/// What of it cannot be carried out.
+/// The part of it that cannot be applied.
 pub(super) fn decision(given: wit::Decision) -> Result<Decision, PolicyError> {
     let route = given.route.into_iter().map(hop).collect::<Result<_, _>>()?;
     let mut decision = Decision {
@@ -156,7 +156,7 @@ pub(super) fn problems(given: Vec<setup::Problem>, settings: &str) -> Vec<Settin
         message: call::brief(&given.message),
         expected: given.expected.as_deref().map(call::brief),
     };
-    // Showing the line of a problem takes reading the settings up to it.
+    // Finding the line of a problem requires reading the settings up to it.
     let shown = given.into_iter().take(limits::SETTINGS_PROBLEMS);
     shown.map(problem).collect()
 }

@@ -21,7 +21,7 @@ pub(in crate::contract) const SETUP: &str = "waxseal:policy/setup@0.1.0";
 
 const HANDLER: &str = "waxseal:policy/handler@0.1.0";
 
-/// Adds what policies of this version import.
+/// Adds the imports of this version.
 pub(in crate::contract) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
     Policy::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
 }
