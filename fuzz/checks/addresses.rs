@@ -32,8 +32,9 @@ pub(crate) fn check(data: &[u8]) {
     assert!(bytes <= 4 * size + 64, "{bytes} of {size} bytes");
     let authors = Cost::PASSES.hold("authors", size, || content.author());
     assert_eq!(authors.is_empty(), content.mailboxes("From").is_empty());
-    let addressees = Cost::PASSES.hold("addressees", size, || content.addressees());
-    for address in addressees {
+    let header_recipients =
+        Cost::PASSES.hold("header_recipients", size, || content.header_recipients());
+    for address in header_recipients {
         survives(&address);
     }
 }

@@ -2,7 +2,8 @@
 
 use waxseal::decision::{Disclaimer, Placement};
 use waxseal::edit::{
-    Closed, Context, Edits, Outcome, Settings, Transport, Warning, insert, is_safe, prepare,
+    Context, Edits, Outcome, Settings, Transport, UneditableAction, Warning, insert, is_safe,
+    prepare,
 };
 use waxseal::message::Content;
 
@@ -14,10 +15,10 @@ use crate::input::Input;
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let disclaimer = disclaimer(&mut input);
-    let closed = if input.flag() {
-        Closed::Wrap
+    let uneditable = if input.flag() {
+        UneditableAction::Wrap
     } else {
-        Closed::Leave
+        UneditableAction::Leave
     };
     let header = HEADERS[usize::from(input.option(HEADERS.len() as u8))];
     let message = [header.as_bytes(), &input.text()].concat();
@@ -26,8 +27,8 @@ pub(crate) fn check(data: &[u8]) {
     let context = Context {
         null_sender: false,
         settings: Settings {
-            closed,
-            encrypted: closed,
+            uneditable,
+            encrypted: uneditable,
             ..Settings::default()
         },
     };

@@ -8,7 +8,7 @@
 //! | [`message`] | a message as bytes plus a map of them (RFC 5322, RFC 2045) |
 //! | [`decision`] | what a policy can decide, and its validation |
 //! | [`edit`] | message and decision to edits, edits to bytes |
-//! | [`printable`] | text from outside, made safe for logs and terminals |
+//! | [`printable`] | sanitizing of text for logs and terminals |
 //!
 //! Each module imports only from those above it; `printable` imports nothing.
 

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn h5_colors_are_ours_alone() {
+    fn h5_color_sequences_of_others_are_escaped() {
         let mut text = Text::with_colors(true);
         text.paint(Color::Bad, "\u{1b}[2Jbad");
         text.block("\u{1b}[1mtitle\u{1b}[0m\n\u{1b}[2J\u{1b}]0;title\u{7}");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn m8_a_cut_is_marked_and_within_its_bytes() {
+    fn m8_truncated_text_is_marked_and_within_its_bytes() {
         assert_eq!(cut("short", 5), "short");
         assert_eq!(cut("longer", 5), "lo…");
         for bytes in 3..12 {

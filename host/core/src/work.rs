@@ -1,24 +1,23 @@
-//! Metered work: how much may be done with a message's bytes, and how much was.
+//! Metering of work: limits on the steps and the time of code that processes bytes from outside.
 //!
-//! Code that runs over bytes from outside reports what it does by [`spend`], one
-//! step for about one byte or one list element looked at. [`run`] bounds the
-//! steps and the time of everything that is called inside it, on this thread.
-//! Work that reaches a bound is stopped where it stands: [`spend`] unwinds its
-//! stack, without a panic message, up to the `run` that set the bound, which
-//! returns [`Exhausted`]. So a function that maps, edits or signs a message needs
-//! no error of its own for it, and no loop can forget to hand one on.
+//! Code reports its work by [`spend`], one step for about one byte or one list
+//! element. [`run`] limits the steps and the time of everything that it calls, on
+//! this thread. At a limit, [`spend`] unwinds the stack, without a panic message,
+//! up to the `run` that set the limit, which returns [`Exhausted`]. So a function
+//! that maps, edits or signs a message needs no error of its own for this, and no
+//! loop can forget to propagate one.
 //!
-//! What holds:
+//! Guarantees:
 //!
-//! - Outside of [`run`] nothing is bounded, and [`spend`] costs an addition.
+//! - Outside of [`run`] nothing is limited, and [`spend`] costs an addition.
 //! - Steps are the same for the same input, on every machine: tests measure
 //!   growth by them ([`count`]).
 //! - The clock is read once in [`CHECK_INTERVAL`] steps.
-//! - A nested `run` is bounded by the outer ones as well; it is canceled by its
-//!   own flag where it has one, and by theirs otherwise.
+//! - A nested `run` is limited by the outer ones as well; it is canceled by its
+//!   own flag if it has one, and by theirs otherwise.
 //!
 //! In a program that is built with `panic = "abort"` work cannot be stopped:
-//! there, steps are counted and bounds are not enforced.
+//! there, steps are counted and limits are not enforced.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -29,21 +28,21 @@ use std::time::Instant;
 
 use thiserror::Error;
 
-/// Steps between two looks at the clock: some tens of microseconds.
+/// Steps between two reads of the clock: some tens of microseconds.
 pub const CHECK_INTERVAL: u64 = 1 << 16;
 
-/// Bounds of some work. The default has none.
+/// Limits on some work. The default has none.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
-    /// Most steps.
+    /// Maximum number of steps.
     pub steps: Option<u64>,
-    /// When it has to be done.
+    /// Time at which it is stopped.
     pub deadline: Option<Instant>,
-    /// Set by whoever no longer needs the result.
+    /// Set to cancel the work.
     pub canceled: Option<Arc<AtomicBool>>,
 }
 
-/// Which bound was reached.
+/// The limit that was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// [`Bounds::steps`].
@@ -54,14 +53,14 @@ pub enum Cause {
     Canceled,
 }
 
-/// Work was stopped at one of its bounds.
+/// Work was stopped at one of its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct Exhausted {
-    /// Which bound it was.
+    /// The limit.
     pub cause: Cause,
-    /// What was being done, as named by [`stage`]; empty where nothing was named.
+    /// The stage set by [`stage`]; empty without one.
     pub stage: &'static str,
-    /// Steps done by then.
+    /// Number of steps done.
     pub steps: u64,
 }
 
@@ -74,18 +73,18 @@ impl fmt::Display for Exhausted {
             stage
         };
         match self.cause {
-            Cause::Steps => write!(f, "{stage}: stopped at its limit of work, {steps} steps"),
+            Cause::Steps => write!(f, "{stage}: work limit exceeded after {steps} steps"),
             Cause::Deadline => write!(f, "{stage}: deadline exceeded after {steps} steps"),
             Cause::Canceled => write!(f, "{stage}: canceled after {steps} steps"),
         }
     }
 }
 
-/// What is known of the work on this thread.
+/// The state of the work on this thread.
 struct Meter {
     /// Steps since the innermost [`run`] or [`count`] began.
     steps: Cell<u64>,
-    /// Steps at which bounds are looked at; never where there are none.
+    /// Number of steps at which limits are checked next.
     check_at: Cell<u64>,
     stage: Cell<&'static str>,
     bounds: RefCell<Bounds>,
@@ -102,8 +101,8 @@ thread_local! {
     };
 }
 
-/// Reports that some steps are done, or about to be. Does not return where that
-/// reaches a bound of the [`run`] around it.
+/// Reports steps that are done, or about to be. Does not return if they reach a
+/// limit of the enclosing [`run`].
 #[inline]
 pub fn spend(steps: usize) {
     METER.with(|meter| {
@@ -123,7 +122,7 @@ fn check(meter: &Meter) {
         meter.check_at.set(next_check(&bounds, steps));
         reached(&bounds, steps)
     };
-    // A destructor that works while the stack unwinds is let finish.
+    // A destructor that runs while the stack unwinds may finish.
     if let Some(cause) = cause
         && cfg!(panic = "unwind")
         && !std::thread::panicking()
@@ -160,18 +159,17 @@ fn next_check(bounds: &Bounds, steps: u64) -> u64 {
         _ => steps.saturating_add(CHECK_INTERVAL),
     };
     match bounds.steps {
-        // Past its limit, which a destructor may be: each step is looked at.
+        // Beyond the limit, as in a destructor, each step is checked.
         Some(most) => clock.min(most.saturating_add(1)),
         None => clock,
     }
 }
 
-/// Bytes for which a loop reports its steps at one time.
+/// Bytes that a loop reports at once.
 const CHUNK: usize = 1 << 12;
 
 /// Progress of a loop over bytes. It reports a step for each byte, some thousand
-/// bytes at a time and ahead of the loop, so that a look at each byte costs no
-/// more than a comparison.
+/// bytes at once and in advance, so that each iteration costs only a comparison.
 #[derive(Debug)]
 pub struct Progress {
     length: usize,
@@ -180,7 +178,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A loop over that many bytes.
+    /// Progress of a loop over that many bytes.
     pub fn over(length: usize) -> Self {
         Self {
             length,
@@ -188,7 +186,7 @@ impl Progress {
         }
     }
 
-    /// The loop is about to look at the byte at an offset.
+    /// Reports that the loop is about to process the byte at an offset.
     #[inline]
     pub fn at(&mut self, offset: usize) {
         if offset >= self.reported {
@@ -204,7 +202,7 @@ impl Progress {
     }
 }
 
-/// Names what is done until the guard is dropped, for [`Exhausted::stage`].
+/// Names the current stage of the work, for [`Exhausted::stage`], until the guard is dropped.
 #[must_use = "the stage ends when this is dropped"]
 pub fn stage(name: &'static str) -> Stage {
     Stage {
@@ -212,7 +210,7 @@ pub fn stage(name: &'static str) -> Stage {
     }
 }
 
-/// A stage that is under way: see [`stage`].
+/// Guard of a stage: see [`stage`].
 #[derive(Debug)]
 pub struct Stage {
     before: &'static str,
@@ -224,18 +222,18 @@ impl Drop for Stage {
     }
 }
 
-/// Does some work within bounds.
+/// Does some work within limits.
 ///
-/// What the work has changed when it is stopped is half changed: it should take
-/// values and return values.
+/// State that the work has modified may be inconsistent when it is stopped: it
+/// should take values and return values.
 ///
 /// # Errors
 ///
-/// When a bound was reached. A panic is handed on.
+/// If a limit is reached. A panic is propagated.
 pub fn run<T>(bounds: &Bounds, work: impl FnOnce() -> T) -> Result<T, Exhausted> {
     let done = {
         let _scope = Scope::enter(bounds);
-        // Whoever has been canceled, or is late, does not begin.
+        // Work that is canceled or past its deadline does not begin.
         catch_unwind(AssertUnwindSafe(|| {
             METER.with(check);
             work()
@@ -254,7 +252,7 @@ pub fn count<T>(work: impl FnOnce() -> T) -> (T, u64) {
     (done, METER.with(|meter| meter.steps.get()))
 }
 
-/// Bounds that are in force; dropping it puts those before in force again.
+/// The current limits; restores the previous ones when dropped.
 struct Scope {
     steps: u64,
     bounds: Bounds,
@@ -287,7 +285,7 @@ impl Drop for Scope {
     }
 }
 
-/// The inner bounds, and not more than is left of the outer ones.
+/// The inner limits, reduced to the rest of the outer ones.
 fn within(outer: &Bounds, done: u64, inner: &Bounds) -> Bounds {
     let least = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
     Bounds {
@@ -313,19 +311,19 @@ mod tests {
         }
     }
 
-    /// Spends one step at a time and gives what was spent.
+    /// Spends one step at a time and returns their number.
     fn work(steps: usize) -> usize {
         (0..steps).map(|_| spend(1)).count()
     }
 
     #[test]
-    fn work_within_its_bounds_is_done_and_counted() {
+    fn work_within_its_limits_is_done_and_counted() {
         assert_eq!(run(&steps(1000), || work(1000)), Ok(1000));
         assert_eq!(count(|| work(70_000)), (70_000, 70_000));
     }
 
     #[test]
-    fn work_that_reaches_its_limit_is_stopped_where_it_stands() {
+    fn work_that_reaches_its_limit_is_stopped() {
         let mut reached = 0;
         let stopped = run(&steps(1000), || {
             let _stage = stage("counting");
@@ -340,11 +338,11 @@ mod tests {
             (Cause::Steps, "counting")
         );
         assert_eq!(reached, 1000);
-        assert_eq!(count(|| work(5000)).1, 5000, "bounds are gone with it");
+        assert_eq!(count(|| work(5000)).1, 5000, "the limits end with it");
     }
 
     #[test]
-    fn progress_reports_each_byte_once_and_stops_a_loop_in_its_midst() {
+    fn progress_reports_each_byte_once_and_stops_a_loop() {
         let walk = |length: usize, stride: usize| {
             let mut progress = Progress::over(length);
             (0..length).step_by(stride).for_each(|at| progress.at(at));
@@ -375,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_nobody_waits_for_is_stopped_at_the_next_check() {
+    fn canceled_work_is_stopped_at_the_next_check() {
         let flag = Arc::new(AtomicBool::new(false));
         let bounds = Bounds {
             canceled: Some(Arc::clone(&flag)),
@@ -397,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_work_counts_for_the_outer_one_and_is_bounded_by_it() {
+    fn nested_work_counts_for_the_outer_one_and_is_limited_by_it() {
         let inner = Bounds {
             deadline: Some(Instant::now() + Duration::from_secs(3600)),
             ..steps(1_000_000)
@@ -413,7 +411,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "as it would be without a meter")]
-    fn a_panic_is_handed_on() {
+    fn a_panic_is_propagated() {
         let _ = run(&steps(10), || panic!("as it would be without a meter"));
     }
 }

@@ -78,7 +78,7 @@ generators![
     long_line,
     eight_bit_lines,
     quote_marks,
-    armour_lines,
+    armor_lines,
     wrap_boundary_candidates,
 ];
 
@@ -501,8 +501,8 @@ pub fn quote_marks(size: usize) -> Vec<u8> {
     )
 }
 
-/// Lines that are nearly the begin of PGP armour.
-pub fn armour_lines(size: usize) -> Vec<u8> {
+/// Lines that are nearly the begin of PGP armor.
+pub fn armor_lines(size: usize) -> Vec<u8> {
     let line = "x-----BEGIN PGP MESSAGE-----\r\n-----BEGIN PGP MESSAGE----\r\n";
     text("text/plain", "7bit", &filled(size, "", line, ""))
 }

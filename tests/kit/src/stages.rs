@@ -10,7 +10,7 @@ use waxseal::decision::{
 };
 use waxseal::dkim::{Algorithm, Keys, generate, sign};
 use waxseal::edit::{
-    Closed, Context, Edits, Settings, Stamp, Transport, header_edits, insert, prepare,
+    Context, Edits, Settings, Stamp, Transport, UneditableAction, header_edits, insert, prepare,
 };
 use waxseal::message::Content;
 use waxseal_milter::codec::OptNeg;
@@ -85,7 +85,7 @@ impl Kit {
     fn read(&self, message: &[u8]) {
         let content = Content::new(message.to_vec());
         content.author();
-        content.addressees();
+        content.header_recipients();
         for name in ["Subject", "References", "Auto-Submitted", "A", "To"] {
             content.header(name);
         }
@@ -125,14 +125,18 @@ impl Kit {
         let content = Content::new(message.to_vec());
         insert(
             &content,
-            &context(Closed::Leave),
+            &context(UneditableAction::Leave),
             &self.decision.disclaimers,
         );
     }
 
     fn wrap(&self, message: &[u8]) {
         let content = Content::new(message.to_vec());
-        let made = insert(&content, &context(Closed::Wrap), &self.decision.disclaimers);
+        let made = insert(
+            &content,
+            &context(UneditableAction::Wrap),
+            &self.decision.disclaimers,
+        );
         let edits = Edits {
             headers: made.headers,
             body: made.body,
@@ -162,7 +166,7 @@ impl Kit {
         let content = Content::new(message.to_vec());
         let mut headers = header_edits(&content, &self.decision, &stamp());
         let disclaimers = &self.decision.disclaimers;
-        headers.extend(insert(&content, &context(Closed::Wrap), disclaimers).headers);
+        headers.extend(insert(&content, &context(UneditableAction::Wrap), disclaimers).headers);
         let mut names = HeaderNames::default();
         for field in content.fields() {
             names.push(content.name_of(field));
@@ -188,7 +192,11 @@ impl Kit {
             headers: header_edits(&content, &Decision::default(), &stamp()),
             ..Edits::default()
         };
-        let made = insert(&content, &context(Closed::Wrap), &self.decision.disclaimers);
+        let made = insert(
+            &content,
+            &context(UneditableAction::Wrap),
+            &self.decision.disclaimers,
+        );
         edits.headers.extend(made.headers);
         edits.body = made.body;
         let edited = Content::new(edits.apply(&content));
@@ -243,12 +251,12 @@ fn decision() -> anyhow::Result<Decision> {
     })
 }
 
-fn context(closed: Closed) -> Context {
+fn context(uneditable: UneditableAction) -> Context {
     Context {
         null_sender: false,
         settings: Settings {
-            closed,
-            encrypted: closed,
+            uneditable,
+            encrypted: uneditable,
             replies: true,
             lists: true,
         },

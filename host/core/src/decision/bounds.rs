@@ -1,54 +1,53 @@
-//! Bounds on the texts and lists of a decision.
+//! Limits on the texts and lists of a decision.
 //!
-//! Everything that a policy returns is logged, stored, counted or sent: each item costs something for each
-//! message. What is for people to read is cut ([`shorten`]); what does something is refused where it is too
-//! long or too much (`check`), since half of it would do something else. All numbers stand in
-//! `wit/policy.wit`, beside the item that they are about.
+//! Everything that a policy returns is logged, stored, counted or sent, so each item costs something for each
+//! message. Text for people is truncated ([`shorten`]); values with an effect are rejected if they are too long or
+//! too many (`check`), because a truncated value would have another effect. `wit/policy.wit` documents each number
+//! at its item.
 
 use super::error::InvalidDecision;
 use super::types::{Decision, HeaderChange, Verdict, is_host_counter};
 use crate::printable::cut;
 
-/// Relays of a route. Each that has no room costs a look at its counter.
+/// Relays of a route. Each one whose limit is reached costs a lookup of its counter.
 pub const RELAYS: usize = 32;
 
-/// Counters that one message adds to. Each may cost a write to the store; the standard policy charges five.
+/// Counters that one message is charged to. Each may cost a write to the store; the standard policy charges five.
 pub const CHARGES: usize = 32;
 
-/// Domains that one message is signed for. An RSA signature takes a millisecond of the processor.
+/// Domains that one message is signed for. An RSA signature takes a millisecond of processor time.
 pub const SIGNING_DOMAINS: usize = 16;
 
-/// Disclaimers of one message. Each is put into each form of the text.
+/// Disclaimers of one message. Each is inserted into each form of the text.
 pub const DISCLAIMERS: usize = 16;
 
-/// Changes of the header. Each is a reply to the MTA, and a scan of its queue file there.
+/// Header changes. Each is a reply to the MTA, which scans its queue file for it.
 pub const HEADER_CHANGES: usize = 64;
 
-/// Copies of one message: each is a recipient more.
+/// Copies of one message: each is an additional recipient.
 pub const COPIES: usize = 64;
 
-/// Labels that are kept: each is a part of a metric's name.
+/// Labels that are retained: each is part of a metric's name.
 pub const LABELS: usize = 32;
 
-/// Reasons that are kept; they stand on one line of the log.
+/// Reasons that are retained; they are logged on one line.
 pub const REASONS: usize = 32;
 
-/// Bytes of a counter's name that is printable ASCII without blanks. `domain/` and the longest domain name
-/// but a few; it is the key of a row in the store.
+/// Bytes of a counter's name, which is printable ASCII without blanks. `domain/` and nearly the longest domain name
+/// fit; it is the key of a row in the store.
 pub const COUNTER: usize = 200;
 
-/// Bytes of a relay's name. Relays of `waxseal.toml` have names of 32 at the most.
+/// Bytes of a relay's name. Names of relays in `waxseal.toml` have at most 32.
 pub const RELAY: usize = 32;
 
-/// Bytes of a reply's text: what smtpd can say in its lines of 512 bytes (RFC 5321, section 4.5.3.1.5)
-/// without anyone wondering where it ends.
+/// Bytes of a reply's text: it fits into a few reply lines of 512 bytes (RFC 5321, section 4.5.3.1.5).
 pub const REPLY: usize = 2000;
 
-/// Bytes of a header field's name: what fits on a line of 78 with its colon and a blank.
+/// Bytes of a header field's name: it fits on a line of 78 with its colon and a blank.
 pub const FIELD_NAME: usize = 76;
 
-/// Bytes of a header field's value. Postfix takes no field beyond 100 KiB (`header_size_limit`); eight lines of
-/// the longest length (RFC 5322, section 2.1.1) are more than anybody reads.
+/// Bytes of a header field's value. Postfix limits a field to 100 KiB (`header_size_limit`); eight lines of maximum
+/// length (RFC 5322, section 2.1.1) are enough for all real fields.
 pub const FIELD_VALUE: usize = 8000;
 
 /// Bytes of an author's display name.
@@ -57,28 +56,28 @@ pub const AUTHOR_NAME: usize = 500;
 /// Bytes of a disclaimer's name. It is searched for in the thread.
 pub const DISCLAIMER_ID: usize = 100;
 
-/// Bytes of a disclaimer's text, four pages of it.
+/// Bytes of a disclaimer's text: about four pages.
 pub const DISCLAIMER_TEXT: usize = 16 << 10;
 
-/// Bytes of its HTML form: the same with its markup and styles.
+/// Bytes of its HTML form: the same text with markup and styles.
 pub const DISCLAIMER_HTML: usize = 64 << 10;
 
-/// Bytes of a label's name that are kept.
+/// Bytes of a label's name that are retained.
 pub const LABEL_NAME: usize = 64;
 
-/// Bytes of a label's value that are kept.
+/// Bytes of a label's value that are retained.
 pub const LABEL_VALUE: usize = 200;
 
-/// Bytes of a reason that are kept: a long sentence.
+/// Bytes of a reason that are retained: a long sentence.
 pub const REASON: usize = 500;
 
-/// Bytes of the text of a hold that are kept; it stands in the MTA's log.
+/// Bytes of the reason of a hold that are retained; the MTA logs it.
 pub const HOLD: usize = 500;
 
-/// Bytes of what a policy returned that an error quotes.
+/// Bytes of a policy's text that an error quotes.
 const QUOTED: usize = 100;
 
-/// Cuts what is for people to read; `…` stands for the rest.
+/// Truncates text for people; the rest is replaced by `…`.
 pub fn shorten(decision: &mut Decision) {
     let shorten = |text: &mut String, bytes: usize| {
         if text.len() > bytes {
@@ -104,12 +103,12 @@ pub fn shorten(decision: &mut Decision) {
     }
 }
 
-/// A text of a policy's as an error quotes it.
+/// A policy's text, truncated for an error.
 pub(super) fn quoted(text: &str) -> String {
     cut(text, QUOTED).into_owned()
 }
 
-/// Checks what does something.
+/// Checks the limits of values with an effect.
 ///
 /// # Errors
 ///
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn m6_names_of_counters_are_short_and_printable_and_not_the_hosts() {
+    fn m6_counter_names_are_short_printable_and_not_reserved() {
         let named = |name: &str| with(|decision| decision.charges.push(charge(name)));
         for good in [
             "a",
@@ -294,9 +293,9 @@ mod tests {
         }
     }
 
-    /// Each limit is allowed, one more is not; the error has the numbers.
+    /// Each limit is allowed, one more is rejected; the error has the numbers.
     #[test]
-    fn m6_every_text_and_list_that_does_something_has_a_limit() {
+    fn m6_every_text_and_list_with_an_effect_has_a_limit() {
         type Set = fn(&mut Decision, usize);
         let rows: [(usize, Set); 14] = [
             (RELAYS, |d, n| {
@@ -361,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn m8_what_is_for_people_is_cut_and_marked() {
+    fn m8_text_for_people_is_truncated_and_marked() {
         let long = "ü".repeat(10_000);
         let label = HeaderField {
             name: long.clone(),
@@ -396,7 +395,7 @@ mod tests {
         assert_eq!(validate(&decision), Ok(()));
     }
 
-    /// An error says what was returned, not all of it.
+    /// An error quotes only the beginning of what was returned.
     #[test]
     fn m8_an_error_about_a_decision_is_short() {
         let long = "d.".repeat(100_000);

@@ -1,10 +1,7 @@
-//! What two decisions say differently, field by field: for people as text, for
-//! programs as data.
+//! Comparison of two decisions, field by field, as text for people and as data for programs.
 //!
-//! The texts are stable: the same two decisions always give the same
-//! differences in the same order, and [`Difference::kind`] is the same for
-//! messages that are decided otherwise in the same way, so that it can be
-//! counted.
+//! The texts are stable: the same two decisions always give the same differences in the same order.
+//! [`Difference::kind`] is the same for all messages that differ in the same way, so that differences can be counted.
 
 use std::fmt;
 
@@ -15,8 +12,8 @@ use super::types::{
     ReturnPathChoice, Unit, Verdict, WhenFull,
 };
 
-/// Most characters of one value in the text for people.
-const SHOWN: usize = 160;
+/// Maximum number of characters of one value in the text.
+const MAX_CHARACTERS: usize = 160;
 
 /// A field of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -24,7 +21,7 @@ const SHOWN: usize = 160;
 pub enum Field {
     /// Whether there is a decision at all.
     Outcome,
-    /// What becomes of the message.
+    /// Verdict.
     Verdict,
     /// Relays in order.
     Relay,
@@ -51,7 +48,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// Its name for people.
+    /// Name of the field for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Outcome => "outcome",
@@ -70,8 +67,7 @@ impl Field {
         }
     }
 
-    /// Whether the message fares otherwise. What is only told, reasons and
-    /// labels, changes nothing about it.
+    /// Whether a difference changes the message. Reasons and labels are only logged.
     pub fn has_effect(self) -> bool {
         !matches!(self, Self::Labels | Self::Reasons)
     }
@@ -95,7 +91,7 @@ pub enum Change {
         /// Only the second has them.
         added: Vec<String>,
     },
-    /// The list has the same entries in another order.
+    /// The list has the same entries in a different order.
     Order {
         /// The first decision's.
         before: Vec<String>,
@@ -104,14 +100,14 @@ pub enum Change {
     },
 }
 
-/// One field that two decisions say differently.
+/// A field in which two decisions differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Difference {
     /// The field.
     pub field: Field,
-    /// The same for all messages that differ in the same way: it holds values
-    /// of the settings (relays, verdicts, domains), and none of the message's.
+    /// The same for all messages that differ in the same way: it contains values of the settings (relays, verdicts,
+    /// domains), and none of the message.
     pub kind: String,
     /// What differs.
     #[serde(flatten)]
@@ -119,7 +115,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A value that differs; the kind holds a short form of both.
+    /// A value that differs; the kind contains a short form of both.
     pub fn value(field: Field, before: [String; 2], after: [String; 2]) -> Option<Self> {
         let [brief_before, before] = before;
         let [brief_after, after] = after;
@@ -128,7 +124,7 @@ impl Difference {
         }
         let name = field.name();
         let kind = match brief_before == brief_after {
-            true => format!("{name}: {brief_before}, otherwise"),
+            true => format!("{name}: {brief_before} (details differ)"),
             false => format!("{name}: {brief_before} → {brief_after}"),
         };
         Some(Self {
@@ -138,9 +134,13 @@ impl Difference {
         })
     }
 
-    /// A list that differs. Its entries stand in the kind only where they are
-    /// the settings'.
-    fn list(field: Field, before: Vec<String>, after: Vec<String>, told: bool) -> Option<Self> {
+    /// A list that differs. The kind contains its entries only if they are values of the settings (`entries_in_kind`).
+    fn list(
+        field: Field,
+        before: Vec<String>,
+        after: Vec<String>,
+        entries_in_kind: bool,
+    ) -> Option<Self> {
         if before == after {
             return None;
         }
@@ -150,11 +150,11 @@ impl Difference {
         if removed.is_empty() && added.is_empty() {
             return Some(Self {
                 field,
-                kind: format!("{name}: another order"),
+                kind: format!("{name}: order changed"),
                 change: Change::Order { before, after },
             });
         }
-        let kind = match told {
+        let kind = match entries_in_kind {
             true => format!("{name}: {}", entries(&removed, &added)),
             false => match (removed.is_empty(), added.is_empty()) {
                 (false, true) => format!("{name}: removed"),
@@ -183,10 +183,9 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What the second decision says otherwise than the first; nothing where they
-/// are the same.
+/// The differences of the second decision from the first; empty if they are equal.
 pub fn compare(before: &Decision, after: &Decision) -> Vec<Difference> {
-    // Without `..`, so that the compiler leads whoever adds a field here.
+    // Without `..`, so that the compiler reports a new field here.
     let Decision {
         verdict,
         route,
@@ -266,7 +265,7 @@ pub fn compare(before: &Decision, after: &Decision) -> Vec<Difference> {
     found.into_iter().flatten().collect()
 }
 
-/// What is in the one list and not in the other, as often as it is.
+/// The entries of one list that the other lacks, with multiplicity.
 fn without(list: &[String], other: &[String]) -> Vec<String> {
     let mut other: Vec<&String> = other.iter().collect();
     let mut left = Vec::new();
@@ -294,14 +293,14 @@ fn listed(list: &[String]) -> String {
     texts.join(", ")
 }
 
-/// One line, not too long.
+/// One line of limited length.
 fn brief(text: &str) -> String {
     let mut brief: String = text
         .chars()
-        .take(SHOWN)
+        .take(MAX_CHARACTERS)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    if text.chars().nth(SHOWN).is_some() {
+    if text.chars().nth(MAX_CHARACTERS).is_some() {
         brief.push('…');
     }
     brief
@@ -311,7 +310,7 @@ fn texts<T>(list: &[T], text: impl Fn(&T) -> String) -> Vec<String> {
     list.iter().map(text).collect()
 }
 
-/// A short form for counting, and the whole.
+/// A short form for counting, and the full form.
 fn verdict_texts(verdict: &Verdict) -> [String; 2] {
     let reply = |action: &str, reply: &Reply| {
         let Reply {
@@ -339,29 +338,29 @@ fn route_texts(route: &[Hop]) -> [String; 2] {
         return [default.clone(), default];
     }
     let brief = texts(route, |hop| hop.relay.clone());
-    let whole = texts(route, |hop| match &hop.return_path {
+    let full = texts(route, |hop| match &hop.return_path {
         None => hop.relay.clone(),
         Some(path) => {
             let [_, path] = path_texts(path);
             format!("{} (return path {path})", hop.relay)
         }
     });
-    [brief.join(", "), whole.join(", ")]
+    [brief.join(", "), full.join(", ")]
 }
 
 fn path_texts(path: &ReturnPathChoice) -> [String; 2] {
-    let [brief, whole] = match path {
+    let [brief, full] = match path {
         ReturnPathChoice::Keep => ["keep".to_owned(), "keep".to_owned()],
         ReturnPathChoice::Author => ["author".to_owned(), "author".to_owned()],
         ReturnPathChoice::Address(address) => ["address".to_owned(), format!("<{address}>")],
         ReturnPathChoice::Verp(domain) => [format!("verp {domain}"), format!("verp {domain}")],
     };
-    [brief, whole]
+    [brief, full]
 }
 
 fn author_texts(author: Option<&AuthorRewrite>) -> [String; 2] {
     let Some(author) = author else {
-        return ["kept".to_owned(), "kept".to_owned()];
+        return ["unchanged".to_owned(), "unchanged".to_owned()];
     };
     let AuthorRewrite {
         mailbox,
@@ -369,19 +368,19 @@ fn author_texts(author: Option<&AuthorRewrite>) -> [String; 2] {
         reply_to,
     } = author;
     let name = mailbox.name.as_deref().unwrap_or_default();
-    let mut whole = format!("{name} <{}>", mailbox.address).trim().to_owned();
+    let mut full = format!("{name} <{}>", mailbox.address).trim().to_owned();
     if *keep_in_name {
-        whole.push_str(", the old one in the name");
+        full.push_str(", the old one in the name");
     }
     if *reply_to {
-        whole.push_str(", the old one in Reply-To");
+        full.push_str(", the old one in Reply-To");
     }
-    ["rewritten".to_owned(), whole]
+    ["rewritten".to_owned(), full]
 }
 
 fn sender_texts(sender: Option<&str>) -> [String; 2] {
     match sender {
-        None => ["kept".to_owned(), "kept".to_owned()],
+        None => ["unchanged".to_owned(), "unchanged".to_owned()],
         Some(sender) => ["set".to_owned(), sender.to_owned()],
     }
 }

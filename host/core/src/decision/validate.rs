@@ -26,7 +26,7 @@ const RESERVED: [&str; 9] = [
 /// The first invalid value.
 pub fn validate(decision: &Decision) -> Result<(), InvalidDecision> {
     bounds::check(decision)?;
-    // Without `..`, so that the compiler leads whoever adds a field here.
+    // Without `..`, so that the compiler reports a new field here.
     let Decision {
         verdict,
         route,
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_fit_their_verdict() {
+    fn replies_match_their_verdict() {
         assert!(with(|d| d.verdict = Verdict::Reject(reply(550, "5.7.1", "no"))).is_ok());
         assert!(with(|d| d.verdict = Verdict::Reject(reply(450, "4.7.1", "no"))).is_err());
         assert!(with(|d| d.verdict = Verdict::Defer(reply(450, "5.7.1", "no"))).is_err());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_cannot_write_our_marker_nor_a_line_end() {
+    fn a_policy_cannot_write_reserved_fields_nor_line_ends() {
         let add = |name: &str, value: &str| {
             let field = HeaderField {
                 name: name.into(),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn domains_are_names() {
+    fn domains_are_validated() {
         assert!(with(|d| d.sign.push("acme.test".into())).is_ok());
         assert!(with(|d| d.sign.push("../keys".into())).is_err());
         assert!(with(|d| d.return_path = ReturnPathChoice::Verp("a b".into())).is_err());

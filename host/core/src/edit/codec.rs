@@ -1,8 +1,8 @@
-//! Quoted-printable and base64, written and spliced (RFC 2045, section 6).
+//! Quoted-printable and base64 (RFC 2045, section 6): encoding, decoding and insertion.
 //!
-//! Splicing changes as little of the encoded text as can be: quoted-printable
-//! gets the new octets between two old ones, base64 is encoded anew only from
-//! the last whole group of three octets before the first insertion.
+//! Insertion changes as little of the encoded text as possible: quoted-printable gets the new octets between
+//! two existing ones; base64 is encoded again from the last complete group of three octets before the first
+//! insertion.
 
 use std::borrow::Cow;
 
@@ -13,14 +13,14 @@ use crate::work::{self, Progress};
 /// Longest encoded line, without its line end (RFC 2045, sections 6.7 and 6.8).
 const LINE: usize = 76;
 
-/// Octets to insert, and the offset in the decoded text before which.
+/// Octets to insert, and their offset in the decoded text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Insert {
     pub(super) at: usize,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Puts insertions, sorted by offset, into octets.
+/// Inserts octets. The insertions are sorted by offset.
 pub(super) fn splice(text: &[u8], inserts: &[Insert]) -> Vec<u8> {
     let added: usize = inserts.iter().map(|insert| insert.bytes.len()).sum();
     work::spend(text.len() + added);
@@ -39,16 +39,16 @@ pub(super) fn splice(text: &[u8], inserts: &[Insert]) -> Vec<u8> {
 struct Unit {
     start: usize,
     end: usize,
-    /// The octet that it stands for: none for a soft line break, and for white
-    /// space before a line end, which is no part of the text.
+    /// The decoded octet. `None` for a soft line break, and for white space before a line end, which is not
+    /// part of the text.
     octet: Option<u8>,
 }
 
 struct Units<'a> {
     text: &'a [u8],
     at: usize,
-    /// End of the last run of white space that was measured. All of it is text,
-    /// or none: it is measured once, however long it is.
+    /// End of the last run of white space that was measured. Either all of it is text or none, so each run is
+    /// measured only once.
     blank_end: usize,
     progress: Progress,
 }
@@ -63,8 +63,7 @@ impl<'a> Units<'a> {
         }
     }
 
-    /// Length of white space up to and with a line end; none if something else
-    /// comes first.
+    /// Length of white space up to and including a line end; `None` if something else comes first.
     fn to_line_end(rest: &[u8]) -> Option<usize> {
         let blank = rest
             .iter()
@@ -94,7 +93,7 @@ impl Iterator for Units<'_> {
                 } else {
                     match rest.get(1..3).and_then(hex_octet) {
                         Some(octet) => (3, Some(octet)),
-                        // Not quoted-printable: taken as it stands.
+                        // Malformed quoted-printable: passed through.
                         None => (1, Some(b'=')),
                     }
                 }
@@ -128,21 +127,20 @@ fn hex_octet(digits: &[u8]) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// Decodes quoted-printable text. What is malformed stands for itself.
+/// Decodes quoted-printable text. Malformed sequences are passed through.
 pub(super) fn qp_decode(text: &[u8]) -> Vec<u8> {
     Units::new(text).filter_map(|unit| unit.octet).collect()
 }
 
-/// Encodes octets. With `binary`, line ends are octets like others; else CRLF
-/// and LF stay line ends.
+/// Encodes octets. With `binary`, line ends are encoded like other octets; otherwise CRLF and LF stay line
+/// ends.
 pub(super) fn qp_encode(octets: &[u8], binary: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(octets.len() + octets.len() / 4);
     qp_write(&mut out, 0, octets, binary);
     out
 }
 
-/// Appends octets to encoded text whose last line has `column` characters; the
-/// column after them.
+/// Appends octets to encoded text whose last line has `column` characters. Returns the new column.
 fn qp_write(out: &mut Vec<u8>, mut column: usize, octets: &[u8], binary: bool) -> usize {
     let mut at = 0;
     let mut progress = Progress::over(octets.len());
@@ -161,7 +159,7 @@ fn qp_write(out: &mut Vec<u8>, mut column: usize, octets: &[u8], binary: bool) -
         }
         let escaped = qp_must_escape(rest, column, binary);
         let width = if escaped { 3 } else { 1 };
-        // One column is kept for the soft line break.
+        // One column is reserved for the soft line break.
         if column + width >= LINE {
             out.extend_from_slice(b"=\r\n");
             column = 0;
@@ -187,8 +185,7 @@ fn qp_must_escape(rest: &[u8], column: usize, binary: bool) -> bool {
     match rest[0] {
         b' ' | b'\t' => binary || matches!(rest, [_] | [_, b'\n', ..] | [_, b'\r', b'\n', ..]),
         b'=' => true,
-        // What could be a delimiter, end the message, or gets a `>` in a mailbox
-        // file.
+        // Could be a delimiter or end the message, or gets a `>` in a mailbox file.
         b'-' => column == 0 && matches!(rest, [_, b'-', ..]),
         b'.' => column == 0 && matches!(rest, [_] | [_, b'\r' | b'\n', ..]),
         b'F' => column == 0 && rest.starts_with(b"From "),
@@ -196,11 +193,10 @@ fn qp_must_escape(rest: &[u8], column: usize, binary: bool) -> bool {
     }
 }
 
-/// Puts insertions, sorted by offset in the decoded text, into quoted-printable
-/// text. Every octet of the old text stays as it is encoded.
+/// Inserts octets into quoted-printable text. The insertions are sorted by offset in the decoded text. The
+/// encoding of the existing octets does not change.
 ///
-/// `None` where the text is not quoted-printable as RFC 2045 has it and an
-/// insertion could not keep its lines.
+/// `None` if the text is not valid quoted-printable (RFC 2045) and an insertion would change its lines.
 pub(super) fn qp_splice(text: &[u8], inserts: &[Insert], binary: bool) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() + 1024);
     let mut from = 0;
@@ -213,7 +209,7 @@ pub(super) fn qp_splice(text: &[u8], inserts: &[Insert], binary: bool) -> Option
             octets += usize::from(unit.octet.is_some());
             at = unit.end;
         }
-        // Behind a soft line break rather than before it.
+        // After a soft line break rather than before it.
         while let Some(unit) =
             units.next_if(|unit| unit.octet.is_none() && text[unit.start] == b'=')
         {
@@ -229,7 +225,7 @@ pub(super) fn qp_splice(text: &[u8], inserts: &[Insert], binary: bool) -> Option
 
 fn qp_insert(out: &mut Vec<u8>, rest: &[u8], octets: &[u8], binary: bool) -> Option<()> {
     if out.ends_with(b"=") && rest.is_empty() {
-        // A soft line break at the very end, whose line end the delimiter has.
+        // A soft line break at the very end, whose line end belongs to the delimiter.
         out.extend_from_slice(b"\r\n");
     }
     let breaks = octets.starts_with(b"\r\n") || octets.starts_with(b"\n");
@@ -259,8 +255,8 @@ fn qp_insert(out: &mut Vec<u8>, rest: &[u8], octets: &[u8], binary: bool) -> Opt
     Some(())
 }
 
-/// Decodes base64 text whatever its lines. `None` where a character is no
-/// base64, or the padding is not at the end.
+/// Decodes base64 text with any line lengths. `None` if it contains an invalid character, or the padding is
+/// not at the end.
 pub(super) fn base64_decode(text: &[u8]) -> Option<Vec<u8>> {
     work::spend(text.len());
     let symbols: Cow<'_, [u8]> = text
@@ -306,19 +302,19 @@ pub(super) fn base64_rewrap(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Puts insertions, sorted by offset in the decoded text, into base64 text.
-/// `decoded` is what `text` stands for.
+/// Inserts octets into base64 text. The insertions are sorted by offset in the decoded text; `decoded` is the
+/// decoded `text`.
 pub(super) fn base64_splice(text: &[u8], decoded: &[u8], inserts: &[Insert]) -> Vec<u8> {
     let Some(first) = inserts.first() else {
         return text.to_vec();
     };
     work::spend(text.len());
-    let kept = first.at / 3 * 3;
-    let end = nth_symbol(text, kept / 3 * 4);
+    let reused = first.at / 3 * 3;
+    let end = nth_symbol(text, reused / 3 * 4);
     let tail: Vec<Insert> = inserts
         .iter()
         .map(|insert| Insert {
-            at: insert.at - kept,
+            at: insert.at - reused,
             bytes: insert.bytes.clone(),
         })
         .collect();
@@ -328,7 +324,12 @@ pub(super) fn base64_splice(text: &[u8], decoded: &[u8], inserts: &[Insert]) -> 
     };
     let mut out = text[..end].to_vec();
     let column = end - memchr::memrchr(b'\n', &out).map_or(0, |lf| lf + 1);
-    base64_write(&mut out, column, &splice(&decoded[kept..], &tail), line_end);
+    base64_write(
+        &mut out,
+        column,
+        &splice(&decoded[reused..], &tail),
+        line_end,
+    );
     let last = text
         .iter()
         .rposition(|byte| !is_blank(*byte))
@@ -337,7 +338,7 @@ pub(super) fn base64_splice(text: &[u8], decoded: &[u8], inserts: &[Insert]) -> 
     out
 }
 
-/// Offset behind the first `count` symbols.
+/// Offset after the first `count` symbols.
 fn nth_symbol(text: &[u8], count: usize) -> usize {
     if count == 0 {
         return 0;
@@ -408,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn h1_blanks_are_text_but_before_a_line_end_and_are_measured_once() {
+    fn h1_blanks_are_text_except_before_a_line_end_and_are_measured_once() {
         for (text, expected) in [
             ("a \t b", "a \t b"),
             ("a \t \r\n b \n\tc\t", "a\r\n b\n\tc"),
@@ -427,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_printable_splice_leaves_the_old_lines_as_they_are() {
+    fn a_quoted_printable_splice_does_not_change_the_existing_lines() {
         for (text, at, new, expected) in [
             (
                 &b"caf=E9 ok\r\n"[..],
@@ -469,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base64_is_not_decoded() {
+    fn invalid_base64_is_not_decoded() {
         assert_eq!(base64_decode(b"QUJD\r\nRA==\r\n"), Some(b"ABCD".to_vec()));
         assert_eq!(base64_decode(b"QUJDRA"), Some(b"ABCD".to_vec()));
         assert_eq!(base64_decode(b"QU=JD"), None);

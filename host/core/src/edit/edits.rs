@@ -1,4 +1,4 @@
-//! Edits of a message, and the bytes they make of it.
+//! Edits of a message as data, and their application to its bytes.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -6,11 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use crate::message::{Address, Content, FieldName, ReversePath};
 use crate::work;
 
-/// One change of the header. They are applied in order, each to the header that
-/// those before it left.
+/// One change of the header. Changes are applied in order, each to the result of those before it.
 ///
-/// A `value` is everything behind the colon: its leading space included, folds
-/// as CRLF and white space, no line end at its end.
+/// A `value` is everything after the colon: with its leading space, with folds as CRLF and white space, and
+/// without the final line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeaderEdit {
     /// Insert above all fields.
@@ -27,7 +26,7 @@ pub enum HeaderEdit {
         /// Raw value.
         value: Vec<u8>,
     },
-    /// Give the `nth` field of that name, counted from 1, another value.
+    /// Replace the value of the `nth` field of that name, counted from 1.
     Replace {
         /// Field name, in any case.
         name: String,
@@ -36,7 +35,7 @@ pub enum HeaderEdit {
         /// Raw value.
         value: Vec<u8>,
     },
-    /// Take out the `nth` field of that name, counted from 1.
+    /// Remove the `nth` field of that name, counted from 1.
     Remove {
         /// Field name, in any case.
         name: String,
@@ -45,23 +44,22 @@ pub enum HeaderEdit {
     },
 }
 
-/// A header field that is added and taken out again in one reply: Postfix looks
-/// at it (`milter_header_checks`), and it is never delivered.
+/// A header field that is added and removed in one reply: Postfix evaluates it (`milter_header_checks`), and
+/// it is never delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransientHeader {
     /// Field name.
     pub name: String,
-    /// Value, as in [`HeaderEdit`]: leading space
-    /// included.
+    /// Value, as in [`HeaderEdit`], with its leading space.
     pub value: Vec<u8>,
 }
 
-/// All that is to be changed on a message, in the form that a milter can say it.
+/// All edits of a message, in the form that the milter protocol can express.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
     /// The new envelope sender.
     pub sender: Option<ReversePath>,
-    /// Recipients that get a copy that the others do not see.
+    /// Recipients that get a blind copy.
     pub add_recipients: Vec<Address>,
     /// Changes of the header, in order.
     pub headers: Vec<HeaderEdit>,
@@ -70,7 +68,7 @@ pub struct Edits {
 }
 
 impl Edits {
-    /// Nothing is to be changed.
+    /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.sender.is_none()
             && self.add_recipients.is_empty()
@@ -78,8 +76,7 @@ impl Edits {
             && self.body.is_none()
     }
 
-    /// The message that comes out, as bytes: those of `content` itself where
-    /// header and body stay as they are.
+    /// The edited message as bytes; those of `content` itself if neither header nor body changes.
     pub fn applied<'a>(&self, content: &'a Content) -> Cow<'a, [u8]> {
         let header_end = content.fields().last().map_or(0, |field| field.whole().end);
         let whole = header_end < content.body_offset();
@@ -89,8 +86,7 @@ impl Edits {
         Cow::Owned(self.apply(content))
     }
 
-    /// The message that comes out, as bytes. Fields and bodies that no edit
-    /// names are copied as they stand.
+    /// The edited message as bytes. Fields that no edit names, and an unedited body, are copied unchanged.
     pub fn apply(&self, content: &Content) -> Vec<u8> {
         let _stage = work::stage("applying edits");
         let fields = Fields::edited(content, &self.headers);
@@ -98,12 +94,11 @@ impl Edits {
         let body = self.body.as_deref().unwrap_or(content.body());
         let mut bytes = Vec::with_capacity(content.bytes().len() + body.len() / 8 + 1024);
         work::spend(body.len());
-        for field in fields.standing() {
+        for field in fields.output() {
             field.write(&mut bytes);
         }
         match &content.bytes()[header_end..content.body_offset()] {
-            // A header that ended without its empty line gets one, or what was
-            // appended would run into the body.
+            // A header without its empty line gets one; otherwise appended fields would become part of the body.
             [] => bytes.extend_from_slice(b"\r\n"),
             separator => bytes.extend_from_slice(separator),
         }
@@ -112,22 +107,22 @@ impl Edits {
     }
 }
 
-enum Out<'a> {
-    Kept(&'a [u8]),
-    Made { name: &'a str, value: &'a [u8] },
+enum OutputField<'a> {
+    Original(&'a [u8]),
+    New { name: &'a str, value: &'a [u8] },
 }
 
-impl Out<'_> {
+impl OutputField<'_> {
     fn write(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Kept(whole) => {
-                work::spend(whole.len());
-                bytes.extend_from_slice(whole);
-                if !whole.ends_with(b"\n") {
+            Self::Original(field) => {
+                work::spend(field.len());
+                bytes.extend_from_slice(field);
+                if !field.ends_with(b"\n") {
                     bytes.extend_from_slice(b"\r\n");
                 }
             }
-            Self::Made { name, value } => {
+            Self::New { name, value } => {
                 work::spend(value.len());
                 bytes.extend_from_slice(name.as_bytes());
                 bytes.push(b':');
@@ -138,15 +133,14 @@ impl Out<'_> {
     }
 }
 
-/// A header to which edits are applied. However many fields and edits there are,
-/// no edit looks through the fields: those of each name that an edit may refer to
-/// are listed once.
+/// A header to which edits are applied. The positions of all fields that edits refer to are indexed once, so
+/// that no edit searches the fields.
 struct Fields<'a> {
-    /// What was prepended, the topmost last.
-    above: Vec<Option<Out<'a>>>,
-    /// What the message came with, and what was appended.
-    below: Vec<Option<Out<'a>>>,
-    /// Where the fields of a name stand, in order.
+    /// Prepended fields, the topmost last.
+    above: Vec<Option<OutputField<'a>>>,
+    /// The message's own fields, and appended ones.
+    below: Vec<Option<OutputField<'a>>>,
+    /// Positions of the fields of each name, in order.
     named: HashMap<FieldName<'a>, VecDeque<Place>>,
 }
 
@@ -173,7 +167,7 @@ impl<'a> Fields<'a> {
         for field in content.fields() {
             work::spend(1);
             let whole = &content.bytes()[field.whole()];
-            fields.append(content.name_of(field), Out::Kept(whole));
+            fields.append(content.name_of(field), OutputField::Original(whole));
         }
         for edit in edits {
             work::spend(1);
@@ -189,10 +183,10 @@ impl<'a> Fields<'a> {
                 if let Some(named) = self.named_mut(name.as_bytes()) {
                     named.push_front(place);
                 }
-                self.above.push(Some(Out::Made { name, value }));
+                self.above.push(Some(OutputField::New { name, value }));
             }
             HeaderEdit::Append { name, value } => {
-                self.append(name.as_bytes(), Out::Made { name, value });
+                self.append(name.as_bytes(), OutputField::New { name, value });
             }
             HeaderEdit::Replace { name, nth, value } => {
                 let named = self.named_mut(name.as_bytes());
@@ -200,7 +194,7 @@ impl<'a> Fields<'a> {
                 let place = named
                     .zip(index)
                     .and_then(|(named, index)| named.get(index).copied());
-                self.put(place, Some(Out::Made { name, value }));
+                self.put(place, Some(OutputField::New { name, value }));
             }
             HeaderEdit::Remove { name, nth } => {
                 let named = self.named_mut(name.as_bytes());
@@ -214,11 +208,11 @@ impl<'a> Fields<'a> {
     }
 
     fn named_mut(&mut self, name: &'a [u8]) -> Option<&mut VecDeque<Place>> {
-        // Most headers are edited without a look at what is there.
+        // Most edits do not refer to existing fields.
         (!self.named.is_empty()).then(|| self.named.get_mut(&FieldName(name)))?
     }
 
-    fn append(&mut self, name: &'a [u8], field: Out<'a>) {
+    fn append(&mut self, name: &'a [u8], field: OutputField<'a>) {
         let place = Place::Below(self.below.len());
         if let Some(named) = self.named_mut(name) {
             named.push_back(place);
@@ -226,8 +220,8 @@ impl<'a> Fields<'a> {
         self.below.push(Some(field));
     }
 
-    /// Without a place there is no such field, and nothing changes.
-    fn put(&mut self, place: Option<Place>, field: Option<Out<'a>>) {
+    /// Sets a field. Without a place there is no such field, and nothing changes.
+    fn put(&mut self, place: Option<Place>, field: Option<OutputField<'a>>) {
         match place {
             Some(Place::Above(at)) => self.above[at] = field,
             Some(Place::Below(at)) => self.below[at] = field,
@@ -235,8 +229,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields that come out, in order.
-    fn standing(&self) -> impl Iterator<Item = &Out<'a>> {
+    /// The resulting fields, in order.
+    fn output(&self) -> impl Iterator<Item = &OutputField<'a>> {
         self.above.iter().rev().chain(&self.below).flatten()
     }
 }

@@ -1,5 +1,5 @@
-//! Header values from text: encoded words (RFC 2047) where it is not ASCII,
-//! folds where the line would be long (RFC 5322, section 2.1.1).
+//! Encoder of header values: encoded words (RFC 2047) for text that is not ASCII, and folding of long lines
+//! (RFC 5322, section 2.1.1).
 
 use std::fmt::Write as _;
 
@@ -8,20 +8,19 @@ use data_encoding::BASE64;
 use crate::message::Mailbox;
 use crate::work::{self, Progress};
 
-/// Columns that a line should not pass.
+/// Preferred maximum of columns of a line.
 const FOLD: usize = 78;
 
-/// Longest word that stands as it is: no line may pass 998 bytes, and a word
-/// cannot be folded.
+/// Longest word that is written unencoded: a line must not exceed 998 bytes, and a word cannot be folded.
 const LONGEST_WORD: usize = 900;
 
-/// Most characters of an encoded word (RFC 2047, section 2).
+/// Maximum length of an encoded word (RFC 2047, section 2).
 const ENCODED_WORD: usize = 75;
 
-/// What surrounds the text of an encoded word.
+/// Length of an encoded word without its payload.
 const WORD_FRAME: usize = "=?utf-8?B??=".len();
 
-/// The raw value of an unstructured field: everything behind the colon.
+/// The raw value of an unstructured field: everything after the colon.
 pub(super) fn unstructured(name: &str, text: &str) -> Vec<u8> {
     let mut line = Folder::new(name);
     work::spend(text.len());
@@ -33,8 +32,7 @@ pub(super) fn unstructured(name: &str, text: &str) -> Vec<u8> {
             at += 1;
             continue;
         }
-        // Words side by side are encoded together: white space between encoded
-        // words is not shown.
+        // Adjacent words are encoded together: white space between encoded words is not displayed.
         let mut end = at + 1;
         while end < words.len() && must_encode(words[end]) {
             end += 1;
@@ -63,8 +61,7 @@ pub(super) fn mailboxes(name: &str, mailboxes: &[Mailbox]) -> Vec<u8> {
     line.finish()
 }
 
-/// Control characters and line ends become spaces: nothing that a policy or a
-/// sender wrote may begin a field of its own.
+/// Replaces control characters and line ends by spaces, so that no text can start a header field.
 pub(super) fn one_line(text: &str) -> String {
     work::spend(text.len());
     let clean: String = text
@@ -78,10 +75,10 @@ fn must_encode(word: &str) -> bool {
     word.len() > LONGEST_WORD || word.bytes().any(|byte| !(32..=126).contains(&byte))
 }
 
-/// A value that is being written, and the column that it has reached.
+/// A value that is being written, with the current column.
 struct Folder {
     value: String,
-    /// Nothing but white space was written yet.
+    /// Whether only white space was written so far.
     blank: bool,
     column: usize,
 }
@@ -95,8 +92,8 @@ impl Folder {
         }
     }
 
-    /// A space or a fold, and a word that stands as it is. Folds come only
-    /// before a word that is visible: a line of white space alone is obsolete.
+    /// Writes a space or a fold, and an unencoded word. Folds are placed only before visible words: a line of
+    /// white space alone is obsolete syntax.
     fn word(&mut self, word: &str) {
         self.gap(word.len());
         self.value.push_str(word);
@@ -133,17 +130,17 @@ impl Folder {
         ));
     }
 
-    /// Encoded words, each with whole characters only (RFC 2047, section 5).
+    /// Writes encoded words, none of which splits a character (RFC 2047, section 5).
     fn encoded(&mut self, text: &str) {
         let ascii_of = |text: &str| text.chars().filter(char::is_ascii).count();
         let mut rest = text;
-        // Counted once, and kept up to date: a text may have very many words.
+        // Counted once and updated: a text may have very many words.
         let (mut characters, mut ascii_characters) = (text.chars().count(), ascii_of(text));
         let mut progress = Progress::over(text.len());
         while !rest.is_empty() {
             progress.at(text.len() - rest.len());
             let free = FOLD.saturating_sub(self.column + 1);
-            // A short first word on a full line is worse than a fold.
+            // A fold is better than a short first word on a full line.
             let limit = if free < WORD_FRAME + 24 {
                 ENCODED_WORD
             } else {
@@ -170,7 +167,7 @@ impl Folder {
     }
 }
 
-/// As many characters as fit, in the Q encoding, safe in phrases too.
+/// Encodes as many characters as fit in the Q encoding; the result is also valid in phrases.
 fn q_word(text: &str, budget: usize) -> (usize, String) {
     let mut payload = String::new();
     for (at, c) in text.char_indices() {
@@ -194,7 +191,7 @@ fn q_word(text: &str, budget: usize) -> (usize, String) {
     (text.len(), payload)
 }
 
-/// As many characters as fit, in base64.
+/// Encodes as many characters as fit in base64.
 fn b_word(text: &str, budget: usize) -> (usize, String) {
     let octets = (budget / 4 * 3).max(4);
     let end = text.floor_char_boundary(octets.min(text.len()));
@@ -222,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn any_text_comes_back_and_no_line_is_long() {
+    fn any_text_is_decoded_unchanged_and_no_line_is_long() {
         let long_ascii = "word ".repeat(60) + "end";
         let long_japanese = "社外秘の情報".repeat(40);
         let token = "x".repeat(3000);
@@ -253,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn mailboxes_come_back() {
+    fn mailboxes_are_decoded_unchanged() {
         let all: Vec<Mailbox> = [
             (Some("Alice"), "a@acme.test"),
             (Some("Example, Bob (Sales) \"B\""), "b@acme.test"),

@@ -1,4 +1,4 @@
-//! Transfer encodings for the fuzz targets: no part of the interface.
+//! Transfer encodings for the fuzz targets. Not part of the public interface.
 
 use super::codec::{self, Insert};
 
@@ -12,7 +12,7 @@ pub fn qp_encode(octets: &[u8], binary: bool) -> Vec<u8> {
     codec::qp_encode(octets, binary)
 }
 
-/// Puts octets into quoted-printable text, before an octet of what it decodes to.
+/// Inserts octets into quoted-printable text, at an offset of the decoded text.
 pub fn qp_splice(text: &[u8], at: usize, octets: &[u8], binary: bool) -> Option<Vec<u8>> {
     codec::qp_splice(text, &inserted(at, octets), binary)
 }
@@ -27,12 +27,12 @@ pub fn base64_encode(octets: &[u8]) -> Vec<u8> {
     codec::base64_encode(octets)
 }
 
-/// Puts octets into base64 text that decodes to `decoded`.
+/// Inserts octets into base64 text that decodes to `decoded`.
 pub fn base64_splice(text: &[u8], decoded: &[u8], at: usize, octets: &[u8]) -> Vec<u8> {
     codec::base64_splice(text, decoded, &inserted(at, octets))
 }
 
-/// Breaks base64 into lines anew.
+/// Breaks base64 into lines again.
 pub fn base64_rewrap(text: &[u8]) -> Vec<u8> {
     codec::base64_rewrap(text)
 }

@@ -1,4 +1,4 @@
-//! A decision's header changes as edits that a milter can say.
+//! Conversion of a decision's header changes into edits that the milter protocol can express.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use crate::work;
 use super::HeaderEdit;
 use super::encoded_word::{mailboxes, one_line, unstructured};
 
-/// What the host knows that a missing `Date` or `Message-ID` is made of. Neither
-/// clock nor chance: the same message gets the same fields.
+/// Values for a missing `Date` or `Message-ID`. They involve neither clock nor randomness: the same message
+/// gets the same fields.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
-    /// Our name, the right side of a Message-ID.
+    /// Host name, the right side of a Message-ID.
     pub hostname: &'a str,
     /// When the message arrived.
     pub arrival: Timestamp,
-    /// The MTA's name for the message.
+    /// The MTA's queue id.
     pub queue_id: &'a str,
 }
 
@@ -37,9 +37,8 @@ const MAILBOX_FIELDS: [&str; 10] = [
     "Resent-Cc",
 ];
 
-/// All changes of the header that a decision asks for: fields of ours that the
-/// sender wrote are deleted, the policy's own changes are made, the author and
-/// sender are rewritten, and what is missing is added, in this order.
+/// All header changes for a decision, in this order: delete Waxseal's own fields that the sender wrote, apply
+/// the policy's changes, rewrite author and sender, add missing fields.
 pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -> Vec<HeaderEdit> {
     let _stage = work::stage("editing the header");
     let mut plan = HeaderPlan::new(content);
@@ -66,7 +65,7 @@ pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -
     plan.into_edits()
 }
 
-/// The raw value of a field, encoded as its name asks for.
+/// The raw value of a field, encoded according to its name.
 fn encode(field: &HeaderField) -> Vec<u8> {
     let text = one_line(&field.value);
     let lists_mailboxes = MAILBOX_FIELDS
@@ -75,8 +74,7 @@ fn encode(field: &HeaderField) -> Vec<u8> {
     if lists_mailboxes {
         let mut parsed = Vec::new();
         parse_mailboxes(text.as_bytes(), &mut parsed);
-        // A value that is no list, or of which something would be lost, stands
-        // as the policy wrote it.
+        // A value that is not a list, or that would lose something, is written as the policy returned it.
         let written = |mailbox: &Mailbox| mailbox.address.is_ascii() && has_address(mailbox);
         if !parsed.is_empty() && parsed.iter().all(written) {
             return mailboxes(&field.name, &parsed);
@@ -85,13 +83,13 @@ fn encode(field: &HeaderField) -> Vec<u8> {
     unstructured(&field.name, &text)
 }
 
-/// Whether SMTP could take the mailbox's address. Others are nobody's, and an
-/// address cannot be folded: one of thousands of bytes makes a line as long.
+/// Whether SMTP accepts the mailbox's address. Others cannot receive mail, and cannot be folded: an address of
+/// thousands of bytes makes a line as long.
 fn has_address(mailbox: &Mailbox) -> bool {
     Address::parse(&mailbox.address).is_ok()
 }
 
-/// Another author, and the old one kept readable (R19).
+/// Replaces the author; the old one stays visible (R19).
 fn rewrite_author(content: &Content, rewrite: &AuthorRewrite, plan: &mut HeaderPlan<'_>) {
     let old = content.author();
     let mut new = Mailbox {
@@ -114,8 +112,8 @@ fn rewrite_author(content: &Content, rewrite: &AuthorRewrite, plan: &mut HeaderP
     }
 }
 
-/// `Date` and `Message-ID` where they are missing: a later hop would add them,
-/// and so break a signature over their absence.
+/// Adds `Date` and `Message-ID` if they are missing. Otherwise a later hop would add them, which breaks a
+/// signature over their absence.
 fn add_missing(stamp: &Stamp<'_>, plan: &mut HeaderPlan<'_>) {
     if plan.count("Date") == 0 {
         let date = stamp.arrival.strftime("%a, %d %b %Y %H:%M:%S +0000");
@@ -133,12 +131,12 @@ fn add_missing(stamp: &Stamp<'_>, plan: &mut HeaderPlan<'_>) {
     }
 }
 
-/// Header edits that are being collected. It keeps count of the fields, as each
-/// edit is applied to the header that those before it left.
+/// Collected header edits. Fields are counted as the edits change them, because each edit is applied to the
+/// result of those before it.
 pub(super) struct HeaderPlan<'a> {
-    /// Fields of each name that the message came with.
-    came: NameCounts<'a>,
-    /// Fields of each name (in lower case) that edits refer to.
+    /// Number of fields of each name in the message.
+    original: NameCounts<'a>,
+    /// Current number of fields of each name (in lower case) that edits refer to.
     counts: HashMap<String, usize>,
     edits: Vec<HeaderEdit>,
 }
@@ -147,7 +145,7 @@ impl<'a> HeaderPlan<'a> {
     pub(super) fn new(content: &'a Content) -> Self {
         let names = content.fields().iter();
         Self {
-            came: NameCounts::of(names.map(|field| content.name_of(field))),
+            original: NameCounts::of(names.map(|field| content.name_of(field))),
             counts: HashMap::new(),
             edits: Vec::new(),
         }
@@ -157,19 +155,19 @@ impl<'a> HeaderPlan<'a> {
         self.edits
     }
 
-    /// How many fields of that name there are now.
+    /// Current number of fields of that name.
     pub(super) fn count(&mut self, name: &str) -> usize {
         *self.counted(name)
     }
 
     fn counted(&mut self, name: &str) -> &mut usize {
-        let came = &self.came;
+        let original = &self.original;
         self.counts
             .entry(name.to_ascii_lowercase())
-            .or_insert_with(|| came.get(name))
+            .or_insert_with(|| original.get(name))
     }
 
-    /// One more field, below all others.
+    /// Adds a field below all others.
     pub(super) fn append(&mut self, name: &str, value: Vec<u8>) {
         *self.counted(name) += 1;
         self.edits.push(HeaderEdit::Append {
@@ -178,8 +176,8 @@ impl<'a> HeaderPlan<'a> {
         });
     }
 
-    /// Takes out all fields of that name, the last one first, so that no index
-    /// depends on how an MTA counts what it has deleted.
+    /// Removes all fields of that name, the last one first, so that no index depends on how an MTA counts deleted
+    /// fields.
     pub(super) fn remove_all(&mut self, name: &str) {
         self.remove_from(name, 1);
     }
@@ -196,7 +194,7 @@ impl<'a> HeaderPlan<'a> {
         *self.counted(name) = count.min(first - 1);
     }
 
-    /// All fields of that name give way to one, in the place of the first.
+    /// Replaces all fields of that name by one, at the position of the first.
     pub(super) fn set(&mut self, name: &str, value: Vec<u8>) {
         if self.count(name) == 0 {
             return self.append(name, value);
@@ -246,7 +244,7 @@ mod tests {
     const DATED: &str = "Date: x\nMessage-ID: <y>\n";
 
     #[test]
-    fn nothing_asked_for_changes_nothing() {
+    fn a_decision_without_changes_changes_nothing() {
         let message = format!("{DATED}A: 1\n\nBody\n");
         assert_eq!(edited(&message, |_| ()), message);
     }
@@ -262,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_fields_are_deleted_where_a_sender_wrote_them() {
+    fn waxseals_own_fields_of_a_sender_are_deleted() {
         let message =
             format!("{DATED}X-Waxseal-Route: a\nx-waxseal-ROUTE: b\nX-Waxseal-Split: c\n\n");
         assert_eq!(edited(&message, |_| ()), format!("{DATED}\n"));

@@ -1,7 +1,7 @@
-//! Where a disclaimer stands in HTML.
+//! Positions for disclaimers in HTML.
 //!
-//! A tokenizer reads the document, so that a `</body>` in a comment, a
-//! conditional comment, a script or a style sheet is not taken for the real one.
+//! A tokenizer reads the document, so that a `</body>` in a comment, a conditional comment, a script or a style
+//! sheet is not mistaken for the real one.
 
 use std::convert::Infallible;
 
@@ -11,7 +11,7 @@ use html5gum::{Emitter, ForwardingEmitter, Span, Tokenizer};
 use crate::decision::Placement;
 use crate::work::Progress;
 
-/// Elements whose content is not shown as text, and which nest nothing.
+/// Elements whose content is not displayed as text and contains no elements.
 const HIDDEN: [&[u8]; 6] = [
     b"script",
     b"style",
@@ -21,7 +21,7 @@ const HIDDEN: [&[u8]; 6] = [
     b"iframe",
 ];
 
-/// Class names and ids by which mail programs mark what they quote.
+/// Class names and ids with which mail programs mark quoted text.
 const QUOTE_MARKS: [&[u8]; 8] = [
     b"gmail_quote",
     b"moz-cite-prefix",
@@ -33,10 +33,10 @@ const QUOTE_MARKS: [&[u8]; 8] = [
     b"OLK_SRC_BODY_SECTION",
 ];
 
-/// What the tokenizer saw of a document.
+/// Positions that the tokenizer found in a document.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Marks {
-    /// Behind the first `<body …>`.
+struct Positions {
+    /// After the first `<body …>`.
     body_open: Option<usize>,
     /// Before the last `</body>`.
     body_close: Option<usize>,
@@ -44,9 +44,9 @@ struct Marks {
     html_close: Option<usize>,
     /// Before the first element that quotes a message.
     quote: Option<usize>,
-    /// The element without text that is open.
+    /// The open element whose content is not displayed.
     hidden: Option<Vec<u8>>,
-    /// Behind the last complete token.
+    /// After the last complete token.
     end: usize,
     /// The last comment.
     comment: std::ops::Range<usize>,
@@ -56,42 +56,41 @@ struct Marks {
     attribute: Vec<u8>,
 }
 
-/// A document that was read: it gives the places of all disclaimers.
+/// A tokenized document, with the positions for all placements.
 pub(super) struct Document<'a> {
     html: &'a [u8],
-    marks: Marks,
+    positions: Positions,
 }
 
 impl<'a> Document<'a> {
-    /// Reads a document. `html` is a view in which ASCII is what it looks like.
+    /// Reads a document. `html` is a [`View`](crate::message::View), in which ASCII bytes are ASCII characters.
     pub(super) fn read(html: &'a [u8]) -> Self {
         Self {
             html,
-            marks: read(html),
+            positions: read(html),
         }
     }
 
-    /// Offset at which a disclaimer is to stand; none where it would not be seen.
+    /// Offset for a disclaimer; `None` if it would not be displayed.
     pub(super) fn place(&self, placement: Placement) -> Option<usize> {
-        let Self { html, marks } = self;
+        let Self { html, positions } = self;
         let bottom = || {
-            let close = marks.body_close.or(marks.html_close);
-            let seen = marks.hidden.is_none() && marks.end == html.len();
+            let close = positions.body_close.or(positions.html_close);
+            let seen = positions.hidden.is_none() && positions.end == html.len();
             close.or_else(|| seen.then_some(html.len()))
         };
         match placement {
-            Placement::Top => marks
+            Placement::Top => positions
                 .body_open
                 .or_else(|| fragment(html).then_some(0))
                 .or_else(bottom),
-            Placement::AboveQuote => marks.quote.or_else(bottom),
+            Placement::AboveQuote => positions.quote.or_else(bottom),
             Placement::Bottom => bottom(),
         }
     }
 }
 
-/// Whether a document without `<body>` has none of the parts that come before
-/// one.
+/// Whether a document without `<body>` also lacks the elements that precede one.
 fn fragment(html: &[u8]) -> bool {
     let begin = &html[..html.len().min(1024)];
     let begin = begin.to_ascii_lowercase();
@@ -101,27 +100,27 @@ fn fragment(html: &[u8]) -> bool {
         .any(|part| memchr::memmem::find(&begin, part).is_some())
 }
 
-fn read(html: &[u8]) -> Marks {
-    let mut marks = Marks::default();
+fn read(html: &[u8]) -> Positions {
+    let mut positions = Positions::default();
     let mut progress = Progress::over(html.len());
     let callback = |event: CallbackEvent<'_>, span: Span<usize>| -> Option<Infallible> {
         progress.at(span.start);
-        marks.see(&event, span);
+        positions.on_event(&event, span);
         None
     };
     let mut emitter: CallbackEmitter<_, Infallible, usize> = CallbackEmitter::new(callback);
     emitter.naively_switch_states(true);
-    // The reader of a byte slice cannot fail.
-    let Ok(()) = Tokenizer::new_with_emitter(html, Unjudged(emitter)).finish();
-    marks.check(html);
-    marks
+    // Reading a byte slice cannot fail.
+    let Ok(()) = Tokenizer::new_with_emitter(html, WithoutErrors(emitter)).finish();
+    positions.check(html);
+    positions
 }
 
-/// Without looking for mistakes in the document: every character is a candidate,
-/// and with that the insertion of a disclaimer takes half as long again.
-struct Unjudged<E>(E);
+/// An emitter that does not report parse errors: reporting them makes inserting a disclaimer take half as long
+/// again.
+struct WithoutErrors<E>(E);
 
-impl<E: Emitter> ForwardingEmitter for Unjudged<E> {
+impl<E: Emitter> ForwardingEmitter for WithoutErrors<E> {
     type Token = E::Token;
 
     fn inner(&mut self) -> &mut impl Emitter<Token = E::Token> {
@@ -133,8 +132,8 @@ impl<E: Emitter> ForwardingEmitter for Unjudged<E> {
     }
 }
 
-impl Marks {
-    fn see(&mut self, event: &CallbackEvent<'_>, span: Span<usize>) {
+impl Positions {
+    fn on_event(&mut self, event: &CallbackEvent<'_>, span: Span<usize>) {
         match event {
             CallbackEvent::OpenStartTag { name } => {
                 self.tag = span.start;
@@ -177,8 +176,7 @@ impl Marks {
         }
     }
 
-    /// Drops what is not where the tokenizer said: a place that is not certain
-    /// is no place.
+    /// Drops positions that are not where the tokenizer reported them.
     fn check(&mut self, html: &[u8]) {
         let comment = html.get(self.comment.clone()).unwrap_or_default();
         if self.comment.end == html.len() && !comment.is_empty() && !is_closed(comment) {
@@ -197,8 +195,8 @@ impl Marks {
     }
 }
 
-/// Whether a comment that the tokenizer saw has an end of its own, or took the
-/// document's. What is no proper comment (`<!x`, `<?x`) ends at the first `>`.
+/// Whether a comment is terminated, rather than extending to the end of the document. Bogus comments (`<!x`,
+/// `<?x`) end at the first `>`.
 fn is_closed(comment: &[u8]) -> bool {
     match comment.strip_prefix(b"<!--") {
         Some(inner) => comment.ends_with(b"-->") || inner.ends_with(b"--!>"),
@@ -215,8 +213,8 @@ fn quotes(attribute: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// The disclaimer as an HTML fragment around which nothing flows: the given one, or
-/// the plain text with its lines kept.
+/// The disclaimer as an HTML fragment with its own block: the given HTML, or the plain text with its line
+/// breaks.
 pub(super) fn fragment_of(html: Option<&str>, text: &str, marker: &str) -> String {
     let content = match html {
         Some(html) => html.replace("\r\n", "\n").replace('\n', "\r\n"),
@@ -245,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_real_body_end_is_the_place() {
+    fn the_position_is_the_last_real_body_end() {
         for (html, expected) in [
             ("<p>a</p>", "<p>a</p>*"),
             ("a", "a*"),
@@ -296,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_not_shown_is_no_place() {
+    fn an_end_that_is_not_displayed_has_no_position() {
         for html in [
             "a<!-- open",
             "a<!-- open >",
@@ -315,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn top_is_behind_the_body_tag_and_a_quote_is_found_by_its_mark() {
+    fn top_is_after_the_body_tag_and_a_quote_is_found_by_its_mark() {
         assert_eq!(
             with("<html><body class=\"x\">a", Placement::Top).as_deref(),
             Some("<html><body class=\"x\">*a")

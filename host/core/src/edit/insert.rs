@@ -1,11 +1,9 @@
-//! Disclaimers into a message (R22).
+//! Insertion of disclaimers into a message (R22).
 //!
-//! Promises: bytes that do not belong to a text part that gets the disclaimer stay
-//! as they are; a text shown in two forms gets the disclaimer in both or in none; a
-//! message that cannot be edited safely goes as it came, or as the second part
-//! of a new multipart where that is set. What comes out is mapped again and
-//! compared before it is handed on. Nothing here fails: whatever stands in the
-//! way is a [`Reason`] in the result.
+//! Guarantees: bytes outside the text parts that get the disclaimer do not change; a text with two forms gets
+//! the disclaimer in both or in neither; a message that cannot be edited safely is left unchanged, or becomes
+//! the second part of a new multipart if that is configured. The result is parsed again and compared before it
+//! is returned. Nothing here fails: an obstacle is reported as a [`Reason`].
 
 use std::ops::Range;
 
@@ -14,25 +12,26 @@ use crate::message::Content;
 use crate::work;
 
 use super::header::HeaderPlan;
-use super::leaf::{Leaf, LeafEdit, Traced};
-use super::thread::Trace;
+use super::leaf::{Leaf, LeafEdit, SearchableDisclaimer};
+use super::thread::DisclaimerMatcher;
 use super::verify::{verify_untouched, verify_wrapped};
 use super::{
-    Closed, Context, DisclaimerReport, Edits, HeaderEdit, Outcome, Reason, parameter, walk, wrap,
+    Context, DisclaimerReport, Edits, HeaderEdit, Outcome, Reason, UneditableAction, parameter,
+    walk, wrap,
 };
 
-/// The edits that put disclaimers into a message, and what became of each disclaimer.
+/// The edits that insert disclaimers, and a report for each disclaimer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Insertion {
     /// The whole new body, if it changes.
     pub body: Option<Vec<u8>>,
-    /// Changes of the message's header that go with it.
+    /// Changes of the message's header that belong to the new body.
     pub headers: Vec<HeaderEdit>,
     /// One entry for each disclaimer, in the order given.
     pub reports: Vec<DisclaimerReport>,
 }
 
-/// Puts disclaimers into a message, or tells why not.
+/// Inserts disclaimers into a message; those that cannot be inserted are reported with the reason.
 pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) -> Insertion {
     let _stage = work::stage("inserting disclaimers");
     let mut report: Vec<DisclaimerReport> = disclaimers
@@ -48,12 +47,12 @@ pub fn insert(content: &Content, context: &Context, disclaimers: &[Disclaimer]) 
             ..Insertion::default()
         };
     }
-    let traces: Vec<Trace> = disclaimers.iter().map(Trace::new).collect();
-    let (edit, settled) = match into_text(content, context, disclaimers, &traces, &wanted) {
+    let matchers: Vec<DisclaimerMatcher> = disclaimers.iter().map(DisclaimerMatcher::new).collect();
+    let (edit, outcomes) = match into_text(content, context, disclaimers, &matchers, &wanted) {
         Ok(inserted) => inserted,
-        Err(reason) => closed(content, context, disclaimers, &wanted, reason),
+        Err(reason) => handle_uneditable(content, context, disclaimers, &wanted, reason),
     };
-    for (index, outcome) in settled {
+    for (index, outcome) in outcomes {
         let entry = &mut report[index];
         (entry.outcome, entry.reason) = outcome;
         if entry.outcome != Outcome::Skipped {
@@ -75,8 +74,8 @@ struct Edit {
     places: Vec<String>,
 }
 
-/// For each disclaimer, by index, what became of it.
-type Settled = Vec<(usize, (Outcome, Option<Reason>))>;
+/// The outcome for each disclaimer, by index.
+type Outcomes = Vec<(usize, (Outcome, Option<Reason>))>;
 
 fn is_empty(disclaimer: &Disclaimer) -> bool {
     disclaimer.text.trim().is_empty()
@@ -99,9 +98,9 @@ fn into_text(
     content: &Content,
     context: &Context,
     disclaimers: &[Disclaimer],
-    traces: &[Trace],
+    matchers: &[DisclaimerMatcher],
     wanted: &[usize],
-) -> Result<(Edit, Settled), Reason> {
+) -> Result<(Edit, Outcomes), Reason> {
     let targets = walk::targets(content, context)?;
     let structure = content.structure();
     let body = content.body();
@@ -111,9 +110,9 @@ fn into_text(
         .map(open)
         .collect::<Result<Vec<_>, Reason>>()?;
     let replies = content.has_trait("reply");
-    let mut present = vec![false; traces.len()];
+    let mut present = vec![false; matchers.len()];
     for leaf in &leaves {
-        for (disclaimer, found) in present.iter_mut().zip(leaf.has(traces, replies)) {
+        for (disclaimer, found) in present.iter_mut().zip(leaf.has(matchers, replies)) {
             *disclaimer |= found;
         }
     }
@@ -122,17 +121,17 @@ fn into_text(
         .copied()
         .filter(|&index| !present[index])
         .collect();
-    let settle = |&index: &usize| match present[index] {
+    let outcome_of = |&index: &usize| match present[index] {
         true => (index, (Outcome::Skipped, Some(Reason::AlreadyPresent))),
         false => (index, (Outcome::Inserted, None)),
     };
-    let settled = wanted.iter().map(settle).collect();
+    let outcomes = wanted.iter().map(outcome_of).collect();
     if missing.is_empty() {
-        return Ok((Edit::default(), settled));
+        return Ok((Edit::default(), outcomes));
     }
-    let disclaimers: Vec<Traced<'_>> = missing
+    let disclaimers: Vec<SearchableDisclaimer<'_>> = missing
         .iter()
-        .map(|&index| (&disclaimers[index], &traces[index]))
+        .map(|&index| (&disclaimers[index], &matchers[index]))
         .collect();
     let edits = leaves
         .iter()
@@ -151,41 +150,40 @@ fn into_text(
         edit.body.as_deref().unwrap_or(body),
         &targets,
     ) {
-        true => Ok((edit, settled)),
+        true => Ok((edit, outcomes)),
         false => Err(Reason::SelfCheck),
     }
 }
 
-/// A message into whose text nothing goes: wrapped where that is set and does no
-/// harm, else left alone.
-fn closed(
+/// Handles a message whose text cannot be edited: wrapped if this is configured and safe, otherwise unchanged.
+fn handle_uneditable(
     content: &Content,
     context: &Context,
     disclaimers: &[Disclaimer],
     wanted: &[usize],
     reason: Reason,
-) -> (Edit, Settled) {
+) -> (Edit, Outcomes) {
     let settings = &context.settings;
     let choice = if reason == Reason::Encrypted {
         settings.encrypted
     } else {
-        settings.closed
+        settings.uneditable
     };
-    let settled = |outcome, reason| {
+    let outcomes = |outcome, reason| {
         wanted
             .iter()
             .map(|&index| (index, (outcome, Some(reason))))
             .collect()
     };
-    if choice == Closed::Leave || !reason.allows_wrapping() {
-        return (Edit::default(), settled(Outcome::Skipped, reason));
+    if choice == UneditableAction::Leave || !reason.allows_wrapping() {
+        return (Edit::default(), outcomes(Outcome::Skipped, reason));
     }
     let disclaimers: Vec<&Disclaimer> = wanted.iter().map(|&index| &disclaimers[index]).collect();
     let (body, headers) = wrap::wrap(content, &disclaimers);
     if !verify_wrapped(content, &header_after(content, &headers), &body) {
         return (
             Edit::default(),
-            settled(Outcome::Skipped, Reason::SelfCheck),
+            outcomes(Outcome::Skipped, Reason::SelfCheck),
         );
     }
     let edit = Edit {
@@ -193,7 +191,7 @@ fn closed(
         headers,
         places: vec!["text/plain".to_owned()],
     };
-    (edit, settled(Outcome::Wrapped, reason))
+    (edit, outcomes(Outcome::Wrapped, reason))
 }
 
 /// The header after some edits, as a message without a body.
@@ -206,7 +204,7 @@ fn header_after(content: &Content, headers: &[HeaderEdit]) -> Content {
     Content::new(edits.apply(&header))
 }
 
-/// The body with the changed parts in it, and the edits of the header.
+/// The body with the changed parts, and the edits of the header.
 fn assemble(content: &Content, targets: &[usize], edits: Vec<LeafEdit>) -> Result<Edit, Reason> {
     let mut plan = HeaderPlan::new(content);
     let mut splices = Vec::new();
@@ -250,14 +248,14 @@ pub(super) fn replace_ranges(body: &[u8], mut splices: Vec<(Range<usize>, Vec<u8
 fn part_body(content: &Content, target: usize, edit: LeafEdit) -> (Range<usize>, Vec<u8>) {
     let range = content.structure().parts()[target].body();
     let mut bytes = edit.body;
-    // An empty body may have no line end between it and the delimiter.
+    // There may be no line end between an empty body and the delimiter.
     if target != 0 && content.body()[range.end..].starts_with(b"--") {
         bytes.extend_from_slice(b"\r\n");
     }
     (range, bytes)
 }
 
-/// The message is one text: its labels are header fields.
+/// Changes the labels of a message that is one text part: they are header fields.
 fn relabel_message(
     content: &Content,
     plan: &mut HeaderPlan<'_>,

@@ -1,18 +1,17 @@
-//! Disclaimers into one text part: where in its text, in which characters, in which
-//! transfer encoding.
+//! A text part to which disclaimers are added: position in the text, charset, transfer encoding.
 
 use std::borrow::Cow;
 
 use crate::decision::{Disclaimer, Placement};
-use crate::message::{Charset, Part, TransferEncoding, View, escape_in_force, has_pgp_armour};
+use crate::message::{Charset, Part, TransferEncoding, View, escape_in_force, has_pgp_armor};
 
 use super::codec::{self, Insert};
 use super::plain::{self, Format};
-use super::thread::{Trace, normalise};
+use super::thread::{DisclaimerMatcher, normalize};
 use super::{Reason, html};
 use crate::work;
 
-/// The order in which disclaimers stand in a text.
+/// The order of disclaimers in a text.
 const PLACEMENTS: [Placement; 3] = [Placement::Top, Placement::AboveQuote, Placement::Bottom];
 
 /// A text part, decoded.
@@ -23,8 +22,7 @@ pub(super) struct Leaf<'a> {
     charset: Charset,
 }
 
-/// What becomes of a text part: its body as encoded, and what its header has to
-/// say anew.
+/// The edited text part: its encoded body, and the header labels that change.
 #[derive(Debug, Default)]
 pub(super) struct LeafEdit {
     pub(super) body: Vec<u8>,
@@ -32,16 +30,15 @@ pub(super) struct LeafEdit {
     pub(super) encoding: Option<TransferEncoding>,
 }
 
-/// A disclaimer and the forms in which it is found again.
-pub(super) type Traced<'a> = (&'a Disclaimer, &'a Trace);
+/// A disclaimer and its matcher.
+pub(super) type SearchableDisclaimer<'a> = (&'a Disclaimer, &'a DisclaimerMatcher);
 
 impl<'a> Leaf<'a> {
     /// Decodes a part.
     ///
     /// # Errors
     ///
-    /// The encoding or charset is not known, or the bytes are not in it; or the
-    /// text is PGP armour.
+    /// If the encoding or charset is unknown, the bytes are not valid in it, or the text is PGP armor.
     pub(super) fn open(part: &'a Part, body: &'a [u8]) -> Result<Self, Reason> {
         let _stage = work::stage("decoding text");
         let encoded = &body[part.body()];
@@ -57,12 +54,12 @@ impl<'a> Leaf<'a> {
         let label = part.media().parameter("charset");
         let charset = Charset::for_label(label, &text).ok_or(Reason::UnknownCharset)?;
         let odd = matches!(charset, Charset::Utf16 { .. }) && text.len() % 2 == 1;
-        // ISO-2022-JP without a label: what looks like ASCII is not.
+        // ISO-2022-JP without a label: bytes that look like ASCII are not.
         let escapes = charset == Charset::Ascii && memchr::memmem::find(&text, b"\x1B$").is_some();
         if odd || escapes {
             return Err(Reason::Undecodable);
         }
-        if has_pgp_armour(View::new(&charset, &text).bytes()) {
+        if has_pgp_armor(View::new(&charset, &text).bytes()) {
             return Err(Reason::PgpInline);
         }
         Ok(Self {
@@ -77,34 +74,34 @@ impl<'a> Leaf<'a> {
         self.part.media().is("text/html")
     }
 
-    /// Which of the disclaimers the text has already. With `quotes`, the words are
-    /// looked for in HTML too, where quoting may have cost the marker.
-    pub(super) fn has(&self, traces: &[Trace], quotes: bool) -> Vec<bool> {
+    /// Which disclaimers the text already contains. With `quotes`, the words are also searched in HTML, where
+    /// quoting may have removed the marker.
+    pub(super) fn has(&self, matchers: &[DisclaimerMatcher], quotes: bool) -> Vec<bool> {
         let wide = matches!(self.charset, Charset::Utf16 { .. });
-        let possible = wide || traces.iter().any(|trace| trace.may_be_in(&self.text));
+        let possible = wide || matchers.iter().any(|matcher| matcher.may_be_in(&self.text));
         let words = (possible && (!self.is_html() || quotes)).then(|| {
             let text = self.charset.decode_lossy(&self.text);
             work::spend(text.len());
             match self.is_html() {
-                true => normalise(&mail_parser::html_to_text(&text)),
-                false => normalise(&text),
+                true => normalize(&mail_parser::html_to_text(&text)),
+                false => normalize(&text),
             }
         });
-        let has = |trace: &Trace| {
-            (self.is_html() && trace.marks(&self.text))
-                || words.as_deref().is_some_and(|words| trace.is_in(words))
+        let has = |matcher: &DisclaimerMatcher| {
+            (self.is_html() && matcher.marks(&self.text))
+                || words.as_deref().is_some_and(|words| matcher.is_in(words))
         };
-        traces.iter().map(has).collect()
+        matchers.iter().map(has).collect()
     }
 
     /// Inserts disclaimers.
     ///
     /// # Errors
     ///
-    /// There is no place that is seen, or the text is not what it claims to be.
+    /// If no position is displayed, or the text does not have the encoding that it declares.
     pub(super) fn insert(
         &self,
-        disclaimers: &[Traced<'_>],
+        disclaimers: &[SearchableDisclaimer<'_>],
         whole_body: bool,
     ) -> Result<LeafEdit, Reason> {
         if self.is_html() {
@@ -117,7 +114,10 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    fn html_inserts(&self, disclaimers: &[Traced<'_>]) -> Result<Vec<Insert>, Reason> {
+    fn html_inserts(
+        &self,
+        disclaimers: &[SearchableDisclaimer<'_>],
+    ) -> Result<Vec<Insert>, Reason> {
         let view = View::new(&self.charset, &self.text);
         let document = html::Document::read(view.bytes());
         let seven_bit = self.part.encoding() == TransferEncoding::SevenBit;
@@ -126,8 +126,12 @@ impl<'a> Leaf<'a> {
             let at = document.place(placement).ok_or(Reason::NoPlace)?;
             let fragment: String = group
                 .iter()
-                .map(|(disclaimer, trace)| {
-                    html::fragment_of(disclaimer.html.as_deref(), &disclaimer.text, trace.marker())
+                .map(|(disclaimer, matcher)| {
+                    html::fragment_of(
+                        disclaimer.html.as_deref(),
+                        &disclaimer.text,
+                        matcher.marker(),
+                    )
                 })
                 .collect();
             let bytes = self.charset.encode_html(&fragment, seven_bit);
@@ -136,11 +140,10 @@ impl<'a> Leaf<'a> {
         Ok(sorted(inserts))
     }
 
-    /// The insertions for plain text in a charset; `None` where it lacks one of
-    /// their characters.
+    /// The insertions for plain text in a charset; `None` if the charset lacks one of their characters.
     fn plain_inserts(
         &self,
-        disclaimers: &[Traced<'_>],
+        disclaimers: &[SearchableDisclaimer<'_>],
         charset: &Charset,
         text: &[u8],
         whole_body: bool,
@@ -165,8 +168,7 @@ impl<'a> Leaf<'a> {
         Some(sorted(inserts))
     }
 
-    /// ISO-2022-JP: an insertion begins in ASCII, and what follows it goes on in
-    /// the set that it was in.
+    /// Wraps an insertion into ISO-2022-JP text: it begins in ASCII, and restores the character set that was active.
     fn in_ascii(&self, at: usize, bytes: Vec<u8>) -> Insert {
         let escape = self
             .charset
@@ -212,10 +214,14 @@ impl<'a> Leaf<'a> {
         }
     }
 
-    /// The whole part in UTF-8, which has every character.
-    fn as_utf8(&self, disclaimers: &[Traced<'_>], whole_body: bool) -> Result<LeafEdit, Reason> {
+    /// The edited part converted to UTF-8, which has every character.
+    fn as_utf8(
+        &self,
+        disclaimers: &[SearchableDisclaimer<'_>],
+        whole_body: bool,
+    ) -> Result<LeafEdit, Reason> {
         let text = match self.charset {
-            // Unlabelled UTF-8 is told by its bytes; other sets cannot be.
+            // Unlabeled UTF-8 is recognized by its bytes; other charsets cannot be.
             Charset::Ascii => std::str::from_utf8(&self.text).ok().map(Cow::Borrowed),
             charset => charset.decode(&self.text),
         };
@@ -247,7 +253,7 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// The plain-text form of a disclaimer: made from its HTML where it has none.
+/// The plain-text form of a disclaimer: converted from its HTML if it has none.
 pub(super) fn plain_form(disclaimer: &Disclaimer) -> String {
     match disclaimer.html.as_deref() {
         Some(html) if disclaimer.text.trim().is_empty() => {
@@ -257,9 +263,11 @@ pub(super) fn plain_form(disclaimer: &Disclaimer) -> String {
     }
 }
 
-/// Disclaimers of the same place, in the order given.
-fn by_placement<'a>(disclaimers: &[Traced<'a>]) -> Vec<(Placement, Vec<Traced<'a>>)> {
-    let group = |placement| -> Vec<Traced<'a>> {
+/// Disclaimers grouped by placement, in the given order.
+fn by_placement<'a>(
+    disclaimers: &[SearchableDisclaimer<'a>],
+) -> Vec<(Placement, Vec<SearchableDisclaimer<'a>>)> {
+    let group = |placement| -> Vec<SearchableDisclaimer<'a>> {
         disclaimers
             .iter()
             .copied()

@@ -1,7 +1,6 @@
-//! What is to be changed on a message, as data, and how it is applied.
+//! Edits of a message as data, and their application.
 //!
-//! The rule: bytes that we were not asked to change do not change. Pure
-//! functions only; nothing here does I/O.
+//! Bytes that an edit does not name do not change. Pure functions; nothing here does I/O.
 
 mod codec;
 mod edits;
@@ -29,6 +28,6 @@ mod tests;
 pub use edits::{Edits, HeaderEdit, TransientHeader};
 pub use header::{Stamp, header_edits};
 pub use insert::{Insertion, insert};
-pub use report::{Closed, Context, DisclaimerReport, Outcome, Reason, Settings};
+pub use report::{Context, DisclaimerReport, Outcome, Reason, Settings, UneditableAction};
 pub use transport::{Prepared, Transport, Warning, is_safe, prepare};
 pub use verify::verify_untouched;

@@ -1,15 +1,13 @@
-//! The labels of a part, changed in place: `charset` in its Content-Type, and its
-//! Content-Transfer-Encoding. All other bytes of the header stay: order, folds,
-//! comments and quotes.
+//! In-place editing of a part's labels: `charset` in Content-Type, and Content-Transfer-Encoding. All other
+//! bytes of the header stay unchanged: order, folds, comments and quotes.
 
 use std::ops::Range;
 
 use crate::message::{TransferEncoding, map_fields};
 use crate::work;
 
-/// A part's header with another charset and encoding, and without the digests
-/// and lengths that no longer hold. `None` where the charset cannot be replaced
-/// in place.
+/// A part's header with another charset and encoding, and without digests and lengths that become invalid.
+/// `None` if the charset cannot be replaced in place.
 pub(super) fn relabel(
     header: &[u8],
     charset: Option<&str>,
@@ -49,8 +47,7 @@ pub(super) fn relabel(
     Some(out)
 }
 
-/// The value with `charset` set. `None` where the parameter is written in a way
-/// that cannot be replaced in place (RFC 2231 continuations).
+/// The value with `charset` set. `None` if the parameter cannot be replaced in place (RFC 2231 continuations).
 pub(super) fn with_charset(value: &[u8], charset: &str) -> Option<Vec<u8>> {
     work::spend(value.len());
     let parameters = parameters(value);
@@ -67,7 +64,7 @@ pub(super) fn with_charset(value: &[u8], charset: &str) -> Option<Vec<u8>> {
     let (range, text) = match found {
         Some((_, old)) => (old.clone(), charset.to_owned()),
         None => {
-            // Behind the media type, where no trailing comment can hide it.
+            // After the media type, where no trailing comment can hide it.
             let end = type_end(value);
             (end..end, format!("; charset={charset}"))
         }
@@ -87,7 +84,7 @@ fn type_end(value: &[u8]) -> usize {
     length.map_or(value.len(), |length| start + length)
 }
 
-/// Names and values of all parameters by range; a quoted value with its quotes.
+/// Ranges of names and values of all parameters; a quoted value includes its quotes.
 fn parameters(value: &[u8]) -> Vec<(Range<usize>, Range<usize>)> {
     let mut found = Vec::new();
     let mut at = skip_to(value, 0, b';');
@@ -119,7 +116,7 @@ fn skip_to(value: &[u8], at: usize, byte: u8) -> usize {
     skip_to_any(value, at, &[byte])
 }
 
-/// The first of some bytes outside of comments and quoted strings.
+/// Offset of the first of some bytes outside of comments and quoted strings.
 fn skip_to_any(value: &[u8], mut at: usize, bytes: &[u8]) -> usize {
     while at < value.len() && !bytes.contains(&value[at]) {
         at = match value[at] {

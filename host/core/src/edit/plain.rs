@@ -1,32 +1,30 @@
-//! Where a disclaimer stands in plain text, and in which lines.
+//! Positions and line wrapping of disclaimers in plain text.
 //!
-//! The places are above everything, below everything, or above the quoted part
-//! that ends a reply. In `format=flowed` text (RFC 3676) the disclaimer is made of
-//! lines that no reader joins with the text around it.
+//! The positions are above the text, below it, or above the quoted part that ends a reply. In `format=flowed`
+//! text (RFC 3676) the disclaimer's lines are not joined with the surrounding text.
 
 use std::borrow::Cow;
 
 use crate::decision::Placement;
 use crate::work::{self, Progress};
 
-/// Longest line made in flowed text, its trailing space included (RFC 3676,
-/// section 4.2).
+/// Longest line written in flowed text, with its trailing space (RFC 3676, section 4.2).
 const FLOWED_LINE: usize = 76;
 
-/// Longest line that a disclaimer may have in other text, in characters: four bytes
-/// each stay below the 998 of RFC 5322, section 2.1.1.
+/// Longest line of a disclaimer in other text, in characters: with four bytes each it stays below the 998 bytes of
+/// RFC 5322, section 2.1.1.
 const LONG_LINE: usize = 240;
 
-/// What the part's Content-Type says of its lines.
+/// Line format declared by the part's Content-Type.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Format {
     /// `format=flowed`.
     pub(super) flowed: bool,
-    /// `delsp=yes`: the space that ends a flowed line is no part of the text.
+    /// `delsp=yes`: the space at the end of a flowed line is not part of the text.
     pub(super) delsp: bool,
 }
 
-/// A place in plain text, and what must stand around a disclaimer there.
+/// A position in plain text, and the line ends to write around a disclaimer there.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// Offset in the text.
@@ -35,8 +33,8 @@ pub(super) struct Place {
     after: &'static str,
 }
 
-/// Finds the place. `view` is the text as ASCII; `whole_body` tells that nothing
-/// follows the part, so that its last line needs an end.
+/// Finds the position. `view` is the text as ASCII; with `whole_body` nothing follows the part, so that its last
+/// line needs an end.
 pub(super) fn place(view: &[u8], placement: Placement, format: Format, whole_body: bool) -> Place {
     let at = match placement {
         Placement::Top => 0,
@@ -46,7 +44,7 @@ pub(super) fn place(view: &[u8], placement: Placement, format: Format, whole_bod
     let (above, below) = view.split_at(at);
     let before = match above {
         [] => "",
-        // A paragraph that is still flowing would take the disclaimer in.
+        // A flowed paragraph that is not terminated would absorb the disclaimer.
         _ if format.flowed && flows(above) => {
             if above.ends_with(b"\n") {
                 "\n\n"
@@ -67,7 +65,7 @@ pub(super) fn place(view: &[u8], placement: Placement, format: Format, whole_bod
 }
 
 impl Place {
-    /// The text to insert here, with the line ends of the text around it.
+    /// The text to insert, with the line ends of the surrounding text.
     pub(super) fn fill(&self, disclaimer: &str, format: Format, line_end: &str) -> String {
         let lines: Vec<Cow<'_, str>> = disclaimer
             .lines()
@@ -83,7 +81,7 @@ impl Place {
     }
 }
 
-/// The line end that a text uses: that of its first line, CRLF without one.
+/// The line end of a text: that of its first line, CRLF by default.
 pub(super) fn line_end(view: &[u8]) -> &'static str {
     match memchr::memchr(b'\n', view) {
         Some(lf) if lf == 0 || view[lf - 1] != b'\r' => "\n",
@@ -91,7 +89,7 @@ pub(super) fn line_end(view: &[u8]) -> &'static str {
     }
 }
 
-/// Whether the last line of flowed text is one that goes on.
+/// Whether the last line of flowed text continues.
 fn flows(text: &[u8]) -> bool {
     let line = text.strip_suffix(b"\n").unwrap_or(text);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -103,7 +101,7 @@ fn flows(text: &[u8]) -> bool {
         && unquoted != b"-- "
 }
 
-/// Lines of a disclaimer, none of them longer than the format takes.
+/// Lines of a disclaimer, none longer than the format permits.
 fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
     let stuff = |line: &str| -> String {
         let stuffed = format.flowed && (line.starts_with([' ', '>']) || line.starts_with("From "));
@@ -119,7 +117,7 @@ fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
         LONG_LINE
     };
     if line == "--" && format.flowed {
-        // Without its space it is a line like others.
+        // Without its trailing space it is an ordinary line.
         return vec![Cow::Borrowed(line)];
     }
     if line.chars().count() <= maximum {
@@ -134,7 +132,7 @@ fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
     // Room for a stuffed space, and for the two that end a line with DelSp.
     let room = maximum - 3;
     let mut progress = Progress::over(line.len());
-    // No more of the line is looked at than a line takes: it may be very long.
+    // Only as much of the line is scanned as fits: it may be very long.
     while let Some((hard, _)) = rest.char_indices().nth(room) {
         progress.at(line.len() - rest.len());
         let space = rest[..hard].rfind(' ').filter(|&at| at > 0);
@@ -161,9 +159,8 @@ fn wrap(line: &str, format: Format) -> Vec<Cow<'_, str>> {
     lines
 }
 
-/// Where the quoted part that ends a reply begins, with the line that
-/// introduces it. None where nothing is quoted, or where the reply goes on
-/// below: a disclaimer in its midst would be read as part of it.
+/// Start of the quoted part that ends a reply, with the line that introduces it. `None` if nothing is quoted, or
+/// if the reply continues below the quote: a disclaimer in between would be read as part of it.
 fn quote(view: &[u8]) -> Option<usize> {
     work::spend(view.len());
     let lines = lines_of(view);
@@ -198,7 +195,7 @@ fn quote(view: &[u8]) -> Option<usize> {
     Some(lines[first].0)
 }
 
-/// What mail programs that do not mark each line put above a quoted message.
+/// Whether a line is a divider above a quoted message, as mail programs write it that do not mark each line.
 fn is_divider(line: &[u8]) -> bool {
     let line = line.trim_ascii();
     let dashed = line.starts_with(b"-----") && line.ends_with(b"-----") && line.len() > 12;
@@ -243,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disclaimer_stands_apart_from_the_text() {
+    fn a_disclaimer_is_separated_from_the_text() {
         let fixed = Format::default();
         for (text, placement, whole, expected) in [
             ("", Placement::Bottom, true, "Disclaimer\r\n"),

@@ -1,4 +1,4 @@
-//! What holds for every message, tried on random ones and on the samples.
+//! Property tests: invariants of edits on random and sample messages.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ fn apply(content: &Content, made: &Insertion) -> Vec<u8> {
     edits.apply(content)
 }
 
-/// Attachments as a parser that is not ours decodes them.
+/// Attachments as decoded by an independent parser.
 fn files(message: &[u8]) -> Vec<Vec<u8>> {
     let Some(parsed) = mail_parser::MessageParser::new().parse(message) else {
         return Vec::new();
@@ -33,8 +33,8 @@ fn files(message: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Leaves that are no text have the same bytes before and after, and a message
-/// that got no disclaimer is the same to the last byte.
+/// Checks that leaves other than text have the same bytes before and after, and that a message without a
+/// disclaimer is unchanged.
 fn check(message: &[u8], made: &Insertion) {
     let before = Content::new(message.to_vec());
     let after = apply(&before, made);
@@ -69,7 +69,7 @@ fn check(message: &[u8], made: &Insertion) {
         assert!(old.eq(new));
         assert!(
             files(message) == files(after.bytes()),
-            "an attachment decodes otherwise"
+            "an attachment decodes differently"
         );
     }
 }
@@ -95,7 +95,7 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn r22_sample_mails_get_the_disclaimer_or_go_as_they_came() {
+fn r22_samples_get_the_disclaimer_or_are_unchanged() {
     let text = "株式会社アクメ\nこのメールは社外秘です。";
     let mut outcomes = Vec::new();
     for (name, message) in samples() {
@@ -221,13 +221,13 @@ fn placement() -> impl Strategy<Value = Placement> {
 
 proptest! {
     #[test]
-    fn random_trees_keep_every_byte_that_is_no_text((header, body) in entity(), placement in placement(), japanese in any::<bool>(), wrap in any::<bool>()) {
+    fn random_messages_keep_all_bytes_outside_of_texts((header, body) in entity(), placement in placement(), japanese in any::<bool>(), wrap in any::<bool>()) {
         let message = [header.as_bytes(), b"From: a@acme.test\r\n\r\n", &body].concat();
         let text = if japanese { "社外秘の情報が含まれています" } else { "Confidential, Acme Ltd." };
         let disclaimer = Disclaimer { placement, ..disclaimer(text) };
         let mut context = CONTEXT;
         if wrap {
-            (context.settings.closed, context.settings.encrypted) = (Closed::Wrap, Closed::Wrap);
+            (context.settings.uneditable, context.settings.encrypted) = (UneditableAction::Wrap, UneditableAction::Wrap);
         }
         check(&message, &insert(&Content::new(message.clone()), &context, &[disclaimer]));
     }

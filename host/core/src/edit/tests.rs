@@ -1,4 +1,4 @@
-//! Disclaimers into whole messages (R22), case by case.
+//! Tests of disclaimers in complete messages (R22).
 
 use super::*;
 use crate::decision::{Disclaimer, Placement};
@@ -19,8 +19,8 @@ pub(super) fn disclaimer(text: &str) -> Disclaimer {
 pub(super) const CONTEXT: Context = Context {
     null_sender: false,
     settings: Settings {
-        closed: Closed::Leave,
-        encrypted: Closed::Leave,
+        uneditable: UneditableAction::Leave,
+        encrypted: UneditableAction::Leave,
         replies: true,
         lists: true,
     },
@@ -30,7 +30,7 @@ fn crlf(message: &str) -> Vec<u8> {
     message.replace('\n', "\r\n").into_bytes()
 }
 
-/// The message after the insertion, and what became of the only disclaimer.
+/// The message after the insertion, and the report on the disclaimer.
 fn inserted(message: &[u8], disclaimer: &Disclaimer) -> (Vec<u8>, DisclaimerReport) {
     with(message, disclaimer, &CONTEXT)
 }
@@ -71,7 +71,7 @@ fn reason(message: &str) -> Option<Reason> {
     outcome.reason
 }
 
-/// All texts of a message, decoded by a parser that is not ours.
+/// All texts of a message, decoded by an independent parser.
 fn texts(message: &[u8]) -> Vec<String> {
     let parsed = mail_parser::MessageParser::new()
         .parse(message)
@@ -121,7 +121,7 @@ fn r22_every_alternative_gets_the_disclaimer_or_none_does() {
 }
 
 #[test]
-fn r22_messages_that_an_edit_would_break_are_left_alone_and_told_why() {
+fn r22_messages_that_an_edit_would_break_are_unchanged_and_the_reason_is_reported() {
     for (message, expected) in [
         (
             "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/signed; boundary=c\n\n--c\n\nx\n--c--\n--b--\n",
@@ -224,7 +224,7 @@ fn replies_and_list_mail_are_settings() {
 }
 
 #[test]
-fn r22_the_disclaimer_is_in_the_texts_own_charset() {
+fn r22_the_disclaimer_has_the_charset_of_the_text() {
     for (label, encoding) in [
         ("iso-2022-jp", encoding_rs::ISO_2022_JP),
         ("shift_jis", encoding_rs::SHIFT_JIS),
@@ -259,7 +259,7 @@ fn r22_the_disclaimer_is_in_the_texts_own_charset() {
 }
 
 #[test]
-fn plain_text_that_cannot_say_it_becomes_utf_8_and_html_says_it_by_number() {
+fn text_in_other_characters_is_converted_to_utf_8_and_html_uses_references() {
     let message = "Content-Type: text/plain; charset=us-ascii; format=fixed\nContent-Transfer-Encoding: 7bit\nMIME-Version: 1.0\n\nHi\n";
     let made = text_of(message, &disclaimer(JAPANESE));
     assert!(made.starts_with(
@@ -293,7 +293,7 @@ fn plain_text_that_cannot_say_it_becomes_utf_8_and_html_says_it_by_number() {
 }
 
 #[test]
-fn utf_16_and_mislabelled_text_are_read_as_they_are() {
+fn utf_16_and_mislabeled_text_are_decoded_correctly() {
     let utf16: Vec<u8> = "\u{FEFF}日本\r\n"
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
@@ -305,7 +305,7 @@ fn utf_16_and_mislabelled_text_are_read_as_they_are() {
     let decoded = codec::base64_decode(&after[header.len()..]).expect("base64");
     let text = encoding_rs::UTF_16LE.decode_with_bom_removal(&decoded).0;
     assert_eq!(text, format!("日本\r\n\r\n{JAPANESE}\r\n"));
-    // UTF-8 without a label stays as it is for ASCII, and gets its label else.
+    // Unlabeled UTF-8 stays unchanged for ASCII, and gets its label otherwise.
     let unlabelled = "A: b\r\n\r\ncafé\r\n".as_bytes();
     assert!(
         inserted(unlabelled, &disclaimer(ASCII))
@@ -346,7 +346,7 @@ fn r22_a_thread_gets_the_disclaimer_once() {
 }
 
 #[test]
-fn r22_a_signed_message_is_wrapped_whole() {
+fn r22_a_signed_message_is_wrapped_unchanged() {
     let entity =
         "Content-Type: multipart/signed; protocol=\"x\";\n boundary=s\nContent-Language: en\n";
     let body = "--s\n\nsigned \n--s\n\nsignature\n--s--\n";
@@ -354,7 +354,7 @@ fn r22_a_signed_message_is_wrapped_whole() {
         "From: a@acme.test\n{entity}MIME-Version: 1.0\nContent-Length: 9\n\n{body}"
     ));
     let settings = Settings {
-        closed: Closed::Wrap,
+        uneditable: UneditableAction::Wrap,
         ..Settings::default()
     };
     let (after, outcome) = with(
@@ -391,7 +391,7 @@ fn r22_a_signed_message_is_wrapped_whole() {
 }
 
 #[test]
-fn a_place_above_the_quote_is_found_in_both_forms() {
+fn the_position_above_the_quote_is_found_in_both_forms() {
     let above = Disclaimer {
         placement: Placement::AboveQuote,
         ..disclaimer(ASCII)
@@ -406,7 +406,7 @@ fn a_place_above_the_quote_is_found_in_both_forms() {
 }
 
 #[test]
-fn a_text_in_very_many_forms_is_left_alone() {
+fn a_text_in_too_many_forms_is_unchanged() {
     let forms = |count| {
         let parts = "--b\n\nx\n".repeat(count);
         format!("Content-Type: multipart/alternative; boundary=b\n\n{parts}--b--\n")
@@ -417,7 +417,7 @@ fn a_text_in_very_many_forms_is_left_alone() {
 }
 
 #[test]
-fn ten_thousand_parts_and_a_large_attachment_are_carried_along() {
+fn ten_thousand_parts_and_a_large_attachment_are_unchanged() {
     let many = format!(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nHi\n{}--b--\n",
         "--b\nContent-Disposition: attachment\n\nx\n".repeat(10_000)
@@ -432,7 +432,7 @@ fn ten_thousand_parts_and_a_large_attachment_are_carried_along() {
 }
 
 #[test]
-fn digests_and_lengths_that_no_longer_hold_are_dropped() {
+fn invalid_digests_and_lengths_are_removed() {
     let made = text_of(
         "Content-Length: 3\nContent-MD5: x\nA: b\n\nHi\n",
         &disclaimer(ASCII),
@@ -441,7 +441,7 @@ fn digests_and_lengths_that_no_longer_hold_are_dropped() {
 }
 
 #[test]
-fn an_empty_part_right_before_its_delimiter_gets_a_line_of_its_own() {
+fn an_empty_part_before_its_delimiter_gets_its_own_line() {
     let made = text_of(
         "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n--b--\n",
         &disclaimer(ASCII),

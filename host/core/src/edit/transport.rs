@@ -1,10 +1,9 @@
-//! A message made safe for the wire before it is signed.
+//! Preparation of a message for transport before it is signed.
 //!
-//! What a later hop would change would break the signature: lines over 998 bytes
-//! are split, 8-bit text is encoded for a hop without 8BITMIME, lone CR and LF
-//! become line ends. So it is done here first, and only where it must be. What
-//! lies in a signed or encrypted part, or in an attached message, is not
-//! touched; what could not be made safe is told.
+//! A change by a later hop would break the signature: lines over 998 bytes are split, 8-bit text is encoded for a
+//! hop without 8BITMIME, lone CR and LF are converted to CRLF. These changes are therefore made here, and only where
+//! they are necessary. Signed and encrypted parts and attached messages are not changed; what could not be
+//! prepared is reported as a [`Warning`].
 
 use std::ops::Range;
 
@@ -20,56 +19,55 @@ use crate::work;
 /// Longest line without its line end (RFC 5321, section 4.5.3.1.6).
 const LONGEST_LINE: usize = 998;
 
-/// What the way ahead asks for.
+/// Requirements of the transport.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transport {
     /// The next hop may lack 8BITMIME: bodies must be ASCII.
     pub seven_bit: bool,
-    /// The message will be signed: lone CR and LF become line ends.
+    /// The message will be signed: lone CR and LF are converted to CRLF.
     pub signed: bool,
 }
 
-/// The edits that make a message safe, and what they could not.
+/// The edits that prepare a message, and warnings about the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prepared {
     /// The whole new body, if it changes.
     pub body: Option<Vec<u8>>,
-    /// Changes of the message's header that go with it.
+    /// Changes of the message's header that belong to the new body.
     pub headers: Vec<HeaderEdit>,
-    /// What was normalised, and what a later hop may still change.
+    /// What was normalized, and what a later hop may still change.
     pub warnings: Vec<Warning>,
 }
 
-/// Something to know about a message's way over the wire. The part is its
-/// number in the structure; 0 is the message itself.
+/// A problem with the transport of a message. A part is identified by its index in the structure; 0 is the message
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Warning {
-    /// Lone CR or LF became CRLF.
-    #[error("{count} lone CR or LF became line ends")]
+    /// Lone CR or LF were converted to CRLF.
+    #[error("{count} lone CR or LF were converted to CRLF")]
     LineEnds {
-        /// How many.
+        /// Their number.
         count: usize,
     },
     /// A line over 998 bytes that must not be changed.
     #[error("part {part} ({media_type}) has lines over 998 bytes, which a later hop will split")]
     LongLines {
-        /// Which part.
+        /// Index of the part.
         part: usize,
         /// Its media type.
         media_type: String,
     },
     /// 8-bit octets that must not be encoded.
-    #[error("part {part} ({media_type}) is not ASCII, and the next hop may refuse or encode it")]
+    #[error("part {part} ({media_type}) is not ASCII, and the next hop may reject or encode it")]
     EightBit {
-        /// Which part.
+        /// Index of the part.
         part: usize,
         /// Its media type.
         media_type: String,
     },
 }
 
-/// Whether a body can go as it is: the quick answer for nearly all mail, in one
-/// pass.
+/// Whether a body needs no preparation: a fast check for nearly all mail, in one pass.
 pub fn is_safe(body: &[u8], transport: Transport) -> bool {
     let _stage = work::stage("encoding for transport");
     work::spend(body.len());
@@ -78,7 +76,7 @@ pub fn is_safe(body: &[u8], transport: Transport) -> bool {
         && !(transport.signed && count_lone(body) > 0)
 }
 
-/// Makes a message safe for the wire.
+/// Prepares a message for transport.
 pub fn prepare(content: &Content, transport: Transport) -> Prepared {
     let _stage = work::stage("encoding for transport");
     let relabel = transport.seven_bit && labels_eight_bit(content.structure());
@@ -93,7 +91,7 @@ pub fn prepare(content: &Content, transport: Transport) -> Prepared {
     let mut prepared = if lone == 0 {
         encode_parts(content, transport)
     } else {
-        let body = normalise_line_ends(content.body());
+        let body = normalize_line_ends(content.body());
         let header = content.bytes()[..content.body_offset()].to_vec();
         let normal = Content::new([header, body.clone()].concat());
         let mut prepared = encode_parts(&normal, transport);
@@ -110,8 +108,7 @@ pub fn prepare(content: &Content, transport: Transport) -> Prepared {
     prepared
 }
 
-/// Preambles, epilogues and headers of parts are not edited. What is not safe in
-/// them is warned about as the message's own.
+/// Warns about preambles, epilogues and headers of parts, which are not edited. The warning names part 0.
 fn warn_about_the_rest(content: &Content, transport: Transport, prepared: &mut Prepared) {
     let body = prepared.body.as_deref().unwrap_or(content.body());
     if is_safe(body, transport) {
@@ -136,7 +133,7 @@ fn has_long_line(body: &[u8]) -> bool {
     let mut rest = body;
     while rest.len() > LONGEST_LINE {
         let window = &rest[..rest.len().min(LONGEST_LINE + 2)];
-        // The last line end of the window is as far as one can safely jump.
+        // The last line end of the window is the furthest safe position.
         match memchr::memrchr(b'\n', window) {
             Some(lf) => rest = &rest[lf + 1..],
             None => {
@@ -163,7 +160,7 @@ fn count_lone(body: &[u8]) -> usize {
         .count()
 }
 
-fn normalise_line_ends(body: &[u8]) -> Vec<u8> {
+fn normalize_line_ends(body: &[u8]) -> Vec<u8> {
     work::spend(body.len());
     let mut out = Vec::with_capacity(body.len() + body.len() / 32);
     let mut from = 0;
@@ -199,17 +196,16 @@ fn is_eight_bit(encoding: TransferEncoding) -> bool {
     )
 }
 
-/// Which parts nobody but their author may change: each of them is closed, or
-/// lies in one that is.
-fn sealed_parts(structure: &Structure) -> Vec<bool> {
+/// Which parts only their author may change: signed, encrypted and attached ones, and their descendants.
+fn protected_parts(structure: &Structure) -> Vec<bool> {
     let closed =
         |part: &Part| is_signed(part) || is_encrypted(part) || part.media().kind() == "message";
-    let mut sealed: Vec<bool> = Vec::with_capacity(structure.parts().len());
+    let mut protected: Vec<bool> = Vec::with_capacity(structure.parts().len());
     for part in structure.parts() {
-        let above = part.parent().is_some_and(|parent| sealed[parent]);
-        sealed.push(above || closed(part));
+        let above = part.parent().is_some_and(|parent| protected[parent]);
+        protected.push(above || closed(part));
     }
-    sealed
+    protected
 }
 
 fn encode_parts(content: &Content, transport: Transport) -> Prepared {
@@ -218,24 +214,24 @@ fn encode_parts(content: &Content, transport: Transport) -> Prepared {
     let mut prepared = Prepared::default();
     let mut plan = HeaderPlan::new(content);
     let mut splices: Vec<(Range<usize>, Vec<u8>)> = Vec::new();
-    let sealed = sealed_parts(structure);
+    let protected = protected_parts(structure);
     let mut left_eight_bit = vec![false; structure.parts().len()];
-    // Children before their parents, so that a multipart knows what is left.
+    // Children before parents, so that a multipart gets the encoding that its parts require.
     for (index, part) in structure.parts().iter().enumerate().rev() {
-        let (text, new_encoding) = match fate(
+        let (text, new_encoding) = match plan_part_edit(
             content,
-            (index, sealed[index]),
+            (index, protected[index]),
             transport,
             &mut prepared.warnings,
         ) {
-            Fate::Keep => (None, None),
-            Fate::Left => {
+            PartEdit::None => (None, None),
+            PartEdit::UnsafeEightBit => {
                 left_eight_bit[index] = true;
                 (None, None)
             }
-            Fate::Relabel if left_eight_bit[index] => (None, None),
-            Fate::Relabel => (None, Some(TransferEncoding::SevenBit)),
-            Fate::Recode(text, encoding) => (Some(text), encoding),
+            PartEdit::Relabel if left_eight_bit[index] => (None, None),
+            PartEdit::Relabel => (None, Some(TransferEncoding::SevenBit)),
+            PartEdit::Reencode(text, encoding) => (Some(text), encoding),
         };
         if let (true, Some(parent)) = (left_eight_bit[index], part.parent()) {
             left_eight_bit[parent] = true;
@@ -267,50 +263,58 @@ fn encode_parts(content: &Content, transport: Transport) -> Prepared {
     prepared
 }
 
-enum Fate {
-    Keep,
-    /// It stays 8-bit though that is not safe.
-    Left,
-    /// Its label promises more than its bytes are.
+enum PartEdit {
+    None,
+    /// It stays 8-bit although that is not safe.
+    UnsafeEightBit,
+    /// Its label permits 8-bit octets that it does not contain.
     Relabel,
-    Recode(Vec<u8>, Option<TransferEncoding>),
+    Reencode(Vec<u8>, Option<TransferEncoding>),
 }
 
-fn fate(
+fn plan_part_edit(
     content: &Content,
-    (index, sealed): (usize, bool),
+    (index, protected): (usize, bool),
     transport: Transport,
     warnings: &mut Vec<Warning>,
-) -> Fate {
+) -> PartEdit {
     let structure = content.structure();
     let part = &structure.parts()[index];
     work::spend(1);
     if !part.children().is_empty() {
-        let relabel = transport.seven_bit && !sealed && is_eight_bit(part.encoding());
-        return if relabel { Fate::Relabel } else { Fate::Keep };
+        let relabel = transport.seven_bit && !protected && is_eight_bit(part.encoding());
+        return if relabel {
+            PartEdit::Relabel
+        } else {
+            PartEdit::None
+        };
     }
     let text = &content.body()[part.body()];
     work::spend(text.len());
     let long = has_long_line(text);
     let eight_bit = transport.seven_bit && !text.is_ascii();
     if !long && !eight_bit {
-        let relabel = transport.seven_bit && !sealed && is_eight_bit(part.encoding());
-        return if relabel { Fate::Relabel } else { Fate::Keep };
+        let relabel = transport.seven_bit && !protected && is_eight_bit(part.encoding());
+        return if relabel {
+            PartEdit::Relabel
+        } else {
+            PartEdit::None
+        };
     }
-    let ambiguous = !structure.guesses().is_empty();
-    let editable = !sealed && !ambiguous;
+    let ambiguous = !structure.ambiguities().is_empty();
+    let editable = !protected && !ambiguous;
     match part.encoding() {
         encoding if encoding.is_identity() && editable && part.media().kind() == "text" => {
-            Fate::Recode(
+            PartEdit::Reencode(
                 codec::qp_encode(text, false),
                 Some(TransferEncoding::QuotedPrintable),
             )
         }
         TransferEncoding::Base64 if editable && text.is_ascii() => {
-            Fate::Recode(codec::base64_rewrap(text), None)
+            PartEdit::Reencode(codec::base64_rewrap(text), None)
         }
         TransferEncoding::QuotedPrintable if editable => {
-            Fate::Recode(codec::qp_encode(&codec::qp_decode(text), false), None)
+            PartEdit::Reencode(codec::qp_encode(&codec::qp_decode(text), false), None)
         }
         _ => {
             let media_type = part.media().essence().to_owned();
@@ -327,9 +331,9 @@ fn fate(
                 });
             }
             if eight_bit || is_eight_bit(part.encoding()) {
-                Fate::Left
+                PartEdit::UnsafeEightBit
             } else {
-                Fate::Keep
+                PartEdit::None
             }
         }
     }
@@ -358,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_safe_is_not_touched() {
+    fn safe_messages_are_unchanged() {
         for message in ["A: b\n\nHi\n", "A: b\n\n"] {
             assert_eq!(
                 prepared(
@@ -415,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn signed_parts_are_told_and_not_touched() {
+    fn signed_parts_are_reported_and_unchanged() {
         let message = "Content-Type: multipart/signed; boundary=b\n\n--b\nContent-Type: text/plain\nContent-Transfer-Encoding: 8bit\n\né\n--b\n\nsig\n--b--\n";
         let (after, warnings) = prepared(message, SEVEN_BIT);
         assert_eq!(after, message);
@@ -429,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn l15_what_stands_between_parts_and_is_not_safe_is_warned_about() {
+    fn l15_unsafe_bytes_between_parts_give_a_warning() {
         let long = "x".repeat(1200);
         for (message, eight_bit) in [
             (
@@ -466,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn lone_line_ends_are_normalised_only_for_signing() {
+    fn lone_line_ends_are_normalized_only_for_signing() {
         let content = Content::new(b"A: b\r\n\r\none\ntwo\rthree\r\n".to_vec());
         assert_eq!(prepare(&content, Transport::default()), Prepared::default());
         let made = prepare(

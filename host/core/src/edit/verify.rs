@@ -1,5 +1,4 @@
-//! The check of our own work: a message that was edited is mapped again and
-//! compared with what it was.
+//! Verification of an edit: the edited message is parsed again and compared with the original.
 
 use std::ops::Range;
 
@@ -8,9 +7,8 @@ use crate::message::{Content, Field, Part, Structure, map_fields};
 use super::wrap::is_content_field;
 use crate::work;
 
-/// Whether the edited message has the same parts, and nothing but the `changed`
-/// ones differs: headers, bodies, preambles, delimiters and epilogues are
-/// compared byte by byte. A changed part may differ in its body, in charset,
+/// Whether the edited message has the same parts, and only the `changed` ones differ: headers, bodies, preambles,
+/// delimiters and epilogues are compared byte by byte. A changed part may differ in its body, charset,
 /// Content-Transfer-Encoding, Content-MD5 and Content-Length.
 ///
 /// `header` is the edited header, `body` the edited body.
@@ -23,7 +21,7 @@ pub fn verify_untouched(
     let _stage = work::stage("verifying the edit");
     let old = before.structure();
     let new = header.structure_with(body);
-    if old.parts().len() != new.parts().len() || !new.guesses().is_empty() {
+    if old.parts().len() != new.parts().len() || !new.ambiguities().is_empty() {
         return false;
     }
     let mut may_change = vec![false; old.parts().len()];
@@ -52,7 +50,7 @@ pub fn verify_untouched(
     pairs.into_iter().all(same_part)
 }
 
-/// Whether the message lies unchanged in the second part of a new multipart.
+/// Whether the second part of a new multipart contains the message unchanged.
 pub(super) fn verify_wrapped(before: &Content, header: &Content, body: &[u8]) -> bool {
     let new = header.structure_with(body);
     let Some(&[_, second]) = new.root().children().first_chunk::<2>() else {
@@ -71,8 +69,8 @@ pub(super) fn verify_wrapped(before: &Content, header: &Content, body: &[u8]) ->
         && body[part.header()].strip_suffix(b"\r\n") == Some(&fields)
 }
 
-/// Preamble, delimiters and epilogue of a multipart. A line end before a
-/// delimiter may be new, where an empty part had none.
+/// Preamble, delimiters and epilogue of a multipart. A line end before a delimiter may be new, because an empty part
+/// may have had none.
 fn same_gaps(
     a: &[u8],
     old: &Structure,
@@ -103,8 +101,7 @@ fn same_gaps(
     gaps(a, old, old_part) == gaps(b, new, new_part)
 }
 
-/// Whether two headers differ at most in the fields that an insertion may
-/// change.
+/// Whether two headers differ only in fields that an insertion may change.
 fn same_fields(a: &[u8], b: &[u8]) -> bool {
     const MAY_CHANGE: [&str; 4] = [
         "Content-Type",
@@ -114,18 +111,18 @@ fn same_fields(a: &[u8], b: &[u8]) -> bool {
     ];
     let (fields_a, _) = map_fields(a);
     let (fields_b, _) = map_fields(b);
-    let kept = |bytes: &'_ [u8], field: &&Field| {
+    let unaffected = |bytes: &'_ [u8], field: &&Field| {
         !MAY_CHANGE
             .iter()
             .any(|name| bytes[field.name()].eq_ignore_ascii_case(name.as_bytes()))
     };
     let old = fields_a
         .iter()
-        .filter(|field| kept(a, field))
+        .filter(|field| unaffected(a, field))
         .map(|field| &a[field.whole()]);
     let new = fields_b
         .iter()
-        .filter(|field| kept(b, field))
+        .filter(|field| unaffected(b, field))
         .map(|field| &b[field.whole()]);
     old.eq(new)
 }

@@ -1,4 +1,4 @@
-//! Which parts of a message a disclaimer goes into, or why into none.
+//! Selection of the parts of a message that get a disclaimer.
 
 use crate::message::{
     Content, Part, Structure, TransferEncoding, is_calendar, is_encrypted, is_signed, is_tnef,
@@ -7,15 +7,15 @@ use crate::message::{
 use super::{Context, Reason};
 use crate::work;
 
-/// Most forms of the text that a disclaimer goes into. Mail programs write two or
-/// three; with thousands, a short message would grow by thousands of disclaimers.
-const MOST_TEXTS: usize = 32;
+/// Maximum number of alternatives that get a disclaimer. Mail programs write two or three; with thousands, a short
+/// message would grow by thousands of disclaimers.
+const MAX_TEXTS: usize = 32;
 
-/// Indices of the parts that show the text: one, or all alternatives of it.
+/// Indices of the parts that display the text: one, or all its alternatives.
 ///
 /// # Errors
 ///
-/// Why the message is to be left alone, or wrapped.
+/// If the message must be left unchanged, or wrapped.
 pub(super) fn targets(content: &Content, context: &Context) -> Result<Vec<usize>, Reason> {
     header_allows(content, context)?;
     let structure = content.structure();
@@ -29,7 +29,7 @@ pub(super) fn targets(content: &Content, context: &Context) -> Result<Vec<usize>
     if any(is_calendar) {
         return Err(Reason::Calendar);
     }
-    if !structure.guesses().is_empty() {
+    if !structure.ambiguities().is_empty() {
         return Err(Reason::Ambiguous);
     }
     let mut found = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn targets(content: &Content, context: &Context) -> Result<Vec<usize>
             Reason::NoText
         });
     }
-    if found.len() > MOST_TEXTS {
+    if found.len() > MAX_TEXTS {
         return Err(Reason::ManyTexts);
     }
     Ok(found)
@@ -81,7 +81,7 @@ fn walk(structure: &Structure, index: usize, found: &mut Vec<usize>) -> Result<(
         if part.encoding() == TransferEncoding::Unknown {
             return Err(Reason::UnknownEncoding);
         }
-        // The whole message may have a file name; a part with one is a file.
+        // The message itself may have a file name; a part with one is a file.
         if index == 0 || !part.is_attachment() {
             found.push(index);
         }

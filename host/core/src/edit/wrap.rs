@@ -1,6 +1,5 @@
-//! A message whose text is closed becomes the second part of a new
-//! `multipart/mixed`, behind the disclaimer. Its Content-* fields go with it byte by
-//! byte, so that a signature inside still verifies.
+//! Wrapping of a message that cannot be edited: it becomes the second part of a new `multipart/mixed`, after the
+//! disclaimer. Its Content-* fields are moved byte by byte, so that a signature inside still verifies.
 
 use std::collections::HashSet;
 
@@ -16,7 +15,7 @@ use super::leaf::plain_form;
 use super::thread::fnv1a;
 use crate::work;
 
-/// The new body, and the edits of the header that go with it.
+/// The new body, and the edits of the header that belong to it.
 pub(super) fn wrap(content: &Content, disclaimers: &[&Disclaimer]) -> (Vec<u8>, Vec<HeaderEdit>) {
     let boundary = boundary(content.body());
     work::spend(content.bytes().len());
@@ -38,7 +37,7 @@ pub(super) fn wrap(content: &Content, disclaimers: &[&Disclaimer]) -> (Vec<u8>, 
 
     let mut plan = HeaderPlan::new(content);
     for field in &moved {
-        // All of one name at the first of it; the others then find none.
+        // All fields of one name at the first of them; the others are then not found.
         plan.remove_all(&String::from_utf8_lossy(content.name_of(field)));
     }
     plan.remove_all("Content-Length");

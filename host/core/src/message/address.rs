@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_end_a_command_is_no_address() {
+    fn characters_that_could_end_a_command_are_invalid() {
         assert_eq!(
             Address::parse("a@b\r\nDATA"),
             Err(AddressError::Character('\r'))

@@ -1,10 +1,8 @@
-//! Character sets of text parts: which bytes stand for which text, and where in
-//! those bytes ASCII may be looked for.
+//! Character sets of text parts: decoding, encoding, and positions of ASCII characters.
 //!
-//! Labels follow the WHATWG table (`encoding_rs`), with the exceptions that mail
-//! needs: `us-ascii` is ASCII and not windows-1252, and text is only *encoded*
-//! into what the label promises, never into the superset that decoders accept.
-//! A label that is not known is never guessed at.
+//! Labels follow the WHATWG table (`encoding_rs`), with exceptions for mail: `us-ascii` is ASCII and not
+//! windows-1252, and text is only *encoded* into the set that the label names, never into the superset that decoders
+//! accept. An unknown label is an error; nothing is guessed.
 
 use std::borrow::Cow;
 
@@ -12,25 +10,25 @@ use encoding_rs::Encoding;
 
 use crate::work;
 
-/// A character set that text can be read from and written in.
+/// A character set for decoding and encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
     /// US-ASCII: declared, or by default (RFC 2045, section 5.2).
     Ascii,
     /// UTF-8.
     Utf8,
-    /// UTF-16; `mark` tells whether the text begins with a byte order mark.
+    /// UTF-16.
     Utf16 {
         /// Most significant byte first.
         big_endian: bool,
-        /// The first two bytes are a mark and no text.
+        /// Whether the text begins with a byte order mark.
         mark: bool,
     },
     /// One of the sets of the WHATWG table.
     Legacy {
-        /// Who decodes and encodes it.
+        /// The encoder and decoder.
         encoding: &'static Encoding,
-        /// What the label promises is less than what the encoder makes.
+        /// How the label is narrower than the encoder.
         narrow: Narrow,
     },
 }
@@ -38,21 +36,19 @@ pub enum Charset {
 /// How a label is narrower than the encoding that the WHATWG table gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Narrow {
-    /// It is not.
+    /// It is not narrower.
     No,
-    /// Bytes 0x80 to 0x9F are control characters (ISO 8859, but read as
-    /// windows-125x).
+    /// Bytes 0x80 to 0x9F are control characters (ISO 8859, decoded as windows-125x).
     NoC1,
-    /// Both bytes of a pair are 0xA1 or more (GB 2312, KS X 1001, but read as GBK
-    /// and windows-949).
+    /// Both bytes of a pair are 0xA1 or more (GB 2312, KS X 1001, decoded as GBK and windows-949).
     HighPairs,
 }
 
 impl Charset {
-    /// The set that a `charset` parameter names; no parameter is US-ASCII. The
-    /// text is looked at only for a byte order mark.
+    /// The set that a `charset` parameter names; US-ASCII without a parameter. The text is used only to detect a byte
+    /// order mark.
     ///
-    /// `None` for a label that is not known, or that leaves the byte order open.
+    /// `None` for an unknown label, or one that does not define the byte order.
     pub fn for_label(label: Option<&str>, text: &[u8]) -> Option<Self> {
         let Some(label) = label else {
             return Some(Self::Ascii);
@@ -99,7 +95,7 @@ impl Charset {
         legacy(encoding, narrow)
     }
 
-    /// The text, or `None` where a byte stands for no character.
+    /// The text, or `None` if the bytes are invalid.
     pub fn decode<'a>(&self, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
         work::spend(bytes.len());
         match *self {
@@ -117,7 +113,7 @@ impl Charset {
         }
     }
 
-    /// The text with U+FFFD for what stands for no character.
+    /// The text, with U+FFFD for invalid bytes.
     pub fn decode_lossy<'a>(&self, bytes: &'a [u8]) -> Cow<'a, str> {
         work::spend(bytes.len());
         match *self {
@@ -131,8 +127,8 @@ impl Charset {
         }
     }
 
-    /// The bytes of a text, or `None` where it has a character that the set
-    /// lacks. No byte order mark is written, and ISO-2022-JP ends in ASCII.
+    /// The bytes of a text, or `None` if the set lacks one of its characters. No byte order mark is written, and
+    /// ISO-2022-JP ends in ASCII.
     pub fn encode(&self, text: &str) -> Option<Vec<u8>> {
         work::spend(text.len());
         match *self {
@@ -161,9 +157,8 @@ impl Charset {
         }
     }
 
-    /// The bytes of an HTML text: what the set lacks becomes numeric character
-    /// references, so that the set stays what the document says it is. With
-    /// `seven_bit`, no byte is above 0x7F.
+    /// The bytes of an HTML text: characters that the set lacks become numeric character references, so that the
+    /// document's charset stays valid. With `seven_bit`, no byte is above 0x7F.
     pub fn encode_html(&self, html: &str, seven_bit: bool) -> Vec<u8> {
         let fits = |bytes: &Vec<u8>| !seven_bit || bytes.is_ascii();
         if let Some(bytes) = self.encode(html).filter(fits) {
@@ -187,7 +182,7 @@ impl Charset {
             .unwrap_or_else(|| referenced.into_bytes())
     }
 
-    /// Whether all of its bytes are below 0x80.
+    /// Whether all bytes are below 0x80.
     pub fn is_seven_bit(&self) -> bool {
         match *self {
             Self::Ascii => true,
@@ -196,7 +191,7 @@ impl Charset {
         }
     }
 
-    /// Whether it is ISO-2022-JP, which switches sets by escape sequences.
+    /// Whether this is ISO-2022-JP, which switches sets by escape sequences.
     pub fn is_iso_2022_jp(&self) -> bool {
         matches!(*self, Self::Legacy { encoding, .. } if encoding == encoding_rs::ISO_2022_JP)
     }
@@ -230,22 +225,21 @@ fn high_pairs_only(bytes: &[u8]) -> bool {
     true
 }
 
-/// What a text looks like to someone who knows only ASCII: a byte or two of the
-/// text for each byte of the view, and `x` for everything that is not ASCII.
+/// A text with everything but ASCII masked: each byte of the view represents one or two bytes of the text, and is
+/// `x` unless it is an ASCII character.
 ///
-/// ISO-2022-JP and UTF-16 hide other characters behind bytes that look like
-/// `<` or `>`; in the view they do not.
+/// ISO-2022-JP and UTF-16 encode other characters with bytes that look like `<` or `>`; the view masks them.
 #[derive(Debug)]
 pub struct View<'a> {
     bytes: Cow<'a, [u8]>,
     /// Bytes of the text for each byte of the view.
     unit: usize,
-    /// Bytes before the first one seen (a byte order mark).
+    /// Bytes before the first one in the view (a byte order mark).
     skipped: usize,
 }
 
 impl<'a> View<'a> {
-    /// Looks at a text in a character set.
+    /// Creates the view of a text in a character set.
     pub fn new(charset: &Charset, text: &'a [u8]) -> Self {
         work::spend(text.len());
         match *charset {
@@ -287,7 +281,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The view.
+    /// The bytes of the view.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -298,8 +292,7 @@ impl<'a> View<'a> {
     }
 }
 
-/// ISO-2022-JP: which escape sequence was last in force before an offset, none
-/// for ASCII.
+/// ISO-2022-JP: the escape sequence in force at an offset; `None` for ASCII.
 pub(crate) fn escape_in_force(text: &[u8], at: usize) -> Option<&[u8]> {
     let end = at.min(text.len());
     work::spend(end);
@@ -360,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_html_cannot_say_in_its_charset_it_says_by_number() {
+    fn characters_that_a_charset_lacks_are_html_references() {
         assert_eq!(
             charset("iso-8859-1").encode_html("é社", false),
             b"\xE9&#31038;"
@@ -373,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_label_is_not_guessed_at() {
+    fn an_unknown_label_is_an_error() {
         for label in ["x-unknown", "utf-7", "iso-2022-kr", "utf-16", ""] {
             assert_eq!(Charset::for_label(Some(label), b"text"), None, "{label}");
         }
@@ -381,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_shows_no_ascii_that_is_none() {
+    fn a_view_masks_bytes_that_only_look_like_ascii() {
         // The first byte of 社 in ISO-2022-JP is `<`.
         let text = b"\x1B$B<R\x1B(B<";
         assert_eq!(

@@ -43,7 +43,7 @@ impl Content {
             .get_or_init(|| self.structure_with(self.body()))
     }
 
-    /// The MIME parts that another body would have under this message's header.
+    /// The MIME parts of another body under this message's header.
     pub fn structure_with(&self, body: &[u8]) -> Structure {
         mime::scan(&self.bytes[..self.body], &self.fields, body)
     }
@@ -73,7 +73,7 @@ impl Content {
         &self.bytes[field.name()]
     }
 
-    /// Raw value of a field of this message, folds and leading space included.
+    /// Raw value of a field of this message, with folds and leading space.
     pub fn value_of(&self, field: &Field) -> &[u8] {
         &self.bytes[field.value()]
     }

@@ -10,9 +10,9 @@ use crate::work;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     name: Range<usize>,
-    /// Everything behind the colon up to the line end that closes the field.
+    /// Everything after the colon up to the final line end.
     value: Range<usize>,
-    /// The whole field with its line end.
+    /// The complete field with its line end.
     whole: Range<usize>,
 }
 
@@ -22,24 +22,21 @@ impl Field {
         self.name.clone()
     }
 
-    /// Range of the value: leading white space and folds included, the line end
-    /// that closes the field not.
+    /// Range of the value: with leading white space and folds, without the final line end.
     pub fn value(&self) -> Range<usize> {
         self.value.clone()
     }
 
-    /// Range of the whole field with its line end.
+    /// Range of the complete field with its line end.
     pub fn whole(&self) -> Range<usize> {
         self.whole.clone()
     }
 }
 
-/// Finds the fields of a header that begins at the first byte, and the offset of
-/// the body behind it.
+/// Finds the fields of a header that begins at the first byte, and the offset of the body.
 ///
-/// The header ends behind the first empty line, or before the first line that is
-/// neither a field (RFC 5322, section 2.2) nor the continuation of one. Bare line
-/// feeds count as line ends. One pass over the header.
+/// The header ends after the first empty line, or before the first line that is neither a field (RFC 5322, section
+/// 2.2) nor a continuation. Bare line feeds count as line ends. One pass over the header.
 pub fn map_fields(bytes: &[u8]) -> (Vec<Field>, usize) {
     let mut fields: Vec<Field> = Vec::new();
     let mut at = 0;

@@ -1,13 +1,11 @@
-//! How much a message may have of everything that costs memory or time for each
-//! one of it.
+//! Limits on messages, for everything that costs memory or time.
 
 use thiserror::Error;
 
 use super::Content;
 use crate::work;
 
-/// Most of each that a message may have to be processed. Messages that pass
-/// untouched are not measured.
+/// Limits on a message to be processed. Messages that pass unprocessed are not measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of header and body (`message-size`).
@@ -28,23 +26,22 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             size: 50 << 20,
-            // With signatures, ARC sets and traces of a dozen hops, honest
-            // headers reach some tens of kilobytes; long lists of recipients
-            // some hundreds.
+            // With signatures, ARC sets and traces of a dozen hops, ordinary headers reach some tens of kilobytes; with long
+            // lists of recipients some hundreds.
             header_size: 1 << 20,
-            // Honest headers have fewer than 200.
+            // Ordinary headers have fewer than 200.
             header_fields: 2_000,
-            // Postfix hands over 1,000 by SMTP (smtpd_recipient_limit), and
-            // 10,240 from `sendmail -t` (extract_recipient_limit).
+            // Postfix permits 1,000 by SMTP (smtpd_recipient_limit), and 10,240 from `sendmail -t`
+            // (extract_recipient_limit).
             recipients: 10_240,
             addresses: 5_000,
-            // Digests and collections of photos have some hundreds.
+            // Digests and photo collections have some hundreds.
             parts: 2_000,
         }
     }
 }
 
-/// What is measured.
+/// A quantity that is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Bytes of header and body.
@@ -61,20 +58,20 @@ pub enum Measure {
     Parts,
 }
 
-/// A message has more of something than it may.
+/// A message exceeds a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the message has at least {found} {what}; at most {limit} are accepted (limits.{setting})", what = .measure.what(), setting = .measure.setting())]
 pub struct Excess {
-    /// Of what.
+    /// The quantity.
     pub measure: Measure,
-    /// How much was found; there may be more.
+    /// The measured amount; the message may have more.
     pub found: usize,
-    /// How much it may have.
+    /// The limit.
     pub limit: usize,
 }
 
 impl Measure {
-    /// What is counted.
+    /// Name of the unit.
     pub fn what(self) -> &'static str {
         match self {
             Self::Size => "bytes",
@@ -112,7 +109,7 @@ impl Limits {
     ///
     /// # Errors
     ///
-    /// What it has too much of.
+    /// The first limit that the message exceeds.
     pub fn check(&self, content: &Content, recipients: usize) -> Result<(), Excess> {
         self.within(Measure::Size, content.bytes().len())?;
         self.within(Measure::HeaderSize, content.body_offset())?;
@@ -126,11 +123,11 @@ impl Limits {
         self.within(Measure::Parts, content.structure().parts().len())
     }
 
-    /// Whether there may be so much of it.
+    /// Checks an amount against its limit.
     ///
     /// # Errors
     ///
-    /// When there may not.
+    /// If it exceeds the limit.
     pub fn within(&self, measure: Measure, found: usize) -> Result<(), Excess> {
         let limit = match measure {
             Measure::Size => self.size,
@@ -168,9 +165,8 @@ const ADDRESS_FIELDS: [&[u8]; 12] = [
     b"resent-reply-to",
 ];
 
-/// Addresses in a header field, at least as many as any parser finds: an entry
-/// ends with a comma or semicolon, and has an angle bracket of its own where a
-/// separator is missing. Commas in quoted names and comments do not count.
+/// Number of addresses in a header field, at least as many as any parser finds: an entry ends with a comma or
+/// semicolon, or has an angle bracket if a separator is missing. Commas in quoted names and comments do not count.
 pub fn count_addresses(name: &[u8], value: &[u8]) -> usize {
     let listed = ADDRESS_FIELDS
         .iter()
@@ -205,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_counted_without_those_that_only_look_like_some() {
+    fn separators_in_names_and_comments_are_not_counted() {
         let count = |value: &str| count_addresses(b"To", value.as_bytes());
         assert_eq!(count(" a@b.test"), 1);
         assert_eq!(count(" \"Doe, John\" <a@b.test>, c@d.test (x, y)"), 2);

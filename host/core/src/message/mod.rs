@@ -24,12 +24,14 @@ pub use content::Content;
 pub use envelope::{Client, Envelope, Recipient};
 pub use fields::{Field, map_fields};
 pub use limits::{Excess, Limits, Measure, count_addresses};
-pub use mime::{Disposition, Guess, MAXIMUM_PARTS, MediaType, Part, Structure, TransferEncoding};
+pub use mime::{
+    Ambiguity, Disposition, MAXIMUM_PARTS, MediaType, Part, Structure, TransferEncoding,
+};
 pub use names::{FieldName, NameCounts};
 pub use reading::{Attachment, Mailbox};
 pub use reserved::{ROUTE_FIELD, SPLIT_FIELD};
 
 pub(crate) use charset::escape_in_force;
 pub(crate) use reading::{
-    has_pgp_armour, is_calendar, is_encrypted, is_signed, is_tnef, parse_mailboxes,
+    has_pgp_armor, is_calendar, is_encrypted, is_signed, is_tnef, parse_mailboxes,
 };

@@ -1,9 +1,7 @@
-//! What policies and editors ask of a message: decoded fields, the text, the
-//! attachments, and traits.
+//! Accessors of a message for policies and editors: decoded fields, text, attachments and traits.
 //!
-//! Everything is worked out when it is asked for. Header questions never touch
-//! the body, lists of attachments decode nothing, and text is decoded only as
-//! far as it is wanted.
+//! Everything is evaluated on demand. Accessors of the header do not read the body, lists of attachments decode
+//! nothing, and text is decoded only up to the requested length.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,8 +11,8 @@ use mail_parser::{HeaderForm, HeaderValue};
 use super::{Address, Charset, Content, Part, Structure, TransferEncoding};
 use crate::work;
 
-/// An address of the header and its decoded display name (RFC 5322, section
-/// 3.4). The address is as written: it need not be one that SMTP could take.
+/// An address of the header and its decoded display name (RFC 5322, section 3.4). The address is as written: it
+/// need not be valid in SMTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox {
     /// Display name, decoded.
@@ -23,27 +21,25 @@ pub struct Mailbox {
     pub address: String,
 }
 
-/// A part that is not the text.
+/// A part other than the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     /// Type and subtype, in lower case.
     pub media_type: String,
     /// File name, decoded.
     pub name: Option<String>,
-    /// Bytes of its body as it is encoded in the message: for base64 about four
-    /// thirds of the file's.
+    /// Size of its encoded body in bytes: for base64 about four thirds of the file's size.
     pub size: u64,
 }
 
 impl Content {
-    /// The authors: all mailboxes of all `From` fields. There should be one such
-    /// field; where there are more, no reader agrees which counts, so that all
-    /// do.
+    /// The authors: all mailboxes of all `From` fields. There should be one such field; mail programs disagree which of
+    /// several counts, so all do.
     pub fn author(&self) -> Vec<Mailbox> {
         self.mailboxes("From")
     }
 
-    /// All mailboxes of all fields of that name, groups flattened.
+    /// All mailboxes of all fields of that name, with groups flattened.
     pub fn mailboxes(&self, name: &str) -> Vec<Mailbox> {
         let _stage = work::stage("reading addresses");
         let mut mailboxes = Vec::new();
@@ -53,9 +49,9 @@ impl Content {
         mailboxes
     }
 
-    /// The addresses of `To`, `Cc` and `Bcc` that SMTP can take, each once: the
-    /// recipients of a message that comes without an envelope.
-    pub fn addressees(&self) -> Vec<Address> {
+    /// The addresses of `To`, `Cc` and `Bcc` that are valid in SMTP, each once: the recipients of a message without an
+    /// envelope.
+    pub fn header_recipients(&self) -> Vec<Address> {
         let _stage = work::stage("reading addresses");
         let mut seen = HashSet::new();
         let mut addresses: Vec<Address> = Vec::new();
@@ -72,8 +68,7 @@ impl Content {
         addresses
     }
 
-    /// The values of all fields of that name, in order: unfolded, and decoded
-    /// (RFC 2047).
+    /// The values of all fields of that name, in order: unfolded, and decoded (RFC 2047).
     pub fn header(&self, name: &str) -> Vec<String> {
         let _stage = work::stage("decoding header fields");
         self.fields_named(name)
@@ -81,9 +76,8 @@ impl Content {
             .collect()
     }
 
-    /// The text that a reader sees first, as UTF-8 with the line ends it has, cut
-    /// at `limit` bytes on a character boundary. Plain text is preferred; HTML
-    /// is turned into text. No more of the body is decoded than that takes.
+    /// The text that a reader sees first, in UTF-8 with its line ends, truncated to `limit` bytes on a character boundary.
+    /// Plain text is preferred; HTML is converted to text. Only as much of the body is decoded as necessary.
     pub fn text(&self, limit: usize) -> Option<String> {
         let structure = self.structure();
         let part = first_text(structure, 0)?;
@@ -91,8 +85,7 @@ impl Content {
         Some(part_text(self.body(), &structure.parts()[part], limit))
     }
 
-    /// The body of a part of this message as text: decoded, and in UTF-8. What
-    /// its charset does not have is replaced.
+    /// The body of a part of this message as text: decoded, and in UTF-8. Invalid bytes are replaced.
     pub fn decoded(&self, part: &Part) -> String {
         let _stage = work::stage("decoding text");
         let decoded = decode_prefix(&self.body()[part.body()], part.encoding());
@@ -101,7 +94,7 @@ impl Content {
         charset.decode_lossy(&decoded).into_owned()
     }
 
-    /// The parts that are not the text, in order. Nothing is decoded.
+    /// The parts other than the text, in order. Nothing is decoded.
     pub fn attachments(&self) -> Vec<Attachment> {
         let structure = self.structure();
         let _stage = work::stage("listing attachments");
@@ -120,7 +113,7 @@ impl Content {
 
     /// Whether the message has a trait: `signed`, `encrypted`, `report`,
     /// `calendar`, `auto-generated`, `bulk`, `list`, `reply`, `tnef` or
-    /// `pgp-inline`. Names that are not known are false.
+    /// `pgp-inline`. Unknown names are false.
     pub fn has_trait(&self, name: &str) -> bool {
         let _stage = work::stage("looking for traits");
         let any = |condition: fn(&Part) -> bool| {
@@ -144,12 +137,12 @@ impl Content {
             "reply" => self.count_named("In-Reply-To") > 0 || self.count_named("References") > 0,
             "pgp-inline" => self
                 .text(PGP_WINDOW)
-                .is_some_and(|text| has_pgp_armour(text.as_bytes())),
+                .is_some_and(|text| has_pgp_armor(text.as_bytes())),
             _ => false,
         }
     }
 
-    /// `Auto-Submitted` with another value than `no` (RFC 3834, section 5).
+    /// `Auto-Submitted` with a value other than `no` (RFC 3834, section 5).
     fn is_auto_generated(&self) -> bool {
         self.header("Auto-Submitted").iter().any(|value| {
             let keyword = value.split([';', '(']).next().unwrap_or_default().trim();
@@ -167,21 +160,18 @@ impl Content {
     }
 }
 
-/// How far into a text PGP armour is looked for by `has_trait`: armour comes
-/// first, but for a greeting.
+/// Bytes of the text in which `has_trait` searches for PGP armor: it comes first, except for a greeting.
 const PGP_WINDOW: usize = 4096;
 
-/// Whether a line of the text begins inline PGP armour (RFC 4880, section 6.2).
-pub(crate) fn has_pgp_armour(text: &[u8]) -> bool {
+/// Whether a line of the text begins inline PGP armor (RFC 4880, section 6.2).
+pub(crate) fn has_pgp_armor(text: &[u8]) -> bool {
     work::spend(text.len());
     [
         "-----BEGIN PGP MESSAGE-----",
         "-----BEGIN PGP SIGNED MESSAGE-----",
     ]
     .iter()
-    .any(|armour| {
-        memchr::memmem::find_iter(text, armour).any(|at| at == 0 || text[at - 1] == b'\n')
-    })
+    .any(|armor| memchr::memmem::find_iter(text, armor).any(|at| at == 0 || text[at - 1] == b'\n'))
 }
 
 pub(crate) fn is_smime(part: &Part) -> bool {
@@ -205,9 +195,9 @@ pub(crate) fn is_tnef(part: &Part) -> bool {
     part.media().is("application/ms-tnef") || part.media().is("application/vnd.ms-tnef")
 }
 
-/// Mailboxes of one field value, appended to `mailboxes`.
+/// Appends the mailboxes of a field value to `mailboxes`.
 pub(crate) fn parse_mailboxes(value: &[u8], mailboxes: &mut Vec<Mailbox>) {
-    // The library cannot be stopped; it reads the value once.
+    // The library cannot be interrupted; it reads the value once.
     work::spend(value.len());
     let parsed = HeaderForm::Addresses.parse(value);
     let Some(list) = parsed.value().as_address() else {
@@ -235,7 +225,7 @@ fn decode_text(value: &[u8]) -> String {
     }
 }
 
-/// The leaf whose text is seen first at or below a part.
+/// The leaf whose text is displayed first at or below a part.
 fn first_text(structure: &Structure, index: usize) -> Option<usize> {
     work::spend(1);
     let part = &structure.parts()[index];
@@ -267,8 +257,7 @@ fn first_text(structure: &Structure, index: usize) -> Option<usize> {
 fn part_text(body: &[u8], part: &Part, limit: usize) -> String {
     let encoded = &body[part.body()];
     let html = part.media().is("text/html");
-    // Few texts need more than this; where one does (markup, escapes), the next
-    // round takes four times as much.
+    // Few texts need more than this; if one does (markup, escapes), the next round takes four times as much.
     let mut window = limit.saturating_mul(2).saturating_add(1024);
     loop {
         let whole = window >= encoded.len();
@@ -278,7 +267,7 @@ fn part_text(body: &[u8], part: &Part, limit: usize) -> String {
         let mut text = charset.decode_lossy(&decoded);
         if html {
             work::spend(text.len());
-            // A tag that the window cuts in two would be read as text.
+            // A tag that the window truncates would be read as text.
             let end = if whole {
                 text.len()
             } else {

@@ -1,6 +1,6 @@
 //! Names of the header fields that Waxseal itself adds and removes.
 //!
-//! A policy cannot set them, and where a sender wrote one it is deleted.
+//! A policy cannot set them, and if a sender wrote one, it is deleted.
 
 /// The header field by which a milter selects the route in Postfix
 /// (`milter_header_checks`). It is added and removed in the same reply, so that it

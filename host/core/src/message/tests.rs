@@ -1,4 +1,4 @@
-//! Structure and reading, case by case.
+//! Tests of MIME structure and accessors.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn content(message: &str) -> Content {
     Content::new(message.replace('\n', "\r\n").into_bytes())
 }
 
-/// One line a part: depth, type and the bytes of its body.
+/// One line for each part: depth, type and the bytes of its body.
 fn outline(content: &Content) -> Vec<String> {
     let structure = content.structure();
     let line = |part: &Part| {
@@ -42,7 +42,7 @@ fn the_line_end_before_a_delimiter_belongs_to_it() {
         "1 text/html \"\\r\\ntwo\\r\\n\"",
     ];
     assert_eq!(outline(&message), expected);
-    assert_eq!(message.structure().guesses(), []);
+    assert_eq!(message.structure().ambiguities(), []);
 }
 
 #[test]
@@ -60,63 +60,63 @@ fn boundaries_may_be_prefixes_of_one_another() {
             "1 text/plain \"last\"",
         ];
         assert_eq!(
-            (outline(&message), message.structure().guesses()),
+            (outline(&message), message.structure().ambiguities()),
             (expected.map(String::from).to_vec(), &[][..])
         );
     }
 }
 
 #[test]
-fn what_had_to_be_guessed_is_recorded() {
+fn ambiguities_are_reported() {
     let nested = "Content-Type: multipart/mixed; boundary=b\n";
-    for (message, guess) in [
+    for (message, ambiguity) in [
         (
             "Content-Type: text/plain\nContent-Type: text/html\n\nx",
-            Guess::RepeatedField,
+            Ambiguity::RepeatedField,
         ),
-        ("Content-Type: nonsense\n\nx", Guess::ContentType),
-        ("no header\n", Guess::OpenHeader),
+        ("Content-Type: nonsense\n\nx", Ambiguity::ContentType),
+        ("no header\n", Ambiguity::OpenHeader),
         (
             "Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n",
-            Guess::NoBoundary,
+            Ambiguity::NoBoundary,
         ),
         (
             &format!(
                 "Content-Type: multipart/mixed; boundary={0}\n\n--{0}\n\nx\n--{0}--\n",
                 "b".repeat(71)
             ),
-            Guess::LongBoundary,
+            Ambiguity::LongBoundary,
         ),
         (
             "Content-Type: multipart/mixed; boundary=b\n\nnothing\n",
-            Guess::NoParts,
+            Ambiguity::NoParts,
         ),
         (
             "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nopen\n",
-            Guess::NotClosed,
+            Ambiguity::NotClosed,
         ),
         (
             "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b and more\n--b--\n",
-            Guess::LongDelimiter,
+            Ambiguity::LongDelimiter,
         ),
         (
             "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n--b--\n",
-            Guess::OpenHeader,
+            Ambiguity::OpenHeader,
         ),
         (
             &format!("{nested}Content-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n"),
-            Guess::EncodedMultipart,
+            Ambiguity::EncodedMultipart,
         ),
         (
             &format!("{nested}\n--b\n{nested}\n--b\n\nx\n--b--\n--b--\n"),
-            Guess::SameBoundary,
+            Ambiguity::SameBoundary,
         ),
     ] {
         let message = content(message);
         assert!(
-            message.structure().guesses().contains(&guess),
-            "{guess:?}: {:?}",
-            message.structure().guesses()
+            message.structure().ambiguities().contains(&ambiguity),
+            "{ambiguity:?}: {:?}",
+            message.structure().ambiguities()
         );
     }
 }
@@ -139,14 +139,19 @@ fn a_type_is_read_with_comments_and_rfc_2231_parameters() {
 fn ten_thousand_parts_and_deep_nesting_are_bounded() {
     let many = multipart(&("--b\n\nx\n".repeat(10_000) + "--b--\n"));
     assert_eq!(many.structure().parts().len(), 10_001);
-    assert_eq!(many.structure().guesses(), []);
+    assert_eq!(many.structure().ambiguities(), []);
     let too_many = multipart(&("--b\n\n".repeat(60_000) + "--b--\n"));
-    assert!(too_many.structure().guesses().contains(&Guess::TooMany));
+    assert!(
+        too_many
+            .structure()
+            .ambiguities()
+            .contains(&Ambiguity::TooMany)
+    );
     let deep: String = (0..1000)
         .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n"))
         .collect();
     let deep = content(&deep);
-    assert!(deep.structure().guesses().contains(&Guess::TooDeep));
+    assert!(deep.structure().ambiguities().contains(&Ambiguity::TooDeep));
     // 64 levels and the part that is not followed.
     assert!(deep.structure().parts().len() <= 65);
 }
@@ -175,7 +180,7 @@ fn m5_a_boundary_that_is_too_long_is_followed_and_compared_without_a_copy() {
     let cost = |length| steps(length, 200) - steps(length, 100);
     assert_eq!(cost(2000), cost(20));
     let parts = content(&nested(80, 0));
-    assert_eq!(parts.structure().guesses()[0], Guess::LongBoundary);
+    assert_eq!(parts.structure().ambiguities()[0], Ambiguity::LongBoundary);
 }
 
 #[test]
@@ -206,7 +211,7 @@ fn fields_are_unfolded_and_decoded() {
 }
 
 #[test]
-fn text_is_cut_on_a_character_boundary_and_prefers_plain() {
+fn text_is_truncated_on_a_character_boundary_and_prefers_plain() {
     let message = content(
         "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\n5pel5pys6Kqe\n",
     );
@@ -222,7 +227,7 @@ fn text_is_cut_on_a_character_boundary_and_prefers_plain() {
 }
 
 #[test]
-fn traits_are_told_from_fields_and_parts() {
+fn traits_are_derived_from_fields_and_parts() {
     for (message, name) in [
         (
             "Auto-Submitted: auto-replied (vacation)\n\n",

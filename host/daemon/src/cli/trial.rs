@@ -158,7 +158,7 @@ fn read_message(arguments: &Arguments, config: &Config, now: Timestamp) -> anyho
         None => author(&content)?,
     };
     let addresses = match arguments.recipients.as_slice() {
-        [] => content.addressees(),
+        [] => content.header_recipients(),
         given => given.to_vec(),
     };
     if addresses.is_empty() {

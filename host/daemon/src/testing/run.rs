@@ -275,7 +275,7 @@ fn message(case: &Case, config: &Config) -> Result<Message, Box<Failure>> {
     };
     let recipients = match &input.recipients {
         Some(recipients) => recipients.clone(),
-        None => content.addressees(),
+        None => content.header_recipients(),
     };
     if recipients.is_empty() {
         let actual = "no recipient in To, Cc or Bcc, and no `recipients`".to_owned();

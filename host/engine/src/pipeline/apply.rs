@@ -15,8 +15,8 @@ use crate::dkim::{self, AlignmentError, SignError, Signed, Unaligned};
 use crate::relay;
 use waxseal_core::decision::Decision;
 use waxseal_core::edit::{
-    self, Closed, Context, DisclaimerReport, Edits, HeaderEdit, Settings, Stamp, TransientHeader,
-    Transport,
+    self, Context, DisclaimerReport, Edits, HeaderEdit, Settings, Stamp, TransientHeader,
+    Transport, UneditableAction,
 };
 use waxseal_core::message::SPLIT_FIELD;
 use waxseal_core::message::{Content, Message, ReversePath};
@@ -138,16 +138,16 @@ fn insert_disclaimers(
     edits: &mut Edits,
 ) -> Vec<DisclaimerReport> {
     let editing = &snapshot.config().editing;
-    let closed = if editing.wrap {
-        Closed::Wrap
+    let uneditable = if editing.wrap {
+        UneditableAction::Wrap
     } else {
-        Closed::Leave
+        UneditableAction::Leave
     };
     let context = Context {
         null_sender: message.envelope.sender == ReversePath::Null,
         settings: Settings {
-            closed,
-            encrypted: closed,
+            uneditable,
+            encrypted: uneditable,
             replies: editing.replies,
             lists: editing.lists,
         },

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use waxseal::decision::{Disclaimer, Placement};
-use waxseal::edit::{Closed, Context, Outcome, Settings, insert};
+use waxseal::edit::{Context, Outcome, Settings, UneditableAction, insert};
 use waxseal::message::Content;
 
 use crate::mails::mail;
@@ -48,8 +48,8 @@ fn time(content: &Content, disclaimer: &Disclaimer) -> Duration {
     let context = Context {
         null_sender: false,
         settings: Settings {
-            closed: Closed::Leave,
-            encrypted: Closed::Leave,
+            uneditable: UneditableAction::Leave,
+            encrypted: UneditableAction::Leave,
             replies: true,
             lists: false,
         },

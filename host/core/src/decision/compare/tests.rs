@@ -14,7 +14,7 @@ fn by(relays: &[&str]) -> Decision {
     decision(|decision| decision.route = relays.iter().map(hop).collect())
 }
 
-fn told(before: &Decision, after: &Decision) -> Vec<String> {
+fn texts(before: &Decision, after: &Decision) -> Vec<String> {
     let found = compare(before, after);
     found.iter().map(ToString::to_string).collect()
 }
@@ -26,19 +26,19 @@ fn the_same_decision_has_no_differences() {
 }
 
 #[test]
-fn values_are_told_before_and_after() {
+fn values_are_reported_before_and_after() {
     let found = compare(&by(&["bluebird"]), &by(&["quarry", "bluebird"]));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].to_string(), "relay: bluebird → quarry, bluebird");
     assert_eq!(found[0].kind, "relay: bluebird → quarry, bluebird");
     assert_eq!(
-        told(&by(&[]), &by(&["quarry"])),
+        texts(&by(&[]), &by(&["quarry"])),
         ["relay: default route → quarry"]
     );
 }
 
 #[test]
-fn what_is_the_messages_own_does_not_split_a_kind() {
+fn values_of_a_message_are_not_in_a_kind() {
     let refused = |text: &str| {
         decision(|decision| {
             decision.verdict = Verdict::Reject(Reply {
@@ -57,11 +57,11 @@ fn what_is_the_messages_own_does_not_split_a_kind() {
         "verdict: accept → reject 550 5.7.1 no bob"
     );
     let between = compare(&refused("no ann"), &refused("no bob"));
-    assert_eq!(between[0].kind, "verdict: reject 550, otherwise");
+    assert_eq!(between[0].kind, "verdict: reject 550 (details differ)");
 }
 
 #[test]
-fn lists_are_told_as_added_and_removed() {
+fn lists_are_reported_as_added_and_removed() {
     let signed = |domains: &[&str]| {
         decision(|decision| {
             decision.sign = domains.iter().map(|&domain| domain.to_owned()).collect();
@@ -79,13 +79,13 @@ fn lists_are_told_as_added_and_removed() {
         &signed(&["a.test", "b.test"]),
         &signed(&["b.test", "a.test"]),
     );
-    assert_eq!(found[0].kind, "signatures: another order");
+    assert_eq!(found[0].kind, "signatures: order changed");
     let found = compare(&signed(&["a.test"]), &signed(&["a.test", "a.test"]));
     assert_eq!(found[0].to_string(), "signatures: added a.test");
 }
 
 #[test]
-fn every_field_is_looked_at_and_reasons_have_no_effect() {
+fn every_field_is_compared_and_reasons_have_no_effect() {
     let full: Decision = serde_json::from_value(serde_json::json!({
         "verdict": {"action": "hold", "reply": "odd"},
         "route": [{"relay": "north", "return-path": {"kind": "author"}}],

@@ -2,41 +2,40 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where the structure of a message is not what the standard gives, so that
-/// another reader may see other parts.
+/// A deviation of the structure of a message from the standard, for which other programs may find other parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Guess {
-    /// A Content-* field stands twice in one header.
+pub enum Ambiguity {
+    /// A Content-* field occurs twice in one header.
     RepeatedField,
-    /// A Content-Type that cannot be read.
+    /// An invalid Content-Type.
     ContentType,
     /// A multipart without a boundary.
     NoBoundary,
     /// A boundary of more than 70 characters.
     LongBoundary,
-    /// A multipart none of whose delimiters is there.
+    /// A multipart without any of its delimiters.
     NoParts,
     /// A multipart without its closing delimiter.
     NotClosed,
-    /// A line that begins with a delimiter and goes on.
+    /// A line that begins with a delimiter and continues.
     LongDelimiter,
-    /// Two open multiparts cannot be told apart by their boundaries.
+    /// The boundaries of two open multiparts are equal.
     SameBoundary,
     /// A multipart that claims to be encoded (RFC 2045, section 6.4).
     EncodedMultipart,
-    /// A header that no empty line ends.
+    /// A header without the empty line at its end.
     OpenHeader,
-    /// More levels than are followed.
+    /// More levels than the limit.
     TooDeep,
-    /// More parts than are told apart.
+    /// More parts than the limit.
     TooMany,
 }
 
-impl Guess {
-    pub(super) fn note(self, guesses: &mut Vec<Self>) {
-        if !guesses.contains(&self) {
-            guesses.push(self);
+impl Ambiguity {
+    pub(super) fn note(self, ambiguities: &mut Vec<Self>) {
+        if !ambiguities.contains(&self) {
+            ambiguities.push(self);
         }
     }
 }

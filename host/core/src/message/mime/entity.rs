@@ -1,8 +1,8 @@
-//! What the header of a MIME entity says about its body (RFC 2045).
+//! The header of a MIME entity: media type, transfer encoding, disposition (RFC 2045).
 
 use mail_parser::{HeaderForm, HeaderValue};
 
-use super::guess::Guess;
+use super::ambiguity::Ambiguity;
 use crate::message::fields::Field;
 use crate::work;
 
@@ -16,7 +16,7 @@ pub struct MediaType {
 }
 
 impl MediaType {
-    /// The default of one kind, without parameters.
+    /// A media type without parameters.
     pub(super) fn bare(essence: &str) -> Self {
         Self {
             essence: essence.to_owned(),
@@ -60,20 +60,20 @@ impl MediaType {
     }
 }
 
-/// How a body is made fit for transport (RFC 2045, section 6).
+/// Transfer encoding of a body (RFC 2045, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferEncoding {
     /// Lines of ASCII; the default.
     SevenBit,
     /// Lines of any bytes.
     EightBit,
-    /// Any bytes at all.
+    /// Any bytes.
     Binary,
     /// Quoted-printable.
     QuotedPrintable,
     /// Base64.
     Base64,
-    /// A value that is none of these.
+    /// Any other value.
     Unknown,
 }
 
@@ -91,12 +91,12 @@ impl TransferEncoding {
         }
     }
 
-    /// Whether the body stands as it is.
+    /// Whether the body is not encoded.
     pub fn is_identity(self) -> bool {
         matches!(self, Self::SevenBit | Self::EightBit | Self::Binary)
     }
 
-    /// The name as a header field says it.
+    /// The name in a header field.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SevenBit => "7bit",
@@ -109,7 +109,7 @@ impl TransferEncoding {
     }
 }
 
-/// How a part asks to be shown (RFC 2183).
+/// Presentation of a part (RFC 2183).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disposition {
     /// `inline`, `attachment` …, in lower case.
@@ -118,11 +118,11 @@ pub struct Disposition {
     pub file_name: Option<String>,
 }
 
-/// All of it for one entity.
+/// The header of one entity.
 #[derive(Clone, Debug)]
 pub(super) struct Entity {
     pub(super) media: MediaType,
-    /// A Content-Type field is there and could be read.
+    /// Whether there is a valid Content-Type field.
     pub(super) declared: bool,
     pub(super) encoding: TransferEncoding,
     pub(super) disposition: Option<Disposition>,
@@ -130,13 +130,12 @@ pub(super) struct Entity {
 }
 
 impl Entity {
-    /// Reads the fields of one entity's header. Only Content-* fields are
-    /// looked at.
+    /// Reads the Content-* fields of an entity's header.
     pub(super) fn read(
         bytes: &[u8],
         fields: &[Field],
         default: &str,
-        guesses: &mut Vec<Guess>,
+        ambiguities: &mut Vec<Ambiguity>,
     ) -> Self {
         let mut entity = Self {
             media: MediaType::bare(default),
@@ -161,7 +160,7 @@ impl Entity {
                 b"type" => {
                     match read_media(value) {
                         Some(media) => (entity.media, entity.declared) = (media, true),
-                        None => Guess::ContentType.note(guesses),
+                        None => Ambiguity::ContentType.note(ambiguities),
                     }
                     0
                 }
@@ -181,7 +180,7 @@ impl Entity {
                 _ => continue,
             };
             if std::mem::replace(&mut seen[which], true) {
-                Guess::RepeatedField.note(guesses);
+                Ambiguity::RepeatedField.note(ambiguities);
             }
         }
         entity

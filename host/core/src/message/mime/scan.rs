@@ -1,49 +1,46 @@
-//! Finds the delimiters of multiparts (RFC 2046, section 5.1.1).
+//! Scanner for the delimiters of multiparts (RFC 2046, section 5.1.1).
 //!
-//! One pass: the open multiparts lie on a stack, and each line that begins with
-//! `--` is compared with their boundaries, the innermost first. A line is a
-//! delimiter when it is one to the last byte, white space at its end aside; so
-//! boundaries may be prefixes of one another. The delimiter of an outer
-//! multipart ends the inner ones that were not closed.
+//! One pass: the open multiparts are on a stack, and each line that begins with `--` is compared with their
+//! boundaries, the innermost first. A delimiter must match the complete line, except for white space at its end; so
+//! boundaries may be prefixes of one another. The delimiter of an outer multipart ends inner ones that were not
+//! closed.
 
 use std::ops::Range;
 
 use memchr::{memchr, memmem};
 
+use super::ambiguity::Ambiguity;
 use super::entity::Entity;
-use super::guess::Guess;
 use super::types::{Part, Structure};
 use crate::message::fields::{Field, map_fields};
 use crate::work;
 
-/// Deepest nesting that is followed. Mail programs reach five or six; each level
-/// costs a comparison at each line that begins with `--`.
+/// Maximum depth of nesting. Mail programs reach five or six; each level costs a comparison for each line that begins
+/// with `--`.
 const MAXIMUM_DEPTH: usize = 64;
 
-/// Most parts that are told apart. A mail with more of them is an attack; the
-/// map of this many takes some 20 MB.
+/// Maximum number of parts. A message with more of them is an attack; a map of this many takes some 20 MB.
 pub const MAXIMUM_PARTS: usize = 50_000;
 
-/// Longest boundary (RFC 2046, section 5.1.1). Readers take longer ones too, so
-/// that they are followed, but none need.
+/// Longest boundary (RFC 2046, section 5.1.1). Mail programs accept longer ones too, so they are followed and
+/// reported.
 const LONGEST_BOUNDARY: usize = 70;
 
 /// Maps the parts of a body. `header` is the message's header up to the body's
 /// first byte, `fields` are the fields in it.
 pub(in crate::message) fn scan(header: &[u8], fields: &[Field], body: &[u8]) -> Structure {
     let _stage = work::stage("mapping MIME parts");
-    let mut guesses = Vec::new();
-    let root = Entity::read(header, fields, "text/plain", &mut guesses);
+    let mut ambiguities = Vec::new();
+    let root = Entity::read(header, fields, "text/plain", &mut ambiguities);
     let fields_end = fields.last().map_or(0, |field| field.whole().end);
     if fields_end == header.len() && !body.is_empty() {
-        // No empty line between header and body: some readers look for more
-        // fields in what is the body here.
-        Guess::OpenHeader.note(&mut guesses);
+        // No empty line between header and body: some mail programs read further fields in the body.
+        Ambiguity::OpenHeader.note(&mut ambiguities);
     }
     let mut scanner = Scanner {
         body,
         parts: Vec::new(),
-        guesses,
+        ambiguities,
         path: Vec::new(),
         open: Vec::new(),
     };
@@ -56,14 +53,14 @@ pub(in crate::message) fn scan(header: &[u8], fields: &[Field], body: &[u8]) -> 
         };
         at = scanner.pass(&delimiter);
         if scanner.parts.len() >= MAXIMUM_PARTS {
-            Guess::TooMany.note(&mut scanner.guesses);
+            Ambiguity::TooMany.note(&mut scanner.ambiguities);
             break;
         }
     }
     scanner.abandon(0);
     Structure {
         parts: scanner.parts,
-        guesses: scanner.guesses,
+        ambiguities: scanner.ambiguities,
     }
 }
 
@@ -73,9 +70,9 @@ struct Open {
 }
 
 struct Delimiter {
-    /// Where its line begins, and the next one.
+    /// Range of its line.
     line: Range<usize>,
-    /// Which of the open multiparts it belongs to.
+    /// Index of the open multipart that it belongs to.
     level: usize,
     closing: bool,
 }
@@ -83,15 +80,15 @@ struct Delimiter {
 struct Scanner<'a> {
     body: &'a [u8],
     parts: Vec<Part>,
-    guesses: Vec<Guess>,
-    /// The part that is being read, behind those that it lies in.
+    ambiguities: Vec<Ambiguity>,
+    /// The part that is being read, after its ancestors.
     path: Vec<usize>,
-    /// Multiparts whose closing delimiter has not come yet.
+    /// Multiparts without a closing delimiter so far.
     open: Vec<Open>,
 }
 
 impl Scanner<'_> {
-    /// The first delimiter of an open multipart at or behind a line's begin.
+    /// The first delimiter of an open multipart at or after the start of a line.
     fn next_delimiter(&mut self, finder: &memmem::Finder<'_>, from: usize) -> Option<Delimiter> {
         let mut line = match self.body.get(from..)? {
             rest if rest.starts_with(b"--") => from,
@@ -129,13 +126,12 @@ impl Scanner<'_> {
             longer = true;
         }
         if longer {
-            Guess::LongDelimiter.note(&mut self.guesses);
+            Ambiguity::LongDelimiter.note(&mut self.ambiguities);
         }
         None
     }
 
-    /// Ends what a delimiter ends and begins what it begins; the offset from
-    /// which to go on.
+    /// Ends and begins parts at a delimiter; returns the offset at which to continue.
     fn pass(&mut self, delimiter: &Delimiter) -> usize {
         let end = before_line_end(self.body, delimiter.line.start);
         let owner = self.open[delimiter.level].part;
@@ -147,7 +143,7 @@ impl Scanner<'_> {
         let next = delimiter.line.end;
         if delimiter.closing {
             if self.parts[owner].children.is_empty() {
-                Guess::NoParts.note(&mut self.guesses);
+                Ambiguity::NoParts.note(&mut self.ambiguities);
             }
             self.open.pop();
             return next;
@@ -160,21 +156,21 @@ impl Scanner<'_> {
             || bytes.ends_with(b"\n\n")
             || matches!(bytes, b"\r\n" | b"\n");
         if !closed {
-            Guess::OpenHeader.note(&mut self.guesses);
+            Ambiguity::OpenHeader.note(&mut self.ambiguities);
         }
         let default = if self.parts[owner].media().is("multipart/digest") {
             "message/rfc822"
         } else {
             "text/plain"
         };
-        let entity = Entity::read(bytes, &fields, default, &mut self.guesses);
+        let entity = Entity::read(bytes, &fields, default, &mut self.ambiguities);
         let end = header.end;
         self.add(entity, header);
         end
     }
 
-    /// Where a header that begins here ends at the latest: behind its empty
-    /// line, or before a delimiter, which no header can hold.
+    /// Last possible end of a header that begins here: after its empty line, or before a delimiter, which no header
+    /// contains.
     fn header_end(&mut self, start: usize) -> usize {
         let mut at = start;
         while at < self.body.len() {
@@ -216,17 +212,17 @@ impl Scanner<'_> {
 
     fn open(&mut self, part: usize, entity: &Entity) {
         if !entity.encoding.is_identity() {
-            Guess::EncodedMultipart.note(&mut self.guesses);
+            Ambiguity::EncodedMultipart.note(&mut self.ambiguities);
         }
         let boundary = entity.media.parameter("boundary").map_or("", str::trim_end);
         if boundary.is_empty() {
-            return Guess::NoBoundary.note(&mut self.guesses);
+            return Ambiguity::NoBoundary.note(&mut self.ambiguities);
         }
         if self.open.len() >= MAXIMUM_DEPTH {
-            return Guess::TooDeep.note(&mut self.guesses);
+            return Ambiguity::TooDeep.note(&mut self.ambiguities);
         }
         if boundary.len() > LONGEST_BOUNDARY {
-            Guess::LongBoundary.note(&mut self.guesses);
+            Ambiguity::LongBoundary.note(&mut self.ambiguities);
         }
         let boundary = boundary.as_bytes().to_vec();
         let closes =
@@ -238,21 +234,21 @@ impl Scanner<'_> {
         };
         work::spend(self.open.len() + boundary.len());
         if self.open.iter().any(alike) {
-            Guess::SameBoundary.note(&mut self.guesses);
+            Ambiguity::SameBoundary.note(&mut self.ambiguities);
         }
         self.open.push(Open { part, boundary });
     }
 
-    /// Gives up the multiparts from that level on, which nothing closed.
+    /// Drops the unclosed multiparts from that level on.
     fn abandon(&mut self, level: usize) {
         for open in self.open.drain(level..) {
             let childless = self.parts[open.part].children.is_empty();
-            let guess = if childless {
-                Guess::NoParts
+            let ambiguity = if childless {
+                Ambiguity::NoParts
             } else {
-                Guess::NotClosed
+                Ambiguity::NotClosed
             };
-            guess.note(&mut self.guesses);
+            ambiguity.note(&mut self.ambiguities);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::ambiguity::Ambiguity;
 use super::entity::{Disposition, Entity, MediaType, TransferEncoding, bare_id};
-use super::guess::Guess;
 use crate::work;
 
 /// One part: a leaf, or a multipart with children. Ranges count from the first
@@ -18,7 +18,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Index of the multipart that it belongs to; none for the root.
+    /// Index of the multipart that contains it; `None` for the root.
     pub fn parent(&self) -> Option<usize> {
         self.parent
     }
@@ -34,28 +34,28 @@ impl Part {
         self.header.clone()
     }
 
-    /// Its body, without the line end that belongs to the delimiter behind it;
-    /// for a multipart with preamble and epilogue.
+    /// Its body, without the line end that belongs to the following delimiter; for a multipart with preamble and
+    /// epilogue.
     pub fn body(&self) -> Range<usize> {
         self.body.clone()
     }
 
-    /// Its media type: `text/plain` where nothing readable is declared.
+    /// Its media type: `text/plain` unless a valid one is declared.
     pub fn media(&self) -> &MediaType {
         &self.entity.media
     }
 
-    /// Whether its header has a readable Content-Type.
+    /// Whether its header has a valid Content-Type.
     pub fn is_declared(&self) -> bool {
         self.entity.declared
     }
 
-    /// How its body is encoded.
+    /// Its transfer encoding.
     pub fn encoding(&self) -> TransferEncoding {
         self.entity.encoding
     }
 
-    /// How it asks to be shown.
+    /// Its disposition.
     pub fn disposition(&self) -> Option<&Disposition> {
         self.entity.disposition.as_ref()
     }
@@ -65,17 +65,17 @@ impl Part {
         self.entity.content_id.as_deref()
     }
 
-    /// Whether it is a multipart, readable or not.
+    /// Whether it is a multipart, valid or not.
     pub fn is_multipart(&self) -> bool {
         self.media().kind() == "multipart"
     }
 
-    /// The text that a reader sees: `text/plain` or `text/html`.
+    /// Whether it is text that is displayed: `text/plain` or `text/html`.
     pub fn is_text(&self) -> bool {
         self.media().is("text/plain") || self.media().is("text/html")
     }
 
-    /// A file that the sender attached, rather than text or a place for it.
+    /// Whether it is an attached file.
     pub fn is_attachment(&self) -> bool {
         let named = |disposition: &Disposition| {
             disposition.kind == "attachment" || disposition.file_name.is_some()
@@ -83,7 +83,7 @@ impl Part {
         self.disposition().is_some_and(named) || !(self.is_multipart() || self.is_text())
     }
 
-    /// The name that the sender gave it: `filename`, or else `name`.
+    /// File name: `filename`, or else `name`.
     pub fn file_name(&self) -> Option<&str> {
         self.disposition()
             .and_then(|disposition| disposition.file_name.as_deref())
@@ -95,7 +95,7 @@ impl Part {
 #[derive(Clone, Debug)]
 pub struct Structure {
     pub(super) parts: Vec<Part>,
-    pub(super) guesses: Vec<Guess>,
+    pub(super) ambiguities: Vec<Ambiguity>,
 }
 
 impl Structure {
@@ -109,13 +109,12 @@ impl Structure {
         &self.parts
     }
 
-    /// Where the standard left the structure open, each reason once.
-    pub fn guesses(&self) -> &[Guess] {
-        &self.guesses
+    /// Deviations from the standard, each kind once.
+    pub fn ambiguities(&self) -> &[Ambiguity] {
+        &self.ambiguities
     }
 
-    /// The child of a `multipart/related` that the others belong to: its
-    /// `start`, else the first (RFC 2387, section 3.2).
+    /// The root of a `multipart/related`: its `start`, else the first child (RFC 2387, section 3.2).
     pub fn related_root(&self, related: &Part) -> Option<usize> {
         work::spend(related.children.len());
         let start = related.media().parameter("start").map(bare_id);
