@@ -75,8 +75,7 @@ pub use header_names::HeaderNames;
 pub use listener::Listener;
 pub use negotiation::EarlyAccept;
 pub use receipt::{Receipt, ReplyStatus};
-pub use server::{
-    BindError, Endpoint, InvalidEndpoint, Limits, ListenerSettings, Server, SocketFile, UnixSocket,
-};
+pub use server::{Limits, ListenerSettings, Server};
 pub use submission::{EnvelopeInfo, Recipient, Submission};
 pub use waxseal_core::message::InvalidAddress;
+pub use waxseal_system::server::{BindError, Endpoint, InvalidEndpoint, SocketFile, UnixSocket};

@@ -4,8 +4,11 @@
 //! | --- | --- |
 //! | [`secure_fs`] | files and directories with checked owners and permissions |
 //! | [`input_file`] | bounded reading of files that an administrator names |
-//! | [`pool`] | worker threads for the work of messages, with deadlines and priorities |
+//! | [`server`] | listening sockets, limits of connections and memory, containment of panics |
+//! | [`pool`] | worker threads for the work of messages, with deadlines and priorities (feature `pool`) |
 
 pub mod input_file;
+#[cfg(feature = "pool")]
 pub mod pool;
 pub mod secure_fs;
+pub mod server;

@@ -12,13 +12,10 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::io::{AsyncWriteExt, ReadBuf};
 use tokio_util::sync::CancellationToken;
+use waxseal_system::server::{BytePermit, ConnectionSlot, Transport, catch_panic};
 
-use super::byte_budget::BytePermit;
-use super::connection_slots::ConnectionSlot;
-use super::guard::catch_panic;
 use super::process::{self, EncodedResponse};
 use super::shared::Shared;
-use super::socket::Transport;
 use crate::codec::{Decoder, Reply};
 use crate::executor::{Executor, Job, NotProcessed};
 use crate::filter::Filter;

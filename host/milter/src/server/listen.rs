@@ -9,15 +9,15 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use waxseal_system::server::{
+    Accepted, BindError, ByteBudget, ConnectionSlot, ConnectionSlots, Endpoint, Open, Transport,
+    catch_panic,
+};
 
-use super::byte_budget::ByteBudget;
 use super::connection::{Connection, ConnectionError};
-use super::connection_slots::{ConnectionSlot, ConnectionSlots};
-use super::guard::catch_panic;
 use super::limits::Limits;
 use super::settings::ListenerSettings;
 use super::shared::Shared;
-use super::socket::{Accepted, BindError, Endpoint, Open, Transport};
 use crate::executor::{Executor, InlineExecutor};
 use crate::filter::Filter;
 use crate::listener::Listener;

@@ -5,18 +5,13 @@
 //! another. Log lines have the fields `listener`, `peer` and, where it is known,
 //! `queue_id`.
 
-mod byte_budget;
 mod connection;
-mod connection_slots;
-mod guard;
 mod limits;
 mod listen;
 mod process;
 mod settings;
 mod shared;
-mod socket;
 
 pub use limits::Limits;
 pub use listen::Server;
 pub use settings::ListenerSettings;
-pub use socket::{BindError, Endpoint, InvalidEndpoint, SocketFile, UnixSocket};

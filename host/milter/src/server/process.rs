@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::byte_budget::BytePermit;
 use super::shared::Shared;
 use crate::filter::Filter;
 use crate::receipt::{Receipt, ReplyStatus};
 use crate::response::{self, MessageShape};
 use crate::session::EndOfMessage;
 use waxseal_core::work;
+use waxseal_system::server::BytePermit;
 
 /// An encoded response.
 pub(super) struct EncodedResponse {

@@ -1,7 +1,7 @@
 //! Settings of a listener.
 
-use super::socket::Endpoint;
 use crate::negotiation::EarlyAccept;
+use waxseal_system::server::Endpoint;
 
 /// Settings of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]

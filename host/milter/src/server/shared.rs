@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::byte_budget::ByteBudget;
-use super::connection_slots::ConnectionSlots;
+use waxseal_system::server::{ByteBudget, ConnectionSlots};
+
 use super::limits::Limits;
 
 /// State shared by all connections of a server.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The connection slots of a server.
 #[derive(Debug)]
-pub(super) struct ConnectionSlots {
+pub struct ConnectionSlots {
     taken: Mutex<Taken>,
     /// A slot was released, or its connection is not silent any more.
     changed: Notify,
@@ -36,7 +36,7 @@ struct OfListener {
 
 /// The slot of one connection; released when dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionSlot {
+pub struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
     listener: usize,
     number: u64,
@@ -45,7 +45,7 @@ pub(super) struct ConnectionSlot {
 
 impl ConnectionSlots {
     /// Slots in all, and for each listener.
-    pub(super) fn new(most: usize, listeners: impl IntoIterator<Item = usize>) -> Arc<Self> {
+    pub fn new(most: usize, listeners: impl IntoIterator<Item = usize>) -> Arc<Self> {
         let of_listener = |most| OfListener {
             taken: 0,
             most,
@@ -63,7 +63,7 @@ impl ConnectionSlots {
     }
 
     /// Takes a slot, if one is free.
-    pub(super) fn take(self: &Arc<Self>, listener: usize) -> Option<ConnectionSlot> {
+    pub fn take(self: &Arc<Self>, listener: usize) -> Option<ConnectionSlot> {
         let closed = CancellationToken::new();
         let mut taken = self.taken();
         if taken.all >= taken.most {
@@ -89,11 +89,7 @@ impl ConnectionSlots {
 
     /// Waits for a slot. Closes silent connections for it; `full` is called once if
     /// there are none, so that one of the others must end.
-    pub(super) async fn wait(
-        self: &Arc<Self>,
-        listener: usize,
-        full: impl FnOnce(),
-    ) -> ConnectionSlot {
+    pub async fn wait(self: &Arc<Self>, listener: usize, full: impl FnOnce()) -> ConnectionSlot {
         let mut full = Some(full);
         loop {
             let changed = self.changed.notified();
@@ -138,7 +134,7 @@ impl ConnectionSlots {
 
 impl ConnectionSlot {
     /// Marks the connection as not silent: it is not closed for others any more.
-    pub(super) fn set_active(&self) {
+    pub fn set_active(&self) {
         let mut taken = self.slots.taken();
         taken.listeners[self.listener].silent.remove(&self.number);
         drop(taken);
@@ -147,7 +143,7 @@ impl ConnectionSlot {
     }
 
     /// Canceled when its slot is needed.
-    pub(super) fn closed(&self) -> &CancellationToken {
+    pub fn closed(&self) -> &CancellationToken {
         &self.closed
     }
 }

@@ -29,7 +29,7 @@ const SMALL_PART: usize = 4;
 
 /// Memory budget, shared by all connections.
 #[derive(Clone, Debug)]
-pub(super) struct ByteBudget {
+pub struct ByteBudget {
     small: Units,
     large: Units,
 }
@@ -42,7 +42,7 @@ struct Units {
 
 /// Memory acquired for one message. Released when dropped.
 #[derive(Debug, Default)]
-pub(super) struct BytePermit {
+pub struct BytePermit {
     permit: Option<OwnedSemaphorePermit>,
     overdraft: Option<OwnedSemaphorePermit>,
     large: bool,
@@ -50,7 +50,7 @@ pub(super) struct BytePermit {
 
 /// Memory did not become available in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BudgetTimeout;
+pub struct BudgetTimeout;
 
 impl Units {
     fn new(units: usize) -> Self {
@@ -88,7 +88,7 @@ impl Units {
 
 impl ByteBudget {
     /// A budget of so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub fn new(bytes: usize) -> Self {
         let units = bytes / UNIT;
         let small = units / SMALL_PART;
         Self {
@@ -102,7 +102,7 @@ impl ByteBudget {
     /// # Errors
     ///
     /// Memory did not become available in time.
-    pub(super) async fn grow(
+    pub async fn grow(
         &self,
         permit: &mut BytePermit,
         bytes: usize,
@@ -138,7 +138,7 @@ impl ByteBudget {
 
 impl BytePermit {
     /// Releases the memory.
-    pub(super) fn release(&mut self) {
+    pub fn release(&mut self) {
         *self = Self::default();
     }
 

@@ -10,7 +10,7 @@ use std::task::Poll;
 ///
 /// The future's own data is dropped with it. Data that it shares with others must be
 /// valid after a panic.
-pub(super) async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
+pub async fn catch_panic<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(
         |context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {

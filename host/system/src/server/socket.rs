@@ -123,8 +123,8 @@ pub enum BindError {
     },
 }
 
-/// A connection of an MTA.
-pub(super) trait Transport: AsyncRead + AsyncWrite + AsFd + Send + Unpin + 'static {
+/// A connection of a client.
+pub trait Transport: AsyncRead + AsyncWrite + AsFd + Send + Unpin + 'static {
     /// Bytes or the end of the stream can be read. Asks the system: the runtime's
     /// readiness may be outdated, and a message that was aborted would then count
     /// as answered.
@@ -152,22 +152,31 @@ impl Transport for TcpStream {
 impl Transport for UnixStream {}
 
 /// An open listener.
-pub(super) enum Open {
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Open {
+    /// On a TCP address.
     Tcp(TcpListener),
-    Unix(
-        UnixListener,
-        #[expect(dead_code, reason = "removes the file when dropped")] SocketFile,
-    ),
+    /// On a Unix socket, with its file, which is removed when this is dropped.
+    Unix(UnixListener, SocketFile),
 }
 
 /// An accepted connection, and a name of its peer for the log.
-pub(super) enum Accepted {
+#[derive(Debug)]
+pub enum Accepted {
+    /// Over TCP; the peer is its address.
     Tcp(TcpStream, String),
+    /// Over a Unix socket; the peer is its process.
     Unix(UnixStream, String),
 }
 
 impl Open {
-    pub(super) fn bind(listener: &str, endpoint: &Endpoint) -> Result<Self, BindError> {
+    /// Listens on a socket. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be opened. `listener` is the name in the error.
+    pub fn bind(listener: &str, endpoint: &Endpoint) -> Result<Self, BindError> {
         match endpoint {
             Endpoint::Tcp(address) => bind_tcp(*address).map(Self::Tcp).map_err(|error| {
                 let (listener, endpoint) = (listener.to_owned(), endpoint.clone());
@@ -185,7 +194,8 @@ impl Open {
         }
     }
 
-    pub(super) fn endpoint(&self, asked: &Endpoint) -> Endpoint {
+    /// The socket that was asked for, with the port that the system chose.
+    pub fn endpoint(&self, asked: &Endpoint) -> Endpoint {
         match self {
             Self::Tcp(listener) => listener
                 .local_addr()
@@ -194,7 +204,12 @@ impl Open {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+    /// The next connection.
+    ///
+    /// # Errors
+    ///
+    /// When the system cannot accept one, for lack of file descriptors for example.
+    pub async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
