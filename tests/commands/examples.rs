@@ -6,7 +6,7 @@ use std::process::Command;
 use waxseal_testkit::waxseal::{binary, repository};
 
 /// The folder that the examples are written for.
-const FOLDER: &str = "/etc/postfix/waxseal";
+const FOLDER: &str = "/etc/postfix";
 
 fn run(arguments: &[&str]) -> String {
     let output = Command::new(binary())
@@ -29,8 +29,11 @@ fn the_acme_configuration_has_no_mistake() {
 fn the_postfix_files_are_those_that_the_command_writes() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().display().to_string();
-    run(&["postfix", "--write", &path]);
-    for name in ["main.cf", "master.cf", "milter_header_checks"] {
+    for name in ["main.cf", "master.cf"] {
+        fs::write(folder.path().join(name), "").expect(name);
+    }
+    run(&["postfix", "--write", "--postfix-directory", &path]);
+    for name in ["main.cf", "master.cf", "waxseal/milter_header_checks"] {
         let written = fs::read_to_string(folder.path().join(name))
             .expect(name)
             .replace(&path, FOLDER);

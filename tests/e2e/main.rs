@@ -14,6 +14,7 @@ mod limits;
 mod local;
 mod mail;
 mod policies;
+mod postfix_files;
 mod recording;
 mod return_path;
 mod rollback;

@@ -155,7 +155,7 @@ fn m2_postfix_in_its_chroot_reaches_the_sockets_and_other_users_do_not() {
         .start();
     let main = std::fs::read_to_string(rig.path("etc/main.cf")).expect("main.cf");
     assert!(
-        main.contains("\nsmtpd_milters = unix:waxseal/mx.sock\n"),
+        main.contains("\nsmtpd_milters = { unix:waxseal/mx.sock, "),
         "{main}"
     );
     let message = plain("alice@acme.test", "m2");

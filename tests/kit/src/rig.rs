@@ -193,9 +193,14 @@ impl RigBuilder {
             .map(|(name, _, port)| self.listening(name, port));
         let waxseal = Waxseal::new(dir.folder(), listeners.collect());
         self.make_socket_folder();
-        let (folder, queue) = (dir.path("etc/waxseal"), dir.path("queue"));
+        let (folder, queue) = (dir.path("etc"), dir.path("queue"));
+        fs::create_dir_all(&folder).expect("the folder of Postfix's configuration");
+        for name in ["main.cf", "master.cf"] {
+            fs::write(folder.join(name), "").expect(name);
+        }
         let (shown, queue) = (folder.display().to_string(), queue.display().to_string());
-        waxseal.output(&["postfix", "--write", &shown, "--queue-directory", &queue]);
+        let directories = ["--postfix-directory", &shown, "--queue-directory", &queue];
+        waxseal.output(&[&["postfix", "--write"], &directories[..]].concat());
         let read = |name: &str| {
             fs::read_to_string(folder.join(name)).expect("what `waxseal postfix` wrote")
         };
@@ -204,7 +209,10 @@ impl RigBuilder {
             transports: vec![(self.local_domain.clone(), sinks.get("inside").nexthop())],
             main: read("main.cf") + &self.main,
             master: read("master.cf"),
-            submission: vec![format!("smtpd_milters={}", self.submission_milter())],
+            submission: vec![format!(
+                "{{ smtpd_milters = {{ {}, default_action=tempfail }} }}",
+                self.submission_milter()
+            )],
             chroot: self.chroot,
         };
         Rig {

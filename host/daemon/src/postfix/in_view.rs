@@ -7,6 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+use super::lines::parameters;
+use super::master_cf::{Entry, entries};
 use waxseal::config::Config;
 use waxseal::pipeline::Reinjection;
 use waxseal_system::input_file;
@@ -21,14 +23,12 @@ pub fn reinjections(folder: &Path, config: &Config) -> Vec<Reinjection> {
     let read = |name: &str| {
         let path = folder.join(name);
         let text = input_file::read_text(&path, input_file::CONFIGURATION).unwrap_or_default();
-        let lines = logical_lines(&text);
-        let placed = lines.map(|(line, text)| (format!("{}:{line}", path.display()), text));
-        placed.collect::<Vec<_>>()
+        (path, text)
     };
+    let place = |path: &Path, line: usize| format!("{}:{line}", path.display());
     let (main, master) = (read("main.cf"), read("master.cf"));
-    let services: Vec<Service> = master
-        .iter()
-        .filter_map(|(place, text)| Service::of(place, text, config))
+    let services: Vec<Service> = entries(&master.1)
+        .filter_map(|entry| Service::of(place(&master.0, entry.line), &entry, config))
         .collect();
     let back: Vec<&Service> = services.iter().filter(|service| service.back).collect();
     let open: Vec<Reinjection> = back
@@ -40,14 +40,12 @@ pub fn reinjections(folder: &Path, config: &Config) -> Vec<Reinjection> {
         return open;
     }
     // No port for the way back: by `sendmail`, or by the port that mail came in.
-    let set = main.iter().filter_map(|(place, text)| {
-        let (name, value) = text.split_once('=')?;
-        let filters = FILTERS.contains(&name.trim()) && !value.trim().is_empty();
-        filters.then(|| Reinjection {
-            place: place.clone(),
-            text: format!("{} = {}", name.trim(), value.trim()),
-        })
-    });
+    let set = parameters(&main.1)
+        .filter(|it| FILTERS.contains(&it.name.as_str()) && !it.value.is_empty())
+        .map(|it| Reinjection {
+            place: place(&main.0, it.line),
+            text: format!("{} = {}", it.name, it.value),
+        });
     let given = services.iter().filter(|service| service.filters);
     set.chain(given.map(|service| service.way.clone()))
         .collect()
@@ -63,37 +61,24 @@ struct Service {
 }
 
 impl Service {
-    fn of(place: &str, text: &str, config: &Config) -> Option<Self> {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let &[name, kind, _, _, _, _, _, command, ref arguments @ ..] = words.as_slice() else {
-            return None;
-        };
-        if !matches!(command, "smtpd" | "pickup" | "postscreen") {
+    fn of(place: String, entry: &Entry, config: &Config) -> Option<Self> {
+        if !matches!(entry.command.as_str(), "smtpd" | "pickup" | "postscreen") {
             return None;
         }
-        let own = |smtpd: SocketAddr| smtpd.to_string() == name;
+        let own = |smtpd: SocketAddr| smtpd.to_string() == entry.name;
         if config.listeners.iter().filter_map(|it| it.smtpd).any(own) {
             return None;
         }
-        let options = options(arguments);
-        let value_of = |wanted: &str| {
-            let of_name = options.iter().rev().find(|(name, _)| name == wanted);
-            of_name.map(|(_, value)| value.as_str())
-        };
-        let filters = FILTERS
-            .iter()
-            .any(|filter| value_of(filter).is_some_and(|value| !value.is_empty()));
-        let without_milters = value_of("smtpd_milters").is_some_and(str::is_empty)
-            || value_of("receive_override_options")
-                .is_some_and(|value| value.split([',', ' ']).any(|option| option == "no_milters"));
-        let shown = [name, kind, command].join(" ");
+        let is_set = |name: &&str| entry.option(name).is_some_and(|value| !value.is_empty());
+        let filters = FILTERS.iter().any(is_set);
+        let is_port = entry.kind == "inet" && entry.command == "smtpd" && is_loopback(&entry.name);
         Some(Self {
             way: Reinjection {
-                place: place.to_owned(),
-                text: shown,
+                place,
+                text: entry.title(),
             },
-            back: kind == "inet" && command == "smtpd" && is_loopback(name) && !filters,
-            without_milters,
+            back: is_port && !filters,
+            without_milters: entry.is_without_milters(),
             filters,
         })
     }
@@ -107,52 +92,6 @@ fn is_loopback(name: &str) -> bool {
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let parsed = address.parse::<IpAddr>();
     parsed.map_or(address == "localhost", |address| address.is_loopback())
-}
-
-/// The `-o` options of a service, in both forms that master(5) has.
-fn options(arguments: &[&str]) -> Vec<(String, String)> {
-    let mut options = Vec::new();
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        let Some(rest) = word.strip_prefix("-o") else {
-            continue;
-        };
-        let mut text = match rest {
-            "" => words.next().copied().unwrap_or_default().to_owned(),
-            rest => rest.to_owned(),
-        };
-        if text.starts_with('{') {
-            while !text.ends_with('}') {
-                let Some(word) = words.next() else { break };
-                text.push(' ');
-                text.push_str(word);
-            }
-            text = text.trim_matches(['{', '}']).trim().to_owned();
-        }
-        if let Some((name, value)) = text.split_once('=') {
-            options.push((name.trim().to_owned(), value.trim().to_owned()));
-        }
-    }
-    options
-}
-
-/// Lines with those that continue them (which begin with white space) and
-/// without comments, numbered from 1.
-fn logical_lines(text: &str) -> impl Iterator<Item = (usize, String)> + use<> {
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        if line.trim().is_empty() || line.trim_start().starts_with('#') {
-            continue;
-        }
-        match lines.last_mut() {
-            Some((_, last)) if line.starts_with([' ', '\t']) => {
-                last.push(' ');
-                last.push_str(line.trim());
-            }
-            _ => lines.push((number, line.trim_end().to_owned())),
-        }
-    }
-    lines.into_iter()
 }
 
 #[cfg(test)]

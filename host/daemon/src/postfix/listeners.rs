@@ -3,18 +3,19 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use super::model::{Attachment, Service, Setting};
+use super::model::{Attachment, Merge, Service, Setting};
 use super::transports;
 use waxseal::config::{Config, ListenAddress, Listener, Mode};
 use waxseal::relay::SPLIT_TRANSPORT;
 
-/// Postfix timeouts for connecting, for a milter command, and for a complete
-/// message.
-const TIMEOUTS: [(&str, &str); 3] = [
-    ("milter_connect_timeout", "10s"),
-    ("milter_command_timeout", "30s"),
-    ("milter_content_timeout", "120s"),
-];
+/// Options of each milter, which stand with it, so that those of the
+/// administrator's other milters stay as they are.
+///
+/// A message without a decision must be deferred: any other action would send it
+/// partly edited or unsigned. The times are for connecting, for a command, and for
+/// a complete message.
+const OPTIONS: &str =
+    "default_action=tempfail, connect_timeout=10s, command_timeout=30s, content_timeout=120s";
 
 /// The part of a [`Setup`](super::Setup) for listeners.
 pub(super) struct Listeners {
@@ -47,21 +48,15 @@ pub(super) fn of(config: &Config, queue: &Path) -> Listeners {
         attachments: Vec::new(),
         notes: Vec::new(),
     };
+    let mut add = |name: &str, listener: &Listener| {
+        let setting = Setting::new(name, milter(listener, queue));
+        made.main.push(setting.merged(Merge::MilterLast));
+    };
     if let Some(listener) = mixed {
-        made.main
-            .push(Setting::new("smtpd_milters", milter(listener, queue)));
+        add("smtpd_milters", listener);
     }
     if let Some(listener) = local {
-        made.main
-            .push(Setting::new("non_smtpd_milters", milter(listener, queue)));
-        made.main.extend([
-            // A message without a decision must be deferred: any other action would
-            // send it partly edited or unsigned.
-            Setting::new("milter_default_action", "tempfail"),
-            Setting::new("milter_protocol", "6"),
-        ]);
-        made.main
-            .extend(TIMEOUTS.map(|(name, value)| Setting::new(name, value)));
+        add("non_smtpd_milters", listener);
     }
     for listener in &config.listeners {
         made.notes.extend(note(listener, queue));
@@ -112,7 +107,6 @@ fn split_smtpd(listener: &Listener, smtpd: SocketAddr, queue: &Path) -> Service 
     let settings = [
         ("syslog_name", "postfix/waxseal-split"),
         ("smtpd_milters", milter.as_str()),
-        ("milter_default_action", "tempfail"),
         ("content_filter", ""),
         ("smtpd_proxy_filter", ""),
         ("local_header_rewrite_clients", ""),
@@ -151,8 +145,12 @@ fn split_smtpd(listener: &Listener, smtpd: SocketAddr, queue: &Path) -> Service 
     }
 }
 
-/// A listener in the syntax of `smtpd_milters`.
+/// A listener with its options in the syntax of `smtpd_milters`.
 fn milter(listener: &Listener, queue: &Path) -> String {
+    format!("{{ {}, {OPTIONS} }}", address(listener, queue))
+}
+
+fn address(listener: &Listener, queue: &Path) -> String {
     match &listener.address {
         ListenAddress::Tcp(address) if address.is_ipv6() => {
             format!("inet:[{}]:{}", address.ip(), address.port())

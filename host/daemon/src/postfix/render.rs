@@ -5,29 +5,29 @@ use std::fmt::Write as _;
 use super::model::{Service, Setting, Setup};
 
 impl Setup {
-    /// The lines for `main.cf`, comments included.
-    pub fn main_cf(&self) -> String {
-        let mut text = String::from(
-            "# For main.cf. If a parameter is already set, extend its value:\n\
-             # if a parameter is set twice, the last value is used.\n",
-        );
-        for Setting { name, value } in &self.main {
-            let _ = writeln!(text, "{name} = {value}");
+    /// The lines for `main.cf`, for the values that the administrator has set.
+    pub fn main_cf(&self, existing: impl Fn(&str) -> Option<String>) -> String {
+        let mut text = String::new();
+        for setting in &self.main {
+            let value = setting.with_existing(existing(&setting.name).as_deref());
+            let _ = writeln!(text, "{} = {value}", setting.name);
         }
         text
     }
 
     /// The services for `master.cf`, comments included.
     pub fn master_cf(&self) -> String {
-        let mut text = String::from("# For master.cf.\n");
-        for service in &self.services {
-            text.push('\n');
-            text.push_str(&entry(service));
-        }
+        let services: Vec<String> = self.services.iter().map(entry).collect();
+        services.join("\n")
+    }
+
+    /// What the administrator adds to services of `master.cf`.
+    pub fn attachments(&self) -> String {
+        let mut text = String::new();
         for attachment in &self.attachments {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "\n# Listener \"{}\" is for {}.\n# Add to them:\n",
+                "# Listener \"{}\" is for {}.\n# Add to them:",
                 attachment.listener, attachment.services
             );
             for setting in &attachment.settings {
@@ -37,27 +37,16 @@ impl Setup {
         text
     }
 
-    /// Instructions for the written files.
-    pub fn instructions(&self) -> String {
-        let folder = self.folder.display();
-        let mut text = format!(
-            "\nNext steps, as root:\n\
-             \x20 1. Add the lines of {folder}/main.cf to /etc/postfix/main.cf.\n\
-             \x20 2. Add the entries of {folder}/master.cf to /etc/postfix/master.cf,\n\
-             \x20    replacing those of an earlier run.\n\
-             \x20 3. postfix check && postfix reload\n"
-        );
-        for note in &self.notes {
-            let _ = write!(text, "\nNote: {note}\n");
+    /// The whole configuration as text, for the values of `main.cf` that the
+    /// administrator has set. Passwords are not included.
+    pub fn page(&self, existing: impl Fn(&str) -> Option<String>) -> String {
+        let mut page = format!("# For main.cf\n{}", self.main_cf(existing));
+        if !self.services.is_empty() {
+            let _ = write!(page, "\n# For master.cf\n{}", self.master_cf());
         }
-        text
-    }
-
-    /// The whole configuration as text. Passwords are not included.
-    pub fn page(&self) -> String {
-        let mut page = self.main_cf();
-        page.push('\n');
-        page.push_str(&self.master_cf());
+        if !self.attachments.is_empty() {
+            let _ = write!(page, "\n{}", self.attachments());
+        }
         if !self.destinations.is_empty() {
             let _ = write!(page, "\n# For {}\n", self.header_checks_file().display());
             page.push_str(&self.header_checks());
@@ -94,7 +83,7 @@ fn entry(service: &Service) -> String {
 }
 
 /// `name=value`; in braces if the value has spaces (master(5)).
-fn option(Setting { name, value }: &Setting) -> String {
+fn option(Setting { name, value, .. }: &Setting) -> String {
     if value.contains(char::is_whitespace) {
         format!("{{ {name} = {value} }}")
     } else {

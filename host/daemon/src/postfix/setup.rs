@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::model::{Setting, Setup};
+use super::model::{Merge, Setting, Setup};
 use super::{listeners, transports};
 use waxseal::config::Config;
 use waxseal::relay::{self, RelayRegistry};
 use waxseal_core::message::ROUTE_FIELD;
+
+/// Name of the table with the routes.
+pub(super) const HEADER_CHECKS: &str = "milter_header_checks";
 
 /// Default queue directory of Postfix.
 pub const QUEUE_DIRECTORY: &str = "/var/spool/postfix";
@@ -45,7 +48,8 @@ impl Setup {
         setup.services.extend(listeners.services);
         if !setup.destinations.is_empty() {
             let table = format!("regexp:{}", setup.header_checks_file().display());
-            setup.main.push(Setting::new("milter_header_checks", table));
+            let setting = Setting::new("milter_header_checks", table);
+            setup.main.push(setting.merged(Merge::TableFirst));
         }
         setup
             .notes
@@ -55,7 +59,7 @@ impl Setup {
 
     /// Path of the `milter_header_checks` table.
     pub fn header_checks_file(&self) -> PathBuf {
-        self.folder.join("milter_header_checks")
+        self.folder.join(HEADER_CHECKS)
     }
 
     /// The table for `milter_header_checks`: one exact rule for each destination, and

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::model::{PasswordMap, Service, Setting};
+use super::model::{PASSWORD_MAP, PasswordMap, Service, Setting};
 use waxseal::config::{Login, Relay, Security};
 use waxseal::relay::{SPLIT_TRANSPORT, nexthop, transport};
 
@@ -144,7 +144,7 @@ pub(super) fn password_map(relay: &Relay, folder: &Path) -> Option<PasswordMap> 
     } = relay.login.as_ref()?;
     Some(PasswordMap {
         relay: relay.name.to_string(),
-        file: folder.join(format!("{}.password", relay.name)),
+        file: folder.join(format!("{}.{PASSWORD_MAP}", relay.name)),
         key: nexthop(relay),
         user: user.clone(),
         password_file: password_file.clone(),

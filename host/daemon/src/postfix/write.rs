@@ -1,11 +1,17 @@
-//! Writing the Postfix configuration to a folder.
+//! Writing the Postfix configuration: our block in `main.cf` and in `master.cf`, and
+//! the tables and maps in a folder of their own.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use thiserror::Error;
 
-use super::model::{PasswordMap, Setup};
+use super::installation::{ConfigFile, Installation, InstallationError};
+use super::model::{PASSWORD_MAP, PasswordMap, Setup};
+use waxseal_system::input_file;
 use waxseal_system::secure_fs::{self, Directory, FileMode, PrivateFileError};
 
 /// Mode of public files: Postfix services run as another user.
@@ -28,6 +34,9 @@ pub enum WriteError {
         /// Why not.
         error: io::Error,
     },
+    /// The files that are there do not allow it.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
     /// A relay's password cannot be read, or others may read it.
     #[error("relay \"{relay}\": cannot read the password: {error}")]
     Password {
@@ -46,37 +55,122 @@ pub enum WriteError {
     },
 }
 
+/// A file after [`Setup::write`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it was different before.
+    pub changed: bool,
+}
+
+/// A file as it is to be.
+pub(super) struct Wanted {
+    pub(super) path: PathBuf,
+    pub(super) content: String,
+    pub(super) mode: u32,
+}
+
 impl Setup {
-    /// Writes `main.cf`, `master.cf`, `milter_header_checks` and the password maps to
-    /// [`folder`](Setup::folder), and returns the written files.
-    ///
-    /// Each file is replaced atomically, so that a Postfix process never reads a
-    /// partial file.
+    /// Writes all files; existing ones are replaced, each in one step. A second
+    /// write changes nothing.
     ///
     /// # Errors
     ///
-    /// If a password cannot be read (no file is written), or a file cannot be written.
-    pub fn write(&self) -> Result<Vec<PathBuf>, WriteError> {
-        let mut files = vec![
-            (self.folder.join("main.cf"), self.main_cf(), PUBLIC),
-            (self.folder.join("master.cf"), self.master_cf(), PUBLIC),
-        ];
+    /// When a file cannot be written, a password cannot be read, or the
+    /// administrator's `master.cf` has a service of the same name.
+    pub fn write(&self, installation: &Installation) -> Result<Vec<Written>, WriteError> {
+        installation.admits(self)?;
+        // Tables first, the services that use them, then what uses the services.
+        let mut wanted = self.tables()?;
+        wanted.extend(self.config_files(installation));
+        let mut written = Vec::with_capacity(wanted.len());
+        for file in wanted {
+            let changed = file.differs();
+            if changed {
+                replace(&file.path, &file.content, file.mode).map_err(|error| {
+                    WriteError::Write {
+                        path: file.path.clone(),
+                        error,
+                    }
+                })?;
+            }
+            let path = file.path;
+            written.push(Written { path, changed });
+        }
+        for path in self.unused_maps() {
+            fs::remove_file(&path).map_err(|error| WriteError::Write {
+                path: path.clone(),
+                error,
+            })?;
+            written.push(Written {
+                path,
+                changed: true,
+            });
+        }
+        Ok(written)
+    }
+
+    /// `master.cf` and `main.cf` with our blocks.
+    pub(super) fn config_files(&self, installation: &Installation) -> [Wanted; 2] {
+        let main = self.main_cf(|name| installation.existing(name));
+        let with = |file: &ConfigFile, block: &str| Wanted {
+            path: file.path.clone(),
+            content: file.file.with_block(block),
+            mode: file.mode,
+        };
+        [
+            with(&installation.master, &self.master_cf()),
+            with(&installation.main, &main),
+        ]
+    }
+
+    /// The tables and maps.
+    pub(super) fn tables(&self) -> Result<Vec<Wanted>, WriteError> {
+        let mut files = Vec::new();
         if !self.destinations.is_empty() {
-            files.push((self.header_checks_file(), self.header_checks(), PUBLIC));
+            files.push(Wanted {
+                path: self.header_checks_file(),
+                content: self.header_checks(),
+                mode: PUBLIC,
+            });
         }
         for map in &self.password_maps {
-            files.push((map.file.clone(), map.content()?, SECRET));
+            files.push(Wanted {
+                path: map.file.clone(),
+                content: map.content()?,
+                mode: SECRET,
+            });
         }
-        files
-            .into_iter()
-            .map(
-                |(path, content, mode)| match replace(&path, &content, mode) {
-                    Ok(()) => Ok(path),
-                    Err(error) => Err(WriteError::Write { path, error }),
-                },
-            )
+        Ok(files)
+    }
+
+    /// Password maps of relays that are not in the configuration any more.
+    pub(super) fn unused_maps(&self) -> Vec<PathBuf> {
+        let used = |path: &PathBuf| self.password_maps.iter().any(|map| map.file == *path);
+        files_in(&self.folder)
+            .filter(|path| path.extension().is_some_and(|it| it == PASSWORD_MAP))
+            .filter(|path| !used(path))
             .collect()
     }
+}
+
+impl Wanted {
+    /// Whether the file is missing, or has other content or another mode.
+    pub(super) fn differs(&self) -> bool {
+        let same_mode =
+            fs::metadata(&self.path).is_ok_and(|metadata| metadata.mode() & 0o7777 == self.mode);
+        let content = input_file::read_text(&self.path, input_file::CONFIGURATION);
+        !same_mode || content.ok().as_deref() != Some(&self.content)
+    }
+}
+
+/// The regular files of a folder; none if it does not exist.
+pub(super) fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .map(|entry| entry.path())
 }
 
 impl PasswordMap {
@@ -102,7 +196,7 @@ impl PasswordMap {
 
 /// Replaces a file atomically. The new file is created with its final mode, so that a
 /// secret is never readable by others. The folder can have any owner: root runs this.
-fn replace(path: &Path, content: &str, mode: u32) -> io::Result<()> {
+pub(super) fn replace(path: &Path, content: &str, mode: u32) -> io::Result<()> {
     let (folder, name) = Directory::make_around(path, FOLDER)?;
     folder.replace(name, content.as_bytes(), FileMode::Exactly(mode))
 }
