@@ -38,8 +38,8 @@
 //! | [`dkim`] | keys and DKIM signatures |
 //! | [`crypto`] | the secret, derived keys, sealed texts, return paths |
 //! | [`state`] | state that outlives the process: counters |
-//! | [`relay`] | the relays of a configuration |
 //! | [`quota`] | daily limits on counters |
+//! | [`relay`] | the relays of a configuration, their failures and their health |
 //! | [`pipeline`] | decide, resolve, edit and sign |
 //! | [`record`] | recorded decisions, and their replay |
 //! | [`rollout`] | policy versions: activation, rollback, shadow runs |
