@@ -17,6 +17,7 @@
 //! | `header_edits` | a policy, a sender's header | header changes of a decision |
 //! | `sign` | a sender | DKIM signatures |
 //! | `tokens` | anybody | return paths and seals that come back |
+//! | `plan` | the queue of the MTA | plans of messages |
 //! | `component` | whoever writes a policy | inspection and description of a component |
 //! | `strip` | whoever writes a policy | leaving setup functions out of a component |
 //! | `standard_settings` | the administrator | settings of the standard policy |
@@ -38,6 +39,7 @@ mod input;
 mod message;
 mod milter_answer;
 mod milter_frames;
+mod plan;
 mod policy_tests;
 mod recording;
 mod sign;
@@ -96,6 +98,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "milter_frames",
         check: milter_frames::check,
+    },
+    Target {
+        name: "plan",
+        check: plan::check,
     },
     Target {
         name: "policy_tests",

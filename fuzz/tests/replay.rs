@@ -60,6 +60,7 @@ replay! {
     message
     milter_answer
     milter_frames
+    plan
     policy_tests
     recording
     sign

@@ -40,6 +40,7 @@
 //! | [`state`] | state that outlives the process: counters |
 //! | [`quota`] | daily limits on counters |
 //! | [`relay`] | the relays of a configuration, their failures and their health |
+//! | [`delivery`] | what passes from the milter to the delivery agent |
 //! | [`pipeline`] | decide, resolve, edit and sign |
 //! | [`record`] | recorded decisions, and their replay |
 //! | [`rollout`] | policy versions: activation, rollback, shadow runs |
@@ -50,6 +51,7 @@ pub use waxseal_runtime as runtime;
 
 pub mod config;
 pub mod crypto;
+pub mod delivery;
 pub mod dkim;
 pub mod intake;
 pub mod pipeline;

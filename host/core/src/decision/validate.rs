@@ -6,7 +6,7 @@ use super::types::{Decision, HeaderChange, Hop, Reply, ReturnPathChoice, Verdict
 
 /// Header fields that only Waxseal, the MTA or a verifier may write. A policy that
 /// could write them could forge the result of a signature check or a route.
-const RESERVED: [&str; 9] = [
+const RESERVED: [&str; 10] = [
     "Received",
     "Return-Path",
     "DKIM-Signature",
@@ -17,6 +17,7 @@ const RESERVED: [&str; 9] = [
     "MIME-Version",
     crate::message::ROUTE_FIELD,
     crate::message::SPLIT_FIELD,
+    crate::message::PLAN_FIELD,
 ];
 
 /// Checks that a decision can be applied.

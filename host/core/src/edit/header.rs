@@ -44,6 +44,7 @@ pub fn header_edits(content: &Content, decision: &Decision, stamp: &Stamp<'_>) -
     let mut plan = HeaderPlan::new(content);
     plan.remove_all(crate::message::ROUTE_FIELD);
     plan.remove_all(crate::message::SPLIT_FIELD);
+    plan.remove_all(crate::message::PLAN_FIELD);
     for change in &decision.headers {
         match change {
             HeaderChange::Add(field) => plan.append(&field.name, encode(field)),
@@ -261,8 +262,9 @@ mod tests {
 
     #[test]
     fn waxseals_own_fields_of_a_sender_are_deleted() {
-        let message =
-            format!("{DATED}X-Waxseal-Route: a\nx-waxseal-ROUTE: b\nX-Waxseal-Split: c\n\n");
+        let message = format!(
+            "{DATED}X-Waxseal-Route: a\nx-waxseal-ROUTE: b\nX-Waxseal-Split: c\nX-Waxseal-Plan: d\n\n"
+        );
         assert_eq!(edited(&message, |_| ()), format!("{DATED}\n"));
     }
 

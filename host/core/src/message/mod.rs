@@ -29,7 +29,7 @@ pub use mime::{
 };
 pub use names::{FieldName, NameCounts};
 pub use reading::{Attachment, Mailbox};
-pub use reserved::{ROUTE_FIELD, SPLIT_FIELD};
+pub use reserved::{PLAN_FIELD, ROUTE_FIELD, SPLIT_FIELD};
 
 pub(crate) use charset::escape_in_force;
 pub(crate) use reading::{

@@ -9,3 +9,6 @@ pub const ROUTE_FIELD: &str = "X-Waxseal-Route";
 
 /// The header field with a sealed route for the split listener, which removes it.
 pub const SPLIT_FIELD: &str = "X-Waxseal-Split";
+
+/// The header field with the encrypted plan for the delivery agent, which removes it.
+pub const PLAN_FIELD: &str = "X-Waxseal-Plan";

@@ -1,6 +1,7 @@
-//! The host's secret, the keys derived from it, and the two kinds of
-//! authenticated text made with them: sealed texts and return paths.
+//! The host's secret, the keys derived from it, and what is made with them: sealed
+//! texts, encrypted texts and return paths.
 
+pub mod encrypt;
 pub mod seal;
 pub mod secret;
 pub mod verp;

@@ -253,6 +253,7 @@ fn r15_a_field_that_is_added_breaks_the_signature() {
         "Bcc",
         waxseal_core::message::ROUTE_FIELD,
         waxseal_core::message::SPLIT_FIELD,
+        waxseal_core::message::PLAN_FIELD,
     ] {
         let mut changed = format!("{name}: added\r\n").into_bytes();
         changed.extend_from_slice(&message);
@@ -285,6 +286,7 @@ fn what_is_signed_is_named_as_often_as_it_is_there_and_once_more() {
         ("bcc", 0),
         ("x-waxseal-route", 0),
         ("x-waxseal-split", 0),
+        ("x-waxseal-plan", 0),
     ] {
         assert_eq!(count(name), times, "{name}");
     }
