@@ -37,7 +37,7 @@ fn is_written_again(entry: &Entry) {
         assert_eq!(message.arrival, entry.arrival);
     }
     assert!(
-        entry.ruling.differences(&again.ruling).is_empty(),
+        entry.result.differences(&again.result).is_empty(),
         "it differs from itself"
     );
 }

@@ -176,7 +176,7 @@ fn l3_a_stop_does_not_wait_for_a_reload() {
     rig.waxseal.reload();
     wait_for("the reload to be under way", || {
         let status = rig.waxseal.json(&["policy", "status"]);
-        (!status["trying"].is_null()).then_some(())
+        (!status["validating"].is_null()).then_some(())
     });
     // Mail is not held up meanwhile.
     send_well(&rig);
@@ -193,7 +193,7 @@ fn l3_a_reload_asked_for_during_a_reload_follows_it() {
     rig.waxseal.reload();
     wait_for("the reload to be under way", || {
         let status = rig.waxseal.json(&["policy", "status"]);
-        (!status["trying"].is_null()).then_some(())
+        (!status["validating"].is_null()).then_some(())
     });
     fs::write(rig.path("settings.toml"), "mended").expect("settings");
     rig.waxseal.reload();

@@ -141,7 +141,7 @@ fn a_candidate_decides_beside_the_version_in_service_and_is_promoted() {
         send(&rig, &format!("in shadow {number}"));
     }
     let status = rig.waxseal.json(&["policy", "status"]);
-    assert!(status["in-shadow"].is_object(), "{status}");
+    assert!(status["shadow"].is_object(), "{status}");
     let diff = wait_for("the candidate to have decided", || {
         let diff = rig.waxseal.json(&["policy", "diff"]);
         (diff["compared"] == 3).then_some(diff)
@@ -187,7 +187,7 @@ fn r28_a_candidate_that_fails_on_everything_costs_no_mail_anything() {
     assert_eq!(rig.arrived("default").len(), subjects.len());
     rig.waxseal.output(&["policy", "shadow", "--stop"]);
     let status = rig.waxseal.json(&["policy", "status"]);
-    assert_eq!(status["in-shadow"], Value::Null, "{status}");
+    assert_eq!(status["shadow"], Value::Null, "{status}");
     send(&rig, "well");
     assert_eq!(rig.arrived("default").len(), subjects.len() + 1);
 }

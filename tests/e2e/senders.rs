@@ -149,7 +149,7 @@ fn r20_programs_on_this_host_send_for_domains_that_list_it() {
     rig.waited_for("northwind");
     assert_eq!(took(&rig, "northwind", 0), ["acme.test"]);
     local("cron@globex.test", "cron@globex.test");
-    wait_for("the refusal", || {
+    wait_for("the rejection", || {
         rig.postfix
             .log()
             .contains("You are not allowed to send as globex.test")

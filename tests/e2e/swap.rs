@@ -132,7 +132,7 @@ fn r26_a_hundred_swaps_under_load_cost_no_message_and_divide_none() {
     // What is told of versions is bounded, and none of them had an error.
     assert_eq!(before.len(), 32);
     for version in versions {
-        assert_eq!(version["numbers"]["errors"], serde_json::json!({}));
+        assert_eq!(version["statistics"]["errors"], serde_json::json!({}));
     }
 }
 
@@ -149,18 +149,18 @@ fn r26_a_version_that_is_no_good_is_refused_with_the_reason_and_the_old_one_stay
     ];
     for (settings, reason) in cases {
         install(&rig, "settings.toml", settings);
-        let refused = wait_for("the refusal", || {
-            let refused = status(&rig)["refused"].take();
+        let refused = wait_for("the rejection", || {
+            let refused = status(&rig)["rejected"].take();
             let problems = refused["problems"].to_string();
             problems.contains(reason).then_some(refused)
         });
         assert_eq!(refused["trigger"], "files-changed");
         // The same again is not told again.
-        let before = told(&rig, "was not put in service");
+        let before = told(&rig, " rejected: ");
         install(&rig, "settings.toml", settings);
         install(&rig, "settings.toml", settings);
         send(&rig, "meanwhile");
-        assert_eq!(told(&rig, "was not put in service"), before);
+        assert_eq!(told(&rig, " rejected: "), before);
         assert_eq!(number(&rig), 1);
     }
     for delivery in rig.arrived("north") {
@@ -177,7 +177,7 @@ fn r26_a_version_that_is_no_good_is_refused_with_the_reason_and_the_old_one_stay
     // As soon as the files are good they are in service.
     install(&rig, "settings.toml", marked("south"));
     wait_for_version(&rig, 2);
-    assert_eq!(status(&rig)["refused"], Value::Null);
+    assert_eq!(status(&rig)["rejected"], Value::Null);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn r26_one_command_goes_back_and_a_restart_does_not_undo_it() {
     let answer = rig.waxseal.json(&["policy", "rollback"]);
     fs::write(rig.path("waxseal.toml"), toml).expect("waxseal.toml");
     assert_eq!(answer["version"]["number"], 3);
-    assert_eq!(answer["version"]["why"]["to"], 1);
+    assert_eq!(answer["version"]["reason"]["to"], 1);
     send(&rig, "back");
     assert_eq!(rig.arrived("north").len(), 1);
     // There is nothing before it.
@@ -203,7 +203,7 @@ fn r26_one_command_goes_back_and_a_restart_does_not_undo_it() {
     assert_eq!(output.status.code(), Some(1));
     assert!(rig.waxseal.stop().success());
     rig.waxseal.start();
-    assert_eq!(status(&rig)["kept"]["because"], "rolled-back");
+    assert_eq!(status(&rig)["pin"]["reason"], "rolled-back");
     rig.waxseal.reload();
     wait_for("the reload", || {
         (told(&rig, "nothing changed: version 1") == 1).then_some(())
@@ -216,7 +216,7 @@ fn r26_one_command_goes_back_and_a_restart_does_not_undo_it() {
     wait_for_version(&rig, 2);
     send(&rig, "changed");
     assert_eq!(rig.arrived("south").len(), 2);
-    assert_eq!(status(&rig)["kept"], Value::Null);
+    assert_eq!(status(&rig)["pin"], Value::Null);
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn r26_a_policy_is_swapped_by_command() {
     rig.waxseal.output(&["policy", "swap", &policy]);
     send(&rig, "as named");
     assert_eq!(rig.arrived("north").len(), 1);
-    assert_eq!(status(&rig)["kept"], Value::Null);
+    assert_eq!(status(&rig)["pin"], Value::Null);
     rig.waxseal.stop();
     let output = rig.waxseal.command(&["policy", "status"]);
     assert_eq!(output.status.code(), Some(2));
@@ -267,12 +267,12 @@ fn r28_after_errors_in_a_row_the_host_goes_back_by_itself() {
     }
     wait_for_version(&rig, 3);
     let after = status(&rig);
-    assert_eq!(after["versions"][0]["why"]["by"], "automatic-rollback");
-    assert_eq!(after["versions"][1]["numbers"]["errors"]["trapped"], 20);
+    assert_eq!(after["versions"][0]["reason"]["kind"], "automatic-rollback");
+    assert_eq!(after["versions"][1]["statistics"]["errors"]["trapped"], 20);
     wait_for("the host to remember", || {
-        (status(&rig)["kept"]["because"] == "failed").then_some(())
+        (status(&rig)["pin"]["reason"] == "failed").then_some(())
     });
-    assert_eq!(told(&rig, "went back to the policy that was version 1"), 1);
+    assert_eq!(told(&rig, "automatic rollback to version 1"), 1);
     send(&rig, "well");
-    assert_eq!(after["versions"][0]["why"]["to"], 1);
+    assert_eq!(after["versions"][0]["reason"]["to"], 1);
 }

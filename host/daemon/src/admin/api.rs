@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use waxseal::rollout::{Comparison, InRecording, Status, VersionSummary};
+use waxseal::rollout::{Comparison, RecordingStatus, Status, VersionSummary};
 
 /// Path of the status.
 pub const POLICY: &str = "/policy";
@@ -35,9 +35,9 @@ pub struct StatusResponse {
     #[serde(flatten)]
     pub status: Status,
     /// The comparison of the shadow candidate, if one runs.
-    pub in_shadow: Option<Comparison>,
+    pub shadow: Option<Comparison>,
     /// The recording in progress.
-    pub recording: Option<InRecording>,
+    pub recording: Option<RecordingStatus>,
 }
 
 /// Request to start a shadow candidate.

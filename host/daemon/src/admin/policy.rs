@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<Control> {
 async fn status(State(control): State<Control>) -> Json<StatusResponse> {
     Json(StatusResponse {
         status: control.manager.status(Timestamp::now()),
-        in_shadow: control.shadows.comparison().ok(),
+        shadow: control.shadows.comparison().ok(),
         recording: control.recordings.status(),
     })
 }
@@ -33,7 +33,7 @@ async fn swap(
     // The swap is a task of its own, so that it completes even if the client
     // disconnects.
     let manager = Arc::clone(&control.manager);
-    let before = manager.versions().in_service().number();
+    let before = manager.versions().active().number();
     let swapping = tokio::spawn(async move {
         manager
             .swap(request.file, request.settings, Timestamp::now())
@@ -48,7 +48,7 @@ async fn swap(
                 notes: unchanged.into_iter().chain(notes(&control)).collect(),
             }))
         }
-        Ok(Err(refusal)) => Err(rejected(refusal)),
+        Ok(Err(rejection)) => Err(rejected(rejection)),
         Err(error) => Err(internal_error(&error)),
     }
 }

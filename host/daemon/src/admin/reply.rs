@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 
 use super::api::ErrorBody;
 use super::state::Control;
-use waxseal::rollout::Refusal;
+use waxseal::rollout::Rejection;
 
 /// An error with its HTTP status.
 pub(super) type ErrorReply = (StatusCode, Json<ErrorBody>);
@@ -19,7 +19,7 @@ pub(super) type Reply<T> = Result<Json<T>, ErrorReply>;
 /// that the configuration names.
 pub(super) fn notes(control: &Control) -> Vec<String> {
     let status = control.manager.status(Timestamp::now());
-    let pinned = status.kept.map(|_| {
+    let pinned = status.pin.map(|_| {
         format!(
             "it stays active, also after a restart, until {} or its settings or tables change",
             status.file.display()
@@ -29,9 +29,9 @@ pub(super) fn notes(control: &Control) -> Vec<String> {
 }
 
 /// 409: a policy was rejected.
-pub(super) fn rejected(refusal: Refusal) -> ErrorReply {
-    let error = format!("the policy {} was rejected", refusal.file.display());
-    conflict(error, refusal.problems)
+pub(super) fn rejected(rejection: Rejection) -> ErrorReply {
+    let error = format!("the policy {} was rejected", rejection.file.display());
+    conflict(error, rejection.problems)
 }
 
 /// 409: the request is valid but cannot be fulfilled in the current state.

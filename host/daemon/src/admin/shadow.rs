@@ -73,7 +73,7 @@ async fn promote(
 
 fn shadow_error(error: ShadowError) -> ErrorReply {
     match error {
-        ShadowError::Refused(refusal) => rejected(refusal),
+        ShadowError::Refused(rejection) => rejected(rejection),
         error => conflict(error.to_string(), Vec::new()),
     }
 }

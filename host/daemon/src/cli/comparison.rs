@@ -20,8 +20,8 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
         let short = settings.get(..12).unwrap_or(settings);
         line("settings", &format!("sha256 {short}…"))?;
     }
-    if let Some(in_service) = &comparison.in_service {
-        line("active", &in_service.to_string())?;
+    if let Some(active) = &comparison.active {
+        line("active", &active.to_string())?;
     }
     let since = comparison.since.to_zoned(zone.clone());
     line(
@@ -54,27 +54,27 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
             &format!("{} message(s): the candidate was busy", comparison.skipped),
         )?;
     }
-    if comparison.asked_more > 0 {
+    if comparison.additional_queries > 0 {
         line(
             "extra facts",
             &format!(
                 "{} message(s) for which only the candidate requested certain facts",
-                comparison.asked_more
+                comparison.additional_queries
             ),
         )?;
     }
     line("errors", &errors(&comparison.errors))?;
-    line("active", &errors(&comparison.errors_in_service))?;
+    line("active", &errors(&comparison.active_errors))?;
     if let Some(error) = &comparison.last_error {
         line("last error", &format!("{}: {}", error.queue_id, error.text))?;
     }
     line("time", &times(&comparison.time))?;
-    line("active", &times(&comparison.time_in_service))?;
+    line("active", &times(&comparison.active_time))?;
     line(
         "instructions",
         &format!(
             "{} per decision, active version {}",
-            comparison.instructions, comparison.instructions_in_service
+            comparison.instructions, comparison.active_instructions
         ),
     )?;
     if comparison.differences.is_empty() {
@@ -92,7 +92,7 @@ pub(super) fn show(comparison: &Comparison, zone: &TimeZone, out: &mut Text) -> 
 
 fn whole(example: &DiffExample, out: &mut Text) -> io::Result<()> {
     writeln!(out, "{}", example.queue_id)?;
-    writeln!(out, "       active  {}", example.in_service)?;
+    writeln!(out, "       active  {}", example.active)?;
     writeln!(out, "    candidate  {}", example.candidate)
 }
 

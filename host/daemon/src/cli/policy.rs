@@ -185,7 +185,7 @@ fn activated(answer: &ActivationResponse, out: &mut Text) -> io::Result<()> {
     writeln!(
         out,
         "active: version {}, {} ({})",
-        version.number, version.policy, version.why
+        version.number, version.policy, version.reason
     )?;
     answer
         .notes

@@ -177,7 +177,7 @@ fn write_case(
     let recording = &arguments.recording;
     let found = record::read(recording)?
         .filter_map(Result::ok)
-        .filter(|recorded| recorded.entry.queue_id == queue_id && options.takes(recorded));
+        .filter(|recorded| recorded.entry.queue_id == queue_id && options.selects(recorded));
     // Queue ids are reused: take the last match.
     let Some(recorded) = found.last() else {
         terminal::error_line!(
@@ -258,11 +258,11 @@ fn text(report: &Report, zone: &TimeZone, text: &mut Text) -> io::Result<()> {
             "\n{} decision(s) requested facts that were not recorded; they were reported as absent:",
             report.unanswered
         )?;
-        for (question, count) in &report.questions {
-            writeln!(text, "{count:>8}  {question}")?;
+        for (query, count) in &report.unanswered_queries {
+            writeln!(text, "{count:>8}  {query}")?;
         }
     }
-    if let (Some(then), Some(now)) = (&report.cost_then, &report.cost_now) {
+    if let (Some(then), Some(now)) = (&report.recorded_cost, &report.replayed_cost) {
         writeln!(
             text,
             "\nMedian per decision: {} instructions recorded, {} replayed; {} KiB of memory recorded, {} replayed",

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use crate::admin::api::StatusResponse;
 use crate::format::grouped;
 use waxseal::rollout::{
-    Comparison, InRecording, LatencySummary, Refusal, Status, VersionStats, VersionSummary,
+    Comparison, LatencySummary, RecordingStatus, Rejection, Status, VersionStats, VersionSummary,
 };
 use waxseal_core::printable::Text;
 
@@ -30,7 +30,7 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
             ago(serving.since, status.now)
         ),
     )?;
-    line("reason", &serving.why.to_string())?;
+    line("reason", &serving.reason.to_string())?;
     line("file", &serving.file.display().to_string())?;
     if let Some(settings) = &serving.inputs.settings {
         line("settings", &format!("sha256 {}", short(settings)))?;
@@ -43,44 +43,44 @@ pub(super) fn show(standing: &StatusResponse, zone: &TimeZone, out: &mut Text) -
         false => "changed files are loaded by a reload (policy.watch = false)",
     };
     line("watch", watched)?;
-    numbers(&serving.numbers, status, zone, &mut line)?;
+    numbers(&serving.statistics, status, zone, &mut line)?;
     if let Some(recording) = &standing.recording {
         line("recording", &in_recording(recording))?;
     }
     if let Some(warning) = failing(serving) {
         writeln!(out, "\n! {warning}")?;
     }
-    if let Some(kept) = &status.kept {
+    if let Some(pin) = &status.pin {
         writeln!(
             out,
             "\n! The policy in waxseal.toml ({}) is not active: {}.",
             status.file.display(),
-            kept.because.text()
+            pin.reason.text()
         )?;
         writeln!(
             out,
             "  It is not loaded, after restarts either, until its files change."
         )?;
     }
-    if let Some(refusal) = &status.refused {
-        refused(refusal, zone, out)?;
+    if let Some(rejection) = &status.rejected {
+        refused(rejection, zone, out)?;
     }
-    if let Some(trying) = &status.trying {
+    if let Some(candidate) = &status.validating {
         writeln!(
             out,
             "\nvalidating and compiling {} for {} ({})",
-            trying.file.display(),
-            ago(trying.since, status.now).trim_end_matches(" ago"),
-            trying.trigger.text()
+            candidate.file.display(),
+            ago(candidate.since, status.now).trim_end_matches(" ago"),
+            candidate.trigger.text()
         )?;
     }
-    if let Some(candidate) = &standing.in_shadow {
+    if let Some(candidate) = &standing.shadow {
         in_shadow(candidate, zone, out)?;
     }
     table(before, status.next_rollback, zone, out)
 }
 
-fn in_recording(recording: &InRecording) -> String {
+fn in_recording(recording: &RecordingStatus) -> String {
     let dropped = match recording.dropped {
         0 => String::new(),
         dropped => format!(", {} dropped (queue or disk full)", grouped(dropped)),
@@ -159,8 +159,8 @@ fn numbers(
 }
 
 fn in_a_row(numbers: &VersionStats, most: u64) -> String {
-    let all = grouped(numbers.errors_in_a_row);
-    let own = grouped(numbers.own_errors_in_a_row);
+    let all = grouped(numbers.consecutive_errors);
+    let own = grouped(numbers.consecutive_own_errors);
     let most = match most {
         0 => String::new(),
         most => format!("; automatic rollback at {most} of these"),
@@ -177,8 +177,8 @@ fn own_errors(numbers: &VersionStats, status: &Status) -> String {
     format!(
         "{} on messages that the previous version decides, {} of the last {}{share}",
         grouped(numbers.own_errors),
-        grouped(numbers.own_errors_recently),
-        grouped(numbers.recently)
+        grouped(numbers.recent_own_errors),
+        grouped(numbers.recent_messages)
     )
 }
 
@@ -186,8 +186,8 @@ fn own_errors(numbers: &VersionStats, status: &Status) -> String {
 const WARNING_THRESHOLDS: (u64, u64) = (5, 5);
 
 fn failing(serving: &VersionSummary) -> Option<String> {
-    let numbers = &serving.numbers;
-    let (failed, of) = (numbers.own_errors_recently, numbers.recently);
+    let numbers = &serving.statistics;
+    let (failed, of) = (numbers.recent_own_errors, numbers.recent_messages);
     let (percent, least) = WARNING_THRESHOLDS;
     (failed >= least && failed * 100 >= percent * of).then(|| {
         format!(
@@ -210,15 +210,15 @@ fn times(times: &LatencySummary) -> String {
     )
 }
 
-fn refused(refusal: &Refusal, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
+fn refused(rejection: &Rejection, zone: &TimeZone, out: &mut Text) -> io::Result<()> {
     writeln!(
         out,
         "\n! {} was rejected {}, {}:",
-        refusal.file.display(),
-        refusal.trigger.text(),
-        moment(refusal.at, zone)
+        rejection.file.display(),
+        rejection.trigger.text(),
+        moment(rejection.at, zone)
     )?;
-    refusal
+    rejection
         .problems
         .iter()
         .try_for_each(|problem| writeln!(out, "  {problem}"))
@@ -249,15 +249,15 @@ fn table(
         writeln!(
             out,
             "{} {:>7}  {:24}  {:>9}  {:>7}  {settings:12}  {policy:24}  {}",
-            if record.kept { '*' } else { ' ' },
+            if record.retained { '*' } else { ' ' },
             record.number,
             moment(record.since, zone),
-            grouped(record.numbers.messages),
-            grouped(record.numbers.failed()),
-            record.why
+            grouped(record.statistics.messages),
+            grouped(record.statistics.failed()),
+            record.reason
         )?;
     }
-    if before.iter().any(|record| record.kept) {
+    if before.iter().any(|record| record.retained) {
         let next = match next {
             Some(next) => format!("selects version {next}"),
             None => "has no target".to_owned(),

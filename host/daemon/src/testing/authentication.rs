@@ -58,7 +58,7 @@ pub(super) async fn examine(
     content: &Content,
 ) -> Vec<Hop> {
     let decision = outcome.result.as_ref();
-    let Some(decision) = decision.and_then(|ruling| ruling.decision.as_ref().ok()) else {
+    let Some(decision) = decision.and_then(|result| result.decision.as_ref().ok()) else {
         return Vec::new();
     };
     let Some(verifier) = verifier() else {

@@ -205,9 +205,9 @@ impl<'a> Check<'a> {
             delivery.copies().iter().map(ToString::to_string).collect()
         });
         let reasons = outcome.map_or_else(Vec::new, |outcome| outcome.reasons.clone());
-        let ruling = outcome.and_then(|outcome| outcome.result.as_ref());
-        let log: Vec<String> = ruling.map_or_else(Vec::new, |ruling| {
-            ruling.log.iter().map(|line| line.text.clone()).collect()
+        let result = outcome.and_then(|outcome| outcome.result.as_ref());
+        let log: Vec<String> = result.map_or_else(Vec::new, |result| {
+            result.log.iter().map(|line| line.text.clone()).collect()
         });
         let expected = self.expected();
         self.list("signatures", expected.signatures.as_ref(), &signatures);
@@ -436,12 +436,12 @@ impl<'a> Check<'a> {
     }
 
     fn cost(&mut self) {
-        let ruling = self
+        let result = self
             .observed
             .outcome
             .as_ref()
             .and_then(|outcome| outcome.result.as_ref());
-        let Some(cost) = ruling.map(|ruling| ruling.cost) else {
+        let Some(cost) = result.map(|result| result.cost) else {
             return;
         };
         if let Some(most) = &self.expected().instructions

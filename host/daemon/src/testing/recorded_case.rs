@@ -192,7 +192,7 @@ fn case<'a>(entry: &'a Entry, message: &'a str) -> Result<Case<'a>, RecordedCase
 }
 
 fn expectation(entry: &Entry) -> Expectation<'_> {
-    let decision = match &entry.ruling {
+    let decision = match &entry.result {
         RecordedResult::Decision(decision) => decision,
         RecordedResult::Error { text, .. } => {
             return Expectation {
@@ -269,7 +269,7 @@ mod tests {
             message: StoredMessage {
                 sha256: "00".to_owned(),
                 size: 1,
-                kept: true,
+                stored: true,
             },
             facts: FactTrace::at(Zoned::new(arrival, TimeZone::UTC)),
             seed: "00".repeat(32),
@@ -283,7 +283,7 @@ mod tests {
                 settings: None,
                 tables: BTreeMap::new(),
             },
-            ruling: RecordedResult::Decision(Box::new(Decision {
+            result: RecordedResult::Decision(Box::new(Decision {
                 reasons: vec!["a \"quoted\" \\ text * with \u{7f}\0".to_owned()],
                 ..Decision::default()
             })),

@@ -68,13 +68,13 @@ impl CaseReport {
         golden: Option<Golden>,
     ) -> Self {
         let outcome = observed.outcome.as_ref();
-        let ruling = outcome.and_then(|outcome| outcome.result.as_ref());
+        let result = outcome.and_then(|outcome| outcome.result.as_ref());
         Self {
             failures,
             reasons: outcome.map_or_else(Vec::new, |outcome| outcome.reasons.clone()),
-            log: ruling.map_or_else(Vec::new, |ruling| ruling.log.clone()),
-            instructions: ruling.map_or(0, |ruling| ruling.cost.instructions),
-            memory: ruling.map_or(0, |ruling| ruling.cost.memory),
+            log: result.map_or_else(Vec::new, |result| result.log.clone()),
+            instructions: result.map_or(0, |result| result.cost.instructions),
+            memory: result.map_or(0, |result| result.cost.memory),
             golden,
             ..Self::bare(case, observed.time)
         }

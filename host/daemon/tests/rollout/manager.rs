@@ -43,7 +43,7 @@ async fn r26_changed_files_go_in_service_and_unchanged_ones_do_not() {
     );
     let version = change(&manager, &place, "second").await.expect("a version");
     assert_eq!(
-        (version.number(), version.why()),
+        (version.number(), version.reason()),
         (2, &ActivationReason::FilesChanged)
     );
     assert_eq!(serving(&manager).await, "second");
@@ -68,17 +68,17 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
     for (name, bytes, expected) in cases {
         let before = std::fs::read(place.path(name)).expect("a file");
         std::fs::write(place.path(name), bytes).expect("written");
-        let refusal = match manager.files_changed(now()).await {
-            Some(Err(refusal)) => refusal,
+        let rejection = match manager.files_changed(now()).await {
+            Some(Err(rejection)) => rejection,
             Some(Ok(_)) => panic!("{expected}: in service"),
             None => panic!("{expected}: not tried"),
         };
-        let problems = refusal.problems.join("\n");
+        let problems = rejection.problems.join("\n");
         assert!(problems.contains(expected), "{expected}: {problems}");
-        assert_eq!(refusal.trigger, Trigger::FilesChanged);
+        assert_eq!(rejection.trigger, Trigger::FilesChanged);
         assert!(manager.files_changed(now()).await.is_none(), "told once");
         assert_eq!(serving(&manager).await, "first");
-        assert_eq!(manager.status(now()).refused, Some(refusal));
+        assert_eq!(manager.status(now()).refused, Some(rejection));
         assert_eq!(kept(&manager), Some(PinReason::Refused));
         std::fs::write(place.path(name), before).expect("written");
         assert!(manager.files_changed(now()).await.is_none(), "as it was");
@@ -87,9 +87,9 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
     }
     std::fs::remove_file(place.path("policy.wasm")).expect("removed");
     let missing = manager.files_changed(now()).await.expect("tried");
-    let refusal = missing.expect_err("refused");
-    assert!(refusal.problems.concat().contains("policy.wasm"));
-    assert_eq!(manager.versions().in_service().number(), 1);
+    let rejection = missing.expect_err("refused");
+    assert!(rejection.problems.concat().contains("policy.wasm"));
+    assert_eq!(manager.versions().active().number(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,8 +107,8 @@ async fn r26_a_version_that_fails_its_own_tests_is_refused() {
     let manager = start(&place).await;
     place.write("settings.txt", "second");
     let tried = manager.files_changed(now()).await.expect("tried");
-    let refusal = tried.expect_err("refused");
-    let problems = refusal.problems.concat();
+    let rejection = tried.expect_err("refused");
+    let problems = rejection.problems.concat();
     for expected in ["tests.toml:", "\"says first\" fails", "second"] {
         assert!(problems.contains(expected), "{expected}: {problems}");
     }
@@ -128,8 +128,11 @@ async fn r26_tables_are_files_of_the_policy_too() {
     let manager = start(&place).await;
     place.write("vip", "a b\na c\n");
     let refused = manager.files_changed(now()).await.expect("tried");
-    let refusal = refused.expect_err("refused");
-    assert!(refusal.problems.concat().contains("vip:2:1"), "{refusal:?}");
+    let rejection = refused.expect_err("refused");
+    assert!(
+        rejection.problems.concat().contains("vip:2:1"),
+        "{rejection:?}"
+    );
     place.write("vip", "a c\n");
     manager
         .files_changed(now())
@@ -142,8 +145,7 @@ async fn r26_tables_are_files_of_the_policy_too() {
         .await
         .expect("a version before");
     let again = start(&place).await;
-    let inputs =
-        |manager: &PolicyManager| manager.versions().in_service().snapshot().inputs().clone();
+    let inputs = |manager: &PolicyManager| manager.versions().active().snapshot().inputs().clone();
     assert_eq!(inputs(&again), inputs(&manager));
     assert_ne!(
         inputs(&again),
@@ -204,7 +206,7 @@ async fn r26_files_that_were_refused_do_not_keep_the_host_from_starting() {
     assert_eq!(serving(&manager).await, "first");
     let status = manager.status(now());
     assert_eq!(
-        status.refused.map(|refusal| refusal.trigger),
+        status.refused.map(|rejection| rejection.trigger),
         Some(Trigger::Start)
     );
     // A host that has never run has nothing to fall back to.

@@ -56,7 +56,7 @@ async fn the_same_version_decides_alike_bit_for_bit() {
         "{report:?}"
     );
     assert_eq!((report.unanswered, report.unreadable), (0, 0), "{report:?}");
-    let (then, now) = (report.cost_then, report.cost_now);
+    let (then, now) = (report.recorded_cost, report.replayed_cost);
     let instructions = |cost: Option<record::Cost>| cost.map(|cost| cost.instructions);
     assert_eq!(instructions(then), instructions(now));
 }

@@ -42,11 +42,11 @@ async fn change(manager: &Arc<PolicyManager>, place: &Place, settings: &str) {
 }
 
 fn number(manager: &PolicyManager) -> u64 {
-    manager.versions().in_service().number()
+    manager.versions().active().number()
 }
 
 fn networks(manager: &PolicyManager) -> usize {
-    let version = manager.versions().in_service();
+    let version = manager.versions().active();
     version.snapshot().config().outgoing.networks.len()
 }
 
@@ -88,13 +88,13 @@ async fn h4_what_a_sender_can_make_any_version_fail_on_causes_no_rollback() {
     fail(&service, "trap", 38, |message| message).await;
     fail(&service, "gigabytes", 2, |message| message).await;
     assert_eq!(number(&manager), 2);
-    let numbers = manager.versions().in_service().numbers();
-    assert_eq!((numbers.errors_in_a_row, numbers.own_errors), (40, 0));
-    assert_eq!(numbers.recently, 0, "it counts for neither version");
+    let numbers = manager.versions().active().statistics();
+    assert_eq!((numbers.consecutive_errors, numbers.own_errors), (40, 0));
+    assert_eq!(numbers.recent_messages, 0, "it counts for neither version");
     // What this version alone fails on, by one login.
     fail(&service, "poison", 40, |_| 1).await;
     assert_eq!(number(&manager), 2);
-    assert_eq!(manager.versions().in_service().numbers().own_errors, 40);
+    assert_eq!(manager.versions().active().statistics().own_errors, 40);
     // The same by three more.
     fail(&service, "poison", 15, |message| 2 + message % 3).await;
     assert_eq!(number(&manager), 3);
@@ -132,15 +132,15 @@ async fn h4_counters_that_the_version_before_charges_as_well_cause_no_rollback()
     ));
     process_of(&service, "ann", "well", "0").await;
     let second = place.with_settings("second").await;
-    versions.put_in_service(second, ActivationReason::Command, now());
+    versions.activate(second, ActivationReason::Command, now());
     for message in 0..40 {
         let text = message.to_string();
         let outcome = process_of(&service, &text, "charge", &text).await;
         let failure = outcome.failure().expect("a failure");
         assert_eq!(failure.kind(), "too-many-counters");
     }
-    let version = versions.in_service();
-    assert_eq!((version.number(), version.numbers().own_errors), (2, 0));
+    let version = versions.active();
+    assert_eq!((version.number(), version.statistics().own_errors), (2, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,9 +154,9 @@ async fn h4_a_rollback_by_itself_or_by_command_brings_back_no_network() {
     assert_eq!(reload(&manager, &place, "").await, 2);
     assert_eq!(networks(&manager), 0);
     fail(&service, "poison", 20, |message| message).await;
-    let version = manager.versions().in_service();
+    let version = manager.versions().active();
     assert!(matches!(
-        version.why(),
+        version.reason(),
         ActivationReason::AutomaticRollback { .. }
     ));
     assert_eq!(serving(&manager).await, "first");
@@ -189,7 +189,7 @@ async fn h4_a_rollback_goes_to_no_version_that_names_a_relay_that_is_gone() {
             other => panic!("{other}"),
         };
         assert!(
-            matches!(&skipped.reason, SkipReason::Misfit(problem) if problem.contains("north"))
+            matches!(&skipped.reason, SkipReason::Incompatible(problem) if problem.contains("north"))
         );
     }
     assert_eq!(reload(&manager, &place, relay).await, 2);
@@ -224,14 +224,14 @@ async fn author_h2_three_bad_swaps_in_a_row_lose_no_version() {
         swapped.expect("in service");
     }
     fail(&service, "poison", 20, |message| message).await;
-    let version = manager.versions().in_service();
+    let version = manager.versions().active();
     assert!(
         matches!(
-            version.why(),
+            version.reason(),
             ActivationReason::AutomaticRollback { to: 1, .. }
         ),
         "{}",
-        version.why()
+        version.reason()
     );
     assert_eq!(serving(&manager).await, "first");
 }
@@ -262,7 +262,7 @@ async fn d9_what_changes_nothing_makes_no_version() {
     // What was counted goes on.
     assert_eq!(serving(&manager).await, "second");
     assert_eq!(reload(&manager, &place, "").await, 2);
-    assert_eq!(manager.versions().in_service().numbers().messages, 1);
+    assert_eq!(manager.versions().active().statistics().messages, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -299,7 +299,7 @@ async fn d9_a_rollback_goes_to_the_version_that_is_named() {
     let gone = manager.roll_back(Some(2), now()).await.err();
     assert!(matches!(
         gone,
-        Some(RollbackError::NotKept { number: 2, .. })
+        Some(RollbackError::NotRetained { number: 2, .. })
     ));
     // Over a restart.
     let restarted = start(&place).await;
@@ -318,19 +318,22 @@ async fn m9_a_version_that_fails_on_half_of_the_messages_is_gone_back_from() {
         fail(&service, "poison", 1, |_| message).await;
     }
     let status = manager.status(now());
-    let numbers = &status.versions[0].numbers;
-    assert_eq!((numbers.own_errors_recently, numbers.recently), (19, 38));
+    let numbers = &status.versions[0].statistics;
+    assert_eq!(
+        (numbers.recent_own_errors, numbers.recent_messages),
+        (19, 38)
+    );
     assert_eq!(number(&manager), 2);
     process(&service, "well", "last").await;
     fail(&service, "poison", 1, |_| 20).await;
-    let version = manager.versions().in_service();
+    let version = manager.versions().active();
     let ActivationReason::AutomaticRollback {
         errors: 20,
         of: Some(40),
         ..
-    } = version.why()
+    } = version.reason()
     else {
-        panic!("{}", version.why());
+        panic!("{}", version.reason());
     };
     assert_eq!(serving(&manager).await, "first");
 }

@@ -67,11 +67,11 @@ async fn a_candidate_like_the_version_in_service_decides_alike() {
         (5, 0),
         "{comparison:?}"
     );
-    assert_eq!(comparison.errors, comparison.errors_in_service);
+    assert_eq!(comparison.errors, comparison.active_errors);
     assert_eq!(comparison.errors.get("trapped"), Some(&1));
-    assert_eq!(comparison.instructions, comparison.instructions_in_service);
-    assert_eq!(comparison.asked_more, 0);
-    assert_eq!(comparison.in_service, Some(comparison.candidate));
+    assert_eq!(comparison.instructions, comparison.active_instructions);
+    assert_eq!(comparison.additional_queries, 0);
+    assert_eq!(comparison.active, Some(comparison.candidate));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,14 +90,14 @@ async fn what_a_candidate_decides_otherwise_is_told_with_both_decisions_and_has_
     let example = &comparison.examples[0];
     assert_eq!(example.queue_id, "Q0");
     assert!(
-        example.in_service.contains("\"reasons\":[\"first\"]"),
+        example.active.contains("\"reasons\":[\"first\"]"),
         "{example:?}"
     );
     assert!(
         example.candidate.contains("\"reasons\":[\"second\"]"),
         "{example:?}"
     );
-    assert_eq!(service.versions().in_service().numbers().messages, 2);
+    assert_eq!(service.versions().active().statistics().messages, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,7 +140,7 @@ async fn r28_a_candidate_that_loops_costs_no_message_anything() {
         comparison.errors.get("out-of-instructions"),
         Some(&comparison.compared)
     );
-    assert!(comparison.errors_in_service.is_empty());
+    assert!(comparison.active_errors.is_empty());
     assert!(comparison.last_error.is_some());
 }
 
@@ -189,8 +189,7 @@ async fn promoted(failing: u64, force: bool) -> Result<(), ShadowError> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn author_m1_a_candidate_that_failed_more_often_is_promoted_by_force_only() {
     let refused = promoted(3, false).await.expect_err("refused").to_string();
-    let numbers = "failed on 4 of the 11 messages that it was given in shadow, the version in \
-                   service on 1 of them";
+    let numbers = "failed on 4 of 11 messages in its shadow run, the active version on 1 of them";
     assert!(refused.contains(numbers), "{refused}");
     assert!(refused.contains("--force"), "{refused}");
     promoted(3, true).await.expect("forced");

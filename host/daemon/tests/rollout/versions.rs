@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use waxseal::rollout::{ActivationReason, DecisionEvent, KEPT, Observer, RECORDS, RollbackError};
+use waxseal::rollout::{
+    ActivationReason, DecisionEvent, Observer, RECORDS, RETAINED_VERSIONS, RollbackError,
+};
 
 use crate::given::{Place, message, now, process, process_of, process_with, service, settings};
 
@@ -13,7 +15,7 @@ async fn r26_a_message_finishes_on_the_version_that_it_began_with() {
     let began = service.begin();
     let second = place.with_settings("second").await;
     let versions = service.versions();
-    versions.put_in_service(second, ActivationReason::Command, now());
+    versions.activate(second, ActivationReason::Command, now());
     assert_eq!(settings(&service, &began).await, "first");
     assert_eq!(settings(&service, &service.begin()).await, "second");
     versions.roll_back(None, now()).expect("a version before");
@@ -27,7 +29,7 @@ async fn r26_going_back_does_not_go_to_and_fro() {
     let versions = service.versions();
     for name in ["second", "third", "fourth"] {
         let snapshot = place.with_settings(name).await;
-        versions.put_in_service(snapshot, ActivationReason::Command, now());
+        versions.activate(snapshot, ActivationReason::Command, now());
     }
     for expected in ["third", "second"] {
         let back = versions.roll_back(None, now()).expect("a version before");
@@ -54,7 +56,7 @@ async fn r28_a_version_that_fails_on_many_messages_in_a_row_is_left_by_itself() 
     let second = place.with_settings("second\ntrap on poison").await;
     let failing = service
         .versions()
-        .put_in_service(second, ActivationReason::FilesChanged, now());
+        .activate(second, ActivationReason::FilesChanged, now());
     for text in ["1", "2"] {
         process_of(&service, text, "poison", text).await;
     }
@@ -73,9 +75,9 @@ async fn r28_a_version_that_fails_on_many_messages_in_a_row_is_left_by_itself() 
         errors: 3,
         of: None,
         error,
-    } = back.why()
+    } = back.reason()
     else {
-        panic!("{:?}", back.why());
+        panic!("{:?}", back.reason());
     };
     assert!(error.contains("the settings trap on poison"), "{error}");
     // What is in flight of the version that was left changes nothing more, and
@@ -96,7 +98,7 @@ async fn r28_going_back_by_itself_skips_what_has_not_shown_that_it_is_good() {
         let snapshot = place.with_settings(name).await;
         service
             .versions()
-            .put_in_service(snapshot, ActivationReason::Command, now());
+            .activate(snapshot, ActivationReason::Command, now());
     }
     process_of(&service, "ann", "poison", "2").await;
     assert_eq!(settings(&service, &service.begin()).await, "first");
@@ -114,27 +116,30 @@ async fn r26_each_version_has_its_own_numbers() {
     let second = place.with_settings("second").await;
     service
         .versions()
-        .put_in_service(second, ActivationReason::Command, now());
+        .activate(second, ActivationReason::Command, now());
     process(&service, "well", "3").await;
     let history = service.versions().history();
     let [second, first] = &history[..] else {
         panic!("{history:?}");
     };
-    assert_eq!((first.numbers.messages, second.numbers.messages), (2, 1));
-    assert_eq!(first.numbers.errors.get("trapped"), Some(&1));
-    assert_eq!(first.numbers.errors_in_a_row, 1);
-    let error = first.numbers.last_error.as_ref().expect("an error");
+    assert_eq!(
+        (first.statistics.messages, second.statistics.messages),
+        (2, 1)
+    );
+    assert_eq!(first.statistics.errors.get("trapped"), Some(&1));
+    assert_eq!(first.statistics.consecutive_errors, 1);
+    let error = first.statistics.last_error.as_ref().expect("an error");
     assert_eq!((error.queue_id.as_str(), error.at), ("Q2", now()));
     assert_eq!(
-        (second.numbers.failed(), &second.why),
+        (second.statistics.failed(), &second.reason),
         (0, &ActivationReason::Command)
     );
     assert_eq!(first.until, Some(second.since));
     assert_ne!(first.inputs.settings, second.inputs.settings);
     assert_eq!(first.inputs.component, second.policy.digest);
-    let times = second.numbers.decision_time;
+    let times = second.statistics.decision_time;
     assert!(times.p50_ns > 0 && times.p50_ns <= times.p99_ns && times.p99_ns <= times.maximum_ns);
-    assert!(second.numbers.instructions.mean > 0 && second.numbers.memory.maximum > 0);
+    assert!(second.statistics.instructions.mean > 0 && second.statistics.memory.maximum > 0);
 }
 
 #[derive(Default)]
@@ -173,27 +178,31 @@ async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
     let versions = service.versions();
     let began = service.begin();
     let mut all = vec![Arc::downgrade(began.snapshot())];
-    for number in 0..KEPT + 3 {
+    for number in 0..RETAINED_VERSIONS + 3 {
         let snapshot = place.with_settings(&format!("number {number}")).await;
         all.push(Arc::downgrade(&snapshot));
-        versions.put_in_service(snapshot, ActivationReason::Command, now());
+        versions.activate(snapshot, ActivationReason::Command, now());
     }
     let alive = || all.iter().filter(|one| one.strong_count() > 0).count();
     // The one in service, those before it, and that of a message in flight.
-    assert_eq!(alive(), KEPT + 2);
+    assert_eq!(alive(), RETAINED_VERSIONS + 2);
     drop(began);
-    assert_eq!(alive(), KEPT + 1);
+    assert_eq!(alive(), RETAINED_VERSIONS + 1);
     // The one before, and the one that was left.
     versions.roll_back(None, now()).expect("a version before");
-    assert_eq!(alive(), KEPT);
-    assert_eq!(versions.history().len(), KEPT + 5, "all are told of");
+    assert_eq!(alive(), RETAINED_VERSIONS);
+    assert_eq!(
+        versions.history().len(),
+        RETAINED_VERSIONS + 5,
+        "all are told of"
+    );
     let others = [
         place.with_settings("one").await,
         place.with_settings("two").await,
     ];
     for _ in 0..RECORDS {
         for snapshot in &others {
-            versions.put_in_service(Arc::clone(snapshot), ActivationReason::Command, now());
+            versions.activate(Arc::clone(snapshot), ActivationReason::Command, now());
         }
     }
     assert_eq!(versions.history().len(), RECORDS + 1);

@@ -117,7 +117,7 @@ async fn r29_a_component_of_each_frozen_version_is_loaded() {
         assert_eq!(configured.references[0].span, 1..2);
         assert_eq!(configured.warnings[0].message, "a warning");
 
-        let refused = witness(version, "bad").await.expect_err("a refusal");
+        let refused = witness(version, "bad").await.expect_err("a rejection");
         let LoadError::Settings(problems) = refused else {
             panic!("{refused:?}");
         };
@@ -151,7 +151,7 @@ async fn r29_each_verdict_of_each_frozen_version_is_understood() {
         let policy = witness(version, "").await.expect(version);
         let verdict = async |subject| decided(&policy, subject).await.verdict;
         let Verdict::Reject(reply) = verdict("reject").await else {
-            panic!("no refusal");
+            panic!("no rejection");
         };
         assert_eq!(
             (reply.code, &*reply.enhanced, &*reply.text),

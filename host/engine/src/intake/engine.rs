@@ -165,7 +165,7 @@ impl Engine {
         let day = Day::of(now, &config.time_zone);
         let snapshot = snapshot(&self.sandbox, config, policy, &self.keys, &day).await?;
         let versions = self.intake.service().versions();
-        let version = versions.put_in_service(snapshot, ActivationReason::Reload, now);
+        let version = versions.activate(snapshot, ActivationReason::Reload, now);
         Ok(version.number())
     }
 

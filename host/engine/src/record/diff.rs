@@ -1,4 +1,4 @@
-//! Differences counted by their kind, with examples.
+//! Aggregation of differences by kind, with examples.
 
 use std::collections::BTreeMap;
 
@@ -8,46 +8,44 @@ use serde::{Deserialize, Serialize};
 use waxseal_core::decision::compare::{Difference, Field};
 use waxseal_core::printable::Text;
 
-/// Most kinds that are told apart: a policy may name a relay of its own for each
-/// message.
-const MOST: usize = 200;
+/// Maximum number of kinds that are distinguished: a policy may name another relay for each message.
+const MAX_KINDS: usize = 200;
 
-/// Most bytes of a kind that are kept.
-const LONGEST: usize = 300;
+/// Maximum length of a kind, in bytes.
+const MAX_KIND_LENGTH: usize = 300;
 
-/// Examples of each kind.
+/// Number of examples of each kind.
 const EXAMPLES: usize = 5;
 
-/// A message that was decided otherwise.
+/// A message with different decisions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Example {
-    /// When it arrived.
+    /// Time of arrival.
     pub arrival: Timestamp,
     /// Its queue id.
     pub queue_id: String,
-    /// What was otherwise.
+    /// The difference.
     pub difference: String,
 }
 
-/// All messages that were decided otherwise in one way.
+/// All messages whose decisions differ in the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DiffGroup {
-    /// What they have in common.
+    /// The common kind.
     pub kind: String,
     /// The field of the decision.
     pub field: Field,
-    /// Whether the message fares otherwise for it.
+    /// Whether the difference changes the message.
     pub effect: bool,
-    /// How many there are.
+    /// Number of messages.
     pub count: u64,
-    /// The last of them, newest first.
+    /// The last messages, newest first.
     pub examples: Vec<Example>,
 }
 
-/// Counts differences by kind. What it says does not depend on the order in
-/// which messages come.
+/// Counts differences by kind. The result does not depend on the order of messages.
 #[derive(Clone, Debug, Default)]
 pub struct DiffAggregator {
     kinds: BTreeMap<String, DiffGroup>,
@@ -59,8 +57,8 @@ impl DiffAggregator {
     pub fn add(&mut self, queue_id: &str, arrival: Timestamp, differences: &[Difference]) {
         for difference in differences {
             let mut kind = difference.kind.clone();
-            kind.truncate(kind.floor_char_boundary(LONGEST));
-            if !self.kinds.contains_key(&kind) && self.kinds.len() >= MOST {
+            kind.truncate(kind.floor_char_boundary(MAX_KIND_LENGTH));
+            if !self.kinds.contains_key(&kind) && self.kinds.len() >= MAX_KINDS {
                 self.overflowed += 1;
                 continue;
             }
@@ -72,7 +70,7 @@ impl DiffAggregator {
                 examples: Vec::new(),
             });
             found.count += 1;
-            keep(&mut found.examples, queue_id, arrival, difference);
+            insert_example(&mut found.examples, queue_id, arrival, difference);
         }
     }
 
@@ -83,14 +81,19 @@ impl DiffAggregator {
         kinds
     }
 
-    /// Differences of more kinds than are told apart.
+    /// Number of differences of further kinds, beyond the limit.
     pub fn overflowed(&self) -> u64 {
         self.overflowed
     }
 }
 
-/// Keeps an example if it is among the newest.
-fn keep(examples: &mut Vec<Example>, queue_id: &str, arrival: Timestamp, difference: &Difference) {
+/// Inserts an example if it is among the newest.
+fn insert_example(
+    examples: &mut Vec<Example>,
+    queue_id: &str,
+    arrival: Timestamp,
+    difference: &Difference,
+) {
     let newest =
         |example: &Example| (example.arrival, example.queue_id.as_str()) < (arrival, queue_id);
     let at = examples.iter().position(newest).unwrap_or(examples.len());
@@ -108,7 +111,7 @@ fn keep(examples: &mut Vec<Example>, queue_id: &str, arrival: Timestamp, differe
     );
 }
 
-/// Kinds for people: number and kind, and examples below.
+/// Kinds as text for people: number and kind, and examples below.
 pub fn text(kinds: &[DiffGroup], overflowed: u64) -> Text {
     let mut text = Text::new();
     for kind in kinds {
@@ -131,7 +134,7 @@ pub fn text(kinds: &[DiffGroup], overflowed: u64) -> Text {
         }
     }
     if overflowed > 0 {
-        let _ = writeln!(text, "{overflowed:>8}  of more kinds than are told apart");
+        let _ = writeln!(text, "{overflowed:>8}  of further kinds");
     }
     text
 }
@@ -181,8 +184,12 @@ mod tests {
             let relay = format!("{number}{}", "ü".repeat(10_000));
             diff.add("4ABC", at(0), &difference(&relay));
         }
-        assert_eq!(diff.kinds().len(), MOST);
+        assert_eq!(diff.kinds().len(), MAX_KINDS);
         assert_eq!(diff.overflowed(), 800);
-        assert!(diff.kinds().iter().all(|kind| kind.kind.len() <= LONGEST));
+        assert!(
+            diff.kinds()
+                .iter()
+                .all(|kind| kind.kind.len() <= MAX_KIND_LENGTH)
+        );
     }
 }

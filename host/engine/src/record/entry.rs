@@ -1,4 +1,4 @@
-//! One decision as it is written down.
+//! A recorded decision.
 
 use std::net::IpAddr;
 
@@ -13,73 +13,72 @@ use waxseal_core::decision::{Decision, Verdict};
 use waxseal_core::message::{self, Address, AddressError, Content, Message, ReversePath};
 use waxseal_runtime::{FactTrace, PolicyError, Seed};
 
-/// Version of the form that entries are written in. One that is higher is not
-/// read; fields that are not known are passed over.
+/// Version of the format of entries. A newer one is rejected; unknown fields are ignored.
 pub const FORMAT: u32 = 1;
 
-/// A decision, and all that it was taken on.
+/// A decision, and everything that it depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Entry {
     /// [`FORMAT`].
     pub format: u32,
-    /// The MTA's name for the message.
+    /// The MTA's queue id.
     pub queue_id: String,
-    /// When the message arrived.
+    /// Time of arrival.
     pub arrival: Timestamp,
     /// Name of the listener.
     pub listener: String,
-    /// Who handed the message in.
+    /// The client that submitted the message.
     pub client: Client,
     /// Envelope sender; empty for the null sender.
     pub sender: String,
     /// Envelope recipients.
     pub recipients: Vec<Recipient>,
-    /// The message itself.
+    /// The message.
     pub message: StoredMessage,
-    /// What the policy asked, and was told.
+    /// Queries of the policy and their results.
     pub facts: FactTrace,
     /// Seed of the policy's randomness, hexadecimal.
     pub seed: String,
-    /// Who decided.
+    /// The policy that decided.
     pub policy: PolicyId,
-    /// What that was made from.
+    /// Digests of its inputs.
     pub inputs: InputDigests,
-    /// What it said.
-    pub ruling: RecordedResult,
-    /// What that took.
+    /// Its result.
+    pub result: RecordedResult,
+    /// Resources it used.
     pub cost: Cost,
 }
 
-/// Which message it was.
+/// Reference to the message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct StoredMessage {
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Whether it stands beside the entry.
-    pub kept: bool,
+    /// Whether its bytes are stored in the segment.
+    pub stored: bool,
 }
 
-/// Who handed a message in.
+/// The client that submitted a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Client {
     /// Its address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
-    /// Its name, verified by the MTA.
+    /// Its host name, verified by the MTA.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The name it gave.
+    /// Its host name in EHLO or HELO.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helo: Option<String>,
     /// The authenticated user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Version of TLS.
+    /// TLS version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
 }
@@ -88,32 +87,32 @@ pub struct Client {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Recipient {
-    /// Where the message goes.
+    /// Recipient address.
     pub address: Address,
-    /// Its domain is one of `local-domains`.
+    /// Whether its domain is one of `local-domains`.
     pub local: bool,
 }
 
-/// What a policy said: a decision, or why there is none.
+/// The result of a policy: a decision, or an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RecordedResult {
     /// A decision.
     Decision(Box<Decision>),
-    /// None.
+    /// An error.
     Error {
-        /// One word ([`PolicyError::kind`]).
+        /// Its kind ([`PolicyError::kind`]).
         kind: String,
-        /// What happened.
+        /// Its text.
         text: String,
     },
 }
 
-/// What a decision took.
+/// Resources used by a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cost {
-    /// Wall clock, waiting for a turn included.
+    /// Wall clock, including the wait for a permit.
     pub microseconds: u64,
     /// Instructions executed.
     pub instructions: u64,
@@ -132,7 +131,7 @@ impl From<&crate::pipeline::Cost> for Cost {
 }
 
 impl RecordedResult {
-    /// What a policy said.
+    /// The result of a policy call.
     pub fn of(decision: &Result<Decision, PolicyError>) -> Self {
         match decision {
             Ok(decision) => Self::Decision(Box::new(decision.clone())),
@@ -143,7 +142,7 @@ impl RecordedResult {
         }
     }
 
-    /// What another one says otherwise.
+    /// The differences of another result.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         if let (Self::Decision(before), Self::Decision(after)) = (self, other) {
             return compare(before, after);
@@ -153,7 +152,7 @@ impl RecordedResult {
             .collect()
     }
 
-    /// A short form for counting, and one for people.
+    /// A short form for counting, and a form for people.
     fn outcome(&self) -> [String; 2] {
         match self {
             Self::Decision(decision) => {
@@ -172,20 +171,20 @@ impl RecordedResult {
 }
 
 impl Entry {
-    /// What was seen, as it is written down.
-    pub fn of(seen: &OwnedDecisionEvent, sha256: String, kept: bool) -> Self {
+    /// The entry of an event.
+    pub fn of(event: &OwnedDecisionEvent, sha256: String, stored: bool) -> Self {
         let Message {
             envelope,
             arrival,
             content,
             ..
-        } = &*seen.message;
+        } = &*event.message;
         let PolicyResult {
             decision,
             seed,
             cost,
             ..
-        } = &seen.ruling;
+        } = &event.result;
         let client = &envelope.client;
         let recipients = envelope.recipients.iter();
         Self {
@@ -210,22 +209,22 @@ impl Entry {
             message: StoredMessage {
                 sha256,
                 size: content.bytes().len() as u64,
-                kept,
+                stored,
             },
-            facts: seen.facts.clone(),
+            facts: event.facts.clone(),
             seed: HEXLOWER.encode(seed.as_bytes()),
-            policy: seen.policy.clone(),
-            inputs: seen.inputs.clone(),
-            ruling: RecordedResult::of(decision),
+            policy: event.policy.clone(),
+            inputs: event.inputs.clone(),
+            result: RecordedResult::of(decision),
             cost: Cost::from(cost),
         }
     }
 
-    /// The message with its envelope, as the policy saw it.
+    /// The message with its envelope, as the policy got it.
     ///
     /// # Errors
     ///
-    /// When the sender is no address.
+    /// If the sender is not a valid address.
     pub fn message(&self, bytes: Vec<u8>) -> Result<Message, AddressError> {
         let client = self.client.clone();
         let recipients = self.recipients.iter();
@@ -246,7 +245,7 @@ impl Entry {
             .build())
     }
 
-    /// The seed, if it is one.
+    /// The seed, if it is valid.
     pub fn seed(&self) -> Option<Seed> {
         let bytes = HEXLOWER.decode(self.seed.as_bytes()).ok()?;
         bytes.try_into().ok().map(Seed::new)

@@ -1,4 +1,4 @@
-//! A message that was decided on, for those who look at it later.
+//! A decision on a message, with everything that it depends on, for later processing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,23 +7,22 @@ use crate::pipeline::{InputDigests, PolicyId, PolicyResult};
 use waxseal_core::message::Message;
 use waxseal_runtime::FactTrace;
 
-/// A message, and all that its decision was taken on.
+/// A message, and everything that its decision depends on.
 #[derive(Debug)]
 pub struct OwnedDecisionEvent {
     /// The message.
     pub message: Arc<Message>,
-    /// What the policy asked, and was told.
+    /// Queries of the policy and their results.
     pub facts: FactTrace,
-    /// Who decided.
+    /// The policy that decided.
     pub policy: PolicyId,
-    /// What that was made from.
+    /// Digests of its inputs.
     pub inputs: InputDigests,
-    /// What it said.
-    pub ruling: PolicyResult,
+    /// Its result.
+    pub result: PolicyResult,
 }
 
-/// Bytes of messages that wait for somebody who looks on. They are held when
-/// their connections have let go of them, so there has to be an end to it.
+/// Limit on the bytes of queued messages. They stay in memory after their connections have released them.
 #[derive(Debug)]
 pub struct ByteBudget {
     taken: AtomicUsize,
@@ -39,27 +38,26 @@ impl ByteBudget {
         })
     }
 
-    /// Takes room for a message, until what is given back is dropped; none
-    /// where there is not enough.
-    pub fn take(self: &Arc<Self>, seen: &Arc<OwnedDecisionEvent>) -> Option<QueuedEvent> {
-        let bytes = seen.message.content.bytes().len();
+    /// Reserves bytes for a message until the result is dropped; `None` if the budget is exhausted.
+    pub fn take(self: &Arc<Self>, event: &Arc<OwnedDecisionEvent>) -> Option<QueuedEvent> {
+        let bytes = event.message.content.bytes().len();
         let fits = |taken: usize| taken.checked_add(bytes).filter(|&all| all <= self.most);
         self.taken
             .try_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .ok()?;
         Some(QueuedEvent {
-            seen: Arc::clone(seen),
+            event: Arc::clone(event),
             bytes,
             room: Arc::clone(self),
         })
     }
 }
 
-/// A message that waits.
+/// A queued message.
 #[derive(Debug)]
 pub struct QueuedEvent {
     /// The message.
-    pub seen: Arc<OwnedDecisionEvent>,
+    pub event: Arc<OwnedDecisionEvent>,
     bytes: usize,
     room: Arc<ByteBudget>,
 }

@@ -1,23 +1,20 @@
-//! Decisions written down, and decided again.
+//! Recording and replay of decisions.
 //!
-//! A [`Recording`] writes what the policy was asked, what it was told and what
-//! it said, in a thread of its own: mail never waits for the disk, and what
-//! cannot be written in time is dropped and counted. [`read`] gives the entries
-//! back, also while more are written and after a crash in the middle of a line;
-//! [`replay`] has another version of the policy decide on them and tells what it
-//! would have decided otherwise. The same version says the same, bit for bit:
-//! the seed of each decision is recorded with it.
+//! A [`Recording`] writes each decision with its input, in a thread of its own: mail never waits for the disk, and
+//! entries that cannot be written in time are dropped and counted. [`read`] returns the entries, also while more are
+//! written and after a crash in the middle of a line; [`replay`] decides on them with another version of the policy
+//! and reports the differences. The same version gives the same decisions, bit for bit, because the seed of each
+//! decision is recorded.
 //!
 //! A recording is a folder of segments, which are folders themselves:
 //!
-//! | file | what |
+//! | file | contents |
 //! | --- | --- |
 //! | `20261121T215948.123Z/decisions.jsonl` | one [`Entry`] a line |
-//! | `20261121T215948.123Z/SHA256.eml` | messages of these entries, where they are kept |
+//! | `20261121T215948.123Z/SHA256.eml` | messages of these entries, if they are stored |
 //!
-//! A segment can be copied, looked at and deleted by itself. The oldest are
-//! deleted when the recording would outgrow its maximum. Everything is private
-//! (0700, 0600): it is people's mail.
+//! A segment can be copied, read and deleted separately. The oldest are deleted when the recording would exceed its
+//! maximum. Everything is private (0700, 0600), because it contains people's mail.
 
 pub mod diff;
 mod entry;
@@ -32,5 +29,5 @@ mod write;
 pub use entry::{Client, Cost, Entry, FORMAT, Recipient, RecordedResult, StoredMessage};
 pub use event::{ByteBudget, OwnedDecisionEvent, QueuedEvent};
 pub use read::{Messages, ReadError, Reader, Recorded, read};
-pub use replay::{Decider, Options, Report, replay};
+pub use replay::{Options, RecordedVersion, Report, replay};
 pub use write::{Counts, RecordError, Recording};

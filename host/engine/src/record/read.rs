@@ -1,4 +1,4 @@
-//! Reading a recording, whole or torn.
+//! Reader of recordings, also of damaged ones.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -12,11 +12,11 @@ use super::segment::{self, ENTRIES};
 use crate::pipeline::digest_hex;
 use waxseal_system::input_file;
 
-/// Most bytes of a line: a decision is at most a megabyte, and escapes make
-/// sixfold of it in the worst case.
-const LONGEST: u64 = 16 << 20;
+/// Maximum length of a line, in bytes: a decision has at most a megabyte, and escapes multiply it by six in the worst
+/// case.
+const MAX_LINE: u64 = 16 << 20;
 
-/// Why something of a recording cannot be read.
+/// Why a part of a recording cannot be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// There is no recording.
@@ -27,27 +27,27 @@ pub enum ReadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error.
         error: io::Error,
     },
-    /// A line is no entry.
+    /// A line is not an entry.
     #[error("{}:{line}: {message}", .path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error.
         message: String,
     },
 }
 
-/// An entry, and where it was found.
+/// An entry and its segment.
 #[derive(Clone, Debug)]
 pub struct Recorded {
     /// The entry.
     pub entry: Entry,
-    /// The segment that it stands in.
+    /// The segment that contains it.
     pub segment: PathBuf,
 }
 
@@ -55,7 +55,7 @@ pub struct Recorded {
 ///
 /// # Errors
 ///
-/// When there is none.
+/// If there is none.
 pub fn read(path: &Path) -> Result<Reader, ReadError> {
     let failed = |error| ReadError::Io {
         path: path.to_owned(),
@@ -82,9 +82,8 @@ pub fn read(path: &Path) -> Result<Reader, ReadError> {
     })
 }
 
-/// Entries in the order in which they were written. What cannot be read is
-/// told, and the next is gone on with; the last line of a segment may be torn,
-/// which is passed over.
+/// Entries in the order in which they were written. An unreadable entry is reported, and reading continues; an incomplete
+/// last line of a segment is ignored.
 #[derive(Debug)]
 pub struct Reader {
     files: std::vec::IntoIter<PathBuf>,
@@ -96,7 +95,7 @@ struct Open {
     path: PathBuf,
     lines: BufReader<File>,
     line: usize,
-    /// Nothing more will come of it.
+    /// Whether the end was reached.
     failed: bool,
 }
 
@@ -116,7 +115,7 @@ impl Iterator for Reader {
                             line: 0,
                             failed: false,
                         }),
-                        // The oldest are deleted while others are read.
+                        // The oldest segments may be deleted while others are read.
                         Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                         Err(error) => return Some(Err(ReadError::Io { path, error })),
                     }
@@ -136,10 +135,10 @@ impl Open {
             return None;
         }
         let mut line = Vec::new();
-        let mut limited = io::Read::take(&mut self.lines, LONGEST);
+        let mut limited = io::Read::take(&mut self.lines, MAX_LINE);
         match limited.read_until(b'\n', &mut line) {
-            // Without its end it is torn, or still being written.
-            Ok(_) if line.last() != Some(&b'\n') && (line.len() as u64) < LONGEST => None,
+            // Without a line end it is incomplete, or still being written.
+            Ok(_) if line.last() != Some(&b'\n') && (line.len() as u64) < MAX_LINE => None,
             Ok(_) => {
                 self.line += 1;
                 Some(self.parse(&line))
@@ -158,12 +157,12 @@ impl Open {
             line: self.line,
             message,
         };
-        let entry: Entry =
-            serde_json::from_slice(line).map_err(|error| wrong(format!("no entry: {error}")))?;
+        let entry: Entry = serde_json::from_slice(line)
+            .map_err(|error| wrong(format!("invalid entry: {error}")))?;
         if entry.format > FORMAT {
             let format = entry.format;
             return Err(wrong(format!(
-                "this entry has the form {format}, and {FORMAT} is the newest that this waxseal reads"
+                "unsupported format {format} of an entry: this version of waxseal supports up to {FORMAT}"
             )));
         }
         let segment = self.path.parent().unwrap_or(Path::new("")).to_owned();
@@ -171,19 +170,18 @@ impl Open {
     }
 }
 
-/// Where messages are that a recording does not hold itself: a folder of them,
-/// known by their digests.
+/// A folder of messages, found by their digests, for recordings that store none.
 #[derive(Debug, Default)]
 pub struct Messages {
     elsewhere: HashMap<String, PathBuf>,
 }
 
 impl Messages {
-    /// Looks at all files of a folder, subfolders not included.
+    /// Reads all files of a folder, without subfolders.
     ///
     /// # Errors
     ///
-    /// When the folder or a file in it cannot be read.
+    /// If the folder or a file in it cannot be read.
     pub fn in_folder(folder: &Path) -> Result<Self, ReadError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -200,7 +198,7 @@ impl Messages {
         Ok(Self { elsewhere })
     }
 
-    /// The bytes of a message; none where they are nowhere, or not whole.
+    /// The bytes of a message; `None` if it is missing or damaged.
     pub fn find(&self, recorded: &Recorded) -> Option<Vec<u8>> {
         let digest = &recorded.entry.message.sha256;
         let beside = recorded.segment.join(segment::message_file(digest));

@@ -1,4 +1,4 @@
-//! Deciding again on what was recorded, with another version of the policy.
+//! Replay of recorded decisions with another version of the policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,37 +13,37 @@ use super::read::{Messages, ReadError, Reader, Recorded};
 use crate::pipeline::{PolicyId, PolicySnapshot, repeat};
 use waxseal_runtime::{ReplayedFacts, StaticFacts};
 
-/// Most things of one sort (problems, questions) that a report names.
-const NAMED: usize = 20;
+/// Maximum number of problems or queries that a report lists.
+const MAX_LISTED: usize = 20;
 
-/// Which entries are decided again.
+/// Selection of the entries to replay.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Those that arrived then or later.
+    /// Only entries that arrived then or later.
     pub since: Option<Timestamp>,
-    /// Those that arrived before.
+    /// Only entries that arrived before.
     pub until: Option<Timestamp>,
-    /// As many of them, from the first.
+    /// Maximum number of entries.
     pub limit: Option<u64>,
-    /// Where messages are that the recording does not hold.
+    /// Messages that the recording does not contain.
     pub messages: Messages,
-    /// How many are decided on at one time.
+    /// Number of concurrent decisions.
     pub parallel: usize,
 }
 
 impl Options {
-    /// Whether an entry is one of them, as far as its time goes.
-    pub fn takes(&self, recorded: &Recorded) -> bool {
+    /// Whether the time of an entry is selected.
+    pub fn selects(&self, recorded: &Recorded) -> bool {
         let arrival = recorded.entry.arrival;
         self.since.is_none_or(|since| arrival >= since)
             && self.until.is_none_or(|until| arrival < until)
     }
 }
 
-/// A version that decided.
+/// A version that made recorded decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Decider {
+pub struct RecordedVersion {
     /// Its policy.
     #[serde(flatten)]
     pub policy: PolicyId,
@@ -51,51 +51,51 @@ pub struct Decider {
     pub settings: Option<String>,
 }
 
-/// What the other version decides otherwise.
+/// The result of a replay.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
-    /// The version that decided again.
+    /// The version of the replay.
     pub policy: PolicyId,
     /// Digest of its settings.
     pub settings: Option<String>,
-    /// The versions that decided then.
-    pub recorded: Vec<Decider>,
-    /// Messages decided on again.
+    /// The versions of the recorded decisions.
+    pub recorded: Vec<RecordedVersion>,
+    /// Replayed messages.
     pub compared: u64,
-    /// Those decided alike.
+    /// Messages with the same decision.
     pub same: u64,
-    /// Those decided otherwise.
+    /// Messages with different decisions.
     pub different: u64,
-    /// Those of them that fare otherwise: not only reasons or labels differ.
+    /// Messages with different effects: more than reasons and labels differ.
     pub behavioral: u64,
-    /// Messages that are not decided on again since they are not kept.
+    /// Messages that cannot be replayed because they are not stored.
     pub missing: u64,
     /// Entries that cannot be read.
     pub unreadable: u64,
-    /// The first of them.
+    /// The first problems.
     pub problems: Vec<String>,
-    /// Messages whose decision asked for facts that were not recorded: it was
-    /// told that there are none, and may not be what it would have been.
+    /// Messages whose decision queried facts that were not recorded: these do not exist in the replay, so the decision may
+    /// differ from a live one.
     pub unanswered: u64,
-    /// What was asked for, and how often.
-    pub questions: BTreeMap<String, u64>,
-    /// When the first of them arrived.
+    /// These queries, and how often they were made.
+    pub unanswered_queries: BTreeMap<String, u64>,
+    /// Arrival of the first message.
     pub first: Option<Timestamp>,
-    /// When the last did.
+    /// Arrival of the last message.
     pub last: Option<Timestamp>,
-    /// What differs, by kind.
+    /// Differences by kind.
     pub differences: Vec<DiffGroup>,
-    /// Differences of more kinds than are told apart.
+    /// Differences of further kinds, beyond the limit.
     pub overflowed: u64,
-    /// Median cost of a decision then.
-    pub cost_then: Option<Cost>,
-    /// Median cost of a decision now.
-    pub cost_now: Option<Cost>,
+    /// Median cost of a recorded decision.
+    pub recorded_cost: Option<Cost>,
+    /// Median cost of a replayed decision.
+    pub replayed_cost: Option<Cost>,
 }
 
-/// Has the snapshot's policy decide on a recording, several messages at one
-/// time. What it says does not depend on how they were taken in turn.
+/// Replays a recording with the snapshot's policy, several messages at a time. The result does not depend on their
+/// order.
 pub async fn replay(snapshot: &Arc<PolicySnapshot>, reader: Reader, options: Options) -> Report {
     let work = Arc::new(Work {
         snapshot: Arc::clone(snapshot),
@@ -108,7 +108,7 @@ pub async fn replay(snapshot: &Arc<PolicySnapshot>, reader: Reader, options: Opt
         let work = Arc::clone(&work);
         workers.spawn(async move { work.run().await });
     }
-    // A worker that panics has met a mistake of ours: told, never hidden.
+    // A panic of a worker is a defect of Waxseal: it is reported.
     workers.join_all().await;
     work.report()
 }
@@ -136,7 +136,7 @@ struct Found {
     unreadable: u64,
     problems: BTreeSet<String>,
     unanswered: u64,
-    questions: BTreeMap<String, u64>,
+    unanswered_queries: BTreeMap<String, u64>,
     arrivals: Option<(Timestamp, Timestamp)>,
     then: Vec<Cost>,
     now: Vec<Cost>,
@@ -163,7 +163,7 @@ impl Work {
         }
         let options = &self.options;
         let next = source.reader.find(|item| match item {
-            Ok(recorded) => options.takes(recorded),
+            Ok(recorded) => options.selects(recorded),
             Err(_) => true,
         })?;
         source.taken += u64::from(next.is_ok());
@@ -182,7 +182,7 @@ impl Work {
         };
         let wrong = |what: &str| format!("{}: {what}", entry.queue_id);
         let Some(seed) = entry.seed() else {
-            self.found(|found| found.unreadable(wrong("its seed is none")));
+            self.found(|found| found.unreadable(wrong("invalid seed")));
             return;
         };
         let message = match entry.message(bytes) {
@@ -194,10 +194,17 @@ impl Work {
         };
         let nothing = StaticFacts::at(entry.facts.now.clone());
         let facts = Arc::new(ReplayedFacts::new(entry.facts.clone(), nothing));
-        let ruling = repeat(&self.snapshot, &message, Arc::clone(&facts) as Arc<_>, seed).await;
-        let now = RecordedResult::of(&ruling.decision);
-        let questions = facts.unanswered();
-        self.found(|found| found.add(recorded, &now, Cost::from(&ruling.cost), &questions));
+        let result = repeat(&self.snapshot, &message, Arc::clone(&facts) as Arc<_>, seed).await;
+        let now = RecordedResult::of(&result.decision);
+        let unanswered_queries = facts.unanswered();
+        self.found(|found| {
+            found.add(
+                recorded,
+                &now,
+                Cost::from(&result.cost),
+                &unanswered_queries,
+            )
+        });
     }
 
     fn report(&self) -> Report {
@@ -209,7 +216,7 @@ impl Work {
             recorded: found
                 .recorded
                 .into_iter()
-                .map(|((_, settings), policy)| Decider { policy, settings })
+                .map(|((_, settings), policy)| RecordedVersion { policy, settings })
                 .collect(),
             compared: found.compared,
             same: found.same,
@@ -219,13 +226,13 @@ impl Work {
             unreadable: found.unreadable,
             problems: found.problems.into_iter().collect(),
             unanswered: found.unanswered,
-            questions: found.questions,
+            unanswered_queries: found.unanswered_queries,
             first: found.arrivals.map(|(first, _)| first),
             last: found.arrivals.map(|(_, last)| last),
             differences: found.diff.kinds(),
             overflowed: found.diff.overflowed(),
-            cost_then: median(found.then),
-            cost_now: median(found.now),
+            recorded_cost: median(found.then),
+            replayed_cost: median(found.now),
         }
     }
 }
@@ -233,7 +240,7 @@ impl Work {
 impl Found {
     fn unreadable(&mut self, problem: String) {
         self.unreadable += 1;
-        if self.problems.len() < NAMED {
+        if self.problems.len() < MAX_LISTED {
             self.problems.insert(problem);
         }
     }
@@ -243,10 +250,10 @@ impl Found {
         recorded: &Recorded,
         now: &RecordedResult,
         cost: Cost,
-        questions: &[waxseal_runtime::FactQuery],
+        unanswered_queries: &[waxseal_runtime::FactQuery],
     ) {
         let entry = &recorded.entry;
-        let differences = entry.ruling.differences(now);
+        let differences = entry.result.differences(now);
         self.compared += 1;
         self.same += u64::from(differences.is_empty());
         let effect = differences
@@ -254,11 +261,13 @@ impl Found {
             .any(|difference| difference.field.has_effect());
         self.behavioral += u64::from(effect);
         self.diff.add(&entry.queue_id, entry.arrival, &differences);
-        self.unanswered += u64::from(!questions.is_empty());
-        for question in questions {
+        self.unanswered += u64::from(!unanswered_queries.is_empty());
+        for question in unanswered_queries {
             let question = question.to_string();
-            if self.questions.len() < NAMED || self.questions.contains_key(&question) {
-                *self.questions.entry(question).or_default() += 1;
+            if self.unanswered_queries.len() < MAX_LISTED
+                || self.unanswered_queries.contains_key(&question)
+            {
+                *self.unanswered_queries.entry(question).or_default() += 1;
             }
         }
         let policy = &entry.policy;
@@ -272,7 +281,7 @@ impl Found {
     }
 }
 
-/// The median of each figure by itself.
+/// The median of each value separately.
 fn median(costs: Vec<Cost>) -> Option<Cost> {
     let of = |figure: fn(&Cost) -> u64| {
         let mut figures: Vec<u64> = costs.iter().map(figure).collect();

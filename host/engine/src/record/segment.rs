@@ -1,5 +1,4 @@
-//! Segments: folders whose names are the times at which they were begun, so that
-//! their order is that of their names.
+//! Segments of a recording: folders named by the time of their start, so that names are in chronological order.
 
 use std::fs;
 use std::io;
@@ -10,19 +9,17 @@ use jiff::Timestamp;
 /// Name of the file of entries in a segment.
 pub(super) const ENTRIES: &str = "decisions.jsonl";
 
-/// Bytes that a file takes on disk, about: a message of a hundred bytes takes a
-/// block.
+/// Approximate bytes of a file on disk: a message of a hundred bytes takes a block.
 pub(super) fn on_disk(bytes: u64) -> u64 {
     bytes.next_multiple_of(4096)
 }
 
-/// The name of the file that holds a message.
+/// File name of a message.
 pub(super) fn message_file(sha256: &str) -> String {
     format!("{sha256}.eml")
 }
 
-/// The name of a segment that is begun now; `attempt` tells those of the same
-/// millisecond apart.
+/// Name of a new segment; `attempt` distinguishes those of the same millisecond.
 pub(super) fn name(now: Timestamp, attempt: u32) -> String {
     let time = now.strftime("%Y%m%dT%H%M%S.%3fZ");
     match attempt {
@@ -31,7 +28,7 @@ pub(super) fn name(now: Timestamp, attempt: u32) -> String {
     }
 }
 
-/// Whether a folder's name is a segment's: nothing else is ever deleted.
+/// Whether a folder name is that of a segment: nothing else is ever deleted.
 fn is_name(name: &str) -> bool {
     let shape = |text: &str| -> String {
         let digit = |c: char| if c.is_ascii_digit() { '0' } else { c };
@@ -58,7 +55,7 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(segments)
 }
 
-/// Bytes that a segment takes on disk; what goes away meanwhile takes none.
+/// Bytes of a segment on disk; files that disappear meanwhile count as none.
 pub(super) fn size(segment: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(segment) else {
         return 0;

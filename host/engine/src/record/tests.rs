@@ -1,5 +1,4 @@
-//! Writing and reading together, without a policy: what a recording holds, what
-//! it never outgrows, and what it does when something is broken.
+//! Tests of writing and reading recordings, without a policy.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +21,7 @@ fn arrival(number: usize) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number as i64).expect("an instant")
 }
 
-fn seen(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
+fn event(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
     let arrival = arrival(number);
     let content = format!("From: ann@acme.test\r\nSubject: {number}\r\n\r\n{text}\r\n");
     let client = Client::default()
@@ -56,7 +55,7 @@ fn seen(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
             settings: None,
             tables: BTreeMap::new(),
         },
-        ruling: PolicyResult {
+        result: PolicyResult {
             decision,
             log: Vec::new(),
             seed: Seed::new([number as u8; 32]),
@@ -81,7 +80,7 @@ fn settings(folder: &Path) -> Record {
 fn write(settings: &Record, numbers: std::ops::Range<usize>, text: &str) -> Counts {
     let recording = Recording::start(settings).expect("a recording");
     for number in numbers {
-        recording.offer(&seen(number, text));
+        recording.offer(&event(number, text));
     }
     recording.stop();
     recording.counts()
@@ -113,23 +112,23 @@ fn what_is_written_is_read_again_with_its_message() {
     let read = entries(&settings.folder);
     assert_eq!(read.len(), 5);
     for (number, recorded) in read.iter().enumerate() {
-        let seen = seen(number, "Hello");
+        let event = event(number, "Hello");
         let entry = &recorded.entry;
-        let kept = entry.message.clone();
-        assert_eq!(*entry, Entry::of(&seen, kept.sha256, true));
+        let stored = entry.message.clone();
+        assert_eq!(*entry, Entry::of(&event, stored.sha256, true));
         assert_eq!(entry.seed(), Some(Seed::new([number as u8; 32])));
         let bytes = Messages::default().find(recorded).expect("its message");
         let message = entry.message(bytes).expect("a message");
-        assert_eq!(message.content.bytes(), seen.message.content.bytes());
-        assert_eq!(message.envelope.sender, seen.message.envelope.sender);
+        assert_eq!(message.content.bytes(), event.message.content.bytes());
+        assert_eq!(message.envelope.sender, event.message.envelope.sender);
         assert_eq!(
             message.envelope.recipients,
-            seen.message.envelope.recipients
+            event.message.envelope.recipients
         );
-        assert_eq!(message.arrival, seen.message.arrival);
+        assert_eq!(message.arrival, event.message.arrival);
     }
     assert!(
-        matches!(&read[4].entry.ruling, RecordedResult::Error { kind, .. } if kind == "out-of-instructions")
+        matches!(&read[4].entry.result, RecordedResult::Error { kind, .. } if kind == "out-of-instructions")
     );
 }
 
@@ -166,8 +165,8 @@ fn messages_are_left_out_where_only_their_digests_are_wanted() {
     assert_eq!(Messages::default().find(&read[1]), None);
     let archive = folder.path().join("archive");
     fs::create_dir(&archive).expect("a folder");
-    let seen = seen(1, "a secret");
-    fs::write(archive.join("one.eml"), seen.message.content.bytes()).expect("a message");
+    let event = event(1, "a secret");
+    fs::write(archive.join("one.eml"), event.message.content.bytes()).expect("a message");
     let messages = Messages::in_folder(&archive).expect("messages");
     assert!(messages.find(&read[1]).is_some());
     assert_eq!(messages.find(&read[0]), None);
@@ -178,7 +177,7 @@ fn a_recording_never_outgrows_its_maximum_and_loses_the_oldest() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     let text = "x".repeat(300_000);
-    // Twice what there is room for, and over two starts.
+    // Twice the maximum, with two starts.
     write(&settings, 0..30, &text);
     write(&settings, 30..60, &text);
     let size: u64 = files(&settings.folder)
@@ -207,7 +206,7 @@ fn a_message_that_would_push_out_all_others_is_kept_by_its_digest() {
     write(&settings, 1..2, &"x".repeat(20 << 20));
     let read = entries(&settings.folder);
     assert_eq!(
-        (read[0].entry.message.kept, read[1].entry.message.kept),
+        (read[0].entry.message.stored, read[1].entry.message.stored),
         (true, false)
     );
 }
@@ -254,7 +253,7 @@ fn a_message_that_was_damaged_is_none() {
     assert_eq!(Messages::default().find(&read[0]), None);
 }
 
-/// The disk takes nothing: what comes is counted as lost, and nobody waits.
+/// The disk is full: entries are counted as dropped, and nothing waits.
 #[test]
 fn what_cannot_be_written_is_counted_and_nothing_else_happens() {
     let folder = tempfile::tempdir().expect("folder");
@@ -263,18 +262,18 @@ fn what_cannot_be_written_is_counted_and_nothing_else_happens() {
     fs::remove_dir(&settings.folder).expect("removed");
     fs::write(&settings.folder, "in its place").expect("written");
     for number in 0..5 {
-        recording.offer(&seen(number, "Hello"));
+        recording.offer(&event(number, "Hello"));
     }
     recording.stop();
     let counts = recording.counts();
     assert_eq!((counts.written, counts.dropped), (0, 5));
-    recording.offer(&seen(9, "too late"));
+    recording.offer(&event(9, "too late"));
     assert_eq!(recording.counts().dropped, 6);
 }
 
 #[test]
 fn messages_that_wait_have_room_for_so_many_bytes() {
-    let one = seen(0, &"x".repeat(1000));
+    let one = event(0, &"x".repeat(1000));
     let room = ByteBudget::new(2500);
     let first = room.take(&one).expect("room");
     let _second = room.take(&one).expect("room");

@@ -1,4 +1,4 @@
-//! Writing decisions down, beside the mail and never in its way.
+//! Writer of recordings, on a thread of its own.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,48 +20,46 @@ use crate::config::{KeepMessages, Record};
 use crate::pipeline::digest_hex;
 use waxseal_system::secure_fs::{self, PrivateFileError};
 
-/// Messages that wait to be written, at most.
+/// Maximum number of queued messages.
 const QUEUE: usize = 1024;
 
-/// Bytes of messages that wait to be written, at most.
+/// Maximum bytes of queued messages.
 const QUEUE_BYTES: usize = 64 << 20;
 
-/// A recording has about this many segments: so much of it goes when the oldest
-/// is deleted.
+/// Approximate number of segments of a recording: the fraction of it that is deleted at once.
 const SEGMENTS: u64 = 8;
 
-/// How long nothing is tried after a failure to write: a full disk is not asked
-/// again for each message.
+/// Pause after a failed write: a full disk is not written to for each message.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// How often it is told, at most, that something is not recorded.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// Minimum interval between log lines about dropped entries.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Why nothing is recorded.
+/// Why recording cannot start.
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// The folder cannot be used.
     #[error("[record] folder: {0}")]
     Folder(#[from] PrivateFileError),
-    /// Its content cannot be listed.
+    /// Its contents cannot be listed.
     #[error("[record] folder {}: {error}", .path.display())]
     List {
         /// The folder.
         path: PathBuf,
-        /// Why not.
+        /// The error.
         error: io::Error,
     },
-    /// There is no thread for it.
-    #[error("the thread that records cannot be started: {0}")]
+    /// The thread cannot be started.
+    #[error("cannot start the recording thread: {0}")]
     Thread(io::Error),
 }
 
-/// How many decisions were written, and how many not.
+/// Numbers of written and dropped decisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// They stand in the recording.
+    /// Decisions in the recording.
     pub written: u64,
-    /// There was no room in the queue, or the disk failed.
+    /// Decisions that did not fit into the queue, or could not be written.
     pub dropped: u64,
 }
 
@@ -71,7 +69,7 @@ struct Counters {
     dropped: AtomicU64,
 }
 
-/// A recording that is written.
+/// A recording in progress.
 #[derive(Debug)]
 pub struct Recording {
     settings: Record,
@@ -82,12 +80,11 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins to record; what is in the folder already stays, as far as its
-    /// maximum allows.
+    /// Starts a recording. Existing segments in the folder are retained, up to its maximum.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be made, or others may look into it.
+    /// If the folder cannot be created, or others can access it.
     pub fn start(settings: &Record) -> Result<Self, RecordError> {
         let counters = Arc::new(Counters::default());
         let writer = Writer::new(settings, Arc::clone(&counters))?;
@@ -105,18 +102,17 @@ impl Recording {
         })
     }
 
-    /// What it was started with.
+    /// Its settings.
     pub fn settings(&self) -> &Record {
         &self.settings
     }
 
-    /// Hands over a message to write down, which its caller has found to be in
-    /// the share that is recorded. Never waits: what finds no room is
+    /// Queues a message that the caller has selected for the recording. Never waits: if the queue is full, the message is
     /// dropped and counted.
-    pub fn offer(&self, seen: &Arc<OwnedDecisionEvent>) {
+    pub fn offer(&self, event: &Arc<OwnedDecisionEvent>) {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = queue.as_ref().is_some_and(|queue| {
-            let waiting = self.room.take(seen);
+            let waiting = self.room.take(event);
             waiting.is_some_and(|waiting| queue.try_send(waiting).is_ok())
         });
         if !taken {
@@ -124,7 +120,7 @@ impl Recording {
         }
     }
 
-    /// How many decisions were written so far.
+    /// Number of written and dropped decisions so far.
     pub fn counts(&self) -> Counts {
         Counts {
             written: self.counters.written.load(Ordering::Relaxed),
@@ -132,7 +128,7 @@ impl Recording {
         }
     }
 
-    /// Writes what waits, and ends. Blocking.
+    /// Writes queued entries, and stops. Blocks.
     pub fn stop(&self) {
         let queue = self
             .queue
@@ -148,19 +144,19 @@ impl Recording {
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the thread that records has panicked");
+            tracing::error!("the recording thread panicked");
         }
     }
 }
 
-/// The side of the thread.
+/// State of the thread.
 struct Writer {
     settings: Record,
     counters: Arc<Counters>,
-    /// Closed segments and what they take on disk, oldest first.
+    /// Closed segments and their bytes on disk, oldest first.
     closed: Vec<(PathBuf, u64)>,
     open: Option<Segment>,
-    /// After a failure: when to try again.
+    /// After a failure: time of the next attempt.
     paused: Option<Instant>,
     told: Option<(Instant, u64)>,
 }
@@ -169,7 +165,7 @@ struct Segment {
     path: PathBuf,
     entries: File,
     lines: u64,
-    /// On disk, messages included.
+    /// Bytes on disk, including messages.
     messages: u64,
 }
 
@@ -202,43 +198,43 @@ impl Writer {
 
     fn run(mut self, waiting: &Receiver<QueuedEvent>) {
         while let Ok(next) = waiting.recv() {
-            self.take(&next.seen, Instant::now());
+            self.take(&next.event, Instant::now());
         }
-        self.tell_dropped(None);
+        self.log_dropped(None);
     }
 
-    fn take(&mut self, seen: &OwnedDecisionEvent, now: Instant) {
+    fn take(&mut self, event: &OwnedDecisionEvent, now: Instant) {
         if self.paused.is_some_and(|until| now < until) {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         } else {
             self.paused = None;
-            match self.write(seen) {
+            match self.write(event) {
                 Ok(()) => drop(self.counters.written.fetch_add(1, Ordering::Relaxed)),
                 Err(error) => self.failed(&error, now),
             }
         }
-        self.tell_dropped(Some(now));
+        self.log_dropped(Some(now));
     }
 
     fn failed(&mut self, error: &io::Error, now: Instant) {
         self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         self.paused = Some(now + PAUSE);
-        // Its last line may be torn: what comes next begins another segment.
+        // Its last line may be incomplete: the next entry starts another segment.
         self.close();
         let folder = self.settings.folder.display();
         tracing::error!(
-            "decisions cannot be recorded in {folder}: {error}; mail goes on without, and it is tried again in {PAUSE:?}"
+            "cannot record decisions in {folder}: {error}; mail is not affected; retrying in {PAUSE:?}"
         );
     }
 
-    /// Tells now and then, and at the end, how many were dropped.
-    fn tell_dropped(&mut self, now: Option<Instant>) {
+    /// Logs the number of dropped decisions, at intervals and at the end.
+    fn log_dropped(&mut self, now: Option<Instant>) {
         let dropped = self.counters.dropped.load(Ordering::Relaxed);
         let (at, before) = self
             .told
             .map_or((None, 0), |(at, before)| (Some(at), before));
         let recently = match (at, now) {
-            (Some(at), Some(now)) => now.saturating_duration_since(at) < TELL_EVERY,
+            (Some(at), Some(now)) => now.saturating_duration_since(at) < LOG_INTERVAL,
             _ => false,
         };
         if dropped > before && !recently {
@@ -250,13 +246,13 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, seen: &OwnedDecisionEvent) -> io::Result<()> {
-        let bytes = seen.message.content.bytes();
+    fn write(&mut self, event: &OwnedDecisionEvent) -> io::Result<()> {
+        let bytes = event.message.content.bytes();
         let sha256 = digest_hex(bytes);
         let keep = self.settings.messages == KeepMessages::Whole
-            // One that would push out all others is not kept.
+            // A message that would displace all others is not stored.
             && bytes.len() as u64 <= self.settings.maximum / SEGMENTS;
-        let mut line = serde_json::to_vec(&Entry::of(seen, sha256.clone(), keep))?;
+        let mut line = serde_json::to_vec(&Entry::of(event, sha256.clone(), keep))?;
         line.push(b'\n');
         let message = if keep {
             segment::on_disk(bytes.len() as u64)
@@ -276,8 +272,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Closes a segment that is full, and deletes the oldest until there is room
-    /// for what comes.
+    /// Closes a full segment, and deletes the oldest ones until there is room.
     fn make_room(&mut self, coming: u64) -> io::Result<()> {
         let maximum = self.settings.maximum;
         let open = self.open.as_ref().map_or(0, Segment::size);
@@ -335,8 +330,8 @@ fn new_file(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Writes a message unless it is there; tells whether it was not. A crash may
-/// leave one half written: who reads it checks its digest.
+/// Writes a message unless it exists; returns whether it was written. A crash may leave a partial file: readers verify its
+/// digest.
 fn create(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     match new_file(path) {
         Ok(mut file) => {

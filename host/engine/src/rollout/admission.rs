@@ -1,4 +1,4 @@
-//! The way into service: what a version has to pass.
+//! Admission of versions: the checks before activation.
 
 use std::sync::Arc;
 
@@ -6,35 +6,35 @@ use jiff::Timestamp;
 
 use super::check::Check;
 use super::snapshots::{Pin, PinReason, SnapshotStore};
-use super::status::{Refusal, Trigger};
+use super::status::{Rejection, Trigger};
 use crate::config::{Config, Problem, Severity};
 use crate::pipeline::{BuildReport, DerivedKeys, PolicySnapshot};
 use waxseal_runtime::Sandbox;
 
-/// What versions are made with.
+/// Dependencies of the admission of versions.
 pub(super) struct Admission {
     pub(super) sandbox: Sandbox,
     pub(super) secrets: Arc<DerivedKeys>,
     pub(super) checks: Vec<Arc<dyn Check>>,
 }
 
-/// What a version is made from. Configurations are large, and moved about.
+/// The input of a version. Boxed, reason configurations are large.
 pub(super) enum Candidate {
     /// A configuration, its keys, and the policy's files that it names.
     Whole(Box<Config>),
-    /// The policy's files that it names, on the host settings in service.
+    /// The policy's files that it names, with the active host settings.
     Policy(Box<Config>),
-    /// A configuration and its keys, for the policy in service.
+    /// A configuration and its keys, with the active policy.
     Host(Box<Config>),
 }
 
-/// What goes in service at the start.
+/// The first version after a start.
 pub(super) struct First {
     pub(super) snapshot: Arc<PolicySnapshot>,
-    /// It is not what the files say.
+    /// The pin, if the version is not the configured one.
     pub(super) remembered: bool,
-    /// Why the files are not in service, where they were tried.
-    pub(super) refused: Option<Refusal>,
+    /// The problems of the configured files, if they were tried and rejected.
+    pub(super) refused: Option<Rejection>,
 }
 
 impl Admission {
@@ -69,8 +69,7 @@ impl Admission {
         built.map(ready).map_err(Vec::from)
     }
 
-    /// All that a configuration names, with the policy's files of another one if
-    /// there is one.
+    /// Everything that a configuration names, with the policy's files of another one if given.
     async fn whole(
         &self,
         config: Config,
@@ -88,11 +87,11 @@ impl Admission {
         built.map(ready).map_err(Vec::from)
     }
 
-    /// Builds a candidate, and runs the tests that come with it.
+    /// Builds a candidate, and runs the policy tests of its configuration.
     ///
     /// # Errors
     ///
-    /// All problems, those of tests that fail among them; logged nowhere yet.
+    /// All problems, including those of failed tests; none is logged yet.
     pub(super) async fn validate_candidate(
         &self,
         candidate: Candidate,
@@ -107,13 +106,12 @@ impl Admission {
         }
     }
 
-    /// Makes what goes in service at the start. Tests that fail do not keep a
-    /// host from starting which has nothing else: mail waits for it.
+    /// Builds the first version after a start. Failed tests do not prevent a start if there is
+    /// no other version, reason mail waits for it.
     ///
     /// # Errors
     ///
-    /// The problems of the files, when they cannot be put in service and
-    /// nothing is remembered that can.
+    /// The problems of the files, if they are rejected and no pinned version can be activated.
     pub(super) async fn validate_at_startup(
         &self,
         snapshots: &SnapshotStore,
@@ -122,7 +120,7 @@ impl Admission {
         now: Timestamp,
     ) -> Result<First, Vec<Problem>> {
         if let Some(kept) = kept
-            && kept.because != PinReason::Refused
+            && kept.reason != PinReason::Rejected
             && let Some(instead) = snapshots.log_config_from_snapshot(config, kept)
         {
             match self.whole(config.clone(), Some(&instead), now).await {
@@ -134,20 +132,21 @@ impl Admission {
                     });
                 }
                 Err(problems) => {
-                    tell(&problems);
-                    tracing::error!("it does not go with this configuration: the files are tried");
+                    log_problems(&problems);
+                    tracing::error!(
+                        "the pinned version is incompatible with this configuration; loading the configured files"
+                    );
                 }
             }
         }
-        // Files that were refused may be good now: what they refer to may be
-        // there.
-        let refused = kept.filter(|kept| kept.because == PinReason::Refused);
+        // Rejected files may be valid now: what they refer to may exist.
+        let refused = kept.filter(|kept| kept.reason == PinReason::Rejected);
         let problems = match self.whole(config.clone(), None, now).await {
             Err(problems) => problems,
             Ok(snapshot) => {
                 let failures = self.failures(&snapshot).await;
                 if failures.is_empty() || refused.is_none() {
-                    tell(&failures);
+                    log_problems(&failures);
                     return Ok(First {
                         snapshot,
                         remembered: false,
@@ -162,27 +161,27 @@ impl Admission {
         else {
             return Err(problems);
         };
-        tell(&problems);
+        log_problems(&problems);
         let file = config.policy.file.clone();
         match self.whole(config.clone(), Some(&instead), now).await {
             Ok(snapshot) => Ok(First {
                 snapshot,
                 remembered: true,
-                refused: Some(Refusal::new(now, Trigger::Start, file, &problems)),
+                refused: Some(Rejection::new(now, Trigger::Start, file, &problems)),
             }),
             Err(_) => Err(problems),
         }
     }
 }
 
-/// The snapshot that was built; what there is to warn of is logged.
+/// The built snapshot; its warnings are logged.
 fn ready(built: BuildReport) -> Arc<PolicySnapshot> {
-    tell(&built.warnings);
+    log_problems(&built.warnings);
     built.snapshot
 }
 
-/// Problems as lines of the log.
-pub(super) fn tell(problems: &[Problem]) {
+/// Logs problems.
+pub(super) fn log_problems(problems: &[Problem]) {
     for problem in problems {
         match problem.severity {
             Severity::Error => tracing::error!("{problem}"),

@@ -1,12 +1,11 @@
-//! Failures of the version in service on messages that the version before
-//! decides, and when there are too many of them.
+//! Failures of the active version on messages that the previous version decides, and the
+//! conditions of an automatic rollback.
 //!
-//! A pure state machine. A failure that the version before shares is the
-//! message's fault and never gets here. Where mail comes from four senders (logins,
-//! or clients without one) or more, none of them counts for more than a quarter of
-//! the failures that a rollback takes: one alone cannot cause it. Where it comes
-//! from fewer, each counts for its part, so that a host that serves one program
-//! has automatic rollbacks, too.
+//! A pure state machine. A failure of both versions is caused by the message and not
+//! counted. If there are four senders (logins, or clients without one) or more, each of
+//! them counts for at most a quarter of the failures that a rollback requires: one alone
+//! cannot cause it. If there are fewer, each counts for its part, so that a host that
+//! serves one program has automatic rollbacks, too.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -14,52 +13,50 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Messages that the share of failures is taken of: the last ones.
-pub(super) const RECENT: usize = 200;
+/// Number of recent messages from which the share of failures is computed.
+pub(super) const RECENT_MESSAGES: usize = 200;
 
-/// Least failures among them for a rollback by share.
-pub(super) const LEAST: u64 = 20;
+/// Minimum number of failures among them for a rollback by share.
+pub(super) const MIN_FAILURES: u64 = 20;
 
-/// Senders that it takes at least for a rollback, where it takes as many
-/// failures and as many are known.
-const SENDERS: u64 = 4;
+/// Minimum number of failing senders for a rollback, if it requires as many failures and as
+/// many senders are known.
+const MIN_SENDERS: u64 = 4;
 
-/// Most failures in a row that are distinguished: bounds memory, and is what
-/// `policy.roll-back-after` can be at most.
-const MOST: usize = 10_000;
+/// Maximum number of consecutive failures that are tracked; bounds memory, and is the largest
+/// value of `policy.roll-back-after`.
+const MAX_CONSECUTIVE: usize = 10_000;
 
-/// Shares of recent messages, in percent, at which failures are reported: once
-/// at each, so again as they grow.
-const REPORTED: [u64; 6] = [5, 10, 25, 50, 75, 90];
+/// Shares of recent messages, in percent, at which failures are reported, once for each.
+const REPORTED_SHARES: [u64; 6] = [5, 10, 25, 50, 75, 90];
 
-/// Least failures that are reported.
-const LEAST_REPORTED: u64 = 5;
+/// Minimum number of failures that are reported.
+const MIN_REPORTED: u64 = 5;
 
-/// A message that a version failed on, in place of its bytes and its sender.
+/// A message that a version failed on, by hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failed {
-    /// Hash of what is in it.
+    /// Hash of its content.
     pub(super) content: u64,
-    /// Hash of who sent it.
+    /// Hash of its sender.
     pub(super) sender: u64,
-    /// Messages that the version had decided on before it.
+    /// Number of messages that the version had decided before it.
     pub(super) after: u64,
 }
 
-/// When a version has failed too often.
+/// Conditions of an automatic rollback.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bounds {
-    /// Failures in a row (`policy.roll-back-after`); 0 is any number.
-    pub(super) in_a_row: u64,
-    /// Share of recent messages (`policy.roll-back-share`), in parts of one;
-    /// none is any share.
+    /// Consecutive failures (`policy.roll-back-after`); 0 is unlimited.
+    pub(super) consecutive: u64,
+    /// Share of recent messages (`policy.roll-back-share`), as a fraction; `None` is unlimited.
     pub(super) share: Option<f64>,
-    /// Senders of messages that were decided on ([`Senders::known`]).
+    /// Number of senders of decided messages ([`Senders::known`]).
     pub(super) senders: u64,
 }
 
-/// Senders of messages that were decided on since the start, by whatever version:
-/// the first few, which is all that matters.
+/// Senders of messages that any version decided since the start: the first few, which is
+/// sufficient.
 #[derive(Debug, Default)]
 pub(super) struct Senders {
     hasher: RandomState,
@@ -68,7 +65,7 @@ pub(super) struct Senders {
 }
 
 impl Senders {
-    /// A message of this sender was decided on.
+    /// Counts a decided message of this sender.
     pub(super) fn decided(&self, sender: impl Hash) {
         if self.complete.load(Ordering::Relaxed) {
             return;
@@ -76,10 +73,10 @@ impl Senders {
         let mut first = self.first();
         first.insert(self.hasher.hash_one(sender));
         self.complete
-            .store(first.len() as u64 >= SENDERS, Ordering::Relaxed);
+            .store(first.len() as u64 >= MIN_SENDERS, Ordering::Relaxed);
     }
 
-    /// How many there are, as far as that matters.
+    /// Number of senders, up to the maximum.
     pub(super) fn known(&self) -> u64 {
         self.first().len() as u64
     }
@@ -89,12 +86,12 @@ impl Senders {
     }
 }
 
-/// That a version has failed too often.
+/// The condition of a rollback that is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exceeded {
-    /// So many different messages in a row.
+    /// Consecutive failures on different messages.
     InARow(u64),
-    /// So many of the last messages.
+    /// Failures among recent messages.
     Share {
         /// Failures.
         failures: u64,
@@ -103,33 +100,32 @@ pub(super) enum Exceeded {
     },
 }
 
-/// What came of one more failure.
+/// The result of counting a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
-    /// The version is to be left.
+    /// The condition that is met, if any: the version must be rolled back.
     pub(super) exceeded: Option<Exceeded>,
-    /// Failures among recent messages, and how many these are, where that is to
-    /// be reported.
+    /// Failures among recent messages and the number of these, if they must be reported.
     pub(super) report: Option<(u64, u64)>,
 }
 
 /// Failures of one version.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    /// Messages decided on.
+    /// Number of messages decided.
     decided: u64,
-    /// All failures.
+    /// Number of all failures.
     total: u64,
-    /// Senders by message, since the version last decided on one.
+    /// Senders by message, since the version last decided a message.
     row: HashMap<u64, u64>,
-    /// The last messages; none for one that was decided on.
+    /// The recent messages; `None` for a decided one.
     recent: VecDeque<Option<Failed>>,
-    /// The highest of [`REPORTED`] that was reached.
+    /// The highest of [`REPORTED_SHARES`] that was reported.
     reported: u64,
 }
 
 impl Failures {
-    /// The version decided on a message.
+    /// Counts a message that the version decided.
     pub(super) fn decided(&mut self, counts_as_recent: bool) {
         self.decided += 1;
         self.row.clear();
@@ -138,31 +134,31 @@ impl Failures {
         }
     }
 
-    /// Messages that the version decided on.
+    /// Number of messages that the version decided.
     pub(super) fn number_decided(&self) -> u64 {
         self.decided
     }
 
-    /// Failures so far.
+    /// Number of failures.
     pub(super) fn total(&self) -> u64 {
         self.total
     }
 
-    /// Failures in a row.
-    pub(super) fn in_a_row(&self) -> u64 {
+    /// Number of consecutive failures.
+    pub(super) fn consecutive(&self) -> u64 {
         self.row.len() as u64
     }
 
-    /// Failures among recent messages, and how many these are.
+    /// Failures among recent messages, and the number of these.
     pub(super) fn recent(&self) -> (u64, u64) {
         let failed = self.recent.iter().flatten().count();
         (failed as u64, self.recent.len() as u64)
     }
 
-    /// The version failed on a message that the version before decides.
+    /// Counts a failure on a message that the previous version decides.
     pub(super) fn failed(&mut self, failed: Failed, bounds: &Bounds) -> Verdict {
-        // One that was decided on since ends the row.
-        if failed.after == self.decided && self.row.len() < MOST {
+        // A message that was decided since ends the sequence.
+        if failed.after == self.decided && self.row.len() < MAX_CONSECUTIVE {
             self.row.insert(failed.content, failed.sender);
         }
         let known = |other: &Failed| other.content == failed.content;
@@ -178,44 +174,44 @@ impl Failures {
 
     fn push(&mut self, message: Option<Failed>) {
         self.recent.push_back(message);
-        if self.recent.len() > RECENT {
+        if self.recent.len() > RECENT_MESSAGES {
             self.recent.pop_front();
         }
     }
 
     fn exceeded(&self, bounds: &Bounds) -> Option<Exceeded> {
-        if bounds.in_a_row > 0 {
-            let count = counted(self.row.values().copied(), bounds.in_a_row, bounds);
-            if count >= bounds.in_a_row {
+        if bounds.consecutive > 0 {
+            let count = counted(self.row.values().copied(), bounds.consecutive, bounds);
+            if count >= bounds.consecutive {
                 return Some(Exceeded::InARow(count));
             }
         }
         let share = bounds.share?;
         let (all, of) = self.recent();
         let senders = self.recent.iter().flatten().map(|failed| failed.sender);
-        let failures = counted(senders, LEAST, bounds);
-        // What does not count is no part of either number.
+        let failures = counted(senders, MIN_FAILURES, bounds);
+        // Failures over a sender's part count in neither number.
         let of = of - (all - failures);
-        let reached = failures >= LEAST && failures as f64 >= share * of as f64;
+        let reached = failures >= MIN_FAILURES && failures as f64 >= share * of as f64;
         reached.then_some(Exceeded::Share { failures, of })
     }
 
     fn report(&mut self) -> Option<(u64, u64)> {
         let (failures, of) = self.recent();
-        if failures < LEAST_REPORTED {
+        if failures < MIN_REPORTED {
             return None;
         }
         let reached = |step: &&u64| failures * 100 >= **step * of;
-        let step = *REPORTED.iter().rev().find(reached)?;
+        let step = *REPORTED_SHARES.iter().rev().find(reached)?;
         let grown = step > self.reported;
         self.reported = self.reported.max(step);
         grown.then_some((failures, of))
     }
 }
 
-/// How many failures count of those of these senders, where it takes `most`.
+/// The number of failures of these senders that count, if `most` are required.
 fn counted(senders: impl Iterator<Item = u64>, most: u64, bounds: &Bounds) -> u64 {
-    let each = most.div_ceil(bounds.senders.clamp(1, SENDERS));
+    let each = most.div_ceil(bounds.senders.clamp(1, MIN_SENDERS));
     let mut by_sender: HashMap<u64, u64> = HashMap::new();
     for sender in senders {
         *by_sender.entry(sender).or_default() += 1;
@@ -223,24 +219,23 @@ fn counted(senders: impl Iterator<Item = u64>, most: u64, bounds: &Bounds) -> u6
     by_sender.values().map(|&count| count.min(each)).sum()
 }
 
-/// Different messages that a version failed on since it last decided on one,
-/// whoever is to blame.
+/// Different messages that a version failed on since it last decided one, whatever the cause.
 #[derive(Debug, Default)]
-pub(super) struct Row(HashSet<u64>);
+pub(super) struct ConsecutiveFailures(HashSet<u64>);
 
-impl Row {
-    /// The version decided on a message.
+impl ConsecutiveFailures {
+    /// Ends the sequence: the version decided a message.
     pub(super) fn ended(&mut self) {
         self.0.clear();
     }
 
-    /// Counts a message; gives how many there are where this is another one.
+    /// Counts a message; returns the number if it is a new one.
     pub(super) fn another(&mut self, content: u64) -> Option<u64> {
-        let another = self.0.len() < MOST && self.0.insert(content);
+        let another = self.0.len() < MAX_CONSECUTIVE && self.0.insert(content);
         another.then(|| self.number())
     }
 
-    /// How many there are.
+    /// Their number.
     pub(super) fn number(&self) -> u64 {
         self.0.len() as u64
     }
@@ -251,12 +246,12 @@ mod tests {
     use super::*;
 
     const BOUNDS: Bounds = Bounds {
-        in_a_row: 20,
+        consecutive: 20,
         share: Some(0.5),
-        senders: SENDERS,
+        senders: MIN_SENDERS,
     };
 
-    /// A failure on a message of its own of that sender.
+    /// A failure on a message of this sender.
     fn failed(failures: &Failures, content: u64, sender: u64) -> Failed {
         Failed {
             content,
@@ -330,7 +325,7 @@ mod tests {
         for failed in late {
             assert_eq!(failures.failed(failed, &bounds).exceeded, None);
         }
-        assert_eq!((failures.in_a_row(), failures.total()), (0, 40));
+        assert_eq!((failures.consecutive(), failures.total()), (0, 40));
     }
 
     #[test]
@@ -339,7 +334,7 @@ mod tests {
         for _ in 0..100 {
             fail(&mut failures, 7, 1);
         }
-        assert_eq!((failures.in_a_row(), failures.total()), (1, 1));
+        assert_eq!((failures.consecutive(), failures.total()), (1, 1));
         assert_eq!(failures.recent(), (1, 1));
     }
 
@@ -386,9 +381,9 @@ mod tests {
     #[test]
     fn zero_is_never() {
         let never = Bounds {
-            in_a_row: 0,
+            consecutive: 0,
             share: None,
-            senders: SENDERS,
+            senders: MIN_SENDERS,
         };
         let mut failures = Failures::default();
         for content in 0..500 {

@@ -1,24 +1,22 @@
-//! Which earlier versions are kept whole, and which one a rollback goes to.
+//! Selection of the earlier versions to retain, and of the target of a rollback.
 //!
-//! A pure state machine over anything that is an [`Entry`]. Its rules:
+//! A pure state machine over any [`Entry`]. Its rules:
 //!
-//! - The newest [`KEPT`] versions before the one in service are kept, and beside
-//!   them the last one that has decided on messages, however many follow.
-//! - A rollback goes to the newest of them that has decided on messages; where
-//!   none has, to the newest. It skips those that are the same as what is in
-//!   service, and those that cannot run with the host settings of now.
-//! - The version that a rollback leaves is kept until another one goes in
-//!   service, for a rollback to its number alone: going back does not go to and
-//!   fro.
+//! - The newest [`RETAINED_VERSIONS`] versions before the active one are retained, and also
+//!   the last one that decided messages, however many follow.
+//! - A rollback selects the newest of them that decided messages; if none did, the newest.
+//!   It skips those that equal the active one, and those that are incompatible with the
+//!   current host settings.
+//! - The version that a rollback leaves is retained until another one is activated, for a
+//!   rollback to its number only: rollbacks do not alternate.
 
 use thiserror::Error;
 
-/// Versions before the one in service that are kept whole. Each holds its
-/// compiled code, some megabytes for a policy in Rust and some tens for one in
-/// Python.
-pub const KEPT: usize = 2;
+/// Versions before the active one that are retained. Each holds its compiled code: some
+/// megabytes for a policy in Rust and some tens for one in Python.
+pub const RETAINED_VERSIONS: usize = 2;
 
-/// A version, as far as the history has to know it.
+/// The properties of a version that the selection depends on.
 pub(super) trait Entry: Clone {
     /// Its number.
     fn number(&self) -> u64;
@@ -26,33 +24,32 @@ pub(super) trait Entry: Clone {
     /// Whether it is made from the same files.
     fn is_same(&self, other: &Self) -> bool;
 
-    /// Whether it has shown that it can decide on messages.
+    /// Whether it decided messages.
     fn has_decided(&self) -> bool;
 }
 
 /// Why there is no rollback.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum RollbackError {
-    /// There is nothing to go back to.
+    /// No version can be selected.
     #[error(
-        "there is no version to go back to{}. Put the policy that you want in service with \
-         `waxseal policy swap FILE`", skipped(.0)
+        "no version to roll back to{}. Activate another policy with `waxseal policy swap FILE`", skipped(.0)
     )]
     NoneBefore(Vec<Skipped>),
-    /// The version that was asked for is not kept.
-    #[error("version {number} is not kept whole: {}", list(.kept))]
-    NotKept {
-        /// It.
+    /// The requested version is not retained.
+    #[error("version {number} is not retained; {}", list(.retained))]
+    NotRetained {
+        /// Its number.
         number: u64,
-        /// Those that are.
-        kept: Vec<u64>,
+        /// Numbers of the retained versions.
+        retained: Vec<u64>,
     },
-    /// The version that was asked for cannot be put in service, or needs not be.
+    /// The requested version cannot be activated, or is active.
     #[error("{0}")]
-    Refused(Skipped),
+    Rejected(Skipped),
 }
 
-/// A version that a rollback does not go to.
+/// A version that a rollback skips.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
     /// Its number.
@@ -61,26 +58,26 @@ pub struct Skipped {
     pub reason: SkipReason,
 }
 
-/// Why a rollback does not go to a version.
+/// Why a rollback skips a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// It is made from the same files as the one in service.
+    /// It is made from the same files as the active one.
     Same,
-    /// It has not decided on a message, and an earlier version has.
+    /// It decided no message, and an earlier version did.
     NeverDecided,
-    /// It names something that `waxseal.toml` or the keys no longer have.
-    Misfit(String),
+    /// It refers to something that `waxseal.toml` or the keys no longer have.
+    Incompatible(String),
 }
 
 impl std::fmt::Display for Skipped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { number, reason } = self;
         match reason {
-            SkipReason::Same => write!(f, "version {number} is the same as what is in service"),
-            SkipReason::NeverDecided => write!(f, "version {number} has not decided on a message"),
-            SkipReason::Misfit(problem) => write!(
+            SkipReason::Same => write!(f, "version {number} equals the active version"),
+            SkipReason::NeverDecided => write!(f, "version {number} has not decided a message"),
+            SkipReason::Incompatible(problem) => write!(
                 f,
-                "version {number} does not fit the configuration and keys of now: {problem}"
+                "version {number} is incompatible with the current configuration and keys: {problem}"
             ),
         }
     }
@@ -89,33 +86,33 @@ impl std::fmt::Display for Skipped {
 fn skipped(skipped: &[Skipped]) -> String {
     let texts: Vec<String> = skipped.iter().map(ToString::to_string).collect();
     match texts.is_empty() {
-        true => ": none is kept from before the one in service".to_owned(),
+        true => ": no earlier version is retained".to_owned(),
         false => format!(": {}", texts.join("; ")),
     }
 }
 
-fn list(kept: &[u64]) -> String {
-    let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
-    match kept.is_empty() {
-        true => "none is".to_owned(),
-        false => format!("kept are {}", kept.join(", ")),
+fn list(retained: &[u64]) -> String {
+    let retained: Vec<String> = retained.iter().map(ToString::to_string).collect();
+    match retained.is_empty() {
+        true => "no earlier version is".to_owned(),
+        false => format!("retained versions: {}", retained.join(", ")),
     }
 }
 
-/// Where a rollback goes.
+/// The target of a rollback.
 #[derive(Debug)]
 pub(super) struct Target<V, T> {
     pub(super) version: V,
-    /// What was made of it to fit the host settings of now.
+    /// The version built for the current host settings.
     pub(super) fitted: T,
     pub(super) skipped: Vec<Skipped>,
 }
 
-/// The versions that are kept whole, oldest first.
+/// The retained versions, oldest first.
 #[derive(Debug)]
 pub(super) struct History<V> {
     before: Vec<V>,
-    /// The one that the last rollback left.
+    /// The version that the last rollback left.
     left: Option<V>,
 }
 
@@ -129,21 +126,21 @@ impl<V> Default for History<V> {
 }
 
 impl<V: Entry> History<V> {
-    /// All versions that are kept, oldest first.
-    pub(super) fn kept(&self) -> Vec<V> {
-        let mut kept: Vec<V> = self.before.iter().chain(&self.left).cloned().collect();
-        kept.sort_by_key(Entry::number);
-        kept
+    /// All retained versions, oldest first.
+    pub(super) fn retained(&self) -> Vec<V> {
+        let mut retained: Vec<V> = self.before.iter().chain(&self.left).cloned().collect();
+        retained.sort_by_key(Entry::number);
+        retained
     }
 
-    /// A version made way for another, which is no earlier one.
+    /// Replaces a version that must not count as an earlier one.
     pub(super) fn replaced(&mut self, old: V) {
         // A copy would use up the room of a version that is another.
-        self.before.retain(|kept| !kept.is_same(&old));
+        self.before.retain(|retained| !retained.is_same(&old));
         self.before.push(old);
         self.left = None;
         let pinned = self.before.iter().rposition(Entry::has_decided);
-        let newest = self.before.len().saturating_sub(KEPT);
+        let newest = self.before.len().saturating_sub(RETAINED_VERSIONS);
         let mut at = 0;
         self.before.retain(|_| {
             at += 1;
@@ -151,12 +148,12 @@ impl<V: Entry> History<V> {
         });
     }
 
-    /// Where a rollback from `serving` goes, by number or by the rules. `fit`
-    /// makes a version ready, or says why it cannot be put in service.
+    /// The target of a rollback from `serving`, by number or by the rules. `fit` builds a version
+    /// for the host settings, or returns why it cannot be activated.
     ///
     /// # Errors
     ///
-    /// When it goes nowhere.
+    /// If there is no target.
     pub(super) fn target<T>(
         &self,
         serving: &V,
@@ -169,7 +166,7 @@ impl<V: Entry> History<V> {
             } else {
                 match fit(version) {
                     Ok(fitted) => return Ok(fitted),
-                    Err(problem) => SkipReason::Misfit(problem),
+                    Err(problem) => SkipReason::Incompatible(problem),
                 }
             };
             Err(Skipped {
@@ -180,10 +177,10 @@ impl<V: Entry> History<V> {
         if let Some(number) = number {
             let mut all = self.before.iter().chain(&self.left).chain([serving]);
             let Some(version) = all.find(|version| version.number() == number) else {
-                let kept = self.kept().iter().map(Entry::number).collect();
-                return Err(RollbackError::NotKept { number, kept });
+                let retained = self.retained().iter().map(Entry::number).collect();
+                return Err(RollbackError::NotRetained { number, retained });
             };
-            let fitted = fitting(version).map_err(RollbackError::Refused)?;
+            let fitted = fitting(version).map_err(RollbackError::Rejected)?;
             return Ok(Target {
                 version: version.clone(),
                 fitted,
@@ -195,7 +192,7 @@ impl<V: Entry> History<V> {
         for version in self.before.iter().rev() {
             match fitting(version) {
                 Ok(fitted) => candidates.push((version, fitted)),
-                Err(why) => skipped.push(why),
+                Err(reason) => skipped.push(reason),
             }
         }
         let decided = candidates
@@ -220,13 +217,12 @@ impl<V: Entry> History<V> {
         }
     }
 
-    /// A rollback went to a version and left another. Of the versions in
-    /// between those stay that have decided on messages and are not the same as
-    /// the one that was left.
+    /// Records a rollback to a version from another. Versions in between are retained if they
+    /// decided messages and differ from the one that was left.
     pub(super) fn went_back(&mut self, to: u64, left: V) {
-        self.before.retain(|kept| {
-            let number = kept.number();
-            number < to || (number > to && kept.has_decided() && !kept.is_same(&left))
+        self.before.retain(|retained| {
+            let number = retained.number();
+            number < to || (number > to && retained.has_decided() && !retained.is_same(&left))
         });
         self.left = Some(left);
     }
@@ -236,7 +232,7 @@ impl<V: Entry> History<V> {
 mod tests {
     use super::*;
 
-    /// Number, files and whether it has decided.
+    /// Number, files, and whether it decided messages.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     struct Given(u64, char, bool);
 
@@ -261,7 +257,7 @@ mod tests {
     }
 
     fn numbers(history: &History<Given>) -> Vec<u64> {
-        history.kept().iter().map(Entry::number).collect()
+        history.retained().iter().map(Entry::number).collect()
     }
 
     fn target(history: &History<Given>, serving: Given) -> Result<u64, RollbackError> {
@@ -281,10 +277,10 @@ mod tests {
             let files = char::from(b'a' + number as u8);
             history.replaced(Given(number, files, false));
             assert!(numbers(&history).contains(&1), "after version {number}");
-            assert!(numbers(&history).len() <= KEPT + 1);
+            assert!(numbers(&history).len() <= RETAINED_VERSIONS + 1);
             assert_eq!(target(&history, Given(number + 1, 'z', false)), Ok(1));
         }
-        // As soon as a later one has decided, that is the one.
+        // As soon as a later one decided messages, it is the target.
         history.replaced(Given(10, 'x', true));
         history.replaced(Given(11, 'y', false));
         assert_eq!(numbers(&history), [10, 11]);
@@ -340,10 +336,15 @@ mod tests {
         let serving = Given(3, 'c', true);
         let target = history.target(&serving, None, fit).expect("a version");
         assert_eq!((target.version.0, target.fitted), (1, 'a'));
-        let misfit = skipped(2, SkipReason::Misfit("there is no relay \"west\"".into()));
+        let misfit = skipped(
+            2,
+            SkipReason::Incompatible("there is no relay \"west\"".into()),
+        );
         assert_eq!(target.skipped, std::slice::from_ref(&misfit));
-        let refused = history.target(&serving, Some(2), fit).expect_err("refused");
-        assert_eq!(refused, RollbackError::Refused(misfit));
+        let rejected = history
+            .target(&serving, Some(2), fit)
+            .expect_err("rejected");
+        assert_eq!(rejected, RollbackError::Rejected(misfit));
     }
 
     #[test]
@@ -360,9 +361,9 @@ mod tests {
             target(&history, fifth),
             Err(RollbackError::NoneBefore(vec![]))
         );
-        // By its number, what was left last can be had again.
+        // It can be selected by its number.
         let fit = |_: &Given| Ok::<(), String>(());
-        let again = history.target(&fifth, Some(4), fit).expect("kept");
+        let again = history.target(&fifth, Some(4), fit).expect("retained");
         assert_eq!(again.version, fourth);
     }
 
@@ -371,16 +372,22 @@ mod tests {
         let mut history = history(&[Given(1, 'a', true), Given(2, 'b', true)]);
         let fit = |_: &Given| Ok::<(), String>(());
         let third = Given(3, 'c', true);
-        let one = history.target(&third, Some(1), fit).expect("kept");
+        let one = history.target(&third, Some(1), fit).expect("retained");
         assert_eq!(one.version.number(), 1);
         history.went_back(1, third);
         assert_eq!(numbers(&history), [2, 3]);
         assert_eq!(target(&history, Given(4, 'a', true)), Ok(2));
         let serving = Given(4, 'a', true);
         let same = history.target(&serving, Some(4), fit).expect_err("same");
-        assert_eq!(same, RollbackError::Refused(skipped(4, SkipReason::Same)));
-        let kept = vec![2, 3];
+        assert_eq!(same, RollbackError::Rejected(skipped(4, SkipReason::Same)));
+        let retained = vec![2, 3];
         let gone = history.target(&serving, Some(7), fit).expect_err("gone");
-        assert_eq!(gone, RollbackError::NotKept { number: 7, kept });
+        assert_eq!(
+            gone,
+            RollbackError::NotRetained {
+                number: 7,
+                retained
+            }
+        );
     }
 }

@@ -1,29 +1,28 @@
-//! The policy in service, and the life around it: versions, their statistics,
-//! going back.
+//! Rollout of policy versions: activation, statistics, rollback.
 //!
-//! [`VersionHistory`] holds one pointer to the [`ActiveVersion`] in service. A message takes
-//! a version when it begins ([`PolicyService::begin`]) and finishes on it
-//! (`Intake::process`), whatever is swapped meanwhile: a swap is one store of
-//! that pointer, and no message is decided half by one version.
+//! [`VersionHistory`] holds one pointer to the [`ActiveVersion`]. A message takes the
+//! active version when it begins ([`PolicyService::begin`]) and is completely processed
+//! by it (`Intake::process`): an activation replaces that pointer, and no message is
+//! processed by two versions.
 //!
-//! What is promised:
+//! Guarantees:
 //!
-//! - **Going back is immediate**: earlier versions are kept with component,
-//!   settings and tables, and nothing is read, compiled or asked. Configuration
-//!   and keys stay as they were last read, whatever the policy is.
-//! - **Going back by itself has a cause in the policy**: a failure counts against
-//!   a version only where the version before decides the same message
-//!   ([`PolicyService::rechecked`]), and no sender alone causes it where
-//!   there are others.
-//! - **Nothing goes to and fro**: a version that was gone back from is not gone
-//!   back to. It comes again when somebody puts it in service.
-//! - **The good version is not lost, and memory is bounded**: [`KEPT`] versions
-//!   before the one in service are kept, and the last one that decided on
-//!   messages; of older ones a [`VersionSummary`] remains.
+//! - **A rollback is immediate**: earlier versions are retained with component, settings
+//!   and tables; nothing is read, compiled or queried. Configuration and keys stay as
+//!   they were last read.
+//! - **An automatic rollback has its cause in the policy**: a failure counts against a
+//!   version only if the previous version decides the same message
+//!   ([`PolicyService::rechecked`]), and no sender alone causes a rollback if there are
+//!   others.
+//! - **Rollbacks do not alternate**: a version that was rolled back from is not selected
+//!   by a rollback. It becomes active again only by command.
+//! - **A working version is always retained, and memory is bounded**:
+//!   [`RETAINED_VERSIONS`] versions before the active one are retained, and the last one
+//!   that decided on messages; of older ones a [`VersionSummary`] remains.
 //!
-//! [`VersionHistory`] and [`PolicyService`] read no clock, file or network: time is that of
-//! messages and callers. [`PolicyManager`] is the way from files to versions: it checks
-//! and compiles, watches files, and remembers over a restart.
+//! [`VersionHistory`] and [`PolicyService`] read no clock, file or network: they use the
+//! time of messages and callers. [`PolicyManager`] creates versions from files: it
+//! validates and compiles, watches files, and persists the active version.
 
 mod admission;
 mod check;
@@ -45,15 +44,15 @@ mod version_history;
 mod watch;
 
 pub use check::{Check, CheckFuture};
-pub use history::{KEPT, RollbackError, SkipReason, Skipped};
+pub use history::{RETAINED_VERSIONS, RollbackError, SkipReason, Skipped};
 pub use manager::PolicyManager;
 pub use observe::{DecisionEvent, Observer};
-pub use recordings::{InRecording, Recordings};
+pub use recordings::{RecordingStatus, Recordings};
 pub use service::PolicyService;
 pub use shadow_controller::{MakeSandbox, ShadowController, ShadowError};
 pub use shadow_run::{Comparison, DiffExample, ShadowRun};
 pub use snapshots::{Pin, PinReason};
 pub use statistics::{LastError, LatencySummary, MeanMax, VersionStats};
-pub use status::{Refusal, Status, Trigger, Trying};
+pub use status::{Rejection, Status, Trigger, Validating};
 pub use version::{ActivationReason, ActiveVersion, VersionSummary};
 pub use version_history::{RECORDS, RolledBack, VersionHistory};

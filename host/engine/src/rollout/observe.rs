@@ -1,4 +1,4 @@
-//! Who else sees what is decided: recordings, a candidate in shadow.
+//! Observers of decisions: recordings and shadow runs.
 
 use std::sync::Arc;
 
@@ -8,31 +8,31 @@ use crate::record::{OwnedDecisionEvent, Recording};
 use waxseal_core::message::Message;
 use waxseal_runtime::FactTrace;
 
-/// Sees each message that has been processed, before its reply is written.
+/// Observes each processed message before its reply is written.
 ///
-/// It is called on the task of the message, which waits for it: what takes long
-/// is handed to a task or a thread of its own, within bounds.
+/// It is called on the task of the message, which waits for it: long work must be queued for
+/// another task or thread, within limits.
 pub trait Observer: Send + Sync {
-    /// A message has been processed.
+    /// Called when a message has been processed.
     fn decided(&self, event: &DecisionEvent<'_>);
 }
 
-/// A message, and all that its decision came from. With the same facts, another
-/// version can be asked about it ([`decide`](crate::pipeline::decide)).
+/// A message, and everything that its decision depends on. With the same facts, another version
+/// can [`decide`](crate::pipeline::decide) it.
 #[derive(Clone, Copy)]
 pub struct DecisionEvent<'a> {
     /// The version that decided.
     pub version: &'a Arc<ActiveVersion>,
-    /// The message as it came.
+    /// The message as received.
     pub message: &'a Arc<Message>,
-    /// What was asked of the host, and its answers.
+    /// Queries to the host and their results.
     pub facts: &'a FactTrace,
-    /// What came of it; what the policy alone said is its `result`.
+    /// The outcome; its `result` is what the policy returned.
     pub outcome: &'a Outcome,
 }
 
 impl DecisionEvent<'_> {
-    /// The same to keep; none for a message that no policy was asked about.
+    /// An owned copy; `None` for a message without a decision of a policy.
     pub fn capture(&self) -> Option<OwnedDecisionEvent> {
         let snapshot = self.version.snapshot();
         Some(OwnedDecisionEvent {
@@ -40,16 +40,16 @@ impl DecisionEvent<'_> {
             facts: self.facts.clone(),
             policy: snapshot.policy_id(),
             inputs: snapshot.inputs().clone(),
-            ruling: self.outcome.result.clone()?,
+            result: self.outcome.result.clone()?,
         })
     }
 }
 
 impl Observer for Recording {
     fn decided(&self, event: &DecisionEvent<'_>) {
-        let ruling = event.outcome.result.as_ref();
-        // What is not recorded is not copied either.
-        if ruling.is_some_and(|ruling| self.settings().share.takes(ruling.seed.as_bytes()))
+        let result = event.outcome.result.as_ref();
+        // Bytes that are not recorded are not copied either.
+        if result.is_some_and(|result| self.settings().share.takes(result.seed.as_bytes()))
             && let Some(event) = event.capture()
         {
             self.offer(&Arc::new(event));

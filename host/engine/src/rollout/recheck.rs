@@ -1,10 +1,9 @@
-//! Messages that the version in service failed on, decided again by the version
-//! before: a failure that both share is the message's fault.
+//! Rechecks: messages on which the active version failed are decided again by the previous
+//! version. A failure of both is caused by the message.
 //!
-//! It happens after the message was answered, one message at a time, on the
-//! threads that stand behind all mail. What waits is bounded in number and bytes,
-//! in all and for each sender; what finds no room is not decided again and counts
-//! for nothing.
+//! A recheck runs after the message was answered, one at a time, on low-priority threads. The
+//! queue is limited in number and bytes, in total and for each sender; messages that do not fit
+//! are not rechecked and not counted.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,40 +18,37 @@ use crate::quota::Ledger;
 use waxseal_core::message::Message;
 use waxseal_runtime::{FactTrace, ReplayedFacts, Seed};
 
-/// Messages that wait, at most.
+/// Maximum number of messages in the queue.
 const QUEUE: usize = 16;
 
-/// Messages of one sender that wait, at most: one alone does not keep those of
-/// others out.
+/// Maximum number of messages of one sender in the queue: a single one does not exclude others.
 const OF_A_SENDER: usize = QUEUE / 4;
 
-/// Bytes of messages that wait or are decided on, at most; a single message may
-/// be larger.
+/// Maximum bytes of messages that are queued or rechecked; a single message may be larger.
 const QUEUE_BYTES: usize = 16 << 20;
 
-/// A message that the version in service failed on.
-pub(super) struct Suspect {
-    /// It.
+/// A message that the active version failed on.
+pub(super) struct RecheckJob {
+    /// The message.
     pub(super) version: Arc<ActiveVersion>,
     pub(super) message: Arc<Message>,
     pub(super) failed: Failed,
-    /// What happened.
+    /// The error.
     pub(super) error: String,
-    /// Counters of a decision that could not be charged: with one of them, that
-    /// of the version before would have failed as well.
+    /// Counters of a decision that could not be charged: with one of them, the decision of the
+    /// previous version would also have failed.
     pub(super) counters: Vec<String>,
-    /// What the version before decides with: the same host settings.
+    /// The previous version with the same host settings.
     pub(super) before: Arc<PolicySnapshot>,
-    /// What the failed decision asked for. What only the version before asks for
-    /// is looked up as it is now.
+    /// Facts that the failed decision queried. Others are looked up in their current state.
     pub(super) facts: FactTrace,
     pub(super) seed: Seed,
 }
 
-/// Decides on suspects again.
+/// Decides failed messages again.
 pub(super) struct Rechecks {
-    waiting: Mutex<Queue<Suspect>>,
-    /// Messages that wait or are decided on.
+    waiting: Mutex<Queue<RecheckJob>>,
+    /// Messages that are queued or rechecked.
     pending: watch::Sender<usize>,
 }
 
@@ -64,22 +60,22 @@ impl Rechecks {
         })
     }
 
-    /// Whether there is room for one more message.
+    /// Whether there is room for another message.
     pub(super) fn has_room(&self) -> bool {
         self.waiting().items.len() < QUEUE
     }
 
-    /// Takes a message that the caller has answered; never waits.
+    /// Queues a message that has been answered; never waits.
     pub(super) fn offer(
         self: &Arc<Self>,
-        suspect: Suspect,
+        job: RecheckJob,
         ledger: &Arc<dyn Ledger>,
         versions: &Arc<VersionHistory>,
     ) {
-        let bytes = suspect.message.content.bytes().len();
-        let sender = suspect.failed.sender;
+        let bytes = job.message.content.bytes().len();
+        let sender = job.failed.sender;
         let mut waiting = self.waiting();
-        if !waiting.take(suspect, bytes, sender) {
+        if !waiting.take(job, bytes, sender) {
             return;
         }
         self.pending.send_modify(|pending| *pending += 1);
@@ -90,10 +86,10 @@ impl Rechecks {
         }
     }
 
-    /// Waits until nothing waits.
+    /// Waits until the queue is empty.
     pub(super) async fn done(&self) {
         let mut pending = self.pending.subscribe();
-        // The sender is ours, and is there as long as we are.
+        // The sender exists as long as `self`.
         let _ = pending.wait_for(|pending| *pending == 0).await;
     }
 
@@ -103,26 +99,26 @@ impl Rechecks {
                 return;
             };
             let deciding = tokio::spawn(decides(&pipeline, &next));
-            // A panic, which the log has, is no decision.
+            // A panic is logged and counts as no decision.
             if deciding.await.unwrap_or(false) {
-                versions.failed_alone(&next);
+                versions.count_own_failure(&next);
             }
             self.waiting().bytes -= bytes;
             self.pending.send_modify(|pending| *pending -= 1);
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Queue<Suspect>> {
+    fn waiting(&self) -> MutexGuard<'_, Queue<RecheckJob>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What waits, within bounds, with its bytes and its sender.
+/// A queue limited in number and bytes, also for each sender.
 struct Queue<T> {
     items: VecDeque<(T, usize, u64)>,
-    /// Of all that wait, and of the one that is decided on.
+    /// Bytes and number of items that are queued or processed.
     bytes: usize,
-    /// Somebody takes them out.
+    /// Whether there is a consumer.
     running: bool,
 }
 
@@ -137,7 +133,7 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Takes an item if there is room for it.
+    /// Adds an item if there is room for it.
     fn take(&mut self, item: T, bytes: usize, sender: u64) -> bool {
         let of_sender = self.items.iter().filter(|(.., other)| *other == sender);
         let fits = self.bytes == 0 || self.bytes + bytes <= QUEUE_BYTES;
@@ -149,8 +145,7 @@ impl<T> Queue<T> {
         taken
     }
 
-    /// The next item and its bytes, which count until the caller is done. Where
-    /// there is none, nobody takes items out any more.
+    /// The next item and its bytes, which count until it is dropped. `None` ends the consumer.
     fn next(&mut self) -> Option<(T, usize)> {
         let next = self.items.pop_front();
         self.running = next.is_some();
@@ -158,14 +153,14 @@ impl<T> Queue<T> {
     }
 }
 
-/// Whether the version before decides a message.
-fn decides(pipeline: &Pipeline, suspect: &Suspect) -> impl Future<Output = bool> + Send + use<> {
-    let snapshot = Arc::clone(&suspect.before);
-    let message = Arc::clone(&suspect.message);
+/// Whether the previous version decides a message.
+fn decides(pipeline: &Pipeline, job: &RecheckJob) -> impl Future<Output = bool> + Send + use<> {
+    let snapshot = Arc::clone(&job.before);
+    let message = Arc::clone(&job.message);
     let live = pipeline.facts(&MessageContext::new(&snapshot, &message));
-    let facts = Arc::new(ReplayedFacts::new(suspect.facts.clone(), live));
-    let seed = suspect.seed;
-    let counters = suspect.counters.clone();
+    let facts = Arc::new(ReplayedFacts::new(job.facts.clone(), live));
+    let seed = job.seed;
+    let counters = job.counters.clone();
     async move {
         let policy = snapshot.policy();
         let decided = policy.decide_low_priority(message, facts, seed).await;

@@ -1,5 +1,5 @@
-//! The recording that `waxseal.toml` asks for, begun and ended as what is in
-//! service changes.
+//! The recording that `waxseal.toml` configures, started and stopped as the active version
+//! changes.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use super::version_history::VersionHistory;
 use crate::config::Record;
 use crate::record::Recording;
 
-/// How long a stop waits for what is still to be written.
+/// Time that a stop waits for queued entries.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Keeps the right recording going.
+/// Runs the configured recording.
 pub struct Recordings {
     versions: Arc<VersionHistory>,
     service: Arc<PolicyService>,
@@ -29,22 +29,22 @@ struct Current {
     observer: Arc<dyn Observer>,
 }
 
-/// The recording that is being written.
+/// Status of the recording in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct InRecording {
-    /// Where it stands.
+pub struct RecordingStatus {
+    /// Its folder.
     pub folder: PathBuf,
-    /// The part of the messages that is recorded, such as `10%`.
+    /// The share of messages that is recorded, such as `10%`.
     pub share: String,
-    /// Decisions that stand in it since it was begun.
+    /// Decisions written since its start.
     pub written: u64,
-    /// Those for which there was no room in the queue, or no disk.
+    /// Decisions that did not fit into the queue or could not be written.
     pub dropped: u64,
 }
 
 impl Recordings {
-    /// Begins what the version in service asks for.
+    /// Starts the recording of the active version's configuration.
     pub async fn begin(service: Arc<PolicyService>) -> Arc<Self> {
         let recordings = Arc::new(Self {
             versions: Arc::clone(service.versions()),
@@ -55,7 +55,7 @@ impl Recordings {
         recordings
     }
 
-    /// Follows the versions in service, for ever.
+    /// Follows the active version, forever.
     pub async fn follow(self: Arc<Self>) {
         let mut changes = self.versions.changes();
         while changes.changed().await.is_ok() {
@@ -63,20 +63,22 @@ impl Recordings {
         }
     }
 
-    /// Ends the recording; what waits is written first.
+    /// Stops the recording; queued entries are written first.
     pub async fn end(self: Arc<Self>) {
         let ending = tokio::task::spawn_blocking(move || self.change(None));
         if tokio::time::timeout(PATIENCE, ending).await.is_err() {
-            tracing::error!("the recording could not be ended in {PATIENCE:?}: some is lost");
+            tracing::error!(
+                "the recording did not stop within {PATIENCE:?}; queued entries are lost"
+            );
         }
     }
 
-    /// The recording that is being written, if there is one.
-    pub fn status(&self) -> Option<InRecording> {
+    /// Status of the recording in progress, if any.
+    pub fn status(&self) -> Option<RecordingStatus> {
         let current = self.current();
         let recording = &current.as_ref()?.recording;
         let (settings, counts) = (recording.settings(), recording.counts());
-        Some(InRecording {
+        Some(RecordingStatus {
             folder: settings.folder.clone(),
             share: settings.share.to_string(),
             written: counts.written,
@@ -87,11 +89,11 @@ impl Recordings {
     async fn adjust(self: &Arc<Self>) {
         let recordings = Arc::clone(self);
         let adjusting = tokio::task::spawn_blocking(move || {
-            let version = recordings.versions.in_service();
+            let version = recordings.versions.active();
             recordings.change(version.snapshot().config().record.as_ref());
         });
         if let Err(error) = adjusting.await {
-            tracing::error!("the recording: {error}");
+            tracing::error!("cannot start or stop the recording: {error}");
         }
     }
 
@@ -107,7 +109,7 @@ impl Recordings {
             tracing::info!(
                 written = counts.written,
                 dropped = counts.dropped,
-                "no longer recording decisions in {}",
+                "stopped recording decisions in {}",
                 old.recording.settings().folder.display()
             );
         }
@@ -125,8 +127,8 @@ impl Recordings {
                     observer,
                 });
             }
-            // Mail does not wait for a recording.
-            Err(error) => tracing::error!("no decisions are recorded: {error}"),
+            // Mail does not depend on the recording.
+            Err(error) => tracing::error!("cannot record decisions: {error}"),
         }
     }
 

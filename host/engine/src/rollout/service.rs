@@ -16,8 +16,7 @@ use super::recheck::Rechecks;
 use super::version::ActiveVersion;
 use super::version_history::VersionHistory;
 
-/// Processes messages with the version that was in service when they began, and
-/// counts what came of it.
+/// Processes messages with the version that was active when they began, and counts the outcomes.
 pub struct PolicyService {
     inner: Arc<Inner>,
     pool: Arc<Pool>,
@@ -44,17 +43,16 @@ impl PolicyService {
         }
     }
 
-    /// The version that a message which begins now is decided with. To be taken
-    /// once for each message, at its MAIL command.
+    /// The version for a message that begins now. To be called once for each message, at its MAIL
+    /// command.
     pub fn begin(&self) -> Arc<ActiveVersion> {
-        self.inner.versions.in_service()
+        self.inner.versions.active()
     }
 
-    /// Decides on an outgoing message and works out what has to be done for
-    /// the decision; see [`Pipeline::process`]. Counts for the version what came
-    /// of it. A message that the policy failed on is decided again by the version
-    /// before, after this returns; when that decides too many of them, the host
-    /// goes back to it (`policy.roll-back-after`, `policy.roll-back-share`).
+    /// Decides on an outgoing message and applies the decision; see [`Pipeline::process`]. Counts the
+    /// outcome for the version. If the policy failed, the previous version decides the message again
+    /// after this returns; if it decides too many of them, the host rolls back to it
+    /// (`policy.roll-back-after`, `policy.roll-back-share`).
     ///
     /// The work is done by the threads of the [pool](Self::pool), and has
     /// `limits.processing-time`, unless this is called within a job that has a
@@ -79,7 +77,7 @@ impl PolicyService {
             Ok(outcome) => outcome,
             Err(late) => {
                 let outcome = pipeline::late(snapshot, &message, late);
-                // Not the policy's doing: there is no doubt about the version.
+                // Not a failure of the policy: no recheck.
                 let _ = self
                     .inner
                     .versions
@@ -101,19 +99,17 @@ impl PolicyService {
         (outcome, first)
     }
 
-    /// The threads that messages are processed by.
+    /// The threads that process messages.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
 
-    /// Waits until the version before has decided on all messages so far that it
-    /// is asked about.
+    /// Waits until all queued messages are rechecked.
     pub async fn rechecked(&self) {
         self.inner.rechecks.done().await;
     }
 
-    /// Shows what is decided from now on to somebody else as well: a recording,
-    /// a candidate in shadow.
+    /// Adds an observer of decisions: a recording, or a shadow run.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
         self.inner.observers.rcu(|observers| {
             let mut observers = Vec::clone(observers);
@@ -122,7 +118,7 @@ impl PolicyService {
         });
     }
 
-    /// Stops showing it to that observer.
+    /// Removes an observer.
     pub fn forget(&self, observer: &Arc<dyn Observer>) {
         self.inner.observers.rcu(|observers| {
             let others = observers
@@ -162,12 +158,12 @@ impl Inner {
                 .for_each(|observer| observer.decided(&event));
         }
         let sampled = self.rechecks.has_room();
-        let doubt = self.versions.decided(version, &message, &outcome, sampled);
-        if let Some(suspect) =
-            doubt.and_then(|doubt| doubt.suspect(version, &message, &outcome, facts.trace()))
+        let recheck = self.versions.decided(version, &message, &outcome, sampled);
+        if let Some(job) =
+            recheck.and_then(|recheck| recheck.job(version, &message, &outcome, facts.trace()))
         {
             self.rechecks
-                .offer(suspect, self.pipeline.ledger(), &self.versions);
+                .offer(job, self.pipeline.ledger(), &self.versions);
         }
         outcome
     }

@@ -1,8 +1,8 @@
-//! The one candidate that runs in shadow, begun, ended and promoted by command.
+//! The controller of the shadow run: starts, stops and promotes the candidate by command.
 //!
-//! A candidate passes the gates that a version in service passes, in a sandbox
-//! of its own with one slot. Promoting it has the same files pass them again for
-//! the sandbox that serves mail: they must not have changed since.
+//! A candidate passes the same admission as an active version, in a sandbox of its own with one
+//! slot. For a promotion the same files pass it again for the sandbox that serves mail: they must
+//! not have changed.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,55 +15,51 @@ use super::PolicyService;
 use super::manager::PolicyManager;
 use super::observe::Observer;
 use super::shadow_run::{Comparison, ShadowRun};
-use super::status::Refusal;
+use super::status::Rejection;
 use super::version::ActiveVersion;
 use crate::config::{Config, Share};
 use waxseal_runtime::{LoadError, Sandbox};
 
-/// Makes a sandbox for one candidate, under the limits of a configuration but
-/// with a single slot.
+/// Creates a sandbox for one candidate, with the limits of a configuration but a single slot.
 pub type MakeSandbox = dyn Fn(&Config) -> Result<Sandbox, LoadError> + Send + Sync;
 
-/// Why a candidate is not in shadow, or not in service.
+/// Why a shadow command fails.
 #[derive(Debug, Error)]
 pub enum ShadowError {
-    /// There is none.
-    #[error(
-        "there is no candidate in shadow; `waxseal policy shadow FILE` has one decide on live mail without effect"
-    )]
+    /// There is no candidate.
+    #[error("no shadow candidate is running; start one with `waxseal policy shadow FILE`")]
     None,
-    /// It did not pass.
-    #[error("{} is refused", .0.file.display())]
-    Refused(Refusal),
-    /// It failed more often than the version in service.
+    /// The candidate was rejected.
+    #[error("{} was rejected", .0.file.display())]
+    Refused(Rejection),
+    /// It failed on more messages than the active version.
     #[error(
-        "the candidate failed on {failed} of the {of} messages that it was given in shadow, the \
-         version in service on {in_service} of them. `waxseal policy promote --force` puts it in \
-         service all the same"
+        "the candidate failed on {failed} of {of} messages in its shadow run, the active version on \
+         {active} of them; `waxseal policy promote --force` activates it nevertheless"
     )]
     Fails {
-        /// Messages that it failed on.
+        /// Messages that the candidate failed on.
         failed: u64,
-        /// Messages that the version in service failed on.
-        in_service: u64,
-        /// Messages that both were asked about.
+        /// Messages that the active version failed on.
+        active: u64,
+        /// Messages that both were called for.
         of: u64,
     },
-    /// No sandbox can be made for it.
-    #[error("there is no room for a candidate: {0}")]
+    /// The sandbox for it cannot be created.
+    #[error("cannot create the sandbox of the candidate: {0}")]
     Sandbox(#[from] LoadError),
-    /// No thread can be made for it.
-    #[error("there is no thread for a candidate: {0}")]
+    /// The thread for it cannot be started.
+    #[error("cannot start the thread of the candidate: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// The candidate in shadow, if there is one.
+/// The controller of the shadow candidate.
 pub struct ShadowController {
     manager: Arc<PolicyManager>,
     service: Arc<PolicyService>,
     sandbox: Box<MakeSandbox>,
     current: Mutex<Option<Current>>,
-    /// One command at a time.
+    /// Serializes commands.
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -76,7 +72,7 @@ struct Current {
 }
 
 impl ShadowController {
-    /// No candidate yet.
+    /// A controller without a candidate.
     pub fn new(
         manager: Arc<PolicyManager>,
         service: Arc<PolicyService>,
@@ -91,11 +87,11 @@ impl ShadowController {
         }
     }
 
-    /// Puts a candidate in shadow, in the place of the one that is there.
+    /// Starts a shadow run; it replaces the current one.
     ///
     /// # Errors
     ///
-    /// When it does not pass the gates; the one that is there stays.
+    /// If the candidate is rejected; the current one continues.
     pub async fn begin(
         &self,
         file: PathBuf,
@@ -120,7 +116,7 @@ impl ShadowController {
         let comparison = shadow.comparison();
         tracing::info!(
             digest = comparison.candidate.digest,
-            "in shadow: {} decides on {share} of the mail, without effect",
+            "shadow run started: {} decides on {share} of the mail, without effect",
             comparison.candidate
         );
         self.replace(Some(Current {
@@ -132,11 +128,11 @@ impl ShadowController {
         Ok(comparison)
     }
 
-    /// What the candidate has decided so far.
+    /// The comparison so far.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// If there is no candidate.
     pub fn comparison(&self) -> Result<Comparison, ShadowError> {
         match &*self.current() {
             Some(current) => Ok(current.shadow.comparison()),
@@ -144,23 +140,22 @@ impl ShadowController {
         }
     }
 
-    /// Takes the candidate out of shadow, and tells what it has decided.
+    /// Stops the shadow run, and returns its comparison.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// If there is no candidate.
     pub async fn stop(&self) -> Result<Comparison, ShadowError> {
         let _turn = self.turn.lock().await;
         self.end().ok_or(ShadowError::None)
     }
 
-    /// Puts the candidate in service. It leaves the shadow when it is there.
+    /// Activates the candidate and stops the shadow run.
     ///
     /// # Errors
     ///
-    /// When there is none, when its files have changed since, or when they do
-    /// not pass any more; unless forced, when it failed on more messages than the
-    /// version in service. It stays in shadow then.
+    /// If there is no candidate; if its files have changed or are rejected; or, unless forced, if it
+    /// failed on more messages than the active version. The shadow run then continues.
     pub async fn promote(
         &self,
         force: bool,
@@ -169,11 +164,11 @@ impl ShadowController {
         let _turn = self.turn.lock().await;
         let current = self.current().clone().ok_or(ShadowError::None)?;
         let comparison = current.shadow.comparison();
-        let (failed, in_service) = (comparison.failed(), comparison.failed_in_service());
-        if failed > in_service && !force {
+        let (failed, active) = (comparison.failed(), comparison.active_failed());
+        if failed > active && !force {
             return Err(ShadowError::Fails {
                 failed,
-                in_service,
+                active,
                 of: comparison.compared,
             });
         }
@@ -195,7 +190,7 @@ impl ShadowController {
             compared = comparison.compared,
             different = comparison.different,
             skipped = comparison.skipped,
-            "no longer in shadow: {}",
+            "shadow run ended: {}",
             comparison.candidate
         );
         Some(comparison)

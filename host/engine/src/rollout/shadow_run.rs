@@ -1,10 +1,9 @@
-//! A candidate that decides on live mail, without effect.
+//! A shadow run: a candidate that decides on live mail, without effect.
 //!
-//! It is given what the version in service was given: the same message, the
-//! same facts, the same seed. What it says is compared, counted, and thrown
-//! away. It runs in a thread of its own, at the lowest priority, in a sandbox of
-//! its own, on messages that have been decided already: whatever it does, mail
-//! waits for none of it. What it has no time for is skipped and counted.
+//! It gets the input of the active version: the same message, the same facts, the same seed. Its
+//! result is compared, counted, and discarded. It runs in a thread of its own, at the lowest
+//! priority, in a sandbox of its own, on messages that have been decided already: mail never waits
+//! for it. Messages that it has no time for are skipped and counted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -26,69 +25,68 @@ use crate::record::diff::{DiffAggregator, DiffGroup};
 use crate::record::{ByteBudget, OwnedDecisionEvent, QueuedEvent, RecordedResult};
 use waxseal_runtime::ReplayedFacts;
 
-/// Messages that wait for the candidate, at most.
+/// Maximum number of queued messages.
 const QUEUE: usize = 256;
 
-/// Bytes of messages that wait for it, at most.
+/// Maximum bytes of queued messages.
 const QUEUE_BYTES: usize = 64 << 20;
 
-/// Messages decided otherwise of which both decisions are kept.
+/// Maximum number of examples with both decisions.
 const EXAMPLES: usize = 20;
 
-/// Most bytes of a decision that are kept, or stand in the log.
+/// Maximum bytes of a decision in examples and in the log.
 const LONGEST: usize = 4096;
 
-/// Priority of the thread, as `nice` has it: behind everything that mail waits
-/// for.
+/// Priority of the thread (`nice`): lower than everything that mail waits for.
 const NICE: i32 = 19;
 
-/// What a candidate has decided so far, beside what was decided.
+/// The comparison of a candidate's decisions with those of the active version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Comparison {
     /// The candidate.
     pub candidate: PolicyId,
-    /// What it is made from.
+    /// Digests of its inputs.
     pub inputs: InputDigests,
-    /// The version that decided the last message that was compared.
-    pub in_service: Option<PolicyId>,
-    /// When it began.
+    /// The version that decided the last compared message.
+    pub active: Option<PolicyId>,
+    /// Start of the shadow run.
     pub since: Timestamp,
-    /// The part of the messages that it is given, such as `10%`.
+    /// The share of messages that it decides, such as `10%`.
     pub share: String,
     /// Messages that both decided on.
     pub compared: u64,
-    /// Those decided alike.
+    /// Messages with the same decision.
     pub same: u64,
-    /// Those decided otherwise.
+    /// Messages with different decisions.
     pub different: u64,
-    /// Those of them that would have fared otherwise.
+    /// Messages with different effects.
     pub behavioral: u64,
     /// Messages that the candidate had no time for.
     pub skipped: u64,
-    /// Messages for which it asked for facts that the version in service did
-    /// not ask for: it got those of a moment later.
-    pub asked_more: u64,
-    /// What differs, by kind.
+    /// Messages for which it queried facts that the active version did not query: those were looked up
+    /// slightly later.
+    pub additional_queries: u64,
+    /// Differences by kind.
     pub differences: Vec<DiffGroup>,
-    /// Differences of more kinds than are told apart.
+    /// Differences of further kinds, beyond the limit.
     pub overflowed: u64,
-    /// The last messages decided otherwise, newest first.
+    /// The last messages with different decisions, newest first.
     pub examples: Vec<DiffExample>,
-    /// Messages that the candidate failed on, by kind.
+    /// Errors of the candidate, by kind.
     pub errors: BTreeMap<String, u64>,
-    /// The last of them.
+    /// The last error of the candidate.
     pub last_error: Option<LastError>,
-    /// Messages that the version in service failed on, by kind.
-    pub errors_in_service: BTreeMap<String, u64>,
-    /// How long the candidate took, at its low priority.
+    /// Errors of the active version, by kind.
+    pub active_errors: BTreeMap<String, u64>,
+    /// Decision time of the candidate, at its low priority.
     pub time: LatencySummary,
-    /// How long the version in service took for the same messages.
-    pub time_in_service: LatencySummary,
-    /// Mean of the candidate's instructions.
+    /// Decision time of the active version for the same messages.
+    pub active_time: LatencySummary,
+    /// Mean instructions of the candidate.
     pub instructions: u64,
-    /// Mean of those of the version in service.
-    pub instructions_in_service: u64,
+    /// Mean instructions of the active version.
+    pub active_instructions: u64,
 }
 
 impl Comparison {
@@ -97,13 +95,13 @@ impl Comparison {
         self.errors.values().sum()
     }
 
-    /// Messages that the version in service failed on.
-    pub fn failed_in_service(&self) -> u64 {
-        self.errors_in_service.values().sum()
+    /// Messages that the active version failed on.
+    pub fn active_failed(&self) -> u64 {
+        self.active_errors.values().sum()
     }
 }
 
-/// A message decided otherwise.
+/// A message with different decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct DiffExample {
@@ -111,15 +109,15 @@ pub struct DiffExample {
     pub queue_id: String,
     /// When it arrived.
     pub arrival: Timestamp,
-    /// What was decided.
-    pub in_service: String,
-    /// What the candidate would have decided.
+    /// The decision of the active version.
+    pub active: String,
+    /// The decision of the candidate.
     pub candidate: String,
-    /// What differs.
+    /// The differences.
     pub differences: Vec<String>,
 }
 
-/// A candidate at work.
+/// A running shadow run.
 pub struct ShadowRun {
     candidate: Arc<PolicySnapshot>,
     share: Share,
@@ -134,30 +132,30 @@ pub struct ShadowRun {
 #[derive(Default)]
 struct Found {
     diff: DiffAggregator,
-    in_service: Option<PolicyId>,
+    active: Option<PolicyId>,
     compared: u64,
     same: u64,
     behavioral: u64,
-    asked_more: u64,
+    additional_queries: u64,
     examples: VecDeque<DiffExample>,
     errors: BTreeMap<String, u64>,
-    errors_in_service: BTreeMap<String, u64>,
+    active_errors: BTreeMap<String, u64>,
     last_error: Option<LastError>,
     time: Histogram,
-    time_in_service: Histogram,
+    active_time: Histogram,
     instructions: u128,
-    instructions_in_service: u128,
+    active_instructions: u128,
 }
 
 impl ShadowRun {
-    /// Begins; the candidate decides on what it is shown from now on
-    /// ([`PolicyService::observe`](super::PolicyService::observe)). Its policy should come
-    /// from a sandbox of its own, or its decisions take turns from mail. What
-    /// only it asks for is looked up with `ledger` and its own snapshot.
+    /// Starts; the candidate decides on the messages that it observes from now on
+    /// ([`PolicyService::observe`](super::PolicyService::observe)). Its policy should come from a
+    /// sandbox of its own, so that it does not use instances that mail needs. Additional facts are
+    /// looked up with `ledger` and its own snapshot.
     ///
     /// # Errors
     ///
-    /// When there is no thread for it.
+    /// If the thread cannot be started.
     pub fn start(
         candidate: Arc<PolicySnapshot>,
         share: Share,
@@ -191,12 +189,12 @@ impl ShadowRun {
         })
     }
 
-    /// All that the candidate decides with.
+    /// The candidate.
     pub fn candidate(&self) -> &Arc<PolicySnapshot> {
         &self.candidate
     }
 
-    /// What it has decided so far.
+    /// The comparison so far.
     pub fn comparison(&self) -> Comparison {
         let found = lock(&self.found);
         let mean = |sum: u128| {
@@ -206,7 +204,7 @@ impl ShadowRun {
         Comparison {
             candidate: self.candidate.policy_id(),
             inputs: self.candidate.inputs().clone(),
-            in_service: found.in_service.clone(),
+            active: found.active.clone(),
             since: self.since,
             share: self.share.to_string(),
             compared: found.compared,
@@ -214,23 +212,23 @@ impl ShadowRun {
             different: found.compared - found.same,
             behavioral: found.behavioral,
             skipped: self.skipped.load(Ordering::Relaxed),
-            asked_more: found.asked_more,
+            additional_queries: found.additional_queries,
             differences: found.diff.kinds(),
             overflowed: found.diff.overflowed(),
             examples: found.examples.iter().cloned().collect(),
             errors: found.errors.clone(),
             last_error: found.last_error.clone(),
-            errors_in_service: found.errors_in_service.clone(),
+            active_errors: found.active_errors.clone(),
             time: found.time.times(),
-            time_in_service: found.time_in_service.times(),
+            active_time: found.active_time.times(),
             instructions: mean(found.instructions),
-            instructions_in_service: mean(found.instructions_in_service),
+            active_instructions: mean(found.active_instructions),
         }
     }
 }
 
 impl Drop for ShadowRun {
-    /// What waits is not decided on any more.
+    /// Stops: queued messages are not decided.
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
@@ -238,12 +236,12 @@ impl Drop for ShadowRun {
 
 impl Observer for ShadowRun {
     fn decided(&self, event: &DecisionEvent<'_>) {
-        let ruling = event.outcome.result.as_ref();
-        if !ruling.is_some_and(|ruling| self.share.takes(ruling.seed.as_bytes())) {
+        let result = event.outcome.result.as_ref();
+        if !result.is_some_and(|result| self.share.takes(result.seed.as_bytes())) {
             return;
         }
-        let taken = event.capture().is_some_and(|seen| {
-            let waiting = self.room.take(&Arc::new(seen));
+        let taken = event.capture().is_some_and(|event| {
+            let waiting = self.room.take(&Arc::new(event));
             waiting.is_some_and(|waiting| self.queue.try_send(waiting).is_ok())
         });
         if !taken {
@@ -252,7 +250,7 @@ impl Observer for ShadowRun {
     }
 }
 
-/// The side of the thread.
+/// State of the thread.
 struct Worker {
     candidate: Arc<PolicySnapshot>,
     pipeline: Pipeline,
@@ -261,45 +259,45 @@ struct Worker {
 }
 
 impl Worker {
-    /// Nothing else runs in this runtime: waiting for messages may block it.
+    /// Nothing else runs in this runtime, so waiting for messages may block it.
     async fn run(self, waiting: &Receiver<QueuedEvent>) {
         if let Err(error) = rustix::process::nice(NICE) {
-            tracing::warn!("the candidate in shadow has the priority of mail: {error}");
+            tracing::warn!("cannot lower the priority of the shadow candidate's thread: {error}");
         }
         while let Ok(next) = waiting.recv() {
             if self.stopped.load(Ordering::Relaxed) {
                 return;
             }
-            self.decide(&next.seen).await;
+            self.decide(&next.event).await;
         }
     }
 
-    async fn decide(&self, seen: &OwnedDecisionEvent) {
-        let message = &seen.message;
+    async fn decide(&self, event: &OwnedDecisionEvent) {
+        let message = &event.message;
         let context = MessageContext::new(&self.candidate, message);
         let live = self.pipeline.facts(&context);
-        let facts = Arc::new(ReplayedFacts::new(seen.facts.clone(), live));
+        let facts = Arc::new(ReplayedFacts::new(event.facts.clone(), live));
         let given = Arc::clone(&facts) as Arc<_>;
-        let ruling = repeat(&self.candidate, message, given, seen.ruling.seed).await;
+        let result = repeat(&self.candidate, message, given, event.result.seed).await;
         let mut found = lock(&self.found);
-        let asked_more = !facts.unanswered().is_empty();
-        found.asked_more += u64::from(asked_more);
-        found.in_service = Some(seen.policy.clone());
-        found.time.add(ruling.cost.time);
-        found.time_in_service.add(seen.ruling.cost.time);
-        found.instructions += u128::from(ruling.cost.instructions);
-        found.instructions_in_service += u128::from(seen.ruling.cost.instructions);
-        if let Err(error) = &seen.ruling.decision {
+        let additional_queries = !facts.unanswered().is_empty();
+        found.additional_queries += u64::from(additional_queries);
+        found.active = Some(event.policy.clone());
+        found.time.add(result.cost.time);
+        found.active_time.add(event.result.cost.time);
+        found.instructions += u128::from(result.cost.instructions);
+        found.active_instructions += u128::from(event.result.cost.instructions);
+        if let Err(error) = &event.result.decision {
             *found
-                .errors_in_service
+                .active_errors
                 .entry(error.kind().to_owned())
                 .or_default() += 1;
         }
-        if let Err(error) = &ruling.decision {
+        if let Err(error) = &result.decision {
             let queue_id = message.envelope.queue_id.clone();
             tracing::warn!(
                 queue_id,
-                "the candidate in shadow failed on a message: {error}"
+                "the shadow candidate failed on a message: {error}"
             );
             *found.errors.entry(error.kind().to_owned()).or_default() += 1;
             found.last_error = Some(LastError {
@@ -310,9 +308,9 @@ impl Worker {
             });
         }
         found.compare(
-            seen,
-            &RecordedResult::of(&seen.ruling.decision),
-            &RecordedResult::of(&ruling.decision),
+            event,
+            &RecordedResult::of(&event.result.decision),
+            &RecordedResult::of(&result.decision),
         );
     }
 }
@@ -320,11 +318,11 @@ impl Worker {
 impl Found {
     fn compare(
         &mut self,
-        seen: &OwnedDecisionEvent,
-        in_service: &RecordedResult,
+        event: &OwnedDecisionEvent,
+        active: &RecordedResult,
         candidate: &RecordedResult,
     ) {
-        let differences = in_service.differences(candidate);
+        let differences = active.differences(candidate);
         self.compared += 1;
         if differences.is_empty() {
             self.same += 1;
@@ -334,21 +332,21 @@ impl Found {
             .iter()
             .any(|difference| difference.field.has_effect());
         self.behavioral += u64::from(effect);
-        let queue_id = &seen.message.envelope.queue_id;
-        let arrival = seen.message.arrival;
+        let queue_id = &event.message.envelope.queue_id;
+        let arrival = event.message.arrival;
         self.diff.add(queue_id, arrival, &differences);
         let example = DiffExample {
             queue_id: queue_id.clone(),
             arrival,
-            in_service: written(in_service),
+            active: written(active),
             candidate: written(candidate),
             differences: differences.iter().map(ToString::to_string).collect(),
         };
         tracing::info!(
             queue_id,
-            in_service = example.in_service,
+            active = example.active,
             candidate = example.candidate,
-            "the candidate in shadow decides otherwise: {}",
+            "the shadow candidate decides differently: {}",
             cut(example.differences.join("; "))
         );
         self.examples.push_front(example);
@@ -356,7 +354,7 @@ impl Found {
     }
 }
 
-/// A decision as JSON, not too long of it.
+/// A decision as JSON, truncated.
 fn written(ruled: &RecordedResult) -> String {
     match serde_json::to_string(ruled) {
         Ok(text) => cut(text),

@@ -1,9 +1,8 @@
-//! What has to survive a restart: which version was in service although the
-//! files say another, and copies of what it was made from.
+//! Persistent state of the rollout: the pin of a version that is active instead of the configured
+//! files, and copies of its inputs.
 //!
-//! A folder only its owner can look into holds the copies, each under its own
-//! digest, and one note. A copy whose bytes do not have the digest that it is
-//! named by is not used. What no version that is kept needs is removed.
+//! A private folder has the copies, each named by its digest, and the pin. A copy whose content does
+//! not match its digest is not used. Copies that no retained version needs are removed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -19,98 +18,98 @@ use crate::pipeline::{InputDigests, digest_hex};
 use waxseal_system::input_file;
 use waxseal_system::secure_fs::{self, PrivateFileError};
 
-/// Name of the note. No digest is called that.
-const NOTE: &str = "in-service.json";
+/// File name of the pin. No digest has this name.
+const PIN_FILE: &str = "pin.json";
 
-/// That a version is in service although the files say another.
+/// The record of a version that is active instead of the configured files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Pin {
-    /// What the files contained that are not in service; none where they could
-    /// not be read. When they contain anything else, they are tried again.
+    /// Digests of the configured files that are not active; `None` if they were unreadable. If their
+    /// content changes, they are tried again.
     pub instead_of: Option<InputDigests>,
-    /// What is in service.
+    /// Digests of the active version's inputs.
     pub inputs: InputDigests,
     /// Why.
-    pub because: PinReason,
+    pub reason: PinReason,
     /// Since when.
     pub since: Timestamp,
 }
 
-/// Why the files are not what is in service.
+/// Why the configured files are not active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PinReason {
-    /// They were refused.
-    Refused,
-    /// Others were put in service by command.
+    /// They were rejected.
+    Rejected,
+    /// Another version was activated by command.
     Swapped,
-    /// Somebody went back from them, or from what replaced them.
+    /// They, or a version that replaced them, were rolled back by command.
     RolledBack,
-    /// They, or what replaced them, failed too often.
+    /// They, or a version that replaced them, failed too often.
     Failed,
 }
 
 impl PinReason {
-    /// The same for people, about the policy that `waxseal.toml` names.
+    /// The reason for people, about the policy that `waxseal.toml` names.
     pub fn text(self) -> &'static str {
         match self {
-            Self::Refused => "it was refused",
-            Self::Swapped => "another one was put in service by command",
-            Self::RolledBack => "a rollback went back from it",
-            Self::Failed => "the host went back from it, since too many messages failed",
+            Self::Rejected => "it was rejected",
+            Self::Swapped => "another one was activated by command",
+            Self::RolledBack => "it was rolled back by command",
+            Self::Failed => "it was rolled back automatically because too many messages failed",
         }
     }
 }
 
-/// Why something could not be remembered, or is not used.
+/// Why state could not be written, or is not used.
 #[derive(Debug, Error)]
 pub(super) enum SnapshotError {
-    /// The folder or the note.
+    /// The folder or the pin is not accessible.
     #[error(transparent)]
     Private(#[from] PrivateFileError),
-    /// A copy.
+    /// A copy is not accessible.
     #[error("{}: {error}", .path.display())]
     Copy {
-        /// Its path, or that of the original.
+        /// Path of the copy or the original.
         path: PathBuf,
-        /// What happened.
+        /// The error.
         error: io::Error,
     },
-    /// A copy is not there, and its original may have changed.
-    #[error("there is no copy of what has the digest {digest}")]
+    /// A copy is missing, and its original may have changed.
+    #[error("no copy of the input with sha256 {digest}")]
     Gone {
         /// The digest.
         digest: String,
     },
-    /// A copy does not contain what it should.
+    /// The content of a copy does not match its digest.
     #[error("{} is damaged: its sha256 is not {digest}", .path.display())]
     Differs {
-        /// The file.
+        /// Path of the copy.
         path: PathBuf,
-        /// What it should contain.
+        /// Expected digest.
         digest: String,
     },
-    /// The note cannot be read.
+    /// The pin is invalid.
     #[error("{}: {error}", .path.display())]
-    Note {
-        /// Its path.
+    Pin {
+        /// Path of the pin.
         path: PathBuf,
-        /// What is wrong.
+        /// The error.
         error: serde_json::Error,
     },
 }
 
-/// What files contained when they were read: a file may be another by the time
-/// that it is in service.
+/// Content of the input files when they were read: a file may have changed when the version is
+/// activated.
 pub(super) struct InputFiles {
     pub(super) inputs: InputDigests,
     contents: HashMap<String, Vec<u8>>,
 }
 
 impl InputFiles {
-    /// Reads the files that a configuration names; none where one cannot be
-    /// read. Why is found out, and told, where the version is built.
+    /// Reads the files that a configuration names; `None` if one is unreadable. The error is reported when
+    /// the version is built.
     pub(super) fn read(config: &Config) -> Option<Self> {
         let mut contents = HashMap::new();
         let inputs = InputDigests::read_each(config, |digest, bytes| {
@@ -121,7 +120,7 @@ impl InputFiles {
     }
 }
 
-/// The folder.
+/// The folder of copies and the pin.
 #[derive(Debug)]
 pub(super) struct SnapshotStore {
     folder: PathBuf,
@@ -134,47 +133,46 @@ impl SnapshotStore {
         }
     }
 
-    /// Reads the note, if there is one.
+    /// Reads the pin, if there is one.
     pub(super) fn pin(&self) -> Result<Option<Pin>, SnapshotError> {
-        let path = self.folder.join(NOTE);
+        let path = self.folder.join(PIN_FILE);
         if !path.exists() {
             return Ok(None);
         }
         secure_fs::folder(&self.folder)?;
         let bytes = secure_fs::read(&path)?;
         match serde_json::from_slice(&bytes) {
-            Ok(kept) => Ok(Some(kept)),
-            Err(error) => Err(SnapshotError::Note { path, error }),
+            Ok(pin) => Ok(Some(pin)),
+            Err(error) => Err(SnapshotError::Pin { path, error }),
         }
     }
 
-    /// Writes the note, or takes it away.
-    pub(super) fn set_pin(&self, kept: Option<&Pin>) -> Result<(), SnapshotError> {
-        let path = self.folder.join(NOTE);
+    /// Writes or removes the pin.
+    pub(super) fn set_pin(&self, pin: Option<&Pin>) -> Result<(), SnapshotError> {
+        let path = self.folder.join(PIN_FILE);
         let failed = |error| SnapshotError::Copy {
             path: path.clone(),
             error,
         };
-        let Some(kept) = kept else {
+        let Some(pin) = pin else {
             return match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(error)),
                 _ => Ok(()),
             };
         };
         secure_fs::folder(&self.folder)?;
-        let text = serde_json::to_vec_pretty(kept).map_err(|error| SnapshotError::Note {
+        let text = serde_json::to_vec_pretty(pin).map_err(|error| SnapshotError::Pin {
             path: path.clone(),
             error,
         })?;
         secure_fs::replace(&path, &text).map_err(failed)
     }
 
-    /// Keeps copies of these inputs: of what was read just now, or those that
-    /// are there already.
+    /// Stores copies of these inputs, from the given content or from existing copies.
     pub(super) fn put(
         &self,
         inputs: &InputDigests,
-        taken: Option<&InputFiles>,
+        contents: Option<&InputFiles>,
     ) -> Result<(), SnapshotError> {
         secure_fs::folder(&self.folder)?;
         for digest in digests(inputs) {
@@ -182,7 +180,7 @@ impl SnapshotStore {
             if path.exists() {
                 continue;
             }
-            let Some(bytes) = taken.and_then(|taken| taken.contents.get(digest)) else {
+            let Some(bytes) = contents.and_then(|contents| contents.contents.get(digest)) else {
                 let digest = digest.to_owned();
                 return Err(SnapshotError::Gone { digest });
             };
@@ -196,8 +194,7 @@ impl SnapshotStore {
         Ok(())
     }
 
-    /// The same configuration with copies in place of the files, which have to
-    /// be whole.
+    /// The configuration with copies in place of the files; the copies are verified.
     pub(super) fn config_from_snapshot(
         &self,
         config: &Config,
@@ -211,7 +208,7 @@ impl SnapshotStore {
             None => None,
         };
         for table in &mut config.tables {
-            // A table that came later is read from its file.
+            // A table that was added later is read from its file.
             if let Some(digest) = inputs.tables.get(&table.name) {
                 table.file = self.whole(digest)?;
             }
@@ -219,38 +216,38 @@ impl SnapshotStore {
         Ok(config)
     }
 
-    /// The same, and it is said aloud; none where it cannot be had.
-    pub(super) fn log_config_from_snapshot(&self, config: &Config, kept: &Pin) -> Option<Config> {
-        match self.config_from_snapshot(config, &kept.inputs) {
-            Ok(instead) => {
+    /// As [`Self::config_from_snapshot`], logging the outcome; `None` if a copy is unusable.
+    pub(super) fn log_config_from_snapshot(&self, config: &Config, pin: &Pin) -> Option<Config> {
+        match self.config_from_snapshot(config, &pin.inputs) {
+            Ok(config) => {
                 tracing::warn!(
-                    "the policy {} is not in service: {}. What was in service on {:.0} is, until \
-                     the files change",
+                    "the policy {} is not active: {}. The version that was active on {:.0} is active \
+                     again until the files change",
                     config.policy.file.display(),
-                    kept.because.text(),
-                    kept.since,
+                    pin.reason.text(),
+                    pin.since,
                 );
-                Some(instead)
+                Some(config)
             }
             Err(error) => {
                 tracing::error!(
-                    "what was in service on {:.0} cannot be put in service again, so the files \
-                     are: {error}",
-                    kept.since,
+                    "cannot activate the version that was active on {:.0} again, loading the \
+                     configured files: {error}",
+                    pin.since,
                 );
                 None
             }
         }
     }
 
-    /// Removes all copies that none of these need.
+    /// Removes all copies that none of these inputs needs.
     pub(super) fn gc(&self, needed: &[InputDigests]) {
         let needed: BTreeSet<&str> = needed.iter().flat_map(digests).collect();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let ours = name.to_str().is_some_and(is_digest);
             if ours && !name.to_str().is_some_and(|name| needed.contains(name)) {
-                // What stays is a little space, and goes the next time.
+                // What cannot be removed only takes space, and is removed the next time.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -264,7 +261,7 @@ impl SnapshotStore {
                 error,
             })?;
         if !is_digest(digest) || digest_hex(&bytes) != digest {
-            // Out of the way of a whole one.
+            // A damaged copy is replaced.
             let _ = fs::remove_file(&path);
             let digest = digest.to_owned();
             return Err(SnapshotError::Differs { path, digest });
@@ -311,21 +308,21 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let (config, inputs) = given(folder.path());
         let snapshots = snapshots(folder.path());
-        let taken = InputFiles::read(&config);
-        snapshots.put(&inputs, taken.as_ref()).expect("copied");
+        let contents = InputFiles::read(&config);
+        snapshots.put(&inputs, contents.as_ref()).expect("copied");
         for name in ["p.wasm", "s", "t"] {
             fs::write(folder.path().join(name), "changed").expect("written");
         }
-        let instead = snapshots
+        let config = snapshots
             .config_from_snapshot(&config, &inputs)
             .expect("whole");
-        assert_eq!(InputDigests::read(&instead).expect("read"), inputs);
-        let metadata = fs::metadata(&instead.policy.file).expect("there");
+        assert_eq!(InputDigests::read(&config).expect("read"), inputs);
+        let metadata = fs::metadata(&config.policy.file).expect("there");
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
         snapshots.gc(std::slice::from_ref(&inputs));
-        assert!(instead.policy.file.exists());
+        assert!(config.policy.file.exists());
         snapshots.gc(&[]);
-        assert!(!instead.policy.file.exists());
+        assert!(!config.policy.file.exists());
     }
 
     #[test]
@@ -333,8 +330,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let (config, inputs) = given(folder.path());
         let snapshots = snapshots(folder.path());
-        let taken = InputFiles::read(&config);
-        snapshots.put(&inputs, taken.as_ref()).expect("copied");
+        let contents = InputFiles::read(&config);
+        snapshots.put(&inputs, contents.as_ref()).expect("copied");
         fs::write(snapshots.folder.join(&inputs.component), "compo").expect("written");
         let refused = snapshots
             .config_from_snapshot(&config, &inputs)
@@ -348,7 +345,7 @@ mod tests {
             Err(SnapshotError::Gone { .. })
         ));
         snapshots
-            .put(&inputs, taken.as_ref())
+            .put(&inputs, contents.as_ref())
             .expect("copied again");
         snapshots
             .config_from_snapshot(&config, &inputs)
@@ -361,15 +358,15 @@ mod tests {
         let (_, inputs) = given(folder.path());
         let snapshots = snapshots(folder.path());
         assert_eq!(snapshots.pin().expect("read"), None);
-        for because in [PinReason::Swapped, PinReason::Failed] {
-            let kept = Pin {
+        for reason in [PinReason::Swapped, PinReason::Failed] {
+            let pin = Pin {
                 instead_of: None,
                 inputs: inputs.clone(),
-                because,
+                reason,
                 since: Timestamp::UNIX_EPOCH,
             };
-            snapshots.set_pin(Some(&kept)).expect("written");
-            assert_eq!(snapshots.pin().expect("read"), Some(kept));
+            snapshots.set_pin(Some(&pin)).expect("written");
+            assert_eq!(snapshots.pin().expect("read"), Some(pin));
         }
         snapshots.set_pin(None).expect("removed");
         snapshots.set_pin(None).expect("removed already");

@@ -1,4 +1,4 @@
-//! What a version has done: counted for each message, told to administrators.
+//! Statistics of a version: counted for each message, for the status.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::failures::{Bounds, Failed, Failures, Row, Verdict};
+use super::failures::{Bounds, ConsecutiveFailures, Failed, Failures, Verdict};
 use super::histogram::Histogram;
 use crate::pipeline::{Failure, Outcome};
 use waxseal_core::message::Message;
@@ -28,8 +28,8 @@ struct Counts {
     returned: u64,
     unroutable: u64,
     errors: BTreeMap<String, u64>,
-    failing: Row,
-    /// Those that the version before decides.
+    failing: ConsecutiveFailures,
+    /// Those that the previous version decides.
     failures: Failures,
     last_error: Option<LastError>,
     time: Histogram,
@@ -37,26 +37,25 @@ struct Counts {
     memory: Aggregate,
 }
 
-/// Sum and greatest of some numbers.
+/// Sum and maximum of some values.
 #[derive(Default)]
 struct Aggregate {
     sum: u128,
     maximum: u64,
 }
 
-/// Bytes at either end of a message that tell it from others.
-const TELLING: usize = 64 << 10;
+/// Bytes at either end of a message that are hashed to identify it.
+const HASHED_BYTES: usize = 64 << 10;
 
-/// That the policy failed on a message.
+/// A message that the policy failed on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failing {
     pub(super) failed: Failed,
-    /// Different messages in a row that it has failed on, where this is another
-    /// one.
-    pub(super) in_a_row: Option<u64>,
+    /// The number of different consecutive messages that it failed on, if this is a new one.
+    pub(super) consecutive: Option<u64>,
 }
 
-/// What a version has done so far.
+/// Statistics of a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct VersionStats {
@@ -65,33 +64,31 @@ pub struct VersionStats {
     /// Copies that returned through the split listener.
     #[serde(default)]
     pub returned: u64,
-    /// Those of them that were deferred for lack of a route.
+    /// Returned copies that were deferred for lack of a route.
     #[serde(default)]
     pub unroutable: u64,
-    /// Those of them for which no decision could be taken or carried out, by
-    /// kind.
+    /// Messages without a decision, or whose decision could not be applied, by kind.
     pub errors: BTreeMap<String, u64>,
-    /// Different messages that the policy failed on since it last decided on
-    /// one. The same message tried again counts once.
-    pub errors_in_a_row: u64,
-    /// Those of them that the version before decides.
+    /// Different messages that the policy failed on since it last decided one. A message that is retried
+    /// counts once.
+    pub consecutive_errors: u64,
+    /// Those of them that the previous version decides.
     #[serde(default)]
-    pub own_errors_in_a_row: u64,
-    /// Different messages that the policy failed on and the version before
-    /// decides.
+    pub consecutive_own_errors: u64,
+    /// Different messages that the policy failed on and the previous version decides.
     #[serde(default)]
     pub own_errors: u64,
-    /// Those of them among the last messages.
+    /// Those of them among the recent messages.
     #[serde(default)]
-    pub own_errors_recently: u64,
-    /// How many messages these are.
+    pub recent_own_errors: u64,
+    /// Number of recent messages.
     #[serde(default)]
-    pub recently: u64,
+    pub recent_messages: u64,
     /// The last error.
     pub last_error: Option<LastError>,
-    /// How long the policy took.
+    /// Decision time of the policy.
     pub decision_time: LatencySummary,
-    /// Instructions executed by a decision.
+    /// Instructions of a decision.
     pub instructions: MeanMax,
     /// Bytes of linear memory of a decision.
     pub memory: MeanMax,
@@ -104,17 +101,17 @@ impl VersionStats {
     }
 }
 
-/// The last message that could not be decided on.
+/// The last message without a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct LastError {
-    /// The MTA's name for it.
+    /// Its queue id.
     pub queue_id: String,
-    /// When it came.
+    /// Time of arrival.
     pub at: Timestamp,
-    /// One word for what happened.
+    /// Kind of the error.
     pub kind: String,
-    /// What happened.
+    /// The error.
     pub text: String,
 }
 
@@ -124,34 +121,33 @@ pub struct LastError {
 pub struct LatencySummary {
     /// The mean.
     pub mean_ns: u64,
-    /// Half took no longer, to a fifth.
+    /// Median, with an error of up to a fifth.
     pub p50_ns: u64,
-    /// Ninety-nine of a hundred took no longer, to a fifth.
+    /// 99th percentile, with an error of up to a fifth.
     pub p99_ns: u64,
-    /// The longest.
+    /// Maximum.
     pub maximum_ns: u64,
 }
 
-/// Mean and greatest of some numbers.
+/// Mean and maximum of some values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct MeanMax {
     /// The mean.
     pub mean: u64,
-    /// The greatest.
+    /// Maximum.
     pub maximum: u64,
 }
 
 impl Statistics {
-    /// Counts a message, and one that was decided on as recent if `sampled`.
-    /// Gives what is to be known about one that the policy failed on.
+    /// Counts a message, and a decided one as recent if `sampled`. Returns a failure of the policy.
     pub(super) fn count(
         &self,
         message: &Message,
         outcome: &Outcome,
         sampled: bool,
     ) -> Option<Failing> {
-        // A decision whose counters cannot be made is the policy's failure, too.
+        // A decision whose counters cannot be created is a failure of the policy, too.
         let failed = matches!(outcome.failure(), Some(Failure::Policy(_)));
         let hashes = failed.then(|| (self.content(message), self.sender(message)));
         let mut counts = self.counts();
@@ -165,10 +161,10 @@ impl Statistics {
                 text: failure.to_string(),
             });
         }
-        let ruling = outcome.result.as_ref()?;
-        counts.time.add(ruling.cost.time);
-        counts.instructions.add(ruling.cost.instructions);
-        counts.memory.add(ruling.cost.memory as u64);
+        let result = outcome.result.as_ref()?;
+        counts.time.add(result.cost.time);
+        counts.instructions.add(result.cost.instructions);
+        counts.memory.add(result.cost.memory as u64);
         let Some((content, sender)) = hashes else {
             counts.failing.ended();
             counts.failures.decided(sampled);
@@ -180,7 +176,7 @@ impl Statistics {
                 sender,
                 after: counts.failures.number_decided(),
             },
-            in_a_row: counts.failing.another(content),
+            consecutive: counts.failing.another(content),
         })
     }
 
@@ -191,23 +187,22 @@ impl Statistics {
         counts.unroutable += u64::from(outcome.failure().is_some());
     }
 
-    /// The version before decides a message that this one failed on.
+    /// Counts a message on which this version failed and which the previous version decides.
     pub(super) fn own_failure(&self, failed: Failed, bounds: &Bounds) -> Verdict {
         self.counts().failures.failed(failed, bounds)
     }
 
-    /// Whether it has decided on more messages than it failed on by its own
-    /// fault.
+    /// Whether it decided more messages than it failed on by itself.
     pub(super) fn has_decided(&self) -> bool {
         let counts = self.counts();
         counts.failures.number_decided() > counts.failures.total()
     }
 
-    /// A client that tries one message all night must not count as many.
+    /// A message that a client retries all night counts once.
     fn content(&self, message: &Message) -> u64 {
         let bytes = message.content.bytes();
-        let begin = &bytes[..bytes.len().min(TELLING)];
-        let end = &bytes[bytes.len().saturating_sub(TELLING)..];
+        let begin = &bytes[..bytes.len().min(HASHED_BYTES)];
+        let end = &bytes[bytes.len().saturating_sub(HASHED_BYTES)..];
         self.hasher.hash_one((bytes.len(), begin, end))
     }
 
@@ -215,18 +210,18 @@ impl Statistics {
         self.hasher.hash_one(sender(message))
     }
 
-    pub(super) fn numbers(&self) -> VersionStats {
+    pub(super) fn stats(&self) -> VersionStats {
         let counts = self.counts();
         VersionStats {
             messages: counts.messages,
             returned: counts.returned,
             unroutable: counts.unroutable,
             errors: counts.errors.clone(),
-            errors_in_a_row: counts.failing.number(),
-            own_errors_in_a_row: counts.failures.in_a_row(),
+            consecutive_errors: counts.failing.number(),
+            consecutive_own_errors: counts.failures.consecutive(),
             own_errors: counts.failures.total(),
-            own_errors_recently: counts.failures.recent().0,
-            recently: counts.failures.recent().1,
+            recent_own_errors: counts.failures.recent().0,
+            recent_messages: counts.failures.recent().1,
             last_error: counts.last_error.clone(),
             decision_time: counts.time.times(),
             instructions: counts.instructions.mean_max(counts.messages),
@@ -239,8 +234,8 @@ impl Statistics {
     }
 }
 
-/// Who sent a message: the login, or the client's address where there is none. Of
-/// IPv6 the first 64 bits: a single machine has all addresses of such a network.
+/// The sender of a message: the login, or the client's address without one. Of IPv6 only the first 64
+/// bits, reason a single machine has all addresses of such a network.
 pub(super) fn sender(message: &Message) -> impl Hash + use<> {
     let client = &message.envelope.client;
     match &client.user {

@@ -1,5 +1,4 @@
-//! What there is to say about the policy in service, for administrators and
-//! programs.
+//! Status of the rollout, for administrators and programs.
 
 use std::path::PathBuf;
 
@@ -10,11 +9,11 @@ use super::snapshots::Pin;
 use super::version::VersionSummary;
 use crate::config::{Problem, Severity};
 
-/// What asked for a version to be put in service.
+/// The trigger of an activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trigger {
-    /// The start of the host.
+    /// The start of the daemon.
     Start,
     /// SIGHUP.
     Reload,
@@ -25,32 +24,32 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// The same for people.
+    /// The trigger for people.
     pub fn text(self) -> &'static str {
         match self {
             Self::Start => "at the start",
             Self::Reload => "at a reload",
-            Self::FilesChanged => "since its files changed",
+            Self::FilesChanged => "after its files changed",
             Self::Command => "by command",
         }
     }
 }
 
-/// A version that did not get into service, and why.
+/// A version that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Refusal {
+pub struct Rejection {
     /// When.
     pub at: Timestamp,
-    /// What asked for it.
+    /// The trigger.
     pub trigger: Trigger,
     /// The component.
     pub file: PathBuf,
-    /// What is wrong, each with its place.
+    /// The problems, each with its position.
     pub problems: Vec<String>,
 }
 
-impl Refusal {
+impl Rejection {
     pub(super) fn new(
         at: Timestamp,
         trigger: Trigger,
@@ -69,11 +68,11 @@ impl Refusal {
     }
 }
 
-/// A version that is being checked and compiled.
+/// A candidate that is being validated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Trying {
-    /// Since when.
+pub struct Validating {
+    /// Start of the validation.
     pub since: Timestamp,
     /// What asked for it.
     pub trigger: Trigger,
@@ -81,30 +80,30 @@ pub struct Trying {
     pub file: PathBuf,
 }
 
-/// All about the policy in service.
+/// Status of the rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Status {
-    /// When this was so.
+    /// Time of the status.
     pub now: Timestamp,
     /// The component that `waxseal.toml` names.
     pub file: PathBuf,
-    /// The settings that it names.
+    /// The settings file that it names.
     pub settings: Option<PathBuf>,
-    /// Whether changes of the files are noticed by themselves.
+    /// Whether the files are watched for changes.
     pub watched: bool,
-    /// Different messages in a row that a version may fail on; 0 is any number.
+    /// Maximum number of consecutive different messages that a version may fail on; 0 is unlimited.
     pub roll_back_after: u64,
-    /// The share of the last messages that it may fail on; none is any.
+    /// Maximum share of recent messages that it may fail on; `None` is unlimited.
     pub roll_back_share: Option<String>,
-    /// The version in service, then those before it, newest first.
+    /// The active version, then earlier ones, newest first.
     pub versions: Vec<VersionSummary>,
     /// The version that a rollback without a number goes to.
     pub next_rollback: Option<u64>,
-    /// Why the files are not what is in service; none where they are.
-    pub kept: Option<Pin>,
-    /// The last version that did not get into service, until one does.
-    pub refused: Option<Refusal>,
-    /// A version that is being checked and compiled.
-    pub trying: Option<Trying>,
+    /// Why the configured files are not active; `None` if they are.
+    pub pin: Option<Pin>,
+    /// The last rejected version, until another is activated.
+    pub rejected: Option<Rejection>,
+    /// A candidate that is being validated.
+    pub validating: Option<Validating>,
 }

@@ -1,4 +1,4 @@
-//! A version: one snapshot for as long as it is in service, and why.
+//! A version: a snapshot while it is active, and the reason of its activation.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,55 +11,52 @@ use super::history::Entry;
 use super::statistics::{Statistics, VersionStats};
 use crate::pipeline::{InputDigests, PolicyId, PolicySnapshot};
 
-/// A policy (component, settings and tables) from when it was put in service to
-/// when the next one was, and the host settings it runs with. Going back to a
-/// policy makes a version of it again, with numbers of its own; other host
-/// settings do not.
+/// A policy (component, settings and tables) while it is active, with its host settings. A rollback to a
+/// policy creates a new version with statistics of its own; a change of host settings does not.
 pub struct ActiveVersion {
     pub(super) number: u64,
     pub(super) snapshot: Arc<PolicySnapshot>,
     pub(super) since: Timestamp,
-    pub(super) why: ActivationReason,
+    pub(super) reason: ActivationReason,
     /// Shared with the same version on other host settings.
     pub(super) statistics: Arc<Statistics>,
-    /// The same files have decided on messages as an earlier version.
+    /// The same files decided messages as an earlier version.
     pub(super) proven: bool,
 }
 
-/// Why a version was put in service.
+/// Why a version was activated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum ActivationReason {
-    /// It was the first.
+    /// It is the first one.
     Start,
     /// The configuration was read again (SIGHUP).
     Reload,
     /// Files that the configuration names have changed.
     FilesChanged,
-    /// Somebody put it there: `waxseal policy swap`, or the embedding program.
+    /// By command: `waxseal policy swap`, or the embedding program.
     Command,
-    /// It ran in shadow, and was found good.
+    /// It was promoted from a shadow run.
     Promotion,
-    /// Somebody went back to it.
+    /// A rollback by command.
     Rollback {
-        /// The version that it takes the place of.
+        /// The version that was rolled back.
         from: u64,
         /// The version that it was before.
         to: u64,
     },
-    /// The version after it failed too often.
+    /// An automatic rollback: the later version failed too often.
     AutomaticRollback {
         /// The version that failed.
         from: u64,
         /// The version that it was before.
         to: u64,
-        /// Different messages that it failed on and the version before decides.
+        /// Different messages that the failed version failed on and the previous one decides.
         errors: u64,
-        /// They were among this many of the last messages; none where they came
-        /// in a row.
+        /// Number of recent messages among which they are; `None` if they were consecutive.
         #[serde(default)]
         of: Option<u64>,
-        /// What happened to the last of them.
+        /// The last error.
         error: String,
     },
 }
@@ -73,7 +70,7 @@ impl fmt::Display for ActivationReason {
             Self::Command => f.write_str("swap by command"),
             Self::Promotion => f.write_str("promotion from shadow"),
             Self::Rollback { from, to } => {
-                write!(f, "rollback from version {from} to what was version {to}")
+                write!(f, "rollback from version {from} to version {to}")
             }
             Self::AutomaticRollback {
                 from,
@@ -85,14 +82,14 @@ impl fmt::Display for ActivationReason {
                 let share = Share(*errors, *of);
                 write!(
                     f,
-                    "automatic rollback to what was version {to}: version {from} failed on {share}"
+                    "automatic rollback to version {to}: version {from} failed on {share}"
                 )
             }
         }
     }
 }
 
-/// How many messages failed, in a row or of the last ones.
+/// Number of failed messages: consecutive ones, or among recent ones.
 pub(super) struct Share(pub(super) u64, pub(super) Option<u64>);
 
 impl fmt::Display for Share {
@@ -105,7 +102,7 @@ impl fmt::Display for Share {
     }
 }
 
-/// What there is to say about a version, in service or not.
+/// Summary of an active or earlier version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct VersionSummary {
@@ -113,20 +110,20 @@ pub struct VersionSummary {
     pub number: u64,
     /// Name, version and digest of its policy.
     pub policy: PolicyId,
-    /// The file that its component came from.
+    /// The component's file.
     pub file: PathBuf,
-    /// Digests of all that it was made from.
+    /// Digests of its inputs.
     pub inputs: InputDigests,
-    /// When it was put in service.
+    /// Time of its activation.
     pub since: Timestamp,
-    /// When the next one was; none while it is in service.
+    /// Time of the next activation; `None` for the active version.
     pub until: Option<Timestamp>,
-    /// Why it was put in service.
-    pub why: ActivationReason,
-    /// It is kept whole, and a rollback can go to it.
-    pub kept: bool,
-    /// What it has done.
-    pub numbers: VersionStats,
+    /// Reason of its activation.
+    pub reason: ActivationReason,
+    /// Whether it is retained, so that a rollback can select it.
+    pub retained: bool,
+    /// Its statistics.
+    pub statistics: VersionStats,
 }
 
 impl Entry for Arc<ActiveVersion> {
@@ -149,32 +146,32 @@ impl ActiveVersion {
         self.number
     }
 
-    /// All that it decides with.
+    /// Its snapshot.
     pub fn snapshot(&self) -> &Arc<PolicySnapshot> {
         &self.snapshot
     }
 
-    /// When it was put in service.
+    /// Time of its activation.
     pub fn since(&self) -> Timestamp {
         self.since
     }
 
-    /// Why it was put in service.
-    pub fn why(&self) -> &ActivationReason {
-        &self.why
+    /// Reason of its activation.
+    pub fn reason(&self) -> &ActivationReason {
+        &self.reason
     }
 
-    /// What it has done so far.
-    pub fn numbers(&self) -> VersionStats {
-        self.statistics.numbers()
+    /// Its statistics so far.
+    pub fn statistics(&self) -> VersionStats {
+        self.statistics.stats()
     }
 
-    /// What there is to say about it now.
+    /// Its current summary.
     pub fn summary(&self) -> VersionSummary {
         self.summarize(None, true)
     }
 
-    pub(super) fn summarize(&self, until: Option<Timestamp>, kept: bool) -> VersionSummary {
+    pub(super) fn summarize(&self, until: Option<Timestamp>, retained: bool) -> VersionSummary {
         VersionSummary {
             number: self.number,
             policy: self.snapshot.policy_id(),
@@ -182,9 +179,9 @@ impl ActiveVersion {
             inputs: self.snapshot.inputs().clone(),
             since: self.since,
             until,
-            why: self.why.clone(),
-            kept,
-            numbers: self.numbers(),
+            reason: self.reason.clone(),
+            retained,
+            statistics: self.statistics(),
         }
     }
 }
@@ -195,7 +192,7 @@ impl fmt::Debug for ActiveVersion {
             .field("number", &self.number)
             .field("policy", &self.snapshot.policy_id())
             .field("since", &self.since)
-            .field("why", &self.why)
+            .field("reason", &self.reason)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The version in service and those before it.
+//! The active version and earlier ones.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,197 +10,192 @@ use tokio::sync::watch;
 
 use super::failures::{Bounds, Exceeded, Senders};
 use super::history::{Entry, History, RollbackError, Skipped, Target};
-use super::recheck::Suspect;
+use super::recheck::RecheckJob;
 use super::statistics::{Failing, Statistics, sender};
 use super::version::{ActivationReason, ActiveVersion, Share, VersionSummary};
 use crate::pipeline::{Outcome, PolicySnapshot};
 use waxseal_core::message::Message;
 
-/// Versions that are listed, the one in service not counted.
+/// Maximum number of earlier versions that are listed.
 pub const RECORDS: usize = 32;
 
-/// The version in service and those before it.
+/// The active version and earlier ones.
 pub struct VersionHistory {
-    in_service: ArcSwap<ActiveVersion>,
+    active: ArcSwap<ActiveVersion>,
     past: Mutex<Past>,
     senders: Senders,
     changed: watch::Sender<u64>,
 }
 
-/// What was in service before, oldest first.
+/// Earlier versions, oldest first.
 #[derive(Default)]
 struct Past {
     history: History<Arc<ActiveVersion>>,
     records: VecDeque<Retired>,
 }
 
-/// A version that is not in service any more. Its record is taken when it is
-/// asked for, since messages in flight still count.
+/// An earlier version. Its summary is made on demand, reason messages in flight still count.
 struct Retired {
     version: RetiredVersion,
     until: Timestamp,
 }
 
-/// A version as long as it is kept, its record afterwards.
+/// A version while it is retained, its summary afterwards.
 enum RetiredVersion {
     Loaded(Arc<ActiveVersion>),
     Summary(Box<VersionSummary>),
 }
 
-/// What a rollback did.
+/// The result of a rollback.
 #[derive(Clone)]
 pub struct RolledBack {
-    /// What is in service now.
+    /// The version that is active now.
     pub version: Arc<ActiveVersion>,
-    /// Later versions that it did not go to.
+    /// Later versions that were skipped.
     pub skipped: Vec<Skipped>,
 }
 
-/// A message that the version in service failed on and the version before may
-/// decide.
-pub(super) struct Doubt {
+/// A message that the active version failed on, with the previous version for its recheck.
+pub(super) struct RecheckRequest {
     failing: Failing,
     pub(super) before: Arc<PolicySnapshot>,
 }
 
 impl VersionHistory {
-    /// The first version goes in service.
+    /// Activates the first version.
     pub fn new(snapshot: Arc<PolicySnapshot>, now: Timestamp) -> Self {
         let first = ActiveVersion {
             number: 1,
             snapshot,
             since: now,
-            why: ActivationReason::Start,
+            reason: ActivationReason::Start,
             statistics: Arc::default(),
             proven: false,
         };
         Self {
-            in_service: ArcSwap::from(Arc::new(first)),
+            active: ArcSwap::from(Arc::new(first)),
             past: Mutex::default(),
             senders: Senders::default(),
             changed: watch::Sender::new(1),
         }
     }
 
-    /// The version in service.
-    pub fn in_service(&self) -> Arc<ActiveVersion> {
-        self.in_service.load_full()
+    /// The active version.
+    pub fn active(&self) -> Arc<ActiveVersion> {
+        self.active.load_full()
     }
 
-    /// Puts a snapshot in service, in one step. Messages in flight finish on
-    /// the version that they began with.
+    /// Activates a snapshot atomically. Messages in flight finish on the version that they began with.
     ///
-    /// One whose policy is that of the version in service (the same component,
-    /// settings and tables) makes no new version: its host settings take the
-    /// place of those that are there.
-    pub fn put_in_service(
+    /// If its policy equals the active one (the same component, settings and tables), no new version is
+    /// created: its host settings replace the current ones.
+    pub fn activate(
         &self,
         snapshot: Arc<PolicySnapshot>,
-        why: ActivationReason,
+        reason: ActivationReason,
         now: Timestamp,
     ) -> Arc<ActiveVersion> {
         let mut past = self.past();
-        let old = self.in_service();
+        let old = self.active();
         if old.snapshot.inputs() == snapshot.inputs() {
             return self.store(ActiveVersion {
                 number: old.number,
                 snapshot,
                 since: old.since,
-                why: old.why.clone(),
+                reason: old.reason.clone(),
                 statistics: Arc::clone(&old.statistics),
                 proven: old.proven,
             });
         }
         let proven = past.has_decided(&snapshot);
         past.history.replaced(Arc::clone(&old));
-        self.succeed(&mut past, &old, snapshot, (why, now), proven)
+        self.replace_active(&mut past, &old, snapshot, (reason, now), proven)
     }
 
-    /// Goes back to an earlier policy at once: by its version's number, or to
-    /// the newest that has decided on messages. Host settings stay as they are.
+    /// Rolls back to an earlier policy at once: by its version's number, or to the newest that decided
+    /// messages. Host settings do not change.
     ///
     /// # Errors
     ///
-    /// When there is none, or when the one that is asked for is not kept, is the
-    /// one in service, or does not fit the host settings.
+    /// If there is none; or if the requested one is not retained, is active, or is incompatible with the host
+    /// settings.
     pub fn roll_back(
         &self,
         number: Option<u64>,
         now: Timestamp,
     ) -> Result<RolledBack, RollbackError> {
         let mut past = self.past();
-        let old = self.in_service();
+        let old = self.active();
         let target = past.target(&old, number)?;
-        let why = ActivationReason::Rollback {
+        let reason = ActivationReason::Rollback {
             from: old.number,
             to: target.version.number,
         };
-        Ok(self.go_back(&mut past, &old, target, why, now))
+        Ok(self.roll_back_to(&mut past, &old, target, reason, now))
     }
 
-    /// The version in service and those before it, newest first.
+    /// The active version and earlier ones, newest first.
     pub fn history(&self) -> Vec<VersionSummary> {
         let past = self.past();
-        let newest = self.in_service().summarize(None, true);
+        let newest = self.active().summarize(None, true);
         let before = past.records.iter().rev().map(Retired::summarize);
-        let all = past.history.kept();
-        let kept = |number| all.iter().any(|kept| kept.number == number);
+        let all = past.history.retained();
+        let retained = |number| all.iter().any(|retained| retained.number == number);
         let before = before.map(|record| VersionSummary {
-            kept: kept(record.number),
+            retained: retained(record.number),
             ..record
         });
         std::iter::once(newest).chain(before).collect()
     }
 
-    /// The versions that are kept whole beside the one in service, oldest first.
-    pub fn kept(&self) -> Vec<Arc<ActiveVersion>> {
-        self.past().history.kept()
+    /// The retained versions before the active one, oldest first.
+    pub fn retained(&self) -> Vec<Arc<ActiveVersion>> {
+        self.past().history.retained()
     }
 
-    /// The version that a rollback without a number goes to.
+    /// The version that a rollback without a number selects.
     pub fn next_rollback(&self) -> Option<u64> {
-        let target = self.past().target(&self.in_service(), None);
+        let target = self.past().target(&self.active(), None);
         target.ok().map(|target| target.version.number)
     }
 
-    /// Gives the number of the version in service, and again whenever it or its
-    /// host settings change.
+    /// The number of the active version, updated whenever it or its host settings change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
 
-    /// Counts a message that a version has decided on, as recent if `sampled`.
-    /// Gives one that it failed on and the version before has to be asked about.
+    /// Counts a message that a version decided, as recent if `sampled`. Returns a failure that the previous
+    /// version must recheck.
     pub(super) fn decided(
         &self,
         version: &Arc<ActiveVersion>,
         message: &Message,
         outcome: &Outcome,
         sampled: bool,
-    ) -> Option<Doubt> {
+    ) -> Option<RecheckRequest> {
         if outcome.failure().is_none() {
             self.senders.decided(sender(message));
         }
         let failing = version.statistics.count(message, outcome, sampled)?;
-        let serving = self.in_service();
+        let serving = self.active();
         if serving.number != version.number {
-            // Messages in flight of a version that has been left already.
+            // Messages in flight of a version that is no longer active.
             return None;
         }
         match self.past().target(&serving, None) {
-            Ok(target) => Some(Doubt {
+            Ok(target) => Some(RecheckRequest {
                 failing,
                 before: target.fitted,
             }),
             Err(none) => {
                 let most = serving.snapshot.config().policy.roll_back_after;
-                if most != 0 && failing.in_a_row == Some(most) {
+                if most != 0 && failing.consecutive == Some(most) {
                     tracing::error!(
                         queue_id = message.envelope.queue_id,
                         version = serving.number,
-                        "the policy in service failed on {most} different messages in a row, the \
-                         last time with: {}. There is no automatic rollback: {none}. What messages \
-                         get meanwhile is policy.on-error",
+                        "the active policy failed on {most} different messages in a row; last error: \
+                         {}. No automatic rollback: {none}. policy.on-error applies to these \
+                         messages",
                         text(outcome)
                     );
                 }
@@ -209,61 +204,61 @@ impl VersionHistory {
         }
     }
 
-    /// Takes note that the version before decides a message on which the one in
-    /// service failed, and goes back to it if that was one too many.
-    pub(super) fn failed_alone(&self, suspect: &Suspect) {
-        let version = &suspect.version;
-        let serving = self.in_service();
+    /// Counts a failure of the active version on a message that the previous version decides, and rolls back if
+    /// it is one too many.
+    pub(super) fn count_own_failure(&self, job: &RecheckJob) {
+        let version = &job.version;
+        let serving = self.active();
         let policy = &serving.snapshot.config().policy;
         let bounds = Bounds {
-            in_a_row: policy.roll_back_after,
+            consecutive: policy.roll_back_after,
             share: policy.roll_back_share.map(|share| share.fraction()),
             senders: self.senders.known(),
         };
-        let verdict = version.statistics.own_failure(suspect.failed, &bounds);
+        let verdict = version.statistics.own_failure(job.failed, &bounds);
         if let Some((failures, of)) = verdict.report {
             tracing::warn!(
-                queue_id = suspect.message.envelope.queue_id,
+                queue_id = job.message.envelope.queue_id,
                 version = version.number,
                 failures,
                 of,
                 "version {} of the policy failed on {failures} of the last {of} messages, which the \
-                 version before decides; the last time with: {}",
+                 previous version decides; last error: {}",
                 version.number,
-                suspect.error
+                job.error
             );
         }
         if let Some(exceeded) = verdict.exceeded {
-            self.failed_too_often(suspect, exceeded);
+            self.roll_back_automatically(job, exceeded);
         }
     }
 
-    fn failed_too_often(&self, suspect: &Suspect, exceeded: Exceeded) {
-        let message = &suspect.message;
+    fn roll_back_automatically(&self, job: &RecheckJob, exceeded: Exceeded) {
+        let message = &job.message;
         let queue_id = message.envelope.queue_id.as_str();
-        let from = suspect.version.number;
+        let from = job.version.number;
         let (errors, of) = match exceeded {
             Exceeded::InARow(errors) => (errors, None),
             Exceeded::Share { failures, of } => (failures, Some(of)),
         };
         let mut past = self.past();
-        let serving = self.in_service();
+        let serving = self.active();
         if serving.number != from {
-            // It has been left meanwhile.
+            // It is no longer active.
             return;
         }
         let Ok(target) = past.target(&serving, None) else {
             return;
         };
         let to = target.version.number;
-        let why = ActivationReason::AutomaticRollback {
+        let reason = ActivationReason::AutomaticRollback {
             from,
             to,
             errors,
             of,
-            error: suspect.error.clone(),
+            error: job.error.clone(),
         };
-        let back = self.go_back(&mut past, &serving, target, why, message.arrival);
+        let back = self.roll_back_to(&mut past, &serving, target, reason, message.arrival);
         for skipped in back.skipped {
             tracing::warn!("automatic rollback: {skipped}");
         }
@@ -271,38 +266,38 @@ impl VersionHistory {
             queue_id,
             version = back.version.number,
             errors,
-            "went back to the policy that was version {to}: version {from} failed on {}, which \
-             that one decides; the last time with: {}. It stays out until its files change; \
-             waxseal.toml and keys stay as they are. See `waxseal policy status`",
+            "automatic rollback to version {to}: version {from} failed on {}, which version {to} \
+             decides; last error: {}. Version {from} stays inactive until its files change; \
+             waxseal.toml and keys are unchanged. See `waxseal policy status`",
             Share(errors, of),
-            suspect.error
+            job.error
         );
     }
 
-    fn go_back(
+    fn roll_back_to(
         &self,
         past: &mut Past,
         old: &Arc<ActiveVersion>,
         target: Target<Arc<ActiveVersion>, Arc<PolicySnapshot>>,
-        why: ActivationReason,
+        reason: ActivationReason,
         now: Timestamp,
     ) -> RolledBack {
         let proven = target.version.has_decided();
         past.history
             .went_back(target.version.number, Arc::clone(old));
         RolledBack {
-            version: self.succeed(past, old, target.fitted, (why, now), proven),
+            version: self.replace_active(past, old, target.fitted, (reason, now), proven),
             skipped: target.skipped,
         }
     }
 
-    /// Another policy takes the place of the one in service.
-    fn succeed(
+    /// Replaces the active policy by another.
+    fn replace_active(
         &self,
         past: &mut Past,
         old: &Arc<ActiveVersion>,
         snapshot: Arc<PolicySnapshot>,
-        (why, now): (ActivationReason, Timestamp),
+        (reason, now): (ActivationReason, Timestamp),
         proven: bool,
     ) -> Arc<ActiveVersion> {
         past.records.push_back(Retired {
@@ -314,16 +309,16 @@ impl VersionHistory {
             number: old.number + 1,
             snapshot,
             since: now,
-            why,
+            reason,
             statistics: Arc::new(Statistics::default()),
             proven,
         })
     }
 
-    /// The one place where the pointer moves.
+    /// The only place where the pointer changes.
     fn store(&self, version: ActiveVersion) -> Arc<ActiveVersion> {
         let version = Arc::new(version);
-        self.in_service.store(Arc::clone(&version));
+        self.active.store(Arc::clone(&version));
         self.changed.send_replace(version.number);
         version
     }
@@ -333,21 +328,21 @@ impl VersionHistory {
     }
 }
 
-impl Doubt {
-    /// All that it takes to ask the version before.
-    pub(super) fn suspect(
+impl RecheckRequest {
+    /// Everything that a recheck by the previous version needs.
+    pub(super) fn job(
         self,
         version: &Arc<ActiveVersion>,
         message: &Arc<Message>,
         outcome: &Outcome,
         facts: waxseal_runtime::FactTrace,
-    ) -> Option<Suspect> {
-        let ruling = outcome.result.as_ref()?;
-        let charges = ruling
+    ) -> Option<RecheckJob> {
+        let result = outcome.result.as_ref()?;
+        let charges = result
             .decision
             .iter()
             .flat_map(|decision| &decision.charges);
-        Some(Suspect {
+        Some(RecheckJob {
             counters: charges.map(|charge| charge.counter.clone()).collect(),
             version: Arc::clone(version),
             message: Arc::clone(message),
@@ -355,7 +350,7 @@ impl Doubt {
             error: text(outcome),
             before: self.before,
             facts,
-            seed: ruling.seed,
+            seed: result.seed,
         })
     }
 }
@@ -366,7 +361,7 @@ fn text(outcome: &Outcome) -> String {
 }
 
 impl Past {
-    /// Where a rollback goes, on the host settings of now.
+    /// The target of a rollback, for the current host settings.
     fn target(
         &self,
         serving: &Arc<ActiveVersion>,
@@ -382,24 +377,26 @@ impl Past {
         })
     }
 
-    /// Whether the same policy has decided on messages as an earlier version.
+    /// Whether the same policy decided messages as an earlier version.
     fn has_decided(&self, snapshot: &PolicySnapshot) -> bool {
-        let kept = self.history.kept();
-        let mut same = kept
+        let retained = self.history.retained();
+        let mut same = retained
             .iter()
             .filter(|version| version.snapshot.inputs() == snapshot.inputs());
         same.any(Entry::has_decided)
     }
 
-    /// Lets go of what nobody can go back to.
+    /// Drops versions that no rollback can select.
     fn lighten(&mut self) {
         while self.records.len() > RECORDS {
             self.records.pop_front();
         }
-        let kept = self.history.kept();
+        let retained = self.history.retained();
         for left in &mut self.records {
             if let RetiredVersion::Loaded(version) = &left.version
-                && !kept.iter().any(|kept| Arc::ptr_eq(kept, version))
+                && !retained
+                    .iter()
+                    .any(|retained| Arc::ptr_eq(retained, version))
             {
                 left.version = RetiredVersion::Summary(Box::new(left.summarize()));
             }
@@ -419,7 +416,7 @@ impl Retired {
 impl fmt::Debug for VersionHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VersionHistory")
-            .field("active", &self.in_service())
+            .field("active", &self.active())
             .finish_non_exhaustive()
     }
 }

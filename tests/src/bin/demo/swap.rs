@@ -26,12 +26,12 @@ pub(crate) fn tell(page: &Page, rig: &Rig, scene: &Scene) {
         "relays = [\"quarry\"]",
     );
     page.entry("changed", "acme.test: relays = [\"quarry\"]");
-    let (_, took) = put(rig, &changed, "in service: files changed");
+    let (_, took) = put(rig, &changed, "version activated: files changed");
     let about = format!(
         "after {} ms; messages in flight end as they began",
         took.as_millis()
     );
-    page.check("in service", true, &about);
+    page.check("activated", true, &about);
     sent_again(page, rig, scene);
     page.blank();
     page.entry("regretted", "waxseal policy rollback");
@@ -65,14 +65,14 @@ fn sent_again(page: &Page, rig: &Rig, scene: &Scene) {
 /// A slip of the pen is told with its place, and the old settings stay.
 fn mistaken(page: &Page, rig: &Rig, settings: &str) {
     page.entry("mistyped", "sign as sgin in settings.toml");
-    let (log, _) = put(rig, settings, "was not put in service");
+    let (log, _) = put(rig, settings, " rejected: ");
     let told = log
         .lines()
         .filter_map(|line| line.split_once("settings.toml:"));
     for (_, problem) in told {
         page.entry("told", &format!("settings.toml:{problem}"));
     }
-    page.check("refused", true, "the version in service stays in service");
+    page.check("rejected", true, "the active version stays active");
 }
 
 /// Writes the settings and waits until the log says what came of them. Gives

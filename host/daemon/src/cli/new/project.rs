@@ -242,7 +242,7 @@ mod tests {
         fs::create_dir(&folder).expect("a folder");
         fs::write(folder.join("policy.js"), "mine").expect("a file");
         let project = project("mine", Language::Javascript, None).expect("a project");
-        let error = write(&folder, &project).expect_err("a refusal");
+        let error = write(&folder, &project).expect_err("a rejection");
         assert!(format!("{error:#}").contains("exists"), "{error:#}");
         assert_eq!(
             fs::read_to_string(folder.join("policy.js")).expect("it"),

@@ -14,7 +14,7 @@ use crate::pipeline::{DerivedKeys, InputDigests, PolicySnapshot};
 use crate::rollout::admission::{Admission, Candidate};
 use crate::rollout::check::Check;
 use crate::rollout::history::RollbackError;
-use crate::rollout::status::{Refusal, Status, Trigger};
+use crate::rollout::status::{Rejection, Status, Trigger};
 use crate::rollout::version::ActiveVersion;
 use crate::rollout::version_history::{RolledBack, VersionHistory};
 use waxseal_runtime::Sandbox;
@@ -80,9 +80,9 @@ impl PolicyManager {
             roll_back_share: policy.roll_back_share.map(|share| share.to_string()),
             versions: self.versions.history(),
             next_rollback: self.versions.next_rollback(),
-            kept: published.pin,
-            refused: published.rejected,
-            trying: published.trying,
+            pin: published.pin,
+            rejected: published.rejected,
+            validating: published.validating,
         }
     }
 
@@ -97,7 +97,7 @@ impl PolicyManager {
         &self,
         config: Config,
         now: Timestamp,
-    ) -> Result<Arc<ActiveVersion>, Refusal> {
+    ) -> Result<Arc<ActiveVersion>, Rejection> {
         let file = config.policy.file.clone();
         let candidate = CandidateRequest::Reload(Box::new(config));
         self.activate(candidate, Trigger::Reload, file, now).await
@@ -112,7 +112,7 @@ impl PolicyManager {
     pub async fn files_changed(
         &self,
         now: Timestamp,
-    ) -> Option<Result<Arc<ActiveVersion>, Refusal>> {
+    ) -> Option<Result<Arc<ActiveVersion>, Rejection>> {
         self.request(CandidateRequest::FilesChanged, now)
             .await
             .unwrap_or_else(|Stopped| {
@@ -132,7 +132,7 @@ impl PolicyManager {
         file: PathBuf,
         settings: Option<PathBuf>,
         now: Timestamp,
-    ) -> Result<Arc<ActiveVersion>, Refusal> {
+    ) -> Result<Arc<ActiveVersion>, Rejection> {
         let candidate = CandidateRequest::Swap {
             file: file.clone(),
             settings,
@@ -152,7 +152,7 @@ impl PolicyManager {
         settings: Option<PathBuf>,
         inputs: &InputDigests,
         now: Timestamp,
-    ) -> Result<Arc<ActiveVersion>, Refusal> {
+    ) -> Result<Arc<ActiveVersion>, Rejection> {
         let candidate = CandidateRequest::Promote {
             file: file.clone(),
             settings,
@@ -179,7 +179,7 @@ impl PolicyManager {
         {
             return result;
         }
-        tracing::error!("the policy manager has stopped: a restart will not know this rollback");
+        tracing::error!("the policy manager has stopped: this rollback is not persisted");
         self.versions.roll_back(number, now)
     }
 
@@ -195,7 +195,7 @@ impl PolicyManager {
         file: PathBuf,
         settings: Option<PathBuf>,
         now: Timestamp,
-    ) -> Result<Arc<PolicySnapshot>, Refusal> {
+    ) -> Result<Arc<PolicySnapshot>, Rejection> {
         let mut config = task::with_files(&self.config(), file.clone(), settings);
         config.dkim.generate = false;
         let admission = Admission {
@@ -203,12 +203,12 @@ impl PolicyManager {
             secrets: Arc::clone(&self.admission.secrets),
             checks: self.admission.checks.clone(),
         };
-        let active = self.versions.in_service();
+        let active = self.versions.active();
         let candidate = Candidate::Policy(Box::new(config));
         let built = admission
             .validate_candidate(candidate, active.snapshot(), now)
             .await;
-        built.map_err(|problems| Refusal::new(now, Trigger::Command, file, &problems))
+        built.map_err(|problems| Rejection::new(now, Trigger::Command, file, &problems))
     }
 
     /// The last valid configuration.
@@ -226,10 +226,10 @@ impl PolicyManager {
         trigger: Trigger,
         file: PathBuf,
         now: Timestamp,
-    ) -> Result<Arc<ActiveVersion>, Refusal> {
+    ) -> Result<Arc<ActiveVersion>, Rejection> {
         match self.request(candidate, now).await {
             Ok(Some(result)) => result,
-            Ok(None) => Ok(self.versions.in_service()),
+            Ok(None) => Ok(self.versions.active()),
             Err(Stopped) => Err(stopped(trigger, file, now)),
         }
     }
@@ -255,9 +255,9 @@ impl PolicyManager {
 /// The task of the manager has ended.
 struct Stopped;
 
-fn stopped(trigger: Trigger, file: PathBuf, now: Timestamp) -> Refusal {
+fn stopped(trigger: Trigger, file: PathBuf, now: Timestamp) -> Rejection {
     let problem = Problem::of_file(&file, "the policy manager has stopped", None);
-    Refusal::new(now, trigger, file, &[problem])
+    Rejection::new(now, trigger, file, &[problem])
 }
 
 impl fmt::Debug for PolicyManager {

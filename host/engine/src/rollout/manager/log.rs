@@ -1,8 +1,8 @@
 //! Log lines of the policy manager.
 
 use crate::config::{Problem, Severity};
-use crate::rollout::admission::tell;
-use crate::rollout::status::Refusal;
+use crate::rollout::admission::log_problems;
+use crate::rollout::status::Rejection;
 use crate::rollout::version::ActiveVersion;
 
 /// Logs that a version was activated.
@@ -13,8 +13,8 @@ pub(super) fn log_activation(version: &ActiveVersion) {
         policy = policy.name,
         policy_version = policy.version,
         digest = policy.digest,
-        "in service: {}; messages in flight finish as they began",
-        version.why()
+        "version activated: {}; messages in flight finish on their version",
+        version.reason()
     );
 }
 
@@ -24,28 +24,31 @@ pub(super) fn log_unchanged(before: &ActiveVersion, version: &ActiveVersion) {
     if old.is_same(new) {
         tracing::info!(
             version = version.number(),
-            "nothing changed: version {} of the policy stays in service, with the same \
-             configuration and keys",
+            "nothing changed: version {} of the policy stays active, with the same configuration \
+             and keys",
             version.number()
         );
     } else {
         tracing::info!(
             version = version.number(),
-            "the configuration and keys that were read are in service; version {} of the policy \
-             stays",
+            "configuration and keys reloaded; version {} of the policy stays active",
             version.number()
         );
     }
 }
 
 /// Logs a rejection. Warnings of a version that is not activated are omitted.
-pub(super) fn log_rejection(refusal: &Refusal, mut problems: Vec<Problem>, active: &ActiveVersion) {
+pub(super) fn log_rejection(
+    rejection: &Rejection,
+    mut problems: Vec<Problem>,
+    active: &ActiveVersion,
+) {
     problems.retain(|problem| problem.severity == Severity::Error);
-    tell(&problems);
+    log_problems(&problems);
     tracing::error!(
-        "the policy {} was not put in service: {} problem(s). Version {} ({}) stays",
-        refusal.file.display(),
-        refusal.problems.len(),
+        "policy {} rejected: {} problem(s). Version {} ({}) stays active",
+        rejection.file.display(),
+        rejection.problems.len(),
         active.number(),
         active.snapshot().policy_id(),
     );

@@ -10,12 +10,12 @@ use crate::config::Config;
 use crate::pipeline::InputDigests;
 use crate::rollout::history::RollbackError;
 use crate::rollout::snapshots::Pin;
-use crate::rollout::status::{Refusal, Trying};
+use crate::rollout::status::{Rejection, Validating};
 use crate::rollout::version::ActiveVersion;
 use crate::rollout::version_history::RolledBack;
 
 /// The result of a request; `None` if there was nothing to do.
-pub(super) type RequestResult = Option<Result<Arc<ActiveVersion>, Refusal>>;
+pub(super) type RequestResult = Option<Result<Arc<ActiveVersion>, Rejection>>;
 
 /// A message to the task.
 pub(super) enum Message {
@@ -59,6 +59,6 @@ pub(super) struct Published {
     pub(super) config: Arc<Config>,
     /// The pin of the active version, once it is written.
     pub(super) pin: Option<Pin>,
-    pub(super) rejected: Option<Refusal>,
-    pub(super) trying: Option<Trying>,
+    pub(super) rejected: Option<Rejection>,
+    pub(super) validating: Option<Validating>,
 }

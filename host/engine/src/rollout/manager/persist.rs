@@ -107,13 +107,13 @@ fn persist(
     let copied = snapshots.put(inputs, contents.as_ref());
     // A pin without copies of its files is useless.
     snapshots.set_pin(pin.filter(|_| copied.is_ok()))?;
-    let retained = versions.kept();
+    let retained = versions.retained();
     let needed: Vec<InputDigests> = retained
         .iter()
         .map(|version| version.snapshot().inputs().clone())
         .chain([
             inputs.clone(),
-            versions.in_service().snapshot().inputs().clone(),
+            versions.active().snapshot().inputs().clone(),
         ])
         .collect();
     snapshots.gc(&needed);

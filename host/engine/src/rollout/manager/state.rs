@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::pipeline::InputDigests;
 use crate::rollout::snapshots::{Pin, PinReason};
-use crate::rollout::status::Refusal;
+use crate::rollout::status::Rejection;
 
 /// What the manager does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum State {
     /// Another policy is active instead of the configured files.
     Pinned(Pin),
     /// A candidate is read and validated.
-    Trying(Box<Attempt>),
+    Validating(Box<Attempt>),
 }
 
 /// A candidate on its way.
@@ -33,7 +33,7 @@ pub(super) struct Attempt {
     /// A rollback has changed the active version since the attempt started.
     superseded: bool,
     /// The rejection of the files, while only the configuration is validated.
-    files_rejected: Option<Refusal>,
+    files_rejected: Option<Rejection>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub(super) enum Event {
     /// The candidate, made from these files, is valid.
     Passed(InputDigests),
     /// The candidate is invalid.
-    Rejected(Refusal),
+    Rejected(Rejection),
     /// The requester has gone away.
     Canceled,
     /// A rollback activated an earlier policy.
@@ -118,7 +118,7 @@ pub(super) enum Outcome {
     /// The candidate is active.
     Activated,
     /// The candidate was rejected.
-    Rejected(Refusal),
+    Rejected(Rejection),
     /// The files of the shadow candidate have changed since it was started.
     FilesDiffer,
 }
@@ -134,7 +134,7 @@ pub(super) struct Machine {
     active: InputDigests,
     /// How the active version came to be active, as the reason of a pin.
     cause: PinReason,
-    rejected: Option<Refusal>,
+    rejected: Option<Rejection>,
 }
 
 impl Machine {
@@ -145,7 +145,7 @@ impl Machine {
         active: InputDigests,
         pin: Option<Pin>,
         reason: PinReason,
-        rejected: Option<Refusal>,
+        rejected: Option<Rejection>,
         now: Timestamp,
     ) -> Self {
         let mut machine = Self {
@@ -161,7 +161,7 @@ impl Machine {
 
     /// Whether a request can start.
     pub(super) fn is_idle(&self) -> bool {
-        !matches!(self.state, State::Trying(_))
+        !matches!(self.state, State::Validating(_))
     }
 
     /// The pin of the active version; `None` if the configured files are active.
@@ -169,12 +169,12 @@ impl Machine {
         match &self.state {
             State::Serving => None,
             State::Pinned(pin) => Some(pin),
-            State::Trying(attempt) => attempt.pin.as_ref(),
+            State::Validating(attempt) => attempt.pin.as_ref(),
         }
     }
 
     /// The last rejection since a version was activated.
-    pub(super) fn rejected(&self) -> Option<&Refusal> {
+    pub(super) fn rejected(&self) -> Option<&Rejection> {
         self.rejected.as_ref()
     }
 
@@ -184,7 +184,7 @@ impl Machine {
             Event::Start { request, now } => self.start(request, now),
             Event::RolledBack { to, reason, now } => self.rolled_back(to, reason, now),
             event => match std::mem::replace(&mut self.state, State::Serving) {
-                State::Trying(attempt) => self.attempt(*attempt, event),
+                State::Validating(attempt) => self.attempt(*attempt, event),
                 state => {
                     self.state = state;
                     Vec::new()
@@ -198,7 +198,7 @@ impl Machine {
             return Vec::new();
         }
         let pin = self.pin().cloned();
-        self.state = State::Trying(Box::new(Attempt {
+        self.state = State::Validating(Box::new(Attempt {
             request,
             now,
             step: Step::Reading,
@@ -213,7 +213,7 @@ impl Machine {
     fn rolled_back(&mut self, to: InputDigests, reason: PinReason, now: Timestamp) -> Vec<Action> {
         self.active = to;
         self.cause = reason;
-        if let State::Trying(attempt) = &mut self.state {
+        if let State::Validating(attempt) = &mut self.state {
             attempt.superseded = true;
         }
         self.settle(reason, now);
@@ -227,10 +227,10 @@ impl Machine {
                 self.read(attempt)
             }
             Event::Passed(inputs) => self.passed(attempt, inputs),
-            Event::Rejected(refusal) => self.reject(attempt, refusal),
+            Event::Rejected(rejection) => self.reject(attempt, rejection),
             Event::Canceled => self.end(attempt.pin, Vec::new()),
             _ => {
-                self.state = State::Trying(Box::new(attempt));
+                self.state = State::Validating(Box::new(attempt));
                 Vec::new()
             }
         }
@@ -241,7 +241,7 @@ impl Machine {
         match &attempt.request {
             Request::Reload { .. } => {
                 // What rejected files lacked may be there now.
-                let rejected = self.reason(&attempt) == PinReason::Refused;
+                let rejected = self.reason(&attempt) == PinReason::Rejected;
                 let scope = if unchanged && !rejected {
                     Scope::Host
                 } else {
@@ -278,7 +278,7 @@ impl Machine {
         let host_only = attempt.step == Step::Validating(Scope::Host);
         if attempt.superseded {
             attempt.superseded = !host_only;
-            self.state = State::Trying(Box::new(attempt));
+            self.state = State::Validating(Box::new(attempt));
             return vec![match host_only {
                 true => Action::Refit,
                 false => Action::RejectSuperseded,
@@ -309,18 +309,18 @@ impl Machine {
         self.conclude(attempt, reason, actions)
     }
 
-    fn reject(&mut self, mut attempt: Attempt, refusal: Refusal) -> Vec<Action> {
-        self.rejected = Some(refusal.clone());
+    fn reject(&mut self, mut attempt: Attempt, rejection: Rejection) -> Vec<Action> {
+        self.rejected = Some(rejection.clone());
         let settled = match attempt.request {
             Request::Reload { same_files } => {
                 let again = attempt.files_rejected.is_none()
                     && attempt.step == Step::Validating(Scope::Whole)
                     && attempt.found == self.seen
-                    && self.reason(&attempt) == PinReason::Refused;
+                    && self.reason(&attempt) == PinReason::Rejected;
                 if again && same_files {
                     // Files that are rejected once more do not prevent a changed
                     // configuration: another policy is active anyway.
-                    attempt.files_rejected = Some(refusal);
+                    attempt.files_rejected = Some(rejection);
                     return self.validate(attempt, Scope::Host);
                 }
                 if same_files {
@@ -331,10 +331,10 @@ impl Machine {
             Request::FilesChanged => true,
             Request::Swap | Request::Promote(_) => false,
         };
-        let refusal = attempt.files_rejected.take().unwrap_or(refusal);
-        let reply = Action::Reply(Outcome::Rejected(refusal));
+        let rejection = attempt.files_rejected.take().unwrap_or(rejection);
+        let reply = Action::Reply(Outcome::Rejected(rejection));
         if settled {
-            self.conclude(attempt, PinReason::Refused, vec![Action::Persist, reply])
+            self.conclude(attempt, PinReason::Rejected, vec![Action::Persist, reply])
         } else {
             self.end(attempt.pin, vec![reply])
         }
@@ -342,7 +342,7 @@ impl Machine {
 
     fn validate(&mut self, mut attempt: Attempt, scope: Scope) -> Vec<Action> {
         attempt.step = Step::Validating(scope);
-        self.state = State::Trying(Box::new(attempt));
+        self.state = State::Validating(Box::new(attempt));
         vec![Action::Validate(scope)]
     }
 
@@ -366,7 +366,7 @@ impl Machine {
 
     /// Why the configured files are not active, or would not be.
     fn reason(&self, attempt: &Attempt) -> PinReason {
-        attempt.pin.as_ref().map_or(self.cause, |pin| pin.because)
+        attempt.pin.as_ref().map_or(self.cause, |pin| pin.reason)
     }
 
     /// Pins the active version if it is not what the configured files contain.
@@ -380,12 +380,12 @@ impl Machine {
             Some(old.unwrap_or_else(|| Pin {
                 instead_of: self.seen.clone(),
                 inputs: self.active.clone(),
-                because: reason,
+                reason,
                 since: now,
             }))
         };
         match &mut self.state {
-            State::Trying(attempt) => attempt.pin = pin,
+            State::Validating(attempt) => attempt.pin = pin,
             state => *state = pin.map_or(State::Serving, State::Pinned),
         }
     }

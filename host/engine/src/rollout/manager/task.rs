@@ -18,7 +18,7 @@ use crate::pipeline::PolicySnapshot;
 use crate::rollout::admission::{Admission, Candidate};
 use crate::rollout::history::RollbackError;
 use crate::rollout::snapshots::{InputFiles, PinReason, SnapshotStore};
-use crate::rollout::status::{Refusal, Trigger, Trying};
+use crate::rollout::status::{Rejection, Trigger, Validating};
 use crate::rollout::version::{ActivationReason, ActiveVersion};
 use crate::rollout::version_history::{RolledBack, VersionHistory};
 
@@ -100,10 +100,10 @@ impl Task {
         let first = admission
             .validate_at_startup(&snapshots, &config, pin.as_ref(), now)
             .await?;
-        let reason = pin.as_ref().map_or(PinReason::Swapped, |pin| pin.because);
+        let reason = pin.as_ref().map_or(PinReason::Swapped, |pin| pin.reason);
         let versions = Arc::new(VersionHistory::new(first.snapshot, now));
         let changes = versions.changes();
-        let active = versions.in_service();
+        let active = versions.active();
         log_activation(&active);
         let inputs = active.snapshot().inputs().clone();
         let pin = pin.filter(|_| first.remembered);
@@ -113,7 +113,7 @@ impl Task {
             config: Arc::clone(&config),
             pin: machine.pin().cloned(),
             rejected: machine.rejected().cloned(),
-            trying: None,
+            validating: None,
         });
         let writer = Writer::new(Arc::clone(&snapshots), Arc::clone(&versions));
         let write = {
@@ -264,9 +264,9 @@ impl Task {
             }
             Err(problems) => {
                 let file = job.config.policy.file.clone();
-                let refusal = Refusal::new(job.now, job.trigger, file, &problems);
-                log_rejection(&refusal, problems, &self.versions.in_service());
-                self.event(Event::Rejected(refusal));
+                let rejection = Rejection::new(job.now, job.trigger, file, &problems);
+                log_rejection(&rejection, problems, &self.versions.active());
+                self.event(Event::Rejected(rejection));
             }
         }
     }
@@ -295,9 +295,9 @@ impl Task {
 
     /// Rollbacks after too many failures are made by the versions themselves.
     fn notice_automatic_rollback(&mut self) {
-        let version = self.versions.in_service();
+        let version = self.versions.active();
         if version.number() != self.known {
-            let reason = match version.why() {
+            let reason = match version.reason() {
                 ActivationReason::AutomaticRollback { .. } => PinReason::Failed,
                 ActivationReason::Rollback { .. } => PinReason::RolledBack,
                 _ => PinReason::Swapped,
@@ -356,24 +356,24 @@ impl Task {
             Scope::Host => Candidate::Host(config),
         };
         let admission = Arc::clone(&self.admission);
-        let active = self.versions.in_service();
+        let active = self.versions.active();
         let now = job.now;
         job.step.spawn(async move {
             let active = active.snapshot();
             Step::Validated(admission.validate_candidate(candidate, active, now).await)
         });
-        let trying = Trying {
+        let validating = Validating {
             since: now,
             trigger: job.trigger,
             file: job.config.policy.file.clone(),
         };
-        self.set_trying(Some(trying));
+        self.set_trying(Some(validating));
     }
 
     fn refit(&mut self) {
         let candidate = self.job.as_mut().and_then(|job| job.candidate.take());
         if let Some(candidate) = candidate {
-            let active = self.versions.in_service();
+            let active = self.versions.active();
             let rehosted = active.snapshot().with_host(candidate.host());
             self.validated(rehosted.map_err(Vec::from));
         }
@@ -383,7 +383,7 @@ impl Task {
         if let Some(job) = &self.job {
             let problem = Problem::of_file(
                 &job.config.policy.file,
-                "a rollback was made while this version was validated",
+                "a rollback occurred while this version was validated",
                 Some(
                     "a reload, changed files, or `waxseal policy swap`, to activate it nevertheless"
                         .into(),
@@ -407,10 +407,10 @@ impl Task {
         let Some(candidate) = job.candidate.take() else {
             return;
         };
-        let before = self.versions.in_service();
+        let before = self.versions.active();
         let version = self
             .versions
-            .put_in_service(candidate, job.reason.clone(), job.now);
+            .activate(candidate, job.reason.clone(), job.now);
         self.known = version.number();
         if before.number() == version.number() {
             log_unchanged(&before, &version);
@@ -426,8 +426,8 @@ impl Task {
         let activated = outcome == Outcome::Activated;
         let result = match outcome {
             Outcome::Unchanged => None,
-            Outcome::Activated => Some(Ok(self.versions.in_service())),
-            Outcome::Rejected(refusal) => Some(Err(refusal)),
+            Outcome::Activated => Some(Ok(self.versions.active())),
+            Outcome::Rejected(rejection) => Some(Err(rejection)),
             Outcome::FilesDiffer => Some(Err(files_differ(&job))),
         };
         let reply = Reply::Request(job.reply, result);
@@ -440,7 +440,7 @@ impl Task {
     }
 
     fn persist(&mut self, contents: Option<InputFiles>, reply: Option<Reply>) {
-        let active = self.versions.in_service();
+        let active = self.versions.active();
         self.writer.push(Write {
             inputs: active.snapshot().inputs().clone(),
             pin: self.machine.pin().cloned(),
@@ -456,9 +456,9 @@ impl Task {
         });
     }
 
-    fn set_trying(&self, trying: Option<Trying>) {
+    fn set_trying(&self, validating: Option<Validating>) {
         self.published
-            .send_modify(|published| published.trying = trying);
+            .send_modify(|published| published.validating = validating);
     }
 }
 
@@ -507,10 +507,10 @@ pub(super) fn with_files(config: &Config, file: PathBuf, settings: Option<PathBu
     config
 }
 
-fn files_differ(job: &Job) -> Refusal {
+fn files_differ(job: &Job) -> Rejection {
     let file = job.config.policy.file.clone();
     let message = "its files have changed since the shadow run started";
     let expected = "the files of the shadow run, or `waxseal policy shadow` for the current files";
     let problem = Problem::of_file(&file, message, Some(expected.to_owned()));
-    Refusal::new(job.now, job.trigger, file, &[problem])
+    Rejection::new(job.now, job.trigger, file, &[problem])
 }

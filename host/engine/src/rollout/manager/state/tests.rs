@@ -13,17 +13,17 @@ fn inputs(name: &str) -> InputDigests {
     }
 }
 
-fn pin(instead_of: &str, active: &str, because: PinReason) -> Pin {
+fn pin(instead_of: &str, active: &str, reason: PinReason) -> Pin {
     Pin {
         instead_of: Some(inputs(instead_of)),
         inputs: inputs(active),
-        because,
+        reason,
         since: NOW,
     }
 }
 
-fn refusal() -> Refusal {
-    Refusal::new(NOW, crate::rollout::Trigger::Reload, "p.wasm".into(), &[])
+fn rejection() -> Rejection {
+    Rejection::new(NOW, crate::rollout::Trigger::Reload, "p.wasm".into(), &[])
 }
 
 /// The files `a` are configured and active.
@@ -33,10 +33,10 @@ fn serving() -> Machine {
 }
 
 /// `b` is active instead of the configured `a`.
-fn pinned(because: PinReason) -> Machine {
-    let pin = pin("a", "b", because);
+fn pinned(reason: PinReason) -> Machine {
+    let pin = pin("a", "b", reason);
     let seen = Some(inputs("a"));
-    Machine::new(seen, inputs("b"), Some(pin), because, None, NOW)
+    Machine::new(seen, inputs("b"), Some(pin), reason, None, NOW)
 }
 
 fn start(request: Request) -> Event {
@@ -73,13 +73,13 @@ struct Row {
 }
 
 fn rejected() -> Action {
-    Action::Reply(Outcome::Rejected(refusal()))
+    Action::Reply(Outcome::Rejected(rejection()))
 }
 
 fn rows() -> Vec<Row> {
     use Action::{Activate, AdoptConfig, Persist, Read, Refit, RejectSuperseded, Reply, Validate};
     use Outcome::{Activated, FilesDiffer, Unchanged};
-    use PinReason::{Failed, Refused, RolledBack, Swapped};
+    use PinReason::{Failed, Rejected, RolledBack, Swapped};
     let serving = serving();
     let reloaded = vec![AdoptConfig, Activate, Persist, Reply(Activated)];
     let activated = vec![Activate, Persist, Reply(Activated)];
@@ -112,10 +112,10 @@ fn rows() -> Vec<Row> {
             events: vec![
                 (start(RELOAD), vec![Read]),
                 (read("c"), vec![Validate(Scope::Whole)]),
-                (Event::Rejected(refusal()), vec![Persist, rejected()]),
+                (Event::Rejected(rejection()), vec![Persist, rejected()]),
             ],
             active: "a",
-            pin: Some(pin("c", "a", Refused)),
+            pin: Some(pin("c", "a", Rejected)),
         },
         Row {
             name: "a rejected reload that names other files changes nothing",
@@ -123,7 +123,7 @@ fn rows() -> Vec<Row> {
             events: vec![
                 (start(RELOAD_OTHER), vec![Read]),
                 (read("c"), vec![Validate(Scope::Whole)]),
-                (Event::Rejected(refusal()), vec![rejected()]),
+                (Event::Rejected(rejection()), vec![rejected()]),
             ],
             active: "a",
             pin: None,
@@ -141,7 +141,7 @@ fn rows() -> Vec<Row> {
         },
         Row {
             name: "a reload tries rejected files again",
-            from: pinned(Refused),
+            from: pinned(Rejected),
             events: vec![
                 (start(RELOAD), vec![Read]),
                 (read("a"), vec![Validate(Scope::Whole)]),
@@ -152,27 +152,27 @@ fn rows() -> Vec<Row> {
         },
         Row {
             name: "files that are rejected again do not prevent a changed configuration",
-            from: pinned(Refused),
+            from: pinned(Rejected),
             events: vec![
                 (start(RELOAD), vec![Read]),
                 (read("a"), vec![Validate(Scope::Whole)]),
-                (Event::Rejected(refusal()), vec![Validate(Scope::Host)]),
+                (Event::Rejected(rejection()), vec![Validate(Scope::Host)]),
                 (passed("b"), reloaded.clone()),
             ],
             active: "b",
-            pin: Some(pin("a", "b", Refused)),
+            pin: Some(pin("a", "b", Rejected)),
         },
         Row {
             name: "a configuration that is rejected with them changes nothing",
-            from: pinned(Refused),
+            from: pinned(Rejected),
             events: vec![
                 (start(RELOAD), vec![Read]),
                 (read("a"), vec![Validate(Scope::Whole)]),
-                (Event::Rejected(refusal()), vec![Validate(Scope::Host)]),
-                (Event::Rejected(refusal()), vec![Persist, rejected()]),
+                (Event::Rejected(rejection()), vec![Validate(Scope::Host)]),
+                (Event::Rejected(rejection()), vec![Persist, rejected()]),
             ],
             active: "b",
-            pin: Some(pin("a", "b", Refused)),
+            pin: Some(pin("a", "b", Rejected)),
         },
         Row {
             name: "unchanged files are not tried",
@@ -222,12 +222,12 @@ fn rows() -> Vec<Row> {
             events: vec![
                 (start(Request::FilesChanged), vec![Read]),
                 (Event::Read(None), vec![Validate(Scope::Policy)]),
-                (Event::Rejected(refusal()), vec![Persist, rejected()]),
+                (Event::Rejected(rejection()), vec![Persist, rejected()]),
             ],
             active: "a",
             pin: Some(Pin {
                 instead_of: None,
-                ..pin("a", "a", Refused)
+                ..pin("a", "a", Rejected)
             }),
         },
         Row {
@@ -258,7 +258,7 @@ fn rows() -> Vec<Row> {
             events: vec![
                 (start(Request::Swap), vec![Read]),
                 (read("c"), vec![Validate(Scope::Policy)]),
-                (Event::Rejected(refusal()), vec![rejected()]),
+                (Event::Rejected(rejection()), vec![rejected()]),
             ],
             active: "b",
             pin: Some(pin("a", "b", Failed)),
@@ -317,7 +317,7 @@ fn rows() -> Vec<Row> {
                 (read("c"), vec![Validate(Scope::Policy)]),
                 (rolled_back("z", RolledBack), vec![Persist]),
                 (passed("c"), vec![RejectSuperseded]),
-                (Event::Rejected(refusal()), vec![rejected()]),
+                (Event::Rejected(rejection()), vec![rejected()]),
             ],
             active: "z",
             pin: Some(pin("a", "z", RolledBack)),
@@ -352,7 +352,7 @@ fn rows() -> Vec<Row> {
             events: vec![
                 (read("c"), vec![]),
                 (passed("c"), vec![]),
-                (Event::Rejected(refusal()), vec![]),
+                (Event::Rejected(rejection()), vec![]),
                 (Event::Canceled, vec![]),
             ],
             active: "b",
@@ -392,10 +392,14 @@ fn each_event_leads_to_its_actions() {
 #[test]
 fn a_rejection_is_shown_until_a_version_is_activated() {
     let mut machine = serving();
-    for event in [start(Request::Swap), read("c"), Event::Rejected(refusal())] {
+    for event in [
+        start(Request::Swap),
+        read("c"),
+        Event::Rejected(rejection()),
+    ] {
         machine.on(event);
     }
-    assert_eq!(machine.rejected(), Some(&refusal()));
+    assert_eq!(machine.rejected(), Some(&rejection()));
     for event in [start(Request::Swap), read("c"), passed("c")] {
         machine.on(event);
     }
@@ -404,12 +408,12 @@ fn a_rejection_is_shown_until_a_version_is_activated() {
 
 #[test]
 fn rejected_files_stay_shown_where_only_the_configuration_is_adopted() {
-    let mut machine = pinned(PinReason::Refused);
-    let again = Event::Rejected(refusal());
+    let mut machine = pinned(PinReason::Rejected);
+    let again = Event::Rejected(rejection());
     for event in [start(RELOAD), read("a"), again, passed("b")] {
         machine.on(event);
     }
-    assert_eq!(machine.rejected(), Some(&refusal()));
+    assert_eq!(machine.rejected(), Some(&rejection()));
 }
 
 #[test]
