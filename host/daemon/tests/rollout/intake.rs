@@ -79,19 +79,19 @@ async fn r11_a_charge_that_is_dropped_is_refunded_and_one_that_is_confirmed_is_k
     let service = PolicyService::new(Arc::clone(&ledger) as Arc<dyn Ledger>, versions);
     let service = Arc::new(service);
     let dropped = process(&service, "well", "1").await;
-    assert_eq!(ledger.statistics(), (1, 0));
+    assert_eq!(ledger.numbers(), (1, 0));
     drop(dropped);
-    assert_eq!(ledger.statistics(), (1, 1));
+    assert_eq!(ledger.numbers(), (1, 1));
     let outcome = process(&service, "well", "2").await;
     let Disposition::Deliver(delivery) = outcome.disposition else {
         panic!("not delivered");
     };
     delivery.charge.confirm();
-    assert_eq!(ledger.statistics(), (2, 1));
+    assert_eq!(ledger.numbers(), (2, 1));
     // A decision that is charged and cannot be applied is refunded as well.
     let failed = process(&service, "sign", "3").await;
     assert!(failed.failure().is_some());
-    assert_eq!(ledger.statistics(), (3, 2));
+    assert_eq!(ledger.numbers(), (3, 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,7 +29,7 @@ async fn change(
 }
 
 fn kept(manager: &PolicyManager) -> Option<PinReason> {
-    manager.status(now()).kept.map(|kept| kept.because)
+    manager.status(now()).pin.map(|pin| pin.reason)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,11 +78,11 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
         assert_eq!(rejection.trigger, Trigger::FilesChanged);
         assert!(manager.files_changed(now()).await.is_none(), "told once");
         assert_eq!(serving(&manager).await, "first");
-        assert_eq!(manager.status(now()).refused, Some(rejection));
-        assert_eq!(kept(&manager), Some(PinReason::Refused));
+        assert_eq!(manager.status(now()).rejected, Some(rejection));
+        assert_eq!(kept(&manager), Some(PinReason::Rejected));
         std::fs::write(place.path(name), before).expect("written");
         assert!(manager.files_changed(now()).await.is_none(), "as it was");
-        assert_eq!(manager.status(now()).refused, None);
+        assert_eq!(manager.status(now()).rejected, None);
         assert_eq!(kept(&manager), None);
     }
     std::fs::remove_file(place.path("policy.wasm")).expect("removed");
@@ -206,7 +206,7 @@ async fn r26_files_that_were_refused_do_not_keep_the_host_from_starting() {
     assert_eq!(serving(&manager).await, "first");
     let status = manager.status(now());
     assert_eq!(
-        status.refused.map(|rejection| rejection.trigger),
+        status.rejected.map(|rejection| rejection.trigger),
         Some(Trigger::Start)
     );
     // A host that has never run has nothing to fall back to.
@@ -308,6 +308,6 @@ async fn r26_changed_files_are_noticed_by_themselves() {
     place.write("settings.txt", "third");
     changes.changed().await.expect("a change");
     assert_eq!(serving(&manager).await, "third");
-    assert_eq!(manager.status(now()).refused, None);
+    assert_eq!(manager.status(now()).rejected, None);
     keeping.abort();
 }

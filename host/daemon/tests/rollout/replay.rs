@@ -86,7 +86,10 @@ async fn a_version_that_asks_for_more_than_was_recorded_is_told_as_such() {
     std::fs::copy(component("waxseal_misbehaving"), place.path("policy.wasm")).expect("copied");
     let report = again(&place, &recording).await;
     assert_eq!((report.compared, report.unanswered), (2, 1), "{report:?}");
-    assert_eq!(report.questions.get("\"key\" in table \"table\""), Some(&1));
+    assert_eq!(
+        report.unanswered_queries.get("\"key\" in table \"table\""),
+        Some(&1)
+    );
     assert_eq!(report.recorded.len(), 1);
     assert_ne!(report.recorded[0].policy.digest, report.policy.digest);
 }

@@ -185,7 +185,7 @@ async fn h4_a_rollback_goes_to_no_version_that_names_a_relay_that_is_gone() {
         let refused = manager.roll_back(number, now()).await.err();
         let skipped = match refused.expect("refused") {
             RollbackError::NoneBefore(skipped) => skipped.into_iter().next().expect("one"),
-            RollbackError::Refused(skipped) => skipped,
+            RollbackError::Rejected(skipped) => skipped,
             other => panic!("{other}"),
         };
         assert!(
@@ -258,7 +258,7 @@ async fn d9_what_changes_nothing_makes_no_version() {
     assert_eq!(networks(&manager), 1);
     assert!(changes.has_changed().expect("a sender"));
     let status = manager.status(now());
-    assert_eq!((status.versions.len(), status.kept), (2, None));
+    assert_eq!((status.versions.len(), status.pin), (2, None));
     // What was counted goes on.
     assert_eq!(serving(&manager).await, "second");
     assert_eq!(reload(&manager, &place, "").await, 2);
@@ -275,11 +275,8 @@ async fn d9_a_reload_puts_waxseal_toml_in_service_while_the_policy_files_are_ref
     assert_eq!(reload(&manager, &place, "").await, 1);
     assert_eq!((networks(&manager), number(&manager)), (0, 1));
     let status = manager.status(now());
-    assert!(status.refused.is_some());
-    assert_eq!(
-        status.kept.map(|kept| kept.because),
-        Some(PinReason::Refused)
-    );
+    assert!(status.rejected.is_some());
+    assert_eq!(status.pin.map(|pin| pin.reason), Some(PinReason::Rejected));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

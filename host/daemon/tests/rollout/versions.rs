@@ -41,7 +41,7 @@ async fn r26_going_back_does_not_go_to_and_fro() {
     let told: Vec<(u64, bool)> = versions
         .history()
         .iter()
-        .map(|record| (record.number, record.kept))
+        .map(|record| (record.number, record.retained))
         .collect();
     // The one that was left last is kept for a rollback to its number.
     let expected = [(6, true), (5, true), (4, false), (3, false), (2, false)];
@@ -102,7 +102,7 @@ async fn r28_going_back_by_itself_skips_what_has_not_shown_that_it_is_good() {
     }
     process_of(&service, "ann", "poison", "2").await;
     assert_eq!(settings(&service, &service.begin()).await, "first");
-    let kept = service.versions().kept();
+    let kept = service.versions().retained();
     let numbers: Vec<u64> = kept.iter().map(|version| version.number()).collect();
     assert_eq!(numbers, [3], "by its number alone");
 }
