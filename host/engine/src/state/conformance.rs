@@ -1,5 +1,8 @@
 //! The tests that every backend of counters must pass.
 
+pub(crate) mod journal;
+pub(crate) mod relays;
+
 use std::sync::Arc;
 
 use jiff::civil::{Date, date};

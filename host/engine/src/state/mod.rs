@@ -1,20 +1,24 @@
 //! State that outlives the process, behind interfaces that any backend can
-//! implement.
+//! implement: counters, what is known of relays, the journal of deliveries.
 //!
 //! [`open`] is the one place that knows which backends there are. Each backend
-//! has a folder of its own (`sqlite/`) and passes the conformance suite
-//! (`conformance.rs`). To add one: a folder, a value of [`StateOptions`], an arm
-//! in [`open`] and [`open_read_only`], a test that runs the suite.
+//! has a folder of its own (`sqlite/`) and passes the conformance suites
+//! (`conformance.rs`, `conformance/`). To add one: a folder, a value of [`StateOptions`], an arm
+//! in each function of `open.rs`, a test that runs the suites.
 
 #[cfg(test)]
 pub(crate) mod conformance;
 mod counters;
 mod error;
+mod journal;
 mod lease;
 mod open;
+mod relays;
 pub mod sqlite;
 
 pub use counters::{CounterDelta, CounterStore, Usage};
 pub use error::{StateError, StateErrorKind};
+pub use journal::{DeliveryKey, Epoch, JournalChange, JournalEntry, JournalStore};
 pub use lease::LeaseRequest;
-pub use open::{State, StateOptions, open, open_read_only};
+pub use open::{State, StateOptions, open, open_journal, open_read_only, open_relays};
+pub use relays::RelayStore;

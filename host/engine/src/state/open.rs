@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::sqlite::SqliteCounters;
-use super::{CounterStore, StateError};
+use super::sqlite::{SqliteCounters, SqliteJournal, SqliteRelays};
+use super::{CounterStore, JournalStore, RelayStore, StateError};
 use crate::config::Config;
 
 /// Which backend holds the state, and where.
@@ -71,4 +71,26 @@ pub fn open_read_only(options: &StateOptions) -> Result<Option<State>, StateErro
             .map(|counters| Arc::new(counters) as Arc<dyn CounterStore>),
     };
     Ok(counters.map(|counters| State { counters }))
+}
+
+/// Opens the store of what is known of relays, and creates it if it is missing.
+///
+/// # Errors
+///
+/// When the backend cannot be used.
+pub fn open_relays(options: &StateOptions) -> Result<Arc<dyn RelayStore>, StateError> {
+    Ok(match options {
+        StateOptions::Sqlite { folder } => Arc::new(SqliteRelays::open(folder)?),
+    })
+}
+
+/// Opens the journal of deliveries, and creates it if it is missing or damaged.
+///
+/// # Errors
+///
+/// When the backend cannot be used. Mail can be delivered without a journal.
+pub fn open_journal(options: &StateOptions) -> Result<Arc<dyn JournalStore>, StateError> {
+    Ok(match options {
+        StateOptions::Sqlite { folder } => Arc::new(SqliteJournal::open(folder)?),
+    })
 }
