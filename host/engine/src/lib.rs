@@ -37,10 +37,10 @@
 //! | [`config`] | `waxseal.toml` |
 //! | [`dkim`] | keys and DKIM signatures |
 //! | [`crypto`] | the secret, derived keys, sealed texts, return paths |
-//! | [`state`] | state that outlives the process: counters |
+//! | [`state`] | state that outlives the process: counters, relays, the journal |
 //! | [`quota`] | daily limits on counters |
 //! | [`relay`] | the relays of a configuration, their failures and their health |
-//! | [`delivery`] | what passes from the milter to the delivery agent |
+//! | [`delivery`] | the plan of a message from milter to delivery agent; the journal |
 //! | [`pipeline`] | decide, resolve, edit and sign |
 //! | [`record`] | recorded decisions, and their replay |
 //! | [`rollout`] | policy versions: activation, rollback, shadow runs |

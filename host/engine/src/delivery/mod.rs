@@ -1,5 +1,7 @@
-//! Delivery: what passes from the milter to the delivery agent.
+//! Delivery: what the milter and the delivery agent know of a message.
 //!
-//! The [plan](plan) of a message says by which relays it goes.
+//! The [plan](plan) of a message says by which relays it goes. The [journal](journal)
+//! says which recipients have it.
 
+pub mod journal;
 pub mod plan;

@@ -72,8 +72,17 @@ impl JournalEntry {
     }
 }
 
-/// A change of the journal: another entry, or none any more.
-pub type JournalChange = (DeliveryKey, Option<JournalEntry>);
+/// A change of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JournalChange {
+    /// Another entry. A delivery that was taken does not become one in flight.
+    Set(DeliveryKey, JournalEntry),
+    /// No entry: the MTA does not ask again.
+    Release(DeliveryKey),
+    /// The delivery is in flight no longer. An entry of one that was taken stays: by
+    /// another process, meanwhile.
+    GiveUp(DeliveryKey),
+}
 
 /// Deliveries of messages that the MTA may ask about again.
 ///
@@ -88,7 +97,7 @@ pub trait JournalStore: Debug + Send + Sync + 'static {
     fn read(&self, keys: &[DeliveryKey]) -> Result<Vec<Option<JournalEntry>>, StateError>;
 
     /// Applies changes in their order: all of them or none. They are durable when this
-    /// returns. A delivery that was taken does not become one in flight.
+    /// returns.
     ///
     /// # Errors
     ///

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::state::JournalChange::{GiveUp, Release, Set};
 use crate::state::{DeliveryKey, Epoch, JournalEntry, JournalStore};
 
 /// Opens stores over the same state.
@@ -54,8 +55,8 @@ fn entries_are_durable_and_by_recipient(shared: &impl SharedJournal) {
     let flying = in_flight(u64::MAX, 0);
     store
         .apply(&[
-            (ann, Some(taken("250 2.0.0 \u{e9}", 0))),
-            (bob, Some(flying.clone())),
+            Set(ann, taken("250 2.0.0 \u{e9}", 0)),
+            Set(bob, flying.clone()),
         ])
         .expect("applied");
     drop(store);
@@ -67,7 +68,7 @@ fn entries_are_durable_and_by_recipient(shared: &impl SharedJournal) {
     );
     assert_eq!(store.count().expect("count"), 2);
     store
-        .apply(&[(ann, None), (bob, None), (other, None)])
+        .apply(&[Release(ann), Release(bob), Release(other), GiveUp(other)])
         .expect("applied");
     assert_eq!(store.count().expect("count"), 0);
 }
@@ -76,19 +77,20 @@ fn a_delivery_that_was_taken_does_not_fly_again(store: &dyn JournalStore) {
     let ann = key(1, "ann@a.test");
     let read = || store.read(&[ann]).expect("read").remove(0);
     for entry in [in_flight(1, 0), in_flight(2, 1), taken("250 one", 2)] {
-        store.apply(&[(ann, Some(entry.clone()))]).expect("applied");
+        store.apply(&[Set(ann, entry.clone())]).expect("applied");
         assert_eq!(read(), Some(entry));
     }
     store
-        .apply(&[(ann, Some(in_flight(3, 3)))])
+        .apply(&[Set(ann, in_flight(3, 3)), GiveUp(ann)])
         .expect("applied");
     assert_eq!(read(), Some(taken("250 one", 2)));
     // Changes are applied in their order.
     store
-        .apply(&[(ann, None), (ann, Some(in_flight(3, 3)))])
+        .apply(&[Release(ann), Set(ann, in_flight(3, 3))])
         .expect("applied");
     assert_eq!(read(), Some(in_flight(3, 3)));
-    store.apply(&[(ann, None)]).expect("applied");
+    store.apply(&[GiveUp(ann)]).expect("applied");
+    assert_eq!(read(), None);
 }
 
 fn pruning_is_bounded_and_begins_with_the_oldest(store: &dyn JournalStore) {
@@ -96,7 +98,7 @@ fn pruning_is_bounded_and_begins_with_the_oldest(store: &dyn JournalStore) {
     let changes: Vec<_> = keys
         .iter()
         .zip(0..)
-        .map(|(key, nth)| (*key, Some(taken("250 ok", nth))))
+        .map(|(key, nth)| Set(*key, taken("250 ok", nth)))
         .collect();
     store.apply(&changes).expect("applied");
     assert_eq!(store.prune(at(5), 3).expect("pruned"), 3);
@@ -116,7 +118,7 @@ fn writers_do_not_lose_each_others_entries(shared: &impl SharedJournal) {
                 for message in 0..20 {
                     let key = key(nth * 20 + message, "ann@a.test");
                     store
-                        .apply(&[(key, Some(taken("250 ok", 0)))])
+                        .apply(&[Set(key, taken("250 ok", 0))])
                         .expect("applied");
                     assert!(store.read(&[key]).expect("read")[0].is_some());
                 }

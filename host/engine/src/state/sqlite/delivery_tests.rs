@@ -11,8 +11,8 @@ use super::{JOURNAL_FILE, RELAYS_FILE, SqliteJournal, SqliteRelays};
 use crate::state::conformance::journal::{self, SharedJournal};
 use crate::state::conformance::relays::{self, SharedRelays};
 use crate::state::{
-    DeliveryKey, JournalEntry, JournalStore, RelayStore, StateErrorKind, StateOptions,
-    open_journal, open_relays,
+    DeliveryKey, JournalChange, JournalEntry, JournalStore, RelayStore, StateErrorKind,
+    StateOptions, open_journal, open_relays,
 };
 use waxseal_system::secure_fs;
 
@@ -60,7 +60,9 @@ fn r6_a_damaged_journal_is_moved_away_and_a_new_one_created() {
     secure_fs::folder(&folder.state()).expect("folder");
     fs::write(journal_file(&folder), "no database ".repeat(1000)).expect("written");
     let journal = SqliteJournal::open(&folder.state()).expect("a new one");
-    journal.apply(&[(key(), Some(taken()))]).expect("applied");
+    journal
+        .apply(&[JournalChange::Set(key(), taken())])
+        .expect("applied");
     let moved = folder.state().join(format!("{JOURNAL_FILE}.damaged"));
     assert!(
         fs::read_to_string(moved)
@@ -75,7 +77,7 @@ fn r6_a_journal_with_damaged_pages_is_moved_away() {
     let changes: Vec<_> = (0..2000u32)
         .map(|nth| {
             let key = DeliveryKey::new([1; 16], "ann@a.test", nth);
-            (key, Some(taken()))
+            JournalChange::Set(key, taken())
         })
         .collect();
     let journal = SqliteJournal::open(&folder.state()).expect("open");
@@ -107,7 +109,9 @@ fn r6_a_journal_of_a_newer_version_is_moved_away() {
 fn r6_reading_the_journal_does_not_wait_for_a_writer() {
     let folder = SqliteFolder::new();
     let journal = SqliteJournal::open(&folder.state()).expect("open");
-    journal.apply(&[(key(), Some(taken()))]).expect("applied");
+    journal
+        .apply(&[JournalChange::Set(key(), taken())])
+        .expect("applied");
     // The lock that a write takes for as long as it lasts.
     let _writer = journal.connection_for_tests();
     assert_eq!(journal.read(&[key()]).expect("read"), [Some(taken())]);
@@ -126,7 +130,9 @@ fn a_journal_on_a_full_disk_reports_that() {
         reply: "x".repeat(9000),
         at: Timestamp::UNIX_EPOCH,
     };
-    let error = journal.apply(&[(key(), Some(entry))]).expect_err("full");
+    let error = journal
+        .apply(&[JournalChange::Set(key(), entry)])
+        .expect_err("full");
     assert_eq!(error.kind, StateErrorKind::Full);
 }
 

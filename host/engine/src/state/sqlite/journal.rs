@@ -112,7 +112,7 @@ impl JournalStore for SqliteJournal {
         self.writer.write(|transaction| {
             changes
                 .iter()
-                .try_for_each(|(key, entry)| apply(transaction, key, entry.as_ref()))
+                .try_for_each(|change| apply(transaction, change))
         })
     }
 
@@ -165,16 +165,17 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<JournalEntry> {
     })
 }
 
-fn apply(
-    transaction: &Transaction<'_>,
-    key: &DeliveryKey,
-    entry: Option<&JournalEntry>,
-) -> rusqlite::Result<()> {
-    let done = match entry {
-        None => transaction
+fn apply(transaction: &Transaction<'_>, change: &JournalChange) -> rusqlite::Result<()> {
+    let done = match change {
+        JournalChange::Release(key) => transaction
             .prepare_cached("DELETE FROM delivery WHERE message = ?1 AND recipient = ?2")?
             .execute(params![key.message, key.recipient]),
-        Some(JournalEntry::InFlight { epoch, relay, at }) => transaction
+        JournalChange::GiveUp(key) => transaction
+            .prepare_cached(
+                "DELETE FROM delivery WHERE message = ?1 AND recipient = ?2 AND epoch IS NOT NULL",
+            )?
+            .execute(params![key.message, key.recipient]),
+        JournalChange::Set(key, JournalEntry::InFlight { epoch, relay, at }) => transaction
             .prepare_cached(
                 "INSERT INTO delivery (message, recipient, at, relay, epoch) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT DO UPDATE SET at = ?3, relay = ?4, epoch = ?5 WHERE epoch IS NOT NULL",
@@ -186,7 +187,7 @@ fn apply(
                 relay,
                 epoch.0.cast_signed()
             ]),
-        Some(JournalEntry::Taken { relay, reply, at }) => transaction
+        JournalChange::Set(key, JournalEntry::Taken { relay, reply, at }) => transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO delivery (message, recipient, at, relay, reply) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
