@@ -15,6 +15,7 @@ const CRATES: &[&str] = &[
     "host/milter",
     "host/runtime",
     "host/engine",
+    "host/oauth",
     "host/daemon",
     "plugin/sdk",
     "plugin/settings",
