@@ -42,6 +42,7 @@
 //! | [`relay`] | the relays of a configuration, their failures and their health |
 //! | [`delivery`] | the plan of a message from milter to delivery agent; the journal |
 //! | [`pipeline`] | decide, resolve, edit and sign |
+//! | [`comparison`] | differences between the results of two versions |
 //! | [`record`] | recorded decisions, and their replay |
 //! | [`rollout`] | policy versions: activation, rollback, shadow runs |
 //! | [`intake`] | what every front calls: classify, process, confirm |
@@ -49,6 +50,7 @@
 pub use waxseal_core::{decision, edit, message, work};
 pub use waxseal_runtime as runtime;
 
+pub mod comparison;
 pub mod config;
 pub mod crypto;
 pub mod delivery;

@@ -6,7 +6,7 @@ use std::io;
 
 use jiff::tz::TimeZone;
 
-use waxseal::record::diff;
+use waxseal::comparison::diff;
 use waxseal::rollout::{Comparison, DiffExample, LatencySummary};
 use waxseal_core::printable::Text;
 

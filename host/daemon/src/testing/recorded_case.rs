@@ -9,8 +9,9 @@ use serde::Serialize;
 use thiserror::Error;
 use toml::value::{Array, Datetime};
 
+use waxseal::comparison::RecordedResult;
 use waxseal::quota;
-use waxseal::record::{Entry, RecordedResult};
+use waxseal::record::Entry;
 use waxseal_core::decision::{Decision, Verdict};
 
 /// Failure to write a recorded message as a test case.

@@ -6,12 +6,10 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::event::OwnedDecisionEvent;
+use crate::comparison::{OwnedDecisionEvent, RecordedResult};
 use crate::pipeline::{InputDigests, PolicyId, PolicyResult};
-use waxseal_core::decision::compare::{Difference, Field, compare};
-use waxseal_core::decision::{Decision, Verdict};
 use waxseal_core::message::{self, Address, AddressError, Content, Message, ReversePath};
-use waxseal_runtime::{FactTrace, PolicyError, Seed};
+use waxseal_runtime::{FactTrace, Seed};
 
 /// Version of the format of entries. A newer one is rejected; unknown fields are ignored.
 pub const FORMAT: u32 = 1;
@@ -93,21 +91,6 @@ pub struct Recipient {
     pub local: bool,
 }
 
-/// The result of a policy: a decision, or an error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RecordedResult {
-    /// A decision.
-    Decision(Box<Decision>),
-    /// An error.
-    Error {
-        /// Its kind ([`PolicyError::kind`]).
-        kind: String,
-        /// Its text.
-        text: String,
-    },
-}
-
 /// Resources used by a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -126,46 +109,6 @@ impl From<&crate::pipeline::Cost> for Cost {
             microseconds: u64::try_from(cost.time.as_micros()).unwrap_or(u64::MAX),
             instructions: cost.instructions,
             memory: cost.memory as u64,
-        }
-    }
-}
-
-impl RecordedResult {
-    /// The result of a policy call.
-    pub fn of(decision: &Result<Decision, PolicyError>) -> Self {
-        match decision {
-            Ok(decision) => Self::Decision(Box::new(decision.clone())),
-            Err(error) => Self::Error {
-                kind: error.kind().to_owned(),
-                text: error.to_string(),
-            },
-        }
-    }
-
-    /// The differences of another result.
-    pub fn differences(&self, other: &Self) -> Vec<Difference> {
-        if let (Self::Decision(before), Self::Decision(after)) = (self, other) {
-            return compare(before, after);
-        }
-        Difference::value(Field::Outcome, self.outcome(), other.outcome())
-            .into_iter()
-            .collect()
-    }
-
-    /// A short form for counting, and a form for people.
-    fn outcome(&self) -> [String; 2] {
-        match self {
-            Self::Decision(decision) => {
-                let verdict = match decision.verdict {
-                    Verdict::Accept => "accept",
-                    Verdict::Reject(_) => "reject",
-                    Verdict::Defer(_) => "defer",
-                    Verdict::Discard => "discard",
-                    Verdict::Hold(_) => "hold",
-                };
-                [verdict.to_owned(), format!("decided: {verdict}")]
-            }
-            Self::Error { kind, text } => [format!("error {kind}"), format!("error: {text}")],
         }
     }
 }

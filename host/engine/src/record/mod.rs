@@ -16,9 +16,7 @@
 //! A segment can be copied, read and deleted separately. The oldest are deleted when the recording would exceed its
 //! maximum. Everything is private (0700, 0600), because it contains people's mail.
 
-pub mod diff;
 mod entry;
-mod event;
 mod read;
 mod replay;
 mod segment;
@@ -26,8 +24,7 @@ mod segment;
 mod tests;
 mod write;
 
-pub use entry::{Client, Cost, Entry, FORMAT, Recipient, RecordedResult, StoredMessage};
-pub use event::{ByteBudget, OwnedDecisionEvent, QueuedEvent};
+pub use entry::{Client, Cost, Entry, FORMAT, Recipient, StoredMessage};
 pub use read::{Messages, ReadError, Reader, Recorded, read};
 pub use replay::{Options, RecordedVersion, Report, replay};
 pub use write::{Counts, RecordError, Recording};

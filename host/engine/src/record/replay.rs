@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::diff::{DiffAggregator, DiffGroup};
-use super::entry::{Cost, RecordedResult};
+use super::entry::Cost;
 use super::read::{Messages, ReadError, Reader, Recorded};
+use crate::comparison::RecordedResult;
+use crate::comparison::diff::{DiffAggregator, DiffGroup};
 use crate::pipeline::{PolicyId, PolicySnapshot, repeat};
 use waxseal_runtime::{ReplayedFacts, StaticFacts};
 

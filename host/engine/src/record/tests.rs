@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::*;
+use crate::comparison::{ByteBudget, OwnedDecisionEvent, RecordedResult};
 use crate::config::{KeepMessages, Record, Share};
 use crate::pipeline::{self, InputDigests, PolicyId, PolicyResult};
 use waxseal_core::decision::Decision;

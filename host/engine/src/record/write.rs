@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::entry::Entry;
-use super::event::{ByteBudget, OwnedDecisionEvent, QueuedEvent};
 use super::segment;
+use crate::comparison::{ByteBudget, OwnedDecisionEvent, QueuedEvent};
 use crate::config::{KeepMessages, Record};
 use crate::pipeline::digest_hex;
 use waxseal_system::secure_fs::{self, PrivateFileError};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::version::ActiveVersion;
+use crate::comparison::OwnedDecisionEvent;
 use crate::pipeline::Outcome;
-use crate::record::{OwnedDecisionEvent, Recording};
 use waxseal_core::message::Message;
 use waxseal_runtime::FactTrace;
 
@@ -42,17 +42,5 @@ impl DecisionEvent<'_> {
             inputs: snapshot.inputs().clone(),
             result: self.outcome.result.clone()?,
         })
-    }
-}
-
-impl Observer for Recording {
-    fn decided(&self, event: &DecisionEvent<'_>) {
-        let result = event.outcome.result.as_ref();
-        // Bytes that are not recorded are not copied either.
-        if result.is_some_and(|result| self.settings().share.takes(result.seed.as_bytes()))
-            && let Some(event) = event.capture()
-        {
-            self.offer(&Arc::new(event));
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::PolicyService;
-use super::observe::Observer;
+use super::observe::{DecisionEvent, Observer};
 use super::version_history::VersionHistory;
 use crate::config::Record;
 use crate::record::Recording;
@@ -142,5 +142,17 @@ impl fmt::Debug for Recordings {
         f.debug_struct("Recordings")
             .field("current", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+impl Observer for Recording {
+    fn decided(&self, event: &DecisionEvent<'_>) {
+        let result = event.outcome.result.as_ref();
+        // Bytes that are not recorded are not copied either.
+        if result.is_some_and(|result| self.settings().share.takes(result.seed.as_bytes()))
+            && let Some(event) = event.capture()
+        {
+            self.offer(&Arc::new(event));
+        }
     }
 }

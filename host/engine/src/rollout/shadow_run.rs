@@ -18,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use super::histogram::Histogram;
 use super::observe::{DecisionEvent, Observer};
 use super::statistics::{LastError, LatencySummary};
+use crate::comparison::diff::{DiffAggregator, DiffGroup};
+use crate::comparison::{ByteBudget, OwnedDecisionEvent, QueuedEvent, RecordedResult};
 use crate::config::Share;
 use crate::pipeline::{InputDigests, MessageContext, Pipeline, PolicyId, PolicySnapshot, repeat};
 use crate::quota::Ledger;
-use crate::record::diff::{DiffAggregator, DiffGroup};
-use crate::record::{ByteBudget, OwnedDecisionEvent, QueuedEvent, RecordedResult};
 use waxseal_runtime::ReplayedFacts;
 
 /// Maximum number of queued messages.
