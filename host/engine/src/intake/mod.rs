@@ -21,9 +21,9 @@
 //! ```
 //!
 //! ```compile_fail,E0451
-//! # use waxseal::intake::{Outgoing, Transaction};
-//! # fn front(transaction: Transaction) -> Outgoing {
-//! Outgoing { transaction }
+//! # use waxseal::intake::Outgoing;
+//! # fn front() -> Outgoing {
+//! Outgoing { begun: todo!() }
 //! # }
 //! ```
 //!
@@ -48,6 +48,7 @@
 //! [`DryRun`] processes messages that no MTA submitted. It charges nothing, and
 //! has tokens of its own, which an [`Intake`] does not accept.
 
+mod begun;
 mod dry_run;
 mod engine;
 mod live;

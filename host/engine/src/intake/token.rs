@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::begun::Begun;
 use super::received::Received;
-use super::transaction::Transaction;
 use super::way::PassReason;
 use crate::pipeline::PolicySnapshot;
 use crate::rollout::ActiveVersion;
@@ -25,13 +25,13 @@ pub enum Direction {
 /// The right to have an outgoing message processed.
 #[derive(Debug)]
 pub struct Outgoing {
-    pub(super) transaction: Transaction,
+    pub(super) begun: Begun,
 }
 
 /// The right to have a returned copy routed.
 #[derive(Debug)]
 pub struct Returning {
-    pub(super) transaction: Transaction,
+    pub(super) begun: Begun,
 }
 
 /// A message that is not ours to process.
@@ -47,16 +47,16 @@ impl Outgoing {
     ///
     /// The SMTP reply (553) for an invalid address of the envelope.
     pub fn message(&self, received: Received) -> Result<Message, Reply> {
-        self.transaction.message(received)
+        self.begun.message(received)
     }
 
     /// The snapshot that the message is processed with.
     pub fn snapshot(&self) -> &Arc<PolicySnapshot> {
-        self.transaction.snapshot()
+        self.begun.snapshot()
     }
 
     pub(super) fn version(&self) -> &Arc<ActiveVersion> {
-        self.transaction.version()
+        self.begun.version()
     }
 }
 
@@ -67,11 +67,11 @@ impl Returning {
     ///
     /// The SMTP reply (553) for an invalid address of the envelope.
     pub fn message(&self, received: Received) -> Result<Message, Reply> {
-        self.transaction.message(received)
+        self.begun.message(received)
     }
 
     pub(super) fn version(&self) -> &Arc<ActiveVersion> {
-        self.transaction.version()
+        self.begun.version()
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::checks;
+use super::unaligned;
 use crate::config::{Config, Domain, Problem};
 use crate::crypto::{Key as SecretKey, Secret};
 use crate::dkim::{self, Algorithm, Key, Keys};
@@ -125,7 +125,7 @@ pub(super) fn service_keys(
     }
     let (keys, of_keys) = Keys::load(&config.dkim);
     problems.extend(of_keys);
-    checks::unaligned_pairs(config, &keys, problems);
+    unaligned::unaligned_pairs(config, &keys, problems);
     keys
 }
 

@@ -35,6 +35,7 @@ mod snapshot;
 mod source;
 mod split;
 mod tables;
+mod unaligned;
 
 pub use access::{Reinjection, reinjected};
 pub use apply::ApplyError;

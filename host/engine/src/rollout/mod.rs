@@ -32,6 +32,7 @@ mod history;
 mod manager;
 mod observe;
 mod recheck;
+mod recheck_job;
 mod recordings;
 mod service;
 mod shadow_controller;

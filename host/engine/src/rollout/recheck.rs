@@ -10,13 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::failures::Failed;
-use super::version::ActiveVersion;
+use super::recheck_job::RecheckJob;
 use super::version_history::VersionHistory;
-use crate::pipeline::{MessageContext, Pipeline, PolicySnapshot};
+use crate::pipeline::{MessageContext, Pipeline};
 use crate::quota::Ledger;
-use waxseal_core::message::Message;
-use waxseal_runtime::{FactTrace, ReplayedFacts, Seed};
+use waxseal_runtime::ReplayedFacts;
 
 /// Maximum number of messages in the queue.
 const QUEUE: usize = 16;
@@ -26,24 +24,6 @@ const OF_A_SENDER: usize = QUEUE / 4;
 
 /// Maximum bytes of messages that are queued or rechecked; a single message may be larger.
 const QUEUE_BYTES: usize = 16 << 20;
-
-/// A message that the active version failed on.
-pub(super) struct RecheckJob {
-    /// The message.
-    pub(super) version: Arc<ActiveVersion>,
-    pub(super) message: Arc<Message>,
-    pub(super) failed: Failed,
-    /// The error.
-    pub(super) error: String,
-    /// Counters of a decision that could not be charged: with one of them, the decision of the
-    /// previous version would also have failed.
-    pub(super) counters: Vec<String>,
-    /// The previous version with the same host settings.
-    pub(super) before: Arc<PolicySnapshot>,
-    /// Facts that the failed decision queried. Others are looked up in their current state.
-    pub(super) facts: FactTrace,
-    pub(super) seed: Seed,
-}
 
 /// Decides failed messages again.
 pub(super) struct Rechecks {

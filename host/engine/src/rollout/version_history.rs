@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::failures::{Bounds, Exceeded, Senders};
 use super::history::{Entry, History, RollbackError, Skipped, Target};
-use super::recheck::RecheckJob;
+use super::recheck_job::RecheckJob;
 use super::statistics::{Failing, Statistics, sender};
 use super::version::{ActivationReason, ActiveVersion, Share, VersionSummary};
 use crate::pipeline::{Outcome, PolicySnapshot};

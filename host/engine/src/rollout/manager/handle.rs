@@ -7,8 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::files::with_files;
 use super::messages::{CandidateRequest, Message, Published};
-use super::task::{self, Task};
+use super::task::Task;
 use crate::config::{Config, Problem};
 use crate::pipeline::{DerivedKeys, InputDigests, PolicySnapshot};
 use crate::rollout::admission::{Admission, Candidate};
@@ -196,7 +197,7 @@ impl PolicyManager {
         settings: Option<PathBuf>,
         now: Timestamp,
     ) -> Result<Arc<PolicySnapshot>, Rejection> {
-        let mut config = task::with_files(&self.config(), file.clone(), settings);
+        let mut config = with_files(&self.config(), file.clone(), settings);
         config.dkim.generate = false;
         let admission = Admission {
             sandbox,

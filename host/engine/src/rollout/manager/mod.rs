@@ -21,6 +21,7 @@
 //! by messages from its handle ([`PolicyManager`]). What it does in which
 //! situation is a pure state machine (`state`).
 
+mod files;
 mod handle;
 mod log;
 mod messages;

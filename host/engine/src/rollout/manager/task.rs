@@ -1,18 +1,17 @@
 //! The task of the policy manager: executes the actions of the state machine.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::files::{paths, with_files};
 use super::log::{log_activation, log_rejection, log_unchanged};
 use super::messages::{CandidateRequest, Message, Published, RequestResult};
 use super::persist::{Write, Writer, persist_logged};
 use super::state::{Action, Event, Machine, Outcome, Request, Scope};
-use super::watcher::paths;
 use crate::config::{Config, Problem};
 use crate::pipeline::PolicySnapshot;
 use crate::rollout::admission::{Admission, Candidate};
@@ -495,16 +494,6 @@ async fn next_step(job: &mut Option<Job>) -> Step {
 async fn read(config: Config) -> Option<InputFiles> {
     let read = tokio::task::spawn_blocking(move || InputFiles::read(&config));
     read.await.ok()?
-}
-
-/// The configuration with other files of the policy.
-pub(super) fn with_files(config: &Config, file: PathBuf, settings: Option<PathBuf>) -> Config {
-    let mut config = config.clone();
-    config.policy.file = file;
-    if settings.is_some() {
-        config.policy.settings = settings;
-    }
-    config
 }
 
 fn files_differ(job: &Job) -> Rejection {

@@ -1,13 +1,12 @@
 //! The watcher of the configured files, which reports changes to the manager.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::files::paths;
 use super::handle::PolicyManager;
-use crate::config::Config;
 use crate::rollout::watch::Watch;
 
 /// How long a file may be missing before that is an error: it may be in the
@@ -47,14 +46,4 @@ impl PolicyManager {
             let _ = self.files_changed(Timestamp::now()).await;
         }
     }
-}
-
-/// The files of a configuration that are watched.
-pub(super) fn paths(config: &Config) -> Vec<PathBuf> {
-    let tables = config.tables.iter().map(|table| &table.file);
-    std::iter::once(&config.policy.file)
-        .chain(&config.policy.settings)
-        .chain(tables)
-        .cloned()
-        .collect()
 }
