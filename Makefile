@@ -2,7 +2,7 @@
 # everything else itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench fuzz deny policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
+.PHONY: help demo check test bench fuzz features deny policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -23,6 +23,7 @@ help:
 	@echo 'make test      check everything: style, lints, documentation, unit and end-to-end tests'
 	@echo 'make bench     measure speed and memory, compared with OpenDKIM and a no-op milter'
 	@echo 'make fuzz      run every fuzz target for MINUTES (10), two in parallel'
+	@echo 'make features  check that the crate waxseal compiles with each of its features alone'
 	@echo 'make deny      check dependencies against deny.toml and the advisories of RustSec'
 	@echo 'make policies  build the policies into target/policies'
 	@echo 'make policies-languages'
@@ -49,6 +50,11 @@ MINUTES := 10
 
 fuzz: tools-fuzz policies
 	@CARGO='$(CARGO)' scripts/fuzz.sh $(MINUTES)
+
+# Not part of `make test`: another selection of packages compiles wasmtime again.
+features: tools
+	$(SAY) 'The library with each of its features alone (the first time takes minutes)'
+	@CARGO='$(CARGO)' scripts/features.sh
 
 # `make test` includes the part of this that works offline.
 deny: tools

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use waxseal::config::{ConfigError, Problem, read_text, render};
+use waxseal::config::{ConfigError, Problem, read_text};
+use waxseal_daemon::problems::render;
 
 use crate::cost::Cost;
 use crate::input::Input;

@@ -1,7 +1,8 @@
 //! The rules of structure that a listing of folders relies on: no two files
 //! import each other, not even by a detour; a `mod.rs` or `lib.rs`
 //! holds documentation, declarations and re-exports; no file but one of tests is
-//! longer than 600 lines.
+//! longer than 600 lines. The library for embedding depends on no command line
+//! and no server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -390,4 +391,50 @@ fn no_file_is_longer_than_600_lines() {
         }
     }
     assert!(found.is_empty(), "split these:\n{found}");
+}
+
+/// Packages that the library for embedding must not depend on.
+const NOT_IN_THE_LIBRARY: &[&str] = &[
+    "annotate-snippets",
+    "axum",
+    "clap",
+    "hyper",
+    "indicatif",
+    "tracing-subscriber",
+    "waxseal-milter",
+];
+
+/// The names of all packages that one package depends on, by Cargo.lock: those
+/// of all features, and of its tests. Versions of one package count as one.
+fn dependencies(of: &str) -> BTreeSet<String> {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("Cargo.lock");
+    let mut graph: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in lock.split("[[package]]").skip(1) {
+        let mut lines = package.lines();
+        let name = lines.find_map(|line| line.strip_prefix("name = "));
+        let name = name.expect("a name").trim_matches('"');
+        let listed = lines.filter_map(|line| line.strip_prefix(" \""));
+        let listed = listed.filter_map(|line| line.split([' ', '"']).next());
+        graph.entry(name).or_default().extend(listed);
+    }
+    let (mut found, mut next) = (BTreeSet::new(), vec![of]);
+    while let Some(name) = next.pop() {
+        for &dependency in graph.get(name).into_iter().flatten() {
+            if found.insert(dependency.to_owned()) {
+                next.push(dependency);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_library_depends_on_no_command_line_and_no_server() {
+    let library = dependencies("waxseal");
+    assert!(library.contains("wasmtime"), "{library:?}");
+    let daemon = dependencies("waxseal-daemon");
+    for name in NOT_IN_THE_LIBRARY {
+        assert!(!library.contains(*name), "waxseal depends on {name}");
+        assert!(daemon.contains(*name), "nothing depends on {name}");
+    }
 }

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | [`log`] | format and destination of log lines |
 //! | [`testing`] | policy test files and their runner |
+//! | [`problems`] | output format of problems |
 //! | [`postfix`] | the configuration generated for Postfix |
 //! | [`admin`] | the control socket of the daemon |
 //! | [`daemon`] | the running daemon: listeners, reloads, signals |
@@ -17,4 +18,5 @@ pub mod daemon;
 pub mod format;
 pub mod log;
 pub mod postfix;
+pub mod problems;
 pub mod testing;

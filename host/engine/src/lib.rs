@@ -43,9 +43,17 @@
 //! | [`delivery`] | the plan of a message from milter to delivery agent; the journal |
 //! | [`pipeline`] | decide, resolve, edit and sign |
 //! | [`comparison`] | differences between the results of two versions |
-//! | [`record`] | recorded decisions, and their replay |
+//! | `record` | recorded decisions, and their replay |
 //! | [`rollout`] | policy versions: activation, rollback, shadow runs |
 //! | [`intake`] | what every front calls: classify, process, confirm |
+//!
+//! Features, all on by default:
+//!
+//! | feature | contents | without it |
+//! | --- | --- | --- |
+//! | `config-file` | `config::read` and `config::read_text` | a program creates a [`Config`](config::Config) from values |
+//! | `record` | `record`, `rollout::Recordings` | decisions are not recorded |
+//! | `sqlite` | the SQLite backend of [`state`] | a program implements [`state::CounterStore`] |
 
 pub use waxseal_core::{decision, edit, message, work};
 pub use waxseal_runtime as runtime;
@@ -58,6 +66,7 @@ pub mod dkim;
 pub mod intake;
 pub mod pipeline;
 pub mod quota;
+#[cfg(feature = "record")]
 pub mod record;
 pub mod relay;
 pub mod rollout;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::support::{Status, quiet_log, runtime, trial_sandbox, trial_secret};
 use super::terminal;
 use crate::postfix;
+use crate::problems::render;
 use waxseal::config::{self, Config, Problem, ProblemCode, Severity};
 use waxseal::pipeline::{BuildReport, DerivedKeys, PolicyId, PolicySnapshot, reinjected};
 use waxseal_core::printable::Text;
@@ -130,7 +131,7 @@ fn soften_missing_keys(problems: &mut [Problem], keys: &Path) {
 
 fn show(path: &Path, report: &Report, out: &mut Text) -> io::Result<()> {
     if !report.problems.is_empty() {
-        out.block(&config::render(&report.problems, out.has_colors()));
+        out.block(&render(&report.problems, out.has_colors()));
         writeln!(out, "\n")?;
     }
     let count = |severity| {

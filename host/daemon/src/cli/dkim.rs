@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::support::{Status, show_problems};
-use waxseal::config::{Config, Domain, Problem, Severity, render};
+use crate::problems::render;
+use waxseal::config::{Config, Domain, Problem, Severity};
 use waxseal::dkim::{Algorithm, GenerateError, Key, Keys, Record, generate};
 use waxseal_core::printable::Text;
 

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::support::{Status, quiet_log, runtime};
 use super::terminal;
-use waxseal::config::{self, Problem, Severity, Source};
+use crate::problems::render;
+use waxseal::config::{Problem, Severity, Source};
 use waxseal_core::printable::Text;
 use waxseal_runtime::{CONTRACT_VERSIONS, Compiler, Import, ImportAccess, Inspection, Preinit};
 use waxseal_system::input_file;
@@ -59,7 +60,7 @@ pub(super) fn run(arguments: &Arguments, json: bool, out: &mut Text) -> anyhow::
         text(&inspection, out)?;
         if !mistakes.is_empty() {
             writeln!(out)?;
-            out.block(&config::render(&mistakes, out.has_colors()));
+            out.block(&render(&mistakes, out.has_colors()));
             writeln!(out)?;
         }
     }

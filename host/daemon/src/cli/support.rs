@@ -4,7 +4,8 @@ use std::io;
 
 use super::terminal;
 use crate::log::{Format, Lines};
-use waxseal::config::{self, Config, Problem};
+use crate::problems::render;
+use waxseal::config::{Config, Problem};
 use waxseal::crypto::Secret;
 use waxseal_core::printable::Text;
 use waxseal_runtime::{CODE_FOLDER, CodeCache, Compiler, Limits, LoadError, Sandbox};
@@ -24,7 +25,7 @@ pub enum Status {
 pub(super) fn show_problems(problems: &[Problem]) {
     let colors = terminal::errors_have_colors();
     let mut text = Text::with_colors(colors);
-    text.block(&config::render(problems, colors));
+    text.block(&render(problems, colors));
     let _ = writeln!(text);
     terminal::print_errors(&text);
 }

@@ -2,16 +2,18 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use super::model::{
-    Admin, Config, DefaultRoute, Dkim, Editing, Limits, Log, OnError, Outgoing, Policy, Relay,
-    Security,
+    Admin, Config, DefaultRoute, Dkim, Editing, Limits, Log, LogLevel, OnError, Outgoing, Policy,
+    Relay, Security,
 };
 use super::problem::Source;
-use super::sections;
 use super::units::{RelayName, Share};
+use waxseal_core::decision::WhenFull;
+use waxseal_core::message;
 
 /// Failures in a row: more than a single client causes, and few enough to roll
 /// back within a minute of mail.
@@ -122,30 +124,68 @@ impl Dkim {
 
 impl Default for Limits {
     fn default() -> Self {
-        sections::limits(None)
+        Self {
+            // A decision takes microseconds, and instructions bound what it
+            // computes; this is for one that sleeps. Far longer than a busy machine
+            // keeps a thread waiting, or innocent mail would be deferred there.
+            decision_time: Duration::from_secs(1),
+            // About a tenth of a second of Wasm: the limit that repeats exactly,
+            // where wall clock does not.
+            instructions: 200_000_000,
+            // Python needs about 40 MiB.
+            memory: 64 << 20,
+            // A message takes milliseconds, a large one tenths of a second. Longer
+            // than the store may be busy, shorter than Postfix's patience with a
+            // milter (300 s).
+            processing_time: Duration::from_secs(30),
+            message: message::Limits::default(),
+            held: 512 << 20,
+            connections: 1_000,
+            first_command_time: Duration::from_secs(10),
+            decisions: 64,
+            // One for each of 50,000 users, and as many again. Each takes some 400
+            // bytes in memory and 300 on disk: 40 MB at the most for a day.
+            new_counters: 100_000,
+            stop_time: Duration::from_secs(30),
+        }
     }
 }
 
 impl Default for Outgoing {
     fn default() -> Self {
-        sections::outgoing(None)
+        Self {
+            networks: Vec::new(),
+            networks_span: NO_SPAN,
+            logins: true,
+        }
     }
 }
 
 impl Default for DefaultRoute {
     fn default() -> Self {
-        sections::default_route(None)
+        Self {
+            daily_maximum: None,
+            when_full: WhenFull::Defer,
+            eight_bit: true,
+        }
     }
 }
 
 impl Default for Editing {
     fn default() -> Self {
-        sections::editing(None)
+        Self {
+            wrap: false,
+            replies: true,
+            lists: false,
+        }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        sections::log(None)
+        Self {
+            json: false,
+            level: LogLevel::Info,
+        }
     }
 }

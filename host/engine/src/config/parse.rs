@@ -4,6 +4,7 @@ mod dkim;
 mod listener;
 mod policy;
 mod relay;
+mod sections;
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,6 @@ use waxseal_settings::Table as Toml;
 
 use super::{
     Admin, Config, ConfigError, Domain, KeepMessages, Problem, Record, Severity, Source, Table,
-    sections,
 };
 use waxseal_system::input_file;
 

@@ -1,13 +1,13 @@
-//! Problems of files that administrators write, and how they are shown.
+//! Problems of files that administrators write, each with its place.
 
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
-use waxseal_core::printable::{folded, one_line};
+/// Most problems that are reported of one file: nobody would read more.
+pub(crate) const MOST_PROBLEMS: usize = 100;
 
 /// A file and its text, kept to show where a problem stands.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ impl Source {
     ) -> Problem {
         let end = self.text.len();
         let span = span.start.min(end)..span.end.clamp(span.start.min(end), end);
-        let (line, column) = waxseal_settings::line_and_column(&self.text, span.start);
+        let (line, column) = line_and_column(&self.text, span.start);
         Problem {
             severity,
             file: self.path.clone(),
@@ -109,6 +109,13 @@ impl Problem {
             place: None,
         }
     }
+
+    /// The text of the file and the bytes that the problem is about; none if it
+    /// is about the file as a whole. With these a program can show the line.
+    pub fn place(&self) -> Option<(&str, Range<usize>)> {
+        let (text, span) = self.place.as_ref()?;
+        Some((text, span.clone()))
+    }
 }
 
 impl std::fmt::Display for Problem {
@@ -125,54 +132,10 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Problems for people: each with the line it stands on.
-pub fn render(problems: &[Problem], colour: bool) -> String {
-    let renderer = if colour {
-        Renderer::styled()
-    } else {
-        Renderer::plain()
-    };
-    let shown: Vec<String> = problems
-        .iter()
-        .map(|problem| show(&renderer, problem))
-        .collect();
-    shown.join("\n\n")
-}
-
-fn show(renderer: &Renderer, problem: &Problem) -> String {
-    let level = match problem.severity {
-        Severity::Error => Level::ERROR,
-        Severity::Warning => Level::WARNING,
-        Severity::Advice => Level::NOTE,
-    };
-    // Words of a policy, or of a library that lays its own out over lines, may be in any of these.
-    let path = one_line(&problem.file.display().to_string()).into_owned();
-    let message = folded(&problem.message);
-    let expected = problem.expected.as_deref().map(folded);
-    let Some((text, span)) = &problem.place else {
-        let title = format!("{path}: {message}");
-        let mut group = level
-            .primary_title(title.as_str())
-            .elements(std::iter::empty::<annotate_snippets::Element<'_>>());
-        if let Some(expected) = &expected {
-            group = group.element(Level::HELP.message(expected.as_str()));
-        }
-        return renderer.render(&[group]);
-    };
-    let label = expected.map(|expected| format!("expected: {expected}"));
-    let mut annotation = AnnotationKind::Primary.span(first_line(text, span));
-    if let Some(label) = &label {
-        annotation = annotation.label(label.as_str());
-    }
-    let snippet = Snippet::source(&**text)
-        .path(path.as_str())
-        .annotation(annotation);
-    renderer.render(&[level.primary_title(message.as_str()).element(snippet)])
-}
-
-/// A span of many lines (a whole table) is shown by its first.
-fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
-    let slice = text.get(span.clone()).unwrap_or("");
-    let length = slice.find('\n').unwrap_or(slice.len());
-    span.start..span.start + length
+/// Line and column (both from 1, columns in characters) of a byte of `text`.
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = 1 + before.matches('\n').count();
+    (line, 1 + before[line_start..].chars().count())
 }

@@ -99,18 +99,6 @@ fn all_problems_are_told_at_once_with_their_lines() {
 }
 
 #[test]
-fn problems_are_shown_with_their_line() {
-    let Err(ConfigError::Problems(problems)) = read_text(Path::new("w.toml"), "hostname = 3\n")
-    else {
-        panic!("read");
-    };
-    let shown = render(&problems, false);
-    assert!(shown.contains("w.toml:1:12"), "{shown}");
-    assert!(shown.contains("hostname = 3"), "{shown}");
-    assert!(shown.contains("a text in quotes"), "{shown}");
-}
-
-#[test]
 fn the_reference_shows_what_can_be_read() {
     let page = include_str!("../../../../docs/configuration.md");
     let start = page.find("```toml\n").expect("block") + "```toml\n".len();

@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::error::KeyError;
 use super::keys::{Key, Keys};
 use super::pair::{Algorithm, Pair};
-use crate::config::{self, Domain, Problem, Severity, render};
+use crate::config::{self, Domain, Problem, Severity};
 use waxseal_system::secure_fs;
 
 /// Why no key was made.
@@ -38,7 +38,7 @@ pub enum GenerateError {
     },
     /// There are keys of the domain that cannot be read, so that nobody knows
     /// what it signs with.
-    #[error("the keys that {domain} has cannot all be read; mend this first\n{}", render(.problems, false))]
+    #[error("the keys that {domain} has cannot all be read; mend this first\n{}", lines(.problems))]
     Unreadable {
         /// Signing domain.
         domain: String,
@@ -65,6 +65,11 @@ pub enum GenerateError {
     /// The key that was made cannot be used.
     #[error("the new key cannot be used: {0}")]
     Key(#[from] KeyError),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 /// A new key.

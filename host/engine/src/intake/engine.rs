@@ -14,7 +14,7 @@ use crate::crypto::{Secret, SecretError};
 use crate::pipeline::{BuildError, BuildReport, DerivedKeys, PolicySnapshot, PolicySource};
 use crate::quota::{Day, LeasedLedger, Ledger, LedgerError};
 use crate::rollout::{ActivationReason, PolicyService, VersionHistory};
-use crate::state::{self, StateError, StateOptions};
+use crate::state::{State, StateError};
 use waxseal_runtime::{Limits, LoadError, Sandbox};
 
 /// A policy, its state and its intake, for a program that embeds Waxseal.
@@ -36,6 +36,7 @@ pub struct EngineBuilder {
     config: Config,
     policy: Option<PolicySource>,
     sandbox: Option<Sandbox>,
+    state: Option<State>,
 }
 
 /// Why an engine could not be built.
@@ -48,6 +49,9 @@ pub enum EngineError {
     /// The state.
     #[error(transparent)]
     State(#[from] StateError),
+    /// No state was given, and there is no backend to open one with.
+    #[error("no state: this program needs the feature `sqlite`, or a store of its own")]
+    NoState,
     /// The counters.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -79,6 +83,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Keeps counters in this state. By default it is opened in the folder that the
+    /// configuration names (feature `sqlite`).
+    pub fn state(mut self, state: State) -> Self {
+        self.state = Some(state);
+        self
+    }
+
     /// Opens the state and loads the policy.
     ///
     /// # Errors
@@ -90,11 +101,15 @@ impl EngineBuilder {
             config,
             policy,
             sandbox,
+            state,
         } = self;
         let now = Timestamp::now();
         let day = Day::of(now, &config.time_zone);
         let keys = Arc::new(DerivedKeys::new(&Secret::open(&config.state)?));
-        let state = state::open(&StateOptions::from(&config))?;
+        let state = match state {
+            Some(state) => state,
+            None => default_state(&config)?,
+        };
         let counters = Arc::clone(state.counters());
         let ledger = LeasedLedger::open(counters, &day, config.limits.new_counters)?;
         let ledger = Arc::new(ledger);
@@ -122,6 +137,7 @@ impl Engine {
             config,
             policy: None,
             sandbox: None,
+            state: None,
         }
     }
 
@@ -178,6 +194,16 @@ impl Engine {
     pub async fn close(&self) -> Result<(), Arc<StateError>> {
         self.ledger.close().await
     }
+}
+
+#[cfg(feature = "sqlite")]
+fn default_state(config: &Config) -> Result<State, EngineError> {
+    Ok(crate::state::open(&config.into())?)
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn default_state(_: &Config) -> Result<State, EngineError> {
+    Err(EngineError::NoState)
 }
 
 async fn snapshot(

@@ -33,6 +33,7 @@ mod manager;
 mod observe;
 mod recheck;
 mod recheck_job;
+#[cfg(feature = "record")]
 mod recordings;
 mod service;
 mod shadow_controller;
@@ -48,6 +49,7 @@ pub use check::{Check, CheckFuture};
 pub use history::{RETAINED_VERSIONS, RollbackError, SkipReason, Skipped};
 pub use manager::PolicyManager;
 pub use observe::{DecisionEvent, Observer};
+#[cfg(feature = "record")]
 pub use recordings::{RecordingStatus, Recordings};
 pub use service::PolicyService;
 pub use shadow_controller::{MakeSandbox, ShadowController, ShadowError};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::sqlite::{SqliteCounters, SqliteJournal, SqliteRelays};
-use super::{CounterStore, JournalStore, RelayStore, StateError};
+use super::{CounterStore, JournalStore, RelayStore, State, StateError};
 use crate::config::Config;
 
 /// Which backend holds the state, and where.
@@ -34,19 +34,6 @@ impl From<&Config> for StateOptions {
     }
 }
 
-/// Opened state.
-#[derive(Clone, Debug)]
-pub struct State {
-    counters: Arc<dyn CounterStore>,
-}
-
-impl State {
-    /// The counters of daily limits.
-    pub fn counters(&self) -> &Arc<dyn CounterStore> {
-        &self.counters
-    }
-}
-
 /// Opens the state, and creates what is missing.
 ///
 /// # Errors
@@ -56,7 +43,7 @@ pub fn open(options: &StateOptions) -> Result<State, StateError> {
     let counters: Arc<dyn CounterStore> = match options {
         StateOptions::Sqlite { folder } => Arc::new(SqliteCounters::open(folder)?),
     };
-    Ok(State { counters })
+    Ok(State::new(counters))
 }
 
 /// Opens the state for reading and changes nothing. `None` if there is no state
@@ -70,7 +57,7 @@ pub fn open_read_only(options: &StateOptions) -> Result<Option<State>, StateErro
         StateOptions::Sqlite { folder } => SqliteCounters::open_read_only(folder)?
             .map(|counters| Arc::new(counters) as Arc<dyn CounterStore>),
     };
-    Ok(counters.map(|counters| State { counters }))
+    Ok(counters.map(State::new))
 }
 
 /// Opens the store of what is known of relays, and creates it if it is missing.

@@ -40,7 +40,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
         let report = runtime.block_on(suite.run(&mut environment, &options));
         let report = match report {
             Ok(report) => report,
-            Err(problems) => bail!("{}", waxseal::config::render(&problems, false)),
+            Err(problems) => bail!("{}", waxseal_daemon::problems::render(&problems, false)),
         };
         if !report.passed() {
             bail!("{}", report.text());
@@ -60,7 +60,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
 
 fn read(file: PathBuf) -> anyhow::Result<Suite> {
     Suite::read(&[file]).map_err(|problems| {
-        let problems = waxseal::config::render(&problems, false);
+        let problems = waxseal_daemon::problems::render(&problems, false);
         anyhow::anyhow!("{problems}")
     })
 }

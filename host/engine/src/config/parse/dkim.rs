@@ -2,8 +2,8 @@
 
 use waxseal_settings::Table as Toml;
 
-use super::Reader;
-use crate::config::{Dkim, Domain, KeyFile, sections};
+use super::{Reader, sections};
+use crate::config::{Dkim, Domain, KeyFile};
 
 impl Reader {
     pub(super) fn dkim(&self, table: Option<&Toml<'_>>) -> Dkim {

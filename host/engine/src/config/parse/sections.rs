@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use waxseal_settings::Table as Toml;
 
-use super::{
+use crate::config::{
     ByteSize, DefaultRoute, Domain, Editing, Limits, Log, LogLevel, Outgoing, Share, UnalignedPair,
 };
 use waxseal_core::decision::WhenFull;
@@ -28,21 +28,13 @@ pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
             .and_then(|table| duration(table, key))
             .unwrap_or(default)
     };
-    let most = message::Limits::default();
+    let usual = Limits::default();
+    let most = usual.message;
     Limits {
-        // A decision takes microseconds, and instructions bound what it
-        // computes; this is for one that sleeps. Far longer than a busy machine
-        // keeps a thread waiting, or innocent mail would be deferred there.
-        decision_time: time("decision-time", Duration::from_secs(1)),
-        // About a tenth of a second of Wasm: the limit that repeats exactly,
-        // where wall clock does not.
-        instructions: number("instructions", 1..=u64::MAX, 200_000_000),
-        // Python needs about 40 MiB.
-        memory: bytes("memory", 64 << 20),
-        // A message takes milliseconds, a large one tenths of a second. Longer
-        // than the store may be busy, shorter than Postfix's patience with a
-        // milter (300 s).
-        processing_time: time("processing-time", Duration::from_secs(30)),
+        decision_time: time("decision-time", usual.decision_time),
+        instructions: number("instructions", 1..=u64::MAX, usual.instructions),
+        memory: bytes("memory", usual.memory),
+        processing_time: time("processing-time", usual.processing_time),
         message: message::Limits {
             size: bytes("message-size", most.size),
             header_size: bytes("header-size", most.header_size),
@@ -53,14 +45,12 @@ pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
             // More are not told apart: `message` has the limit.
             parts: number("parts", 1..=50_000, most.parts as u64) as usize,
         },
-        held: bytes("held", 512 << 20),
-        connections: number("connections", 1..=100_000, 1_000) as usize,
-        first_command_time: time("first-command-time", Duration::from_secs(10)),
-        decisions: number("decisions", 1..=1_000, 64) as u32,
-        // One for each of 50,000 users, and as many again. Each takes some 400
-        // bytes in memory and 300 on disk: 40 MB at the most for a day.
-        new_counters: number("new-counters", 0..=10_000_000, 100_000),
-        stop_time: time("stop-time", Duration::from_secs(30)),
+        held: bytes("held", usual.held),
+        connections: number("connections", 1..=100_000, usual.connections as u64) as usize,
+        first_command_time: time("first-command-time", usual.first_command_time),
+        decisions: number("decisions", 1..=1_000, u64::from(usual.decisions)) as u32,
+        new_counters: number("new-counters", 0..=10_000_000, usual.new_counters),
+        stop_time: time("stop-time", usual.stop_time),
     }
 }
 
@@ -84,6 +74,7 @@ fn duration(table: &Toml<'_>, key: &str) -> Option<Duration> {
 pub(super) fn outgoing(table: Option<&Toml<'_>>) -> Outgoing {
     let expected = "a network like \"192.0.2.0/24\", or an address";
     let networks = table.and_then(|table| table.parsed_list::<Network>("networks", expected));
+    let usual = Outgoing::default();
     Outgoing {
         networks: networks
             .unwrap_or_default()
@@ -92,10 +83,10 @@ pub(super) fn outgoing(table: Option<&Toml<'_>>) -> Outgoing {
             .collect(),
         networks_span: table
             .and_then(|table| table.span_of("networks"))
-            .unwrap_or_default(),
+            .unwrap_or(usual.networks_span),
         logins: table
             .and_then(|table| table.boolean("logins"))
-            .unwrap_or(true),
+            .unwrap_or(usual.logins),
     }
 }
 
@@ -170,16 +161,17 @@ fn unaligned_pair(table: &Toml<'_>) -> Option<UnalignedPair> {
 
 pub(super) fn default_route(table: Option<&Toml<'_>>) -> DefaultRoute {
     let words = [("defer", WhenFull::Defer), ("reject", WhenFull::Reject)];
+    let usual = DefaultRoute::default();
     DefaultRoute {
         daily_maximum: table
             .and_then(|table| table.integer("daily-maximum", 0..=u64::MAX))
             .map(|maximum| maximum.value),
         when_full: table
             .and_then(|table| table.choice("when-full", &words))
-            .unwrap_or(WhenFull::Defer),
+            .unwrap_or(usual.when_full),
         eight_bit: table
             .and_then(|table| table.boolean("eight-bit"))
-            .unwrap_or(true),
+            .unwrap_or(usual.eight_bit),
     }
 }
 
@@ -189,10 +181,11 @@ pub(super) fn editing(table: Option<&Toml<'_>>) -> Editing {
             .and_then(|table| table.boolean(key))
             .unwrap_or(default)
     };
+    let usual = Editing::default();
     Editing {
-        wrap: flag("wrap", false),
-        replies: flag("replies", true),
-        lists: flag("lists", false),
+        wrap: flag("wrap", usual.wrap),
+        replies: flag("replies", usual.replies),
+        lists: flag("lists", usual.lists),
     }
 }
 
@@ -231,12 +224,13 @@ pub(super) fn log(table: Option<&Toml<'_>>) -> Log {
         ("info", LogLevel::Info),
         ("debug", LogLevel::Debug),
     ];
+    let usual = Log::default();
     Log {
         json: table
             .and_then(|table| table.choice("format", &formats))
-            .unwrap_or(false),
+            .unwrap_or(usual.json),
         level: table
             .and_then(|table| table.choice("level", &levels))
-            .unwrap_or(LogLevel::Info),
+            .unwrap_or(usual.level),
     }
 }
