@@ -17,7 +17,7 @@ mod names;
 mod read_only;
 mod receipt;
 mod request;
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests;
 
 pub use charge::Charge;
