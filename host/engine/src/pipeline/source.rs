@@ -66,15 +66,32 @@ impl Parts {
     ) -> Self {
         let tables = Tables::read(&named.tables, &named.source, problems);
         let settings = settings.or_else(|| read_settings(named, problems));
-        let component = settings
-            .is_some()
-            .then(|| read_component(named, problems))
-            .flatten();
         Self {
-            component,
+            tables,
+            ..Self::with_settings(named, settings, problems)
+        }
+    }
+
+    /// The same without tables, which are not read.
+    pub(super) fn without_tables(named: &Config, problems: &mut Vec<Problem>) -> Self {
+        let settings = read_settings(named, problems);
+        Self::with_settings(named, settings, problems)
+    }
+
+    /// The component that a configuration names, with these settings and no tables.
+    fn with_settings(
+        named: &Config,
+        settings: Option<Source>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        Self {
+            component: settings
+                .is_some()
+                .then(|| read_component(named, problems))
+                .flatten(),
             settings,
             has_settings: named.policy.settings.is_some(),
-            tables,
+            tables: Tables::default(),
         }
     }
 
@@ -88,21 +105,6 @@ impl Parts {
             has_settings: source.settings.is_some(),
             settings: Some(source.settings.unwrap_or_else(|| no_settings(named))),
             tables,
-        }
-    }
-
-    /// The same without tables, which are not read.
-    pub(super) fn without_tables(named: &Config, problems: &mut Vec<Problem>) -> Self {
-        let settings = read_settings(named, problems);
-        let component = settings
-            .is_some()
-            .then(|| read_component(named, problems))
-            .flatten();
-        Self {
-            component,
-            settings,
-            has_settings: named.policy.settings.is_some(),
-            tables: Tables::default(),
         }
     }
 }
