@@ -140,5 +140,5 @@ fn r29_inspect_tells_what_a_component_is() {
     let output = waxseal(dir.path(), &["inspect", "no.wasm"]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.contains("no WebAssembly component"), "{told}");
+    assert!(told.contains("not a WebAssembly component"), "{told}");
 }

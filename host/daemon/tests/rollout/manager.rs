@@ -60,8 +60,8 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
     let hostile = b"problems".as_slice();
     let text = b"no component".as_slice();
     let cases: [(&str, &[u8], &str); 4] = [
-        ("policy.wasm", half, "no WebAssembly component"),
-        ("policy.wasm", text, "no WebAssembly component"),
+        ("policy.wasm", half, "not a WebAssembly component"),
+        ("policy.wasm", text, "not a WebAssembly component"),
         ("settings.txt", hostile, "settings.txt:1:"),
         ("settings.txt", b"panic", "the settings asked for it"),
     ];

@@ -80,7 +80,7 @@ async fn r29_settings_that_cannot_be_baked_in_are_told_with_the_reason() {
 async fn r29_what_is_no_policy_is_told_with_what_keeps_it_from_being_one() {
     let foreign = importing("acme:spy/keys");
     for (bytes, problem) in [
-        (&b"#!/bin/sh\n"[..], "no WebAssembly component"),
+        (&b"#!/bin/sh\n"[..], "not a WebAssembly component"),
         (CORE_MODULE, "module"),
         (COMPONENT, "waxseal:policy/setup"),
         (&foreign, "acme:spy/keys"),
