@@ -39,7 +39,7 @@
 //! | [`crypto`] | the secret, derived keys, sealed texts, return paths |
 //! | [`state`] | state that outlives the process: counters, relays, the journal |
 //! | [`quota`] | daily limits on counters |
-//! | [`relay`] | the relays of a configuration, their failures and their health |
+//! | [`relay`] | the relays of a configuration: failures, health, limits |
 //! | [`delivery`] | the plan of a message from milter to delivery agent; the journal |
 //! | [`pipeline`] | decide, resolve, edit and sign |
 //! | [`comparison`] | differences between the results of two versions |

@@ -25,7 +25,7 @@ pub use day::Day;
 pub use error::{ChargeError, LedgerError};
 pub use leased::LeasedLedger;
 pub use ledger::Ledger;
-pub use names::{DEFAULT_ROUTE, relay_counter};
+pub use names::{DEFAULT_ROUTE, relay_counter, relay_recipient_counter};
 pub use read_only::ReadOnlyLedger;
 pub use receipt::Receipt;
 pub use request::ChargeRequest;

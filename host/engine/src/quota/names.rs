@@ -9,3 +9,9 @@ pub use waxseal_core::decision::DEFAULT_ROUTE_COUNTER as DEFAULT_ROUTE;
 pub fn relay_counter(relay: &str) -> String {
     format!("{RELAY_COUNTERS}{relay}")
 }
+
+/// The counter of recipients for whom messages are routed by a relay. Names of relays
+/// have no slash, so that no other relay has this counter.
+pub fn relay_recipient_counter(relay: &str) -> String {
+    format!("{RELAY_COUNTERS}{relay}/recipients")
+}

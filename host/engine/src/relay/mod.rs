@@ -1,10 +1,11 @@
 //! The relays of a configuration: which there are, which can be used, and their
 //! names in Postfix; failures of relays, and what they mean for the health of a
-//! relay and for the recipients of a message.
+//! relay and for the recipients of a message; limits of relays.
 
 mod destination;
 mod failure;
 pub mod health;
+pub mod limits;
 pub mod outcome;
 mod registry;
 
