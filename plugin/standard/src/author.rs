@@ -1,30 +1,30 @@
-//! Which domain a message is sent for (R2).
+//! The sending domain of a message (R2).
 
 use waxseal_policy::{Mailbox, Message};
 
 use crate::names::{domain_of, normal_domain};
 
-/// The domain that a message is sent for, and what says so.
+/// The sending domain and the field that it comes from.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sending {
-    /// In its normal form; "" where there is none at all.
+    /// In its normal form; empty if there is none.
     pub(crate) domain: String,
-    /// For people.
+    /// The field, as shown in reasons.
     pub(crate) source: &'static str,
 }
 
-/// The domains of the authors, in their normal form. Mailboxes without one do not
-/// count: they are parts of a display name that should be quoted (`Acme, Inc.
+/// The domains of the authors, in their normal form. Mailboxes without a domain
+/// are ignored: they are parts of a display name that should be quoted (`Acme, Inc.
 /// <info@acme.test>`).
 pub(crate) fn domains(authors: &[Mailbox]) -> Vec<String> {
     let domains = authors.iter().filter_map(Mailbox::domain);
     domains.map(normal).collect()
 }
 
-/// The domain of the author in `From`; of several authors, that of `Sender`;
-/// where none can be read, that of the envelope sender.
+/// The domain of the author in `From`; with several authors, the domain of
+/// `Sender`; if neither has a valid domain, the domain of the envelope sender.
 pub(crate) fn sending_domain(message: &Message, authors: &[String]) -> Sending {
-    let told = match authors {
+    let of_header = match authors {
         [author] => Some((author.clone(), "author")),
         [] => None,
         _ => {
@@ -33,7 +33,7 @@ pub(crate) fn sending_domain(message: &Message, authors: &[String]) -> Sending {
             domain.map(|domain| (normal(domain), "Sender of several authors"))
         }
     };
-    let (domain, source) = told.unwrap_or_else(|| {
+    let (domain, source) = of_header.unwrap_or_else(|| {
         let sender = message.sender();
         let domain = domain_of(&sender).map(normal).unwrap_or_default();
         (domain, "envelope sender")

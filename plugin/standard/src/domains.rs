@@ -1,11 +1,11 @@
-//! The table of sending domains, found by binary search.
+//! The table of sending domains, for binary search.
 //!
-//! A decision is taken on fresh memory, where each page first touched costs more
-//! than the search itself. So the names stand in one text, one behind the
-//! other, and the entries in one compact vector: 2,000 domains take some 20
-//! pages, and a search touches a handful of them.
+//! A decision runs on fresh memory, where the first access to each page costs more
+//! than the search itself. So all names are in one text and the entries in one
+//! compact vector: 2,000 domains take some 20 pages, and a search accesses a
+//! handful of them.
 
-/// Entry number in the order in which the table was made.
+/// Index of an entry in the list that the table was made from.
 pub(crate) type EntryIndex = usize;
 
 /// All domains of the settings but the default entry.
@@ -25,8 +25,8 @@ struct Entry {
 }
 
 impl DomainTable {
-    /// Makes the table of names in their normal form, each with whether its
-    /// subdomains belong to it. A name's number is its place in `domains`.
+    /// Makes the table from names in their normal form, each with a flag whether
+    /// its entry includes subdomains.
     pub(crate) fn new(domains: &[(String, bool)]) -> Self {
         let mut order: Vec<usize> = (0..domains.len()).collect();
         order.sort_by(|&a, &b| domains[a].0.cmp(&domains[b].0));
@@ -45,8 +45,8 @@ impl DomainTable {
         table
     }
 
-    /// The entry of a domain in its normal form: its own, or else that of the
-    /// nearest domain above that takes in its subdomains.
+    /// The entry of a domain in its normal form: its own, or that of the closest
+    /// parent domain which includes subdomains.
     pub(crate) fn find(&self, domain: &str) -> Option<EntryIndex> {
         if let Some(entry) = self.exact(domain) {
             return Some(entry.index as usize);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn subdomains_count_only_where_the_entry_says_so() {
+    fn subdomains_match_only_if_the_entry_includes_them() {
         let table = table(&[
             ("acme.test", true),
             ("eu.acme.test", false),

@@ -1,16 +1,16 @@
-//! Which language a message is in, as far as it can be told.
+//! Detection of a message's language.
 //!
-//! `Content-Language` (RFC 3282) says so. Where it does not, the script of the
-//! text tells Japanese from Russian, but not English from German: then the
-//! domain's own language decides.
+//! `Content-Language` (RFC 3282) names it. Otherwise the script of the text
+//! distinguishes Japanese from Russian, but not English from German; then the
+//! language in the settings is used.
 
 use waxseal_policy::Message;
 
-/// Bytes of the text looked at: enough to tell a script, and cheap even where
-/// the text has to be decoded.
+/// Bytes of the text that are examined: enough to recognize a script, and cheap
+/// even if the text must be decoded.
 const SAMPLE: u32 = 1024;
 
-/// The writing that a letter belongs to.
+/// The script of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Script {
     Latin,
@@ -25,8 +25,8 @@ enum Script {
     Devanagari,
 }
 
-/// The one of `languages` that the message is in, as an index; none where that
-/// cannot be told.
+/// The index in `languages` of the message's language; `None` if it is not
+/// identified.
 pub(crate) fn of_message(message: &Message, languages: &[&str]) -> Option<usize> {
     for value in message.header("Content-Language") {
         for tag in value.split(',') {
@@ -43,8 +43,8 @@ pub(crate) fn of_message(message: &Message, languages: &[&str]) -> Option<usize>
     }
 }
 
-/// The language that stands for `tag`: the same, or the same primary subtag
-/// (`ja` for `ja-JP`, RFC 4647).
+/// The index of the language that matches `tag`: the same tag, or the same
+/// primary subtag (`ja` for `ja-JP`, RFC 4647).
 pub(crate) fn best(tag: &str, languages: &[&str]) -> Option<usize> {
     let exact = languages
         .iter()
@@ -75,12 +75,12 @@ fn script_for(language: &str) -> Script {
     }
 }
 
-/// The script of most letters. Kana count for the Han among them, as no other
-/// language than Japanese mixes the two; a syllabic or ideographic character
-/// counts for three letters, which is what it stands for.
+/// The script of most letters. Han characters count as kana if both occur,
+/// because only Japanese mixes the two. A syllabic or ideographic character has
+/// the weight of three letters.
 fn script_of(text: &str) -> Option<Script> {
-    // Most mail. Looking at a kilobyte letter by letter would be two thirds of
-    // all that a decision computes.
+    // Most mail. Examining a kilobyte letter by letter would be two thirds of a
+    // decision's computation.
     if text.is_ascii() {
         let letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
         return letter.then_some(Script::Latin);
@@ -105,7 +105,7 @@ fn script_of(text: &str) -> Option<Script> {
         };
     }
     let (kana, han) = (Script::Kana as usize, Script::Han as usize);
-    // A stray kana in a Chinese text is a loan; a tenth of it is grammar.
+    // A few kana in a Chinese text are loan words; a tenth of the text is grammar.
     if weights[kana] * 10 >= weights[han] && weights[kana] > 0 {
         weights[kana] += std::mem::take(&mut weights[han]);
     }
@@ -134,25 +134,25 @@ fn script_of_char(c: char) -> Option<Script> {
 mod tests {
     use super::*;
 
-    fn told(text: &str, languages: &[&str]) -> Option<usize> {
+    fn detect(text: &str, languages: &[&str]) -> Option<usize> {
         of_message(&Message::builder().text(text).build(), languages)
     }
 
     #[test]
-    fn the_script_tells_languages_apart_where_it_can() {
+    fn the_script_distinguishes_languages() {
         let text = "お世話になっております。Waxseal の件でご連絡いたしました。";
-        assert_eq!(told(text, &["en", "ja"]), Some(1));
+        assert_eq!(detect(text, &["en", "ja"]), Some(1));
         assert_eq!(
-            told("您好，这是关于订单的邮件。", &["ja", "zh", "en"]),
+            detect("您好，这是关于订单的邮件。", &["ja", "zh", "en"]),
             Some(1)
         );
-        assert_eq!(told("Good morning", &["en", "ja"]), Some(0));
-        assert_eq!(told("Guten Morgen", &["en", "de"]), None);
-        assert_eq!(told("12345", &["en", "ja"]), None);
+        assert_eq!(detect("Good morning", &["en", "ja"]), Some(0));
+        assert_eq!(detect("Guten Morgen", &["en", "de"]), None);
+        assert_eq!(detect("12345", &["en", "ja"]), None);
     }
 
     #[test]
-    fn the_message_itself_has_the_first_word() {
+    fn content_language_overrides_the_script() {
         let message = Message::builder()
             .header("Content-Language", "fr, ja-JP")
             .text("Good morning")

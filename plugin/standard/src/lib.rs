@@ -1,19 +1,18 @@
 //! The standard policy: relays, return path, signing, disclaimers, archive copies
-//! and daily maxima, from settings alone.
+//! and daily limits, from settings alone.
 //!
-//! `docs/standard-policy.md` describes every setting. In short: a message has a
-//! *sending domain* (`author`) and a *mail type* (`recognise`); the settings say
-//! what the two get, and that is worked out beforehand (`plan`). To decide is
-//! then two searches and a copy. A message of a domain that is not listed goes
-//! as it is, unless there is a default entry. A message that names a domain which
-//! its client may not send for is refused (`permission`).
+//! `docs/standard-policy.md` describes every setting. A message has a *sending
+//! domain* (`author`) and a *mail type* (`recognize`). `configure` computes the
+//! result for each pair (`plan`), so a decision is two searches and a copy. A
+//! message of a domain that is not listed stays unchanged, unless there is a
+//! default entry. A message that names a domain which its client may not send
+//! for is rejected (`permission`).
 //!
-//! A decision puts its texts together without `format!`: that calls through
-//! pointers, each of which a fresh instance has to look up when it is first
-//! called, and it took a twelfth of the time of a decision.
+//! A decision builds its texts without `format!`, which calls through function
+//! pointers. A new instance resolves each of them at the first call, which took a
+//! twelfth of the time of a decision.
 //!
-//! Which mail is outgoing, daily maxima of relays, and null senders are the
-//! host's business.
+//! The host classifies mail as outgoing and enforces daily limits of relays.
 
 mod author;
 mod domains;
@@ -22,7 +21,7 @@ mod names;
 mod permission;
 mod plan;
 mod policy;
-mod recognise;
+mod recognize;
 mod settings;
 #[cfg(test)]
 mod tests;

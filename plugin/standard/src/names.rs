@@ -1,28 +1,28 @@
-//! Domain names, addresses and patterns, as settings and messages have them.
+//! Domain names, addresses and patterns of settings and messages.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// Why a text is not what it should be.
+/// The text is not of the expected kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NotA(&'static str);
+pub(crate) struct Invalid(&'static str);
 
-impl fmt::Display for NotA {
+impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "this is no {}", self.0)
+        write!(f, "invalid {}", self.0)
     }
 }
 
-/// A domain name in the one form that is compared: lower case, ASCII (A-labels
-/// for other scripts, RFC 5890), without the final dot.
+/// A domain name in its normal form: lower case, ASCII (A-labels for other
+/// scripts, RFC 5890), without the final dot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Domain(pub(crate) String);
 
 impl FromStr for Domain {
-    type Err = NotA;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, NotA> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let name = normal_domain(text.trim());
         let is_label = |label: &str| {
             (1..=63).contains(&label.len())
@@ -32,13 +32,13 @@ impl FromStr for Domain {
         };
         match name.len() <= 253 && name.split('.').all(is_label) {
             true => Ok(Self(name.into_owned())),
-            false => Err(NotA("domain name")),
+            false => Err(Invalid("domain name")),
         }
     }
 }
 
-/// A domain name as it is compared. What is no domain name comes back in some
-/// form that equals none.
+/// A domain name in its normal form. The result for an invalid name equals no
+/// valid name.
 pub(crate) fn normal_domain(name: &str) -> Cow<'_, str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if !name.is_ascii()
@@ -57,23 +57,23 @@ pub(crate) fn normal_domain(name: &str) -> Cow<'_, str> {
 pub(crate) struct Address(pub(crate) String);
 
 impl FromStr for Address {
-    type Err = NotA;
+    type Err = Invalid;
 
-    fn from_str(text: &str) -> Result<Self, NotA> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let wrong = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',');
         let parts = text.rsplit_once('@').filter(|_| !text.contains(wrong));
         match parts {
             Some((local, domain)) if !local.is_empty() => {
-                let Domain(domain) = domain.parse().map_err(|_| NotA("address"))?;
+                let Domain(domain) = domain.parse().map_err(|_| Invalid("address"))?;
                 Ok(Self(format!("{local}@{domain}")))
             }
-            _ => Err(NotA("address")),
+            _ => Err(Invalid("address")),
         }
     }
 }
 
-/// Domain of the address in a text such as `Alice <alice@acme.test>`: what
-/// stands behind its last `@`.
+/// Domain of the address in a text such as `Alice <alice@acme.test>`: the part
+/// after its last `@`.
 pub(crate) fn domain_of(text: &str) -> Option<&str> {
     let address = match text.rsplit_once('<') {
         Some((_, inner)) => inner.split('>').next().unwrap_or(inner),
@@ -84,8 +84,8 @@ pub(crate) fn domain_of(text: &str) -> Option<&str> {
     (!domain.is_empty()).then_some(domain)
 }
 
-/// What stands behind each `@` of a text, as far as it could be a domain name:
-/// all domains that some reader may find in it.
+/// The texts after each `@` that could be domain names: all domains that a
+/// reader of the text could find in it.
 pub(crate) fn mentioned_domains(text: &str) -> impl Iterator<Item = &str> {
     let is_domain = |c: char| c.is_alphanumeric() || !c.is_ascii() || matches!(c, '-' | '_' | '.');
     let behind = text.split('@').skip(1).map(str::trim_start);
@@ -96,8 +96,7 @@ pub(crate) fn mentioned_domains(text: &str) -> impl Iterator<Item = &str> {
     domains.filter(|domain| !domain.is_empty())
 }
 
-/// A login in the form that is compared: its domain, if it has one, as
-/// [`normal_domain`] gives it.
+/// A login with its domain, if it has one, in the form of [`normal_domain`].
 pub(crate) fn normal_login(login: &str) -> Cow<'_, str> {
     let Some((local, domain)) = login.rsplit_once('@') else {
         return Cow::Borrowed(login);
@@ -108,7 +107,7 @@ pub(crate) fn normal_login(login: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a domain is `above` or one below it. Both in their normal form.
+/// Whether a domain is `above` or a subdomain of it. Both in their normal form.
 pub(crate) fn is_within(domain: &str, above: &str) -> bool {
     match domain.strip_suffix(above) {
         Some("") => true,
@@ -117,17 +116,16 @@ pub(crate) fn is_within(domain: &str, above: &str) -> bool {
     }
 }
 
-/// A text in which `*` stands for anything, compared without regard to (ASCII)
-/// case.
+/// A text in which `*` matches any text, compared without regard to ASCII case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pattern(pub(crate) String);
 
 impl Pattern {
-    /// Whether the whole of `text` fits.
+    /// Whether the whole of `text` matches.
     pub(crate) fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
         let (mut p, mut t) = (0, 0);
-        // Where to go on with one more byte for the last `*`.
+        // Where to continue with one more byte for the last `*`.
         let mut retry: Option<(usize, usize)> = None;
         while t < text.len() {
             match pattern.get(p) {
@@ -151,7 +149,7 @@ impl Pattern {
     }
 }
 
-/// Whether `text` holds `part`, without regard to ASCII case.
+/// Whether `text` contains `part`, without regard to ASCII case.
 pub(crate) fn contains(text: &str, part: &str) -> bool {
     let (text, part) = (text.as_bytes(), part.as_bytes());
     part.is_empty()
@@ -231,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_matches_any_text() {
         let fits = |pattern: &str, text| Pattern(pattern.into()).matches(text);
         assert!(fits("*@acme.test", "Alice@ACME.test"));
         assert!(fits("*@*.acme.test", "a@b.acme.test"));

@@ -1,14 +1,13 @@
-//! Who may send for a domain (R20).
+//! Authorization of senders (R20).
 //!
 //! A message names domains in three places: its authors in `From`, `Sender`,
-//! and the envelope sender. Whoever sends it must be allowed to send for each of
-//! them that the settings list; a relay and a signature of one domain are not
-//! for the customers of another.
+//! and the envelope sender. Its client must be authorized for each of these
+//! domains that the settings list, so that customers of one domain cannot use
+//! another's relays and signatures.
 //!
-//! A login is judged by `users`, mail without a login by `networks`. Where
-//! neither is written, a login may send for its own domain; and where no more
-//! than one domain signs or is relayed, there is nobody to be told apart, and all
-//! outgoing mail may be of that domain.
+//! `users` authorizes logins, `networks` mail without a login. Without either, a
+//! login may send for its own domain; and if at most one domain signs or has
+//! relays, all outgoing mail may be of that domain.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -22,13 +21,13 @@ use crate::settings::{DomainEntry, Senders, Settings, Unauthorized};
 /// Who may send for each entry of the settings.
 #[derive(Debug)]
 pub(crate) struct Permissions {
-    /// One for each entry, that of the default entry last if there is one.
+    /// One for each entry; last, the default entry's if it exists.
     entries: Vec<Senders>,
-    /// How many of them are not the default entry.
+    /// Number of entries without the default entry.
     listed: usize,
-    /// What holds for entries that do not say it themselves.
+    /// Defaults for entries that do not have these settings.
     top: Senders,
-    /// Several domains sign or are relayed.
+    /// Several domains sign or have relays.
     several: bool,
 }
 
@@ -37,28 +36,28 @@ pub(crate) struct Permissions {
 pub(crate) struct Violation {
     /// In its normal form.
     pub(crate) domain: String,
-    /// Where the message names it, for people.
+    /// Where the message names it, as shown in reasons.
     pub(crate) place: &'static str,
     /// Number of the domain's entry.
     entry: usize,
 }
 
-/// Who sends a message, as the MTA knows it.
+/// The client of a message, as the MTA reports it.
 struct Client {
     login: Option<Login>,
-    /// Address of the client; none for a program on this host.
+    /// Address of the client; `None` for a program on this host.
     address: Option<IpAddr>,
 }
 
 struct Login {
     /// In the form that is compared.
     name: String,
-    /// In its normal form; "" where the login has none.
+    /// In its normal form; empty if the login has none.
     domain: String,
 }
 
 impl Permissions {
-    /// `active` are the entries that sign or are relayed, by number.
+    /// `active`: whether each entry signs or has relays, by number.
     pub(crate) fn new(settings: &Settings, active: &[bool]) -> Self {
         let listed = settings.domains.len();
         let entries = settings.domains.iter().chain(&settings.rest);
@@ -70,8 +69,8 @@ impl Permissions {
         }
     }
 
-    /// The first domain that the message names and may not. That which it is
-    /// sent for comes first: no way of choosing it goes past this check.
+    /// The first domain of the message for which its client is not authorized. The
+    /// sending domain is checked first, however it was determined.
     pub(crate) fn violation(
         &self,
         message: &Message,
@@ -98,7 +97,7 @@ impl Permissions {
             return Some(violation);
         }
         let others = match authors {
-            // It is the one that the message is sent for.
+            // The sending domain.
             [_] => &[],
             several => several,
         };
@@ -122,14 +121,14 @@ impl Permissions {
         check(domain, "envelope sender", entry)
     }
 
-    /// What a message gets that names a domain it may not.
+    /// The verdict for a message that names a domain without authorization.
     pub(crate) fn verdict(&self, violation: &Violation, message: &Message) -> Verdict {
         let own = self.entries[violation.entry].unauthorized;
         let choice = own.or(self.top.unauthorized).unwrap_or_default();
         if choice == Unauthorized::Pass || is_bounce_of_this_host(message) {
             return Verdict::Accept;
         }
-        // What stands in the header is the sender's, and a reply is ASCII.
+        // The header is written by the sender, and a reply is ASCII.
         let domain = match violation.domain.parse::<Domain>() {
             Ok(Domain(domain)) => domain,
             Err(_) => "this domain".to_owned(),
@@ -166,8 +165,8 @@ impl Permissions {
         }
     }
 
-    /// Whether an entry that says nothing is for everybody: the default entry,
-    /// whose domains are nobody's here, and that of the only domain.
+    /// Whether an entry without authorized senders is open to everybody: the
+    /// default entry, and the only domain that signs or has relays.
     fn is_open(&self, entry: usize) -> bool {
         !self.several || entry >= self.listed
     }
@@ -177,16 +176,16 @@ impl Permissions {
     }
 }
 
-/// Whether several domains sign or are relayed.
+/// Whether several domains sign or have relays.
 pub(crate) fn several(active: &[bool], listed: usize) -> bool {
     active.iter().take(listed).filter(|&&it| it).count() > 1
 }
 
-/// The entries for which it is said nowhere who may send.
-pub(crate) fn unsaid(settings: &Settings) -> impl Iterator<Item = &DomainEntry> {
-    let top = settings.senders.is_said();
+/// The entries without authorized senders, their own or inherited.
+pub(crate) fn without_senders(settings: &Settings) -> impl Iterator<Item = &DomainEntry> {
+    let top = settings.senders.is_defined();
     let entries = settings.domains.iter();
-    entries.filter(move |entry| !top && !entry.senders.is_said())
+    entries.filter(move |entry| !top && !entry.senders.is_defined())
 }
 
 impl Client {
@@ -200,7 +199,7 @@ impl Client {
             ..login
         });
         let address = match login {
-            // A login is judged by its name alone.
+            // For a login, only its name matters.
             Some(_) => None,
             None => message.client_address().parse().ok(),
         };
@@ -211,8 +210,8 @@ impl Client {
     }
 }
 
-/// A report of the MTA's own, or of a program on this host. Refused, it would be
-/// lost: there is nobody to return it to.
+/// A bounce of the MTA or of a program on this host. If rejected, it would be
+/// lost, because it cannot be returned.
 fn is_bounce_of_this_host(message: &Message) -> bool {
     message.sender().is_empty() && message.user().is_none() && message.client_address().is_empty()
 }

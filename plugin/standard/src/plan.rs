@@ -1,8 +1,8 @@
-//! What messages of each domain and type get, worked out beforehand.
+//! The result for each domain and type, computed from the settings in advance.
 //!
-//! Hundreds of domains usually share a handful of plans, so a plan holds nothing
-//! of its domain but what the settings name outright, and equal plans are kept
-//! once. What is left per domain and type is one number.
+//! Hundreds of domains usually share a handful of plans. So a plan contains no
+//! name of its domain unless the settings name it, and equal plans are stored
+//! once. Each pair of domain and type has the number of its plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -11,10 +11,10 @@ use waxseal_policy::{Hop, ReferenceKind, ReturnPath};
 use waxseal_settings::{Spanned, Table};
 
 use crate::settings::{
-    Choices, DomainEntry, MailType, Maximum, Notes, RelayEntry, ReturnPathWord, Settings, Sign,
+    Choices, DomainEntry, Limit, MailType, Notes, RelayEntry, ReturnPathWord, Settings, Sign,
 };
 
-/// What a message of one domain and type gets.
+/// The result for messages of one domain and type.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Plan {
     pub(crate) route: Vec<Hop>,
@@ -23,13 +23,13 @@ pub(crate) struct Plan {
     /// Indices into the disclaimers.
     pub(crate) disclaimers: Vec<usize>,
     pub(crate) copies: Vec<String>,
-    /// The language of disclaimers where the message's own cannot be told.
+    /// The language of disclaimers if the message does not identify its own.
     pub(crate) language: Option<String>,
-    /// Maxima of the domain.
-    pub(crate) domain: Vec<Maximum>,
-    /// Maxima of the type in this domain.
-    pub(crate) domain_type: Vec<Maximum>,
-    /// Why it takes this route, for people.
+    /// Limits of the domain.
+    pub(crate) domain: Vec<Limit>,
+    /// Limits of the type in this domain.
+    pub(crate) domain_type: Vec<Limit>,
+    /// The reason for the route.
     pub(crate) reason: String,
 }
 
@@ -47,7 +47,7 @@ impl Plan {
 pub(crate) enum SignPlan {
     /// The domain of the entry.
     Own,
-    /// These; none is nobody.
+    /// These; an empty list is no signature.
     Domains(Vec<String>),
 }
 
@@ -55,20 +55,20 @@ pub(crate) enum SignPlan {
 #[derive(Debug)]
 pub(crate) struct Plans {
     plans: Vec<Plan>,
-    /// A row for each domain, in it a plan for each type.
+    /// A row for each domain, with a plan for each type.
     cells: Vec<u32>,
     types: usize,
 }
 
 impl Plans {
-    /// The plan of a domain and a type, both by number. The default entry's
-    /// number is behind those of all domains.
+    /// The plan of a domain and a type, both by number. The default entry has the
+    /// number after the last domain.
     pub(crate) fn get(&self, domain: usize, mail_type: usize) -> Option<&Plan> {
         let cell = self.cells.get(domain * self.types + mail_type)?;
         self.plans.get(*cell as usize)
     }
 
-    /// Which domains sign or are relayed, by number: for any type of mail.
+    /// Which domains sign or have relays for any type of mail, by number.
     pub(crate) fn active(&self) -> Vec<bool> {
         let acts = |plan: &Plan| !plan.route.is_empty() || plan.signs();
         let rows = self.cells.chunks(self.types.max(1));
@@ -79,12 +79,12 @@ impl Plans {
         rows.map(plans).collect()
     }
 
-    /// Works out every plan. Tells `top` of choices that cannot go together.
+    /// Computes all plans. Reports combinations that are not allowed to `top`.
     pub(crate) fn new(settings: &Settings, top: &Table<'_>, notes: &Notes) -> Self {
         let mut resolver = Resolver {
             settings,
             top,
-            told: BTreeSet::new(),
+            reported: BTreeSet::new(),
             verp: BTreeMap::new(),
         };
         let mut unique: BTreeMap<Plan, u32> = BTreeMap::new();
@@ -112,22 +112,21 @@ impl Plans {
     }
 }
 
-/// Works out plans, the nearest place of the settings first.
+/// Computes plans; the first place that has a setting is used.
 struct Resolver<'a> {
     settings: &'a Settings,
     top: &'a Table<'a>,
-    /// Where a problem has been told already: one wrong line in a place that
-    /// many domains share is one problem.
-    told: BTreeSet<usize>,
-    /// Each "verp" that a plan uses, by its place, and the bounce domains that
-    /// it stands for.
+    /// Offsets of reported problems: one mistake in a place that many domains
+    /// share is reported once.
+    reported: BTreeSet<usize>,
+    /// Each "verp" that a plan uses, by its offset, with its bounce domains.
     verp: BTreeMap<usize, (Range<usize>, BTreeSet<String>)>,
 }
 
 impl Resolver<'_> {
     fn plan(&mut self, domain: &DomainEntry, index: usize) -> Plan {
         let mail_type = &self.settings.types[index];
-        let (domain_type, maxima) = &domain.types[index];
+        let (domain_type, limits) = &domain.types[index];
         let places = [
             domain_type,
             &domain.choices,
@@ -145,8 +144,8 @@ impl Resolver<'_> {
             disclaimers: nearest(places, |it| it.disclaimers.clone()).unwrap_or_default(),
             copies: nearest(places, |it| it.archive.clone()).unwrap_or_default(),
             language: nearest(places, |it| it.language.clone()),
-            domain: domain.maxima.clone(),
-            domain_type: maxima.clone(),
+            domain: domain.limits.clone(),
+            domain_type: limits.clone(),
         }
     }
 
@@ -174,19 +173,19 @@ impl Resolver<'_> {
         hops.collect()
     }
 
-    /// What the entry in the list says, else what holds for the relay
-    /// everywhere.
+    /// The return path of the entry in the list, or of the relay's own table.
     fn return_path_of(&self, entry: &RelayEntry) -> Option<Spanned<ReturnPathWord>> {
-        let everywhere = || {
+        let of_relay = || {
             let relays = &self.settings.relays;
             let relay = relays.iter().find(|it| it.name == entry.name.value)?;
             relay.return_path.clone()
         };
-        entry.return_path.clone().or_else(everywhere)
+        entry.return_path.clone().or_else(of_relay)
     }
 
-    /// The nearest choice. Without any the message keeps its own: an address of
-    /// ours would keep bounces from the author, since nothing hands them on yet.
+    /// The first choice found. The default is to keep the message's own: bounces to
+    /// an address of this server would not reach the author, because nothing
+    /// forwards them yet.
     fn return_path(&mut self, places: [&Choices; 4], bounce_domain: Option<&str>) -> ReturnPath {
         match nearest(places, |it| it.return_path.as_ref()) {
             Some(word) => self.return_path_from(word, bounce_domain),
@@ -198,14 +197,14 @@ impl Resolver<'_> {
         for (span, domains) in self.verp.values() {
             let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
             let message = format!(
-                "bounces and automatic replies to {} are not handed to the authors by this version: route that domain \
+                "this version does not forward bounces and automatic replies to {} to the authors: deliver that domain \
                  to a mailbox that somebody reads",
                 domains.join(", ")
             );
             notes.warn(
                 span.clone(),
                 message,
-                "\"keep\", unless there is such a mailbox",
+                "\"keep\", or a mailbox for that domain",
             );
         }
     }
@@ -226,7 +225,7 @@ impl Resolver<'_> {
                 ReturnPath::Verp(domain.to_owned())
             }
             (ReturnPathWord::Verp, None) => {
-                let message = "`return-path` is \"verp\", and there is no bounce domain";
+                let message = "`return-path = \"verp\"` without `bounce-domain`";
                 let expected =
                     "`bounce-domain = \"bounce.acme.test\"`, here or at the top of the file";
                 self.problem(&word.span, message, expected);
@@ -235,8 +234,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// A message is signed if any route that it may take needs our signature;
-    /// the default route ends every list (R15).
+    /// A message is signed if any of its possible routes requires our signature.
+    /// The default route ends every list (R15).
     fn sign(&self, places: [&Choices; 4], route: &[Hop], rest: bool) -> SignPlan {
         let nobody = SignPlan::Domains(Vec::new());
         let signs = |hop: &Hop| {
@@ -247,7 +246,7 @@ impl Resolver<'_> {
             return nobody;
         }
         match nearest(places, |it| it.sign.as_ref()).map(|sign| &sign.value) {
-            // Inherited: nobody holds a key for a domain that is not listed.
+            // Inherited: there is no key for a domain that is not listed.
             Some(Sign::Own) if rest => nobody,
             Some(Sign::Own) => SignPlan::Own,
             Some(Sign::Domains(domains)) => SignPlan::Domains(domains.clone()),
@@ -256,7 +255,7 @@ impl Resolver<'_> {
     }
 
     fn problem(&mut self, span: &Range<usize>, message: &str, expected: &str) {
-        if self.told.insert(span.start) {
+        if self.reported.insert(span.start) {
             let expected = Some(expected.to_owned());
             self.top.problem(span.clone(), message, expected);
         }

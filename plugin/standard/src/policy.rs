@@ -1,4 +1,4 @@
-//! The policy itself: it configures itself from settings, and decides.
+//! The policy: `configure` and `decide`.
 
 use waxseal_policy::{
     Charge, Configured, Decision, Description, Disclaimer, Facts, HeaderField, Message, Policy,
@@ -9,33 +9,32 @@ use crate::author::Sending;
 use crate::domains::DomainTable;
 use crate::permission::{Permissions, Violation};
 use crate::plan::{Plan, Plans, SignPlan};
-use crate::recognise::View;
-use crate::settings::{LocalizedDisclaimer, MailType, Notes, Settings, UserMaxima};
+use crate::recognize::View;
+use crate::settings::{LocalizedDisclaimer, MailType, Notes, Settings, UserLimits};
 use crate::{author, language, settings, warnings};
 
-/// Name of whatever is not listed, in labels and counters: those have few
-/// different values, whatever strangers write.
+/// Name of all domains that are not listed, in labels and counters, so that the
+/// number of labels and counters does not depend on the content of messages.
 const REST: &str = "default";
 
 /// The standard policy with its settings read.
 #[derive(Debug)]
 pub struct StandardPolicy {
     table: DomainTable,
-    /// Names of the domains by number, and last the default entry's if there
-    /// is one.
+    /// Names of the domains by number; last, the default entry's if it exists.
     names: Vec<String>,
     has_rest: bool,
     permissions: Permissions,
     plans: Plans,
     types: Vec<MailType>,
     default_type: usize,
-    /// The reason of a message whose type is the default, for people.
+    /// The reason for a message of the default type.
     default_reason: String,
     headers: Vec<String>,
     disclaimers: Vec<LocalizedDisclaimer>,
-    /// Charges of every message of a type: the organisation's and the type's.
+    /// Charges of every message of a type: the organization's and the type's.
     charges: Vec<Vec<Charge>>,
-    users: UserMaxima,
+    users: UserLimits,
 }
 
 waxseal_policy::export!(StandardPolicy);
@@ -73,7 +72,7 @@ impl Policy for StandardPolicy {
         let domains = author::domains(&authors);
         let sending = author::sending_domain(message, &domains);
         let mut view = View::new(message, &authors, &self.headers);
-        let (type_index, type_reason) = match view.recognise(&self.types) {
+        let (type_index, type_reason) = match view.recognize(&self.types) {
             Some((index, rule)) => (index, &rule.reason),
             None => (self.default_type, &self.default_reason),
         };
@@ -103,7 +102,7 @@ impl Policy for StandardPolicy {
             return Ok(decision);
         };
         if let Some(plan) = self.plans.get(index, type_index) {
-            self.carry_out(plan, domain, type_name, message, &mut decision);
+            self.apply_plan(plan, domain, type_name, message, &mut decision);
             self.sign(plan, index, &domains, &mut decision);
         }
         Ok(decision)
@@ -120,14 +119,14 @@ impl StandardPolicy {
         let default = &settings.types[settings.default_type].name;
         let default_reason = match settings.types.len() {
             1 => format!("type {default}"),
-            _ => format!("type {default}: none of the others"),
+            _ => format!("type {default}: no rule matches"),
         };
         let charges = settings.types.iter().map(|mail_type| {
-            let organisation = settings.organisation.iter();
-            let organisation = organisation.map(|maximum| maximum.charge("organisation"));
+            let organization = settings.organization.iter();
+            let organization = organization.map(|limit| limit.charge("organization"));
             let scope = format!("type/{}", mail_type.name);
-            let of_type = mail_type.maxima.iter().map(|it| it.charge(&scope));
-            organisation.chain(of_type).collect()
+            let of_type = mail_type.limits.iter().map(|it| it.charge(&scope));
+            organization.chain(of_type).collect()
         });
         Self {
             charges: charges.collect(),
@@ -150,15 +149,14 @@ impl StandardPolicy {
         self.entry_of(&sending.domain)
     }
 
-    /// The same for a domain in its normal form.
+    /// Number of the entry of a domain in its normal form.
     fn entry_of(&self, domain: &str) -> Option<usize> {
         let rest = || self.has_rest.then(|| self.names.len() - 1);
         self.table.find(domain).or_else(rest)
     }
 
-    /// The decision on a message that names a domain which its client may not
-    /// send for: it is refused, or accepted as mail of a domain that is not
-    /// listed.
+    /// Rejects a message that names a domain which its client may not send for,
+    /// or accepts it as mail of a domain that is not listed.
     fn restrict(&self, violation: &Violation, message: &Message, decision: &mut Decision) {
         decision.verdict = self.permissions.verdict(violation, message);
         let user = message.user();
@@ -187,7 +185,7 @@ impl StandardPolicy {
         }
     }
 
-    fn carry_out(
+    fn apply_plan(
         &self,
         plan: &Plan,
         domain: &str,
@@ -216,8 +214,8 @@ impl StandardPolicy {
         }
     }
 
-    /// A signature vouches for the authors: nobody signs where there are none, or
-    /// where they belong to several entries.
+    /// A signature vouches for the authors: a message without an author, or with
+    /// authors of several entries, is not signed.
     fn sign(&self, plan: &Plan, entry: usize, authors: &[String], decision: &mut Decision) {
         let of_entry = |domain: &String| self.entry_of(domain) == Some(entry);
         let domains = match &plan.sign {
@@ -228,7 +226,7 @@ impl StandardPolicy {
             return;
         }
         if authors.is_empty() || !authors.iter().all(of_entry) {
-            let reason = "not signed: the authors in From are not of this domain alone";
+            let reason = "not signed: not all authors in From belong to this domain";
             decision.reasons.push(reason.to_owned());
             return;
         }
@@ -265,7 +263,7 @@ impl StandardPolicy {
     }
 }
 
-/// Null senders stay null, so that bounces cannot bounce.
+/// Keeps the null sender, so that bounces cannot bounce.
 fn keep_null_sender(message: &Message, decision: &mut Decision) {
     let kept = |path: &ReturnPath| *path == ReturnPath::Keep;
     let mut own = decision
@@ -286,7 +284,7 @@ fn keep_null_sender(message: &Message, decision: &mut Decision) {
 fn domain_reason(sending: &Sending, entry: Option<&str>) -> String {
     let Sending { domain, source } = sending;
     match entry {
-        _ if domain.is_empty() => "no sending domain can be read".to_owned(),
+        _ if domain.is_empty() => "no sending domain found".to_owned(),
         Some(entry) if entry == domain => ["domain ", domain, " by ", source].concat(),
         Some(entry) => ["domain ", domain, " by ", source, ", entry ", entry].concat(),
         None => [
@@ -301,9 +299,9 @@ fn domain_reason(sending: &Sending, entry: Option<&str>) -> String {
 }
 
 fn problem(problem: waxseal_settings::Problem) -> Problem {
-    let told = Problem::at(problem.span, problem.message);
+    let reported = Problem::at(problem.span, problem.message);
     match problem.expected {
-        Some(expected) => told.expected(expected),
-        None => told,
+        Some(expected) => reported.expected(expected),
+        None => reported,
     }
 }

@@ -1,4 +1,4 @@
-//! The standard policy as an administrator sees it: settings in, decisions out.
+//! Tests of the standard policy: settings in, decisions out.
 
 mod documents;
 mod requirements;
@@ -17,7 +17,7 @@ fn problems(settings: &str) -> Vec<Problem> {
     StandardPolicy::configure(settings).expect_err("settings with problems")
 }
 
-/// What the settings decide on a message.
+/// The decision on a message under these settings.
 fn decide(settings: &str, message: MessageBuilder) -> Decision {
     let (policy, _) = configure(settings);
     let message = message.build();
@@ -26,7 +26,7 @@ fn decide(settings: &str, message: MessageBuilder) -> Decision {
         .expect("a decision")
 }
 
-/// A message of that author, from the address that stands in `From`.
+/// A message whose author is also the envelope sender.
 fn from(author: &str) -> MessageBuilder {
     Message::builder().author(author).sender(author)
 }
@@ -41,7 +41,7 @@ fn label<'a>(decision: &'a Decision, name: &str) -> &'a str {
     label.map_or("", |label| &label.value)
 }
 
-/// The text that a problem or a reference points at.
+/// The text to which a problem or a reference refers.
 fn pointed_at(settings: &str, offset: u32, length: u32) -> &str {
     &settings[offset as usize..(offset + length) as usize]
 }

@@ -1,20 +1,19 @@
-//! Settings that are allowed but likely not meant.
+//! Warnings about settings that are valid but probably not intended.
 
 use std::collections::BTreeSet;
 
 use crate::names::is_within;
-use crate::permission::{several, unsaid};
+use crate::permission::{several, without_senders};
 use crate::plan::Plans;
 use crate::settings::{Choices, DomainEntry, Notes, Settings, Sign};
 
 /// Most domains that one warning names.
 const MOST_NAMES: usize = 5;
 
-/// Warns of domains for which it is not said who may send, of signatures that
-/// are not aligned, of types without a relay, and of disclaimers and relays that
-/// nothing uses.
+/// Warns about domains without authorized senders, signatures that are not
+/// aligned, types without a relay, and unused disclaimers and relays.
 pub(crate) fn warn(settings: &Settings, plans: &Plans, notes: &Notes) {
-    senders_not_said(settings, plans, notes);
+    senders_not_defined(settings, plans, notes);
     signatures_not_aligned(settings, notes);
     types_without_relay(settings, notes);
     let used: BTreeSet<usize> = all_choices(settings)
@@ -24,11 +23,11 @@ pub(crate) fn warn(settings: &Settings, plans: &Plans, notes: &Notes) {
         .collect();
     for (index, disclaimer) in settings.disclaimers.iter().enumerate() {
         if !used.contains(&index) {
-            let message = format!("the disclaimer \"{}\" is used nowhere", disclaimer.id);
+            let message = format!("disclaimer \"{}\" is not used", disclaimer.id);
             notes.warn(
                 disclaimer.span.clone(),
                 message,
-                "`disclaimers = [ … ]` names it",
+                "its name in a list `disclaimers = [ … ]`",
             );
         }
     }
@@ -39,30 +38,34 @@ pub(crate) fn warn(settings: &Settings, plans: &Plans, notes: &Notes) {
         .collect();
     for relay in &settings.relays {
         if !used.contains(relay.name.as_str()) {
-            let message = format!("the relay \"{}\" is used nowhere", relay.name);
-            notes.warn(relay.span.clone(), message, "`relays = [ … ]` names it");
+            let message = format!("relay \"{}\" is not used", relay.name);
+            notes.warn(
+                relay.span.clone(),
+                message,
+                "its name in a list `relays = [ … ]`",
+            );
         }
     }
 }
 
-/// Where several domains sign or are relayed, and some do not say who may send
-/// for them: one warning for all.
-fn senders_not_said(settings: &Settings, plans: &Plans, notes: &Notes) {
-    let unsaid: Vec<_> = unsaid(settings).collect();
-    let Some(first) = unsaid.first() else {
+/// One warning for all domains without authorized senders, if several domains
+/// sign or have relays.
+fn senders_not_defined(settings: &Settings, plans: &Plans, notes: &Notes) {
+    let undefined: Vec<_> = without_senders(settings).collect();
+    let Some(first) = undefined.first() else {
         return;
     };
     if !several(&plans.active(), settings.domains.len()) {
         return;
     }
-    let named = unsaid.iter().take(MOST_NAMES);
+    let named = undefined.iter().take(MOST_NAMES);
     let mut names: Vec<_> = named.map(|entry| entry.name.clone()).collect();
-    if unsaid.len() > MOST_NAMES {
-        names.push(format!("{} more", unsaid.len() - MOST_NAMES));
+    if undefined.len() > MOST_NAMES {
+        names.push(format!("{} more", undefined.len() - MOST_NAMES));
     }
     let message = format!(
-        "nothing says who may send as {}: a login may for its own domain alone, and mail without \
-         a login is refused",
+        "the settings do not define who may send as {}: a login may send for its own domain only, \
+         and mail without a login is rejected",
         names.join(", ")
     );
     let expected = format!(
@@ -74,7 +77,7 @@ fn senders_not_said(settings: &Settings, plans: &Plans, notes: &Notes) {
 }
 
 /// Signing domains that cannot be aligned with the domain of their entry
-/// (RFC 9989): the host does not sign for them unless its configuration allows it.
+/// (RFC 9989). The host does not sign for them unless its configuration allows it.
 fn signatures_not_aligned(settings: &Settings, notes: &Notes) {
     for entry in &settings.domains {
         let of_types = entry.types.iter().map(|(choices, _)| choices);
@@ -90,8 +93,8 @@ fn signatures_not_aligned(settings: &Settings, notes: &Notes) {
     }
 }
 
-/// One warning for each signing domain of a place, whatever number of entries
-/// that place holds for.
+/// One warning for each signing domain of a place, even if the place applies to
+/// several entries.
 fn not_aligned(entries: &[&DomainEntry], choices: &Choices, notes: &Notes) {
     let Some(sign) = &choices.sign else {
         return;
@@ -106,7 +109,7 @@ fn not_aligned(entries: &[&DomainEntry], choices: &Choices, notes: &Notes) {
         };
         let author = &entry.name;
         let message = format!(
-            "{domain} is not aligned with {author}: its signature does not count for DMARC, and \
+            "{domain} is not aligned with {author}: its signature is not valid for DMARC, and \
              mail from {author} is deferred unless waxseal.toml allows it"
         );
         let expected = format!(
@@ -117,17 +120,17 @@ fn not_aligned(entries: &[&DomainEntry], choices: &Choices, notes: &Notes) {
     }
 }
 
-/// A type that no domain binds to a relay, while others are: unless the
-/// settings say so themselves, with `never-relayed` or an empty list.
+/// Types without a relay while other types have one, unless `never-relayed` or an
+/// empty list shows that it is intended.
 fn types_without_relay(settings: &Settings, notes: &Notes) {
     if !all_choices(settings).any(has_relays) {
         return;
     }
     for (index, mail_type) in settings.types.iter().enumerate() {
         let entries = settings.domains.iter().chain(&settings.rest);
-        let said = entries.flat_map(|domain| [&domain.types[index].0, &domain.choices]);
-        let mut said = said.chain([&mail_type.choices, &settings.top]);
-        let explicit = said.any(|choices| choices.relays.is_some());
+        let choices = entries.flat_map(|domain| [&domain.types[index].0, &domain.choices]);
+        let mut choices = choices.chain([&mail_type.choices, &settings.top]);
+        let explicit = choices.any(|choices| choices.relays.is_some());
         if !explicit && !mail_type.never_relayed {
             let message = format!("no domain has a relay for type \"{}\"", mail_type.name);
             let expected = "relays for it, or `never-relayed = true`";

@@ -87,7 +87,7 @@ pub(super) async fn resolve(
         {
             let name = &relay.name;
             reasons.push(format!(
-                "relay {name} has reached its maximum of {maximum} today"
+                "relay {name} has reached its daily limit of {maximum}"
             ));
             continue;
         }
@@ -210,7 +210,7 @@ fn usable<'a>(
         return Vec::new();
     }
     if scope == RecipientScope::Mixed && snapshot.split_smtpd().is_none() {
-        let why = "local and outside recipients, and no listener of mode \"split\": default route";
+        let why = "local and remote recipients, and no listener of mode \"split\": default route";
         reasons.push(why.to_owned());
         return Vec::new();
     }
@@ -291,11 +291,10 @@ fn quota_exceeded(
         None => input.snapshot.config().default_route.when_full,
     };
     let zone = input.snapshot.config().time_zone.clone();
-    let afresh = resets_at.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
+    let resets_at = resets_at.to_zoned(zone).strftime("%Y-%m-%d %H:%M %Z");
     let counter: String = counter.chars().filter(char::is_ascii).take(100).collect();
-    let text = format!(
-        "the daily maximum of {maximum} for {counter} is reached; it starts afresh at {afresh}"
-    );
+    let text =
+        format!("the daily limit of {maximum} for {counter} is reached; it resets at {resets_at}");
     let verdict = match when_full {
         WhenFull::Defer => Verdict::Defer(Reply {
             code: 452,

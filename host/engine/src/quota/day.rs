@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn r5_the_day_begins_at_midnight_in_the_organisations_time_zone() {
+    fn r5_the_day_begins_at_midnight_in_the_organizations_time_zone() {
         let tokyo = zone("Asia/Tokyo");
         let evening = Day::of(at("2026-11-21T14:59:59Z"), &tokyo);
         let morning = Day::of(at("2026-11-21T15:00:00Z"), &tokyo);

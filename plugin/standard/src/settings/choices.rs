@@ -1,4 +1,4 @@
-//! What becomes of a message, as one place of the settings says.
+//! The settings that are allowed in four places.
 
 use waxseal_policy::ReferenceKind;
 use waxseal_settings::{Item, Spanned, Table};
@@ -6,10 +6,10 @@ use waxseal_settings::{Item, Spanned, Table};
 use super::{LocalizedDisclaimer, Notes};
 use crate::names::{Address, Domain};
 
-/// Most relays of one list: a domain has one to three (R2).
-const MAXIMUM_RELAYS: usize = 3;
+/// Largest number of relays in one list (R2).
+const MAX_RELAYS: usize = 3;
 
-/// What one place of the settings says. What it leaves out, the next place says.
+/// The settings of one place. `None` is a setting that the place does not have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Choices {
     pub(crate) relays: Option<Vec<RelayEntry>>,
@@ -29,7 +29,7 @@ pub(crate) struct RelayEntry {
     pub(crate) return_path: Option<Spanned<ReturnPathWord>>,
 }
 
-/// A return path as it is written: the bounce domain stands elsewhere.
+/// A return path without its bounce domain, which is a setting of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReturnPathWord {
     Keep,
@@ -38,7 +38,7 @@ pub(crate) enum ReturnPathWord {
     Address(String),
 }
 
-/// Who signs.
+/// Domains that sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Sign {
     Nobody,
@@ -47,14 +47,14 @@ pub(crate) enum Sign {
     Domains(Vec<String>),
 }
 
-/// Reads choices; knows the names that they may use.
+/// Reads choices, with the names that they may use.
 pub(super) struct Reader<'a> {
     pub(super) disclaimers: &'a [LocalizedDisclaimer],
     pub(super) notes: &'a Notes,
 }
 
 impl Reader<'_> {
-    /// The choices that stand in this table.
+    /// The choices in this table.
     pub(super) fn read(&self, table: &Table<'_>) -> Choices {
         let addresses = |key| table.parsed_list::<Address>(key, "addresses like \"a@acme.test\"");
         Choices {
@@ -83,9 +83,9 @@ impl Reader<'_> {
                 table.problem(span, message, Some("each relay once".to_owned()));
                 continue;
             }
-            if relays.len() == MAXIMUM_RELAYS {
-                let message = format!("\"{name}\" is one relay too many");
-                let expected = format!("one to {MAXIMUM_RELAYS} relays, in order");
+            if relays.len() == MAX_RELAYS {
+                let message = format!("too many relays in this list: \"{name}\"");
+                let expected = format!("one to {MAX_RELAYS} relays, in order");
                 table.problem(span, message, Some(expected));
                 break;
             }
@@ -127,14 +127,11 @@ impl Reader<'_> {
                     let known: Vec<_> = self.disclaimers.iter().map(|it| it.id.as_str()).collect();
                     let expected = match known.is_empty() {
                         true => {
-                            format!(
-                                "a disclaimer with a table of its own, [disclaimer.{}]",
-                                name.value
-                            )
+                            format!("a table [disclaimer.{}]", name.value)
                         }
                         false => format!("one of the disclaimers: {}", known.join(", ")),
                     };
-                    let message = format!("there is no disclaimer \"{}\"", name.value);
+                    let message = format!("unknown disclaimer \"{}\"", name.value);
                     table.problem(name.span, message, Some(expected));
                 }
             }
@@ -158,7 +155,7 @@ fn relay_entry(item: Item<'_>) -> Option<RelayEntry> {
     }
 }
 
-/// The return path that stands in this table.
+/// The return path in this table.
 pub(super) fn return_path(table: &Table<'_>) -> Option<Spanned<ReturnPathWord>> {
     let text = table.string("return-path")?;
     let value = match text.value.as_str() {
@@ -168,7 +165,7 @@ pub(super) fn return_path(table: &Table<'_>) -> Option<Spanned<ReturnPathWord>> 
         other => match other.parse::<Address>() {
             Ok(Address(address)) => ReturnPathWord::Address(address),
             Err(_) => {
-                let message = format!("the return path is \"{other}\"");
+                let message = format!("invalid return path \"{other}\"");
                 let expected = "\"keep\", \"verp\", \"author\", or an address";
                 table.problem(text.span, message, Some(expected.to_owned()));
                 return None;

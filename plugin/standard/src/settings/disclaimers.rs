@@ -1,4 +1,4 @@
-//! Disclaimers that are added to messages (R22).
+//! Definitions of disclaimers (R22).
 
 use std::ops::Range;
 
@@ -12,31 +12,30 @@ use crate::language;
 pub(crate) struct LocalizedDisclaimer {
     pub(crate) id: String,
     pub(crate) placement: Placement,
-    /// At least one; a disclaimer in no particular language has one without a name.
+    /// At least one; a disclaimer without languages has one variant with an empty tag.
     pub(crate) variants: Vec<Variant>,
-    /// Where its name stands.
+    /// Place of its name.
     pub(crate) span: Range<usize>,
 }
 
 /// A disclaimer in one language.
 #[derive(Debug)]
 pub(crate) struct Variant {
-    /// Language tag (BCP 47), or "" for a disclaimer in no particular language.
+    /// Language tag (BCP 47), or empty for a disclaimer without languages.
     pub(crate) language: String,
     pub(crate) text: String,
     pub(crate) html: Option<String>,
 }
 
 impl LocalizedDisclaimer {
-    /// The variant to use for a message of that language, as far as it is
-    /// known: else the first.
+    /// The variant for a message in that language, or the first.
     pub(crate) fn variant(&self, language: Option<&str>) -> &Variant {
         let languages: Vec<_> = self.languages().collect();
         let best = language.and_then(|tag| language::best(tag, &languages));
         &self.variants[best.unwrap_or(0)]
     }
 
-    /// The languages that it is in.
+    /// The languages of the variants.
     pub(crate) fn languages(&self) -> impl Iterator<Item = &str> {
         self.variants
             .iter()
@@ -79,19 +78,15 @@ fn read_variants(table: &Table<'_>) -> Vec<Variant> {
     }
     for key in ["text", "html"] {
         if let Some(span) = table.span_of(key) {
-            let message = format!("`{key}` beside `language`: which language is it in?");
-            let expected = format!("`{key}` inside of [….language.en], say");
+            let message = format!("`{key}` cannot be combined with `language`");
+            let expected = format!("`{key}` in [….language.en], for example");
             table.problem(span, message, Some(expected));
         }
     }
     let languages = table.named_tables("language");
     if languages.is_empty() {
-        let expected = "tables such as [….language.en]".to_owned();
-        table.problem(
-            table.span(),
-            "the disclaimer is in no language",
-            Some(expected),
-        );
+        let expected = "a table for each language, such as [….language.en]".to_owned();
+        table.problem(table.span(), "the disclaimer has no text", Some(expected));
         return vec![read_variant("", table)];
     }
     languages
@@ -118,8 +113,8 @@ fn read_variant(language: &str, table: &Table<'_>) -> Variant {
     }
 }
 
-/// Reports what the host would refuse in every decision (`disclaimer` of the
-/// contract).
+/// Reports a value that exceeds a limit of the contract (`disclaimer`), because
+/// the host would reject every decision with it.
 fn fits(table: &Table<'_>, value: &str, span: Range<usize>, what: &str, limit: usize) {
     if value.len() > limit {
         let message = format!("the {what} of the disclaimer has {} bytes", value.len());

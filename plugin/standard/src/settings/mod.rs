@@ -1,16 +1,15 @@
-//! The settings as they are written, read and checked but not yet worked out.
+//! The settings, parsed and checked but not yet combined.
 //!
-//! One shape, [`Choices`], stands in four places: at the top of the file, for a
-//! mail type, for a domain, and for a mail type of a domain. What a message gets
-//! is worked out from these in [`plan`](crate::plan), the nearest place first.
+//! [`Choices`] occur in four places: at the top of the file, in a mail type, in a
+//! domain, and in a mail type of a domain. [`plan`](crate::plan) combines them.
 //!
-//! All problems are reported at once. What cannot be read is left out and
-//! reading goes on, so what is built is fit for use only without problems.
+//! All problems are reported at once. Invalid values are left out and reading
+//! continues, so the result is usable only if there are no problems.
 
 mod choices;
 mod disclaimers;
 mod domains;
-mod maxima;
+mod limits;
 mod notes;
 mod read;
 mod senders;
@@ -19,7 +18,7 @@ mod types;
 pub(crate) use choices::{Choices, RelayEntry, ReturnPathWord, Sign};
 pub(crate) use disclaimers::LocalizedDisclaimer;
 pub(crate) use domains::DomainEntry;
-pub(crate) use maxima::{Maximum, UserMaxima};
+pub(crate) use limits::{Limit, UserLimits};
 pub(crate) use notes::Notes;
 pub(crate) use read::{Settings, read};
 pub(crate) use senders::{Senders, Unauthorized};

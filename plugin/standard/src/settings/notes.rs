@@ -1,11 +1,11 @@
-//! References and warnings that are noted while reading.
+//! References and warnings found while reading.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use waxseal_policy::{Problem, Reference, ReferenceKind};
 
-/// What is noted while reading, beside problems.
+/// References and warnings found while reading.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     references: RefCell<Vec<Reference>>,
@@ -13,13 +13,13 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// A name of the host's.
+    /// Adds a name that the host defines.
     pub(crate) fn refer(&self, kind: ReferenceKind, name: &str, span: Range<usize>) {
         let reference = Reference::at(span, kind, name);
         self.references.borrow_mut().push(reference);
     }
 
-    /// Something allowed but likely not meant.
+    /// Adds a warning about a setting that is probably not intended.
     pub(crate) fn warn(&self, span: Range<usize>, message: String, expected: &str) {
         let warning = Problem::at(span, message).expected(expected);
         self.warnings.borrow_mut().push(warning);

@@ -1,4 +1,4 @@
-//! Reading of the whole file.
+//! The settings of the whole file.
 
 use std::ops::Range;
 
@@ -8,43 +8,43 @@ use waxseal_settings::{Spanned, Table};
 use super::choices::{self, Choices, ReturnPathWord};
 use super::disclaimers::{self, LocalizedDisclaimer};
 use super::domains::{self, DomainEntry};
-use super::maxima::{self, Maximum, UserMaxima};
+use super::limits::{self, Limit, UserLimits};
 use super::notes::Notes;
 use super::senders::{self, Senders};
 use super::types::{self, MailType};
 
-/// Everything that the settings say.
+/// All settings.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) top: Choices,
-    /// Who may send for domains that do not say it themselves.
+    /// Authorized senders of domains that do not define them.
     pub(crate) senders: Senders,
     /// Disclaimers in the order of the file.
     pub(crate) disclaimers: Vec<LocalizedDisclaimer>,
     /// Mail types in the order in which they are tried.
     pub(crate) types: Vec<MailType>,
-    /// The type of a message that fits none, as an index into `types`.
+    /// The type of a message that matches no rule, as an index into `types`.
     pub(crate) default_type: usize,
-    /// Header fields that rules look at: each is asked for once.
+    /// Header fields that rules use, each once.
     pub(crate) headers: Vec<String>,
     pub(crate) relays: Vec<RelaySettings>,
     /// Registered domains, in the order of the file.
     pub(crate) domains: Vec<DomainEntry>,
     /// The entry for domains that are not listed.
     pub(crate) rest: Option<DomainEntry>,
-    pub(crate) organisation: Vec<Maximum>,
-    pub(crate) users: UserMaxima,
-    /// The MTA's own delivery is signed further on.
+    pub(crate) organization: Vec<Limit>,
+    pub(crate) users: UserLimits,
+    /// Another server signs mail of the default route.
     pub(crate) default_route_signs: bool,
 }
 
-/// What holds for a relay wherever it is named.
+/// Settings of a relay in all lists.
 #[derive(Debug)]
 pub(crate) struct RelaySettings {
     pub(crate) name: String,
     pub(crate) return_path: Option<Spanned<ReturnPathWord>>,
     pub(crate) signs: bool,
-    /// Where its name stands.
+    /// Place of its name.
     pub(crate) span: Range<usize>,
 }
 
@@ -66,8 +66,8 @@ pub(crate) fn read(top: &Table<'_>, notes: &Notes) -> Settings {
     Settings {
         top: top_choices,
         senders: senders::read(top),
-        organisation: maxima::read(top, "maximum", "organisation", notes),
-        users: maxima::read_users(top, notes),
+        organization: limits::read(top, "limit", "organization", notes),
+        users: limits::read_users(top, notes),
         default_route_signs: top.boolean("default-route-signs").unwrap_or(false),
         disclaimers,
         types,

@@ -1,6 +1,5 @@
-//! Who may send for a domain, as one place of the settings has it (R20):
-//! `users`, `networks` and `unauthorized`, at the top of the file and in
-//! `[domain."acme.test"]`.
+//! Authorized senders of one place of the settings (R20): `users`, `networks`
+//! and `unauthorized`, at the top of the file and in `[domain."acme.test"]`.
 
 use std::convert::Infallible;
 use std::net::{AddrParseError, IpAddr};
@@ -11,10 +10,10 @@ use waxseal_settings::Table;
 
 use crate::names::{Pattern, normal_login};
 
-/// Who may send, as far as this place says.
+/// The authorized senders of one place.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Senders {
-    /// Logins. An empty list is no login at all.
+    /// Logins. An empty list permits no login.
     pub(crate) users: Option<Vec<Pattern>>,
     /// Clients without a login.
     pub(crate) networks: Option<Vec<IpNet>>,
@@ -22,32 +21,28 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    /// Whether this place says who may send.
-    pub(crate) fn is_said(&self) -> bool {
+    /// Whether this place defines authorized senders.
+    pub(crate) fn is_defined(&self) -> bool {
         self.users.is_some() || self.networks.is_some()
     }
 }
 
-/// What happens to a message of anybody else.
+/// The treatment of a message from an unauthorized sender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Unauthorized {
-    /// It is rejected.
+    /// Reject it.
     #[default]
     Refuse,
-    /// It is accepted, and neither signed nor relayed.
+    /// Accept it without signature and relay.
     Pass,
 }
 
-/// What stands in this table.
+/// Reads the senders in this table.
 pub(super) fn read(table: &Table<'_>) -> Senders {
     let users = table.parsed_list::<Login>("users", "logins like \"*@acme.test\" or \"crm\"");
     if let Some(empty) = users.iter().flatten().find(|it| it.value.0.0.is_empty()) {
-        let expected = "a login, in which * stands for anything".to_owned();
-        table.problem(
-            empty.span.clone(),
-            "a login in `users` is empty",
-            Some(expected),
-        );
+        let expected = "a login, in which * matches any text".to_owned();
+        table.problem(empty.span.clone(), "empty login in `users`", Some(expected));
     }
     let networks =
         table.parsed_list::<Network>("networks", "networks like \"192.0.2.0/24\", or addresses");
@@ -62,7 +57,7 @@ pub(super) fn read(table: &Table<'_>) -> Senders {
     }
 }
 
-/// A pattern of logins, its domain in the form that is compared.
+/// A pattern of logins, with its domain in the normal form.
 struct Login(Pattern);
 
 impl FromStr for Login {
@@ -96,6 +91,6 @@ struct NotANetwork;
 
 impl std::fmt::Display for NotANetwork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("this is no network")
+        f.write_str("invalid network")
     }
 }

@@ -1,50 +1,50 @@
-//! Mail types and how they are recognised (R3).
+//! Mail types and the rules that recognize them (R3).
 
 use std::ops::Range;
 
 use waxseal_settings::{Spanned, Table};
 
-use super::{Choices, Maximum, choices, maxima};
+use super::{Choices, Limit, choices, limits};
 use crate::names::Pattern;
 
-/// A kind of mail, under a name of the administrator's.
+/// A kind of mail with a name chosen by the administrator.
 #[derive(Debug)]
 pub(crate) struct MailType {
     pub(crate) name: String,
-    /// Ways to recognise it: one is enough.
+    /// Rules, one of which must match.
     pub(crate) rules: Vec<Rule>,
-    /// It always takes the default route.
+    /// Always use the default route.
     pub(crate) never_relayed: bool,
     pub(crate) choices: Choices,
-    pub(crate) maxima: Vec<Maximum>,
-    /// Where its name stands.
+    pub(crate) limits: Vec<Limit>,
+    /// Place of its name.
     pub(crate) span: Range<usize>,
 }
 
-/// One way to recognise a type: all conditions have to hold.
+/// A rule: all of its conditions must match.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) conditions: Vec<Condition>,
-    /// The conditions for people, the type's name before them.
+    /// The type's name and the conditions, as shown in reasons.
     pub(crate) reason: String,
 }
 
-/// Something that can be said of a message.
+/// A condition of a rule.
 #[derive(Debug)]
 pub(crate) enum Condition {
-    /// The field with that number among [`Types::headers`].
+    /// A field by its index in [`Types::headers`].
     Header(usize, HeaderTest),
-    /// `Auto-Submitted`, with that number, says that the message is automatic.
+    /// Whether `Auto-Submitted`, by its index, marks the message as automatic.
     Automatic(usize, bool),
     User(Vec<Pattern>),
     Author(Vec<Pattern>),
     Sender(Vec<Pattern>),
     Listener(Vec<Pattern>),
-    /// All of them.
+    /// All of these traits.
     Traits(Vec<String>),
 }
 
-/// What is asked of a header field. One field of that name is enough.
+/// A test of a header field. One field of that name must match.
 #[derive(Debug)]
 pub(crate) enum HeaderTest {
     Present(bool),
@@ -59,7 +59,7 @@ pub(super) struct Types {
     pub(super) headers: Vec<String>,
 }
 
-/// All `[type.NAME]`, and which of them is the default.
+/// All `[type.NAME]`, and the default type.
 pub(super) fn read(top: &Table<'_>, choices: &choices::Reader<'_>) -> Types {
     let mut headers = Headers(Vec::new());
     let entries = top.named_tables("type");
@@ -78,14 +78,14 @@ pub(super) fn read(top: &Table<'_>, choices: &choices::Reader<'_>) -> Types {
     }
 }
 
-/// The type of all mail where the settings name none.
+/// The type of all mail if the settings define none.
 fn the_only_type() -> MailType {
     MailType {
         name: "mail".to_owned(),
         rules: Vec::new(),
         never_relayed: false,
         choices: Choices::default(),
-        maxima: Vec::new(),
+        limits: Vec::new(),
         span: 0..0,
     }
 }
@@ -106,13 +106,13 @@ fn read_type(
             .collect(),
         never_relayed: table.boolean("never-relayed").unwrap_or(false),
         choices: choices.read(table),
-        maxima: maxima::read(table, "maximum", &scope, choices.notes),
+        limits: limits::read(table, "limit", &scope, choices.notes),
         span: name.span.clone(),
     }
 }
 
-/// The type of messages that fit none: `default-type`, or the only type that
-/// has no `when`.
+/// The type of messages that match no rule: `default-type`, or the only type
+/// without `when`.
 fn default_type(top: &Table<'_>, types: &[MailType], choices: &choices::Reader<'_>) -> usize {
     let names = || {
         let names: Vec<_> = types.iter().map(|it| format!("\"{}\"", it.name)).collect();
@@ -125,7 +125,7 @@ fn default_type(top: &Table<'_>, types: &[MailType], choices: &choices::Reader<'
         Some(name) => match types.iter().position(|it| it.name == name.value) {
             Some(index) => index,
             None => {
-                let message = format!("there is no mail type \"{}\"", name.value);
+                let message = format!("unknown mail type \"{}\"", name.value);
                 top.problem(name.span, message, Some(format!("one of {}", names())));
                 return 0;
             }
@@ -134,7 +134,7 @@ fn default_type(top: &Table<'_>, types: &[MailType], choices: &choices::Reader<'
         None => match without.as_slice() {
             [only] => *only,
             _ => {
-                let message = "no mail type is the default: what is a message that fits none?";
+                let message = "no mail type is the default type";
                 let expected = format!("`default-type` at the top of the file, one of {}", names());
                 top.problem(types[0].span.clone(), message, Some(expected));
                 return 0;
@@ -142,8 +142,8 @@ fn default_type(top: &Table<'_>, types: &[MailType], choices: &choices::Reader<'
         },
     };
     for index in without.into_iter().filter(|&index| index != default) {
-        let message = format!("no message is ever of type \"{}\"", types[index].name);
-        let expected = "`when = [ … ]` says how it is recognised";
+        let message = format!("no rule matches type \"{}\"", types[index].name);
+        let expected = "a rule for it, `when = [ … ]`";
         choices
             .notes
             .warn(types[index].span.clone(), message, expected);
@@ -151,7 +151,7 @@ fn default_type(top: &Table<'_>, types: &[MailType], choices: &choices::Reader<'
     default
 }
 
-/// The header fields that rules look at.
+/// The header fields that rules use.
 struct Headers(Vec<String>);
 
 impl Headers {
@@ -164,7 +164,7 @@ impl Headers {
     }
 }
 
-/// Makes a condition of patterns, one of which has to fit.
+/// Makes a condition from patterns, one of which must match.
 type OfPatterns = fn(Vec<Pattern>) -> Condition;
 
 fn read_rule(type_name: &str, table: &Table<'_>, headers: &mut Headers) -> Rule {
@@ -206,7 +206,7 @@ fn read_rule(type_name: &str, table: &Table<'_>, headers: &mut Headers) -> Rule 
     }
     if let Some(names) = table.strings("trait") {
         let names: Vec<_> = names.into_iter().map(|name| name.value).collect();
-        words.push(format!("it is {}", names.join(" and ")));
+        words.push(format!("traits {}", names.join(" and ")));
         conditions.push(Condition::Traits(names));
     }
     if table.keys().is_empty() {
@@ -214,7 +214,7 @@ fn read_rule(type_name: &str, table: &Table<'_>, headers: &mut Headers) -> Rule 
                         `sender`, `listener` or `trait`";
         table.problem(
             table.span(),
-            "a rule without a condition fits every message",
+            "a rule without a condition matches every message",
             Some(expected.to_owned()),
         );
     }
@@ -229,15 +229,15 @@ fn header_condition(table: &Table<'_>, headers: &mut Headers) -> Option<(Conditi
     let Some(name) = table.string("header") else {
         for key in ["is", "contains"] {
             if let Some(span) = table.span_of(key) {
-                let message = format!("`{key}` of which header field?");
-                let expected = "`header = \"X-Mail-Type\"`, say".to_owned();
+                let message = format!("`{key}` without `header`");
+                let expected = "`header = \"X-Mail-Type\"`, for example".to_owned();
                 table.problem(span, message, Some(expected));
             }
         }
         return None;
     };
     if !is_field_name(&name.value) {
-        let message = format!("\"{}\" is no name of a header field", name.value);
+        let message = format!("invalid header field name \"{}\"", name.value);
         table.problem(
             name.span,
             message,
@@ -248,7 +248,7 @@ fn header_condition(table: &Table<'_>, headers: &mut Headers) -> Option<(Conditi
     let number = headers.number(&name.value);
     let (test, words) = match (is, contains) {
         (Some(_), Some(parts)) => {
-            let message = "`is` and `contains` in one rule";
+            let message = "`is` and `contains` cannot be combined";
             let span = parts.first().map_or(name.span, |part| part.span.clone());
             table.problem(span, message, Some("one of the two".to_owned()));
             return None;
@@ -279,7 +279,7 @@ fn patterns(table: &Table<'_>, key: &str) -> Option<Vec<Pattern>> {
         table.problem(
             empty.span.clone(),
             message,
-            Some("a text, in which * stands for anything".to_owned()),
+            Some("a text, in which * matches any text".to_owned()),
         );
     }
     Some(texts.into_iter().map(|text| Pattern(text.value)).collect())
@@ -292,7 +292,7 @@ fn listed(patterns: &[Pattern]) -> String {
 
 fn has(header: &str, present: bool) -> String {
     match present {
-        true => format!("it has {header}"),
-        false => format!("it has no {header}"),
+        true => format!("{header} is present"),
+        false => format!("{header} is absent"),
     }
 }

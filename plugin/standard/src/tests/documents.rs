@@ -1,4 +1,4 @@
-//! What the documents show is true.
+//! The examples in the documentation are correct.
 
 use serde_json::Value;
 use waxseal_policy::{Policy, ReturnPath, Verdict};
@@ -71,8 +71,8 @@ fn the_example_settings_do_what_their_comments_say() {
     assert_eq!(stranger.return_path, ReturnPath::Keep);
 }
 
-/// The schema knows a table's keys if its `properties` or `additionalProperties`
-/// do; `$ref` points into `$defs`.
+/// The schema defines a table's keys if `properties` or `additionalProperties`
+/// do; `$ref` refers to `$defs`.
 fn keys_are_known(schema: &Value, root: &Value, value: &Value, path: &str) {
     let schema = match schema.get("$ref").and_then(Value::as_str) {
         Some(name) => {

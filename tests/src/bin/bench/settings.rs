@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
-/// Types, relays, disclaimers and maxima as a company has them. acme.test is one of
+/// Types, relays, disclaimers and limits as a company has them. acme.test is one of
 /// the domains: its bulk mail has no disclaimer, its other mail has.
 pub(crate) fn settings(domains: usize) -> String {
     let mut text = r#"
 bounce-domain = "bounce.acme.test"
 return-path = "verp"
 language = "en"
-maximum = { recipients = 4_000_000_000, full = "defer" }
-user-maximum = { recipients = 4_000_000_000, full = "reject" }
+limit = { recipients = 4_000_000_000, full = "defer" }
+user-limit = { recipients = 4_000_000_000, full = "reject" }
 default-type = "individual"
 users = "*"
 networks = ["0.0.0.0/0", "::/0"]
@@ -35,7 +35,7 @@ disclaimers = ["confidential"]
 [domain."acme.test".type.bulk]
 relays = ["bluebird", "quarry"]
 disclaimers = []
-maximum = { messages = 4_000_000_000, full = "defer" }
+limit = { messages = 4_000_000_000, full = "defer" }
 
 [domain."acme.test".type.workflow]
 relays = ["northwind", { relay = "quarry", return-path = "author" }]

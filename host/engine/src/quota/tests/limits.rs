@@ -48,7 +48,7 @@ async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
     let requests = [
-        request("organisation", 3, 100),
+        request("organization", 3, 100),
         request("user/bob", 3, 7),
         request("all", 3, None),
     ];
@@ -60,7 +60,7 @@ async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
         matches!(&refused, Err(ChargeError::Full { counter, .. }) if counter == "user/bob"),
         "{refused:?}"
     );
-    for counter in ["organisation", "user/bob", "all"] {
+    for counter in ["organization", "user/bob", "all"] {
         assert_eq!(ledger.used(&today(), counter), 6, "{counter}");
     }
     let _ = ledger
@@ -68,7 +68,7 @@ async fn r11_a_message_is_charged_to_all_its_counters_or_to_none() {
         .await
         .expect("one is left");
     ledger.close().await.expect("closed");
-    assert_eq!(values(&folder, today(), "organisation"), (6, 6));
+    assert_eq!(values(&folder, today(), "organization"), (6, 6));
     assert_eq!(values(&folder, today(), "user/bob"), (7, 7));
     assert_eq!(values(&folder, today(), "all"), (6, 6));
 }

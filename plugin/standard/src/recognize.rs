@@ -1,12 +1,12 @@
-//! Which type of mail a message is.
+//! Recognition of a message's mail type.
 
 use waxseal_policy::{Mailbox, Message};
 
 use crate::names::{Pattern, contains};
 use crate::settings::{Condition, HeaderTest, MailType, Rule};
 
-/// A message while its type is looked for. What rules ask for more than once
-/// is asked of the host once.
+/// A message while its type is searched. Values that several rules use are
+/// requested from the host once.
 pub(crate) struct View<'a> {
     message: &'a Message,
     authors: &'a [Mailbox],
@@ -15,7 +15,7 @@ pub(crate) struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// `names` are the header fields that conditions mean by their numbers.
+    /// `names` are the header fields to which the numbers in conditions refer.
     pub(crate) fn new(message: &'a Message, authors: &'a [Mailbox], names: &'a [String]) -> Self {
         Self {
             message,
@@ -25,15 +25,15 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The first type, in their order, that has a rule that fits.
-    pub(crate) fn recognise<'t>(&mut self, types: &'t [MailType]) -> Option<(usize, &'t Rule)> {
+    /// The first type with a matching rule.
+    pub(crate) fn recognize<'t>(&mut self, types: &'t [MailType]) -> Option<(usize, &'t Rule)> {
         types.iter().enumerate().find_map(|(index, mail_type)| {
-            let rule = mail_type.rules.iter().find(|rule| self.fits(rule))?;
+            let rule = mail_type.rules.iter().find(|rule| self.matches(rule))?;
             Some((index, rule))
         })
     }
 
-    fn fits(&mut self, rule: &Rule) -> bool {
+    fn matches(&mut self, rule: &Rule) -> bool {
         rule.conditions
             .iter()
             .all(|condition| self.holds(condition))
@@ -77,7 +77,7 @@ fn holds_for(test: &HeaderTest, values: &[String]) -> bool {
     }
 }
 
-/// Any keyword but `no`, whatever parameters follow it (RFC 3834, section 5).
+/// Any keyword except `no`, with or without parameters (RFC 3834, section 5).
 fn is_automatic(value: &str) -> bool {
     let keyword = value.split(';').next().unwrap_or(value).trim();
     !keyword.is_empty() && !keyword.eq_ignore_ascii_case("no")
