@@ -68,7 +68,7 @@ export class Settings {
   /** Throws all problems, if there are any: the error of `configure`. */
   finish() {
     for (const [key, { place }] of this.#entries) {
-      if (!this.#known.has(key)) this.problem(place, `\`${key}\` is not known here`);
+      if (!this.#known.has(key)) this.problem(place, `unknown key \`${key}\``);
     }
     if (this.#problems.length > 0) {
       throw this.#problems.sort((a, b) => a.offset - b.offset);
@@ -79,7 +79,7 @@ export class Settings {
     this.#known.add(key);
     const entry = this.#entries.get(key);
     if (entry === undefined || fits(entry.value)) return entry;
-    this.problem(entry, `\`${key}\` does not fit`, expected);
+    this.problem(entry, `invalid value of \`${key}\``, expected);
     return undefined;
   }
 
@@ -88,7 +88,7 @@ export class Settings {
     const found = LINE.exec(line);
     if (found === null) {
       const place = { offset, length: bytes(line) };
-      this.problem(place, "this is no setting", "key = value");
+      this.problem(place, "invalid line", "key = value");
       return;
     }
     const [, key, rest] = found;
@@ -100,10 +100,10 @@ export class Settings {
     const entry = { value, offset: start, length: bytes(literal), place };
     if (value === undefined || !/^\s*(#.*)?$/.test(after)) {
       const all = { offset: start, length: bytes(rest) };
-      this.problem(all, "this is no value", "a text in quotes, a number, true, false, or a list");
+      this.problem(all, "invalid value", "a text in quotes, a number, true, false, or a list");
       this.#known.add(key);
     } else if (this.#entries.has(key)) {
-      this.problem(place, `\`${key}\` stands here twice`);
+      this.problem(place, `duplicate key \`${key}\``);
     } else {
       this.#entries.set(key, entry);
     }

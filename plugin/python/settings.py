@@ -77,7 +77,7 @@ class Settings:
         """Raises all problems, if there are any: the error of `configure`."""
         for key, entry in self._entries.items():
             if key not in self._known:
-                self.problem(entry.place, f"`{key}` is not known here")
+                self.problem(entry.place, f"unknown key `{key}`")
         if self._problems:
             raise Err(sorted(self._problems, key=lambda problem: problem.offset))
 
@@ -86,7 +86,7 @@ class Settings:
         entry = self._entries.get(key)
         if entry is None or fits(entry.value):
             return entry
-        self.problem((entry.offset, entry.length), f"`{key}` does not fit", expected)
+        self.problem((entry.offset, entry.length), f"invalid value of `{key}`", expected)
         return None
 
     def _line(self, line, offset):
@@ -95,7 +95,7 @@ class Settings:
         found = LINE.match(line)
         if found is None:
             place = (offset, _bytes(line))
-            self.problem(place, "this is no setting", "key = value")
+            self.problem(place, "invalid line", "key = value")
             return
         key, rest = found.groups()
         start = offset + _bytes(line[: found.start(2)])
@@ -105,10 +105,10 @@ class Settings:
         value = _read(literal)
         if value is None or not EMPTY.match(rest[len(literal) :]):
             expected = "a text in quotes, a number, true, false, or a list"
-            self.problem((start, _bytes(rest)), "this is no value", expected)
+            self.problem((start, _bytes(rest)), "invalid value", expected)
             self._known.add(key)
         elif key in self._entries:
-            self.problem(place, f"`{key}` stands here twice")
+            self.problem(place, f"duplicate key `{key}`")
         else:
             self._entries[key] = Entry(value, start, _bytes(literal), place)
 

@@ -1,4 +1,4 @@
-//! Decisions and problems, made in a sentence.
+//! Constructors of decisions and problems.
 
 use std::ops::Range;
 
@@ -8,37 +8,35 @@ use crate::{
 };
 
 impl Default for Decision {
-    /// The message goes on its way, by the default route and as it is.
+    /// Accept the message unchanged, by the default route.
     fn default() -> Self {
         Self::with(Verdict::Accept)
     }
 }
 
 impl Decision {
-    /// The message goes on its way.
+    /// Accept the message.
     pub fn accept() -> Self {
         Self::default()
     }
 
-    /// The message is refused for good. `code` is 550 to 559, `enhanced` of
-    /// class 5 (RFC 3463): `Decision::reject(550, "5.7.1", "not from here")`.
+    /// Reject the message permanently. `code` is 550 to 559, `enhanced` of class 5 (RFC 3463):
+    /// `Decision::reject(550, "5.7.1", "not from here")`.
     pub fn reject(code: u16, enhanced: &str, text: &str) -> Self {
         Self::with(Verdict::Reject(Reply::new(code, enhanced, text)))
     }
 
-    /// The message is refused for now. `code` is 421 or 450 to 459, `enhanced`
-    /// of class 4.
+    /// Reject the message temporarily. `code` is 421 or 450 to 459, `enhanced` of class 4.
     pub fn defer(code: u16, enhanced: &str, text: &str) -> Self {
         Self::with(Verdict::Defer(Reply::new(code, enhanced, text)))
     }
 
-    /// The message is taken and thrown away.
+    /// Accept the message and drop it.
     pub fn discard() -> Self {
         Self::with(Verdict::Discard)
     }
 
-    /// The message is kept in the MTA's hold queue; `why` is for whoever finds
-    /// it there.
+    /// Put the message into the MTA's hold queue; `why` is the reason.
     pub fn hold(why: &str) -> Self {
         Self::with(Verdict::Hold(why.to_owned()))
     }
@@ -60,7 +58,7 @@ impl Decision {
         }
     }
 
-    /// One more relay to try, after those named before.
+    /// Adds a relay to try, after those added before.
     #[must_use]
     pub fn relay(self, name: &str) -> Self {
         self.hop(Hop {
@@ -69,42 +67,42 @@ impl Decision {
         })
     }
 
-    /// One more relay to try, with an envelope sender of its own.
+    /// Adds a relay to try, with an envelope sender of its own.
     #[must_use]
     pub fn hop(mut self, hop: Hop) -> Self {
         self.route.push(hop);
         self
     }
 
-    /// One more counter that the message adds to.
+    /// Adds a charge.
     #[must_use]
     pub fn charge(mut self, charge: Charge) -> Self {
         self.charges.push(charge);
         self
     }
 
-    /// The envelope sender on the way out.
+    /// Sets the envelope sender of the outgoing message.
     #[must_use]
     pub fn return_path(mut self, return_path: ReturnPath) -> Self {
         self.return_path = return_path;
         self
     }
 
-    /// One more domain to sign for.
+    /// Adds a domain to sign for.
     #[must_use]
     pub fn sign(mut self, domain: &str) -> Self {
         self.sign.push(domain.to_owned());
         self
     }
 
-    /// One more disclaimer to insert.
+    /// Adds a disclaimer to insert.
     #[must_use]
     pub fn disclaimer(mut self, disclaimer: Disclaimer) -> Self {
         self.disclaimers.push(disclaimer);
         self
     }
 
-    /// One more header field, beside those of that name.
+    /// Adds a header field, in addition to existing ones of that name.
     #[must_use]
     pub fn add_header(mut self, name: &str, value: &str) -> Self {
         self.headers
@@ -112,7 +110,7 @@ impl Decision {
         self
     }
 
-    /// A header field in place of all of that name.
+    /// Replaces all header fields of that name.
     #[must_use]
     pub fn replace_header(mut self, name: &str, value: &str) -> Self {
         self.headers
@@ -120,28 +118,28 @@ impl Decision {
         self
     }
 
-    /// No header field of that name.
+    /// Removes all header fields of that name.
     #[must_use]
     pub fn remove_header(mut self, name: &str) -> Self {
         self.headers.push(HeaderChange::Remove(name.to_owned()));
         self
     }
 
-    /// One more address that gets a copy unseen by the recipients.
+    /// Adds an address that gets a blind copy.
     #[must_use]
     pub fn copy_to(mut self, address: &str) -> Self {
         self.copies.push(address.to_owned());
         self
     }
 
-    /// One more name and value for logs and metrics. Few different values.
+    /// Adds a name and value for logs and metrics. There should be few different values.
     #[must_use]
     pub fn label(mut self, name: &str, value: &str) -> Self {
         self.labels.push(HeaderField::new(name, value));
         self
     }
 
-    /// One more sentence that says why, for people.
+    /// Adds a reason, for people.
     #[must_use]
     pub fn reason(mut self, text: &str) -> Self {
         self.reasons.push(text.to_owned());
@@ -150,7 +148,7 @@ impl Decision {
 }
 
 impl Reply {
-    /// A reply of an SMTP code, an enhanced status code (RFC 3463) and a text.
+    /// A reply: SMTP code, enhanced status code (RFC 3463) and text.
     pub fn new(code: u16, enhanced: &str, text: &str) -> Self {
         Self {
             code,
@@ -179,7 +177,7 @@ impl Charge {
         }
     }
 
-    /// Most units in a day, and what happens past them.
+    /// Sets the daily limit in units, and how a message over it is rejected.
     #[must_use]
     pub fn at_most(mut self, maximum: u64, full: WhenFull) -> Self {
         self.maximum = Some(maximum);
@@ -188,13 +186,11 @@ impl Charge {
     }
 }
 
-/// Bytes that a counter's name may have (`charge.counter` of the contract).
+/// Maximum length of a counter's name in bytes (`charge.counter` of the contract).
 const COUNTER: usize = 200;
 
-/// A name for a counter out of any text, such as `user/` and a login: what is not
-/// printable ASCII, blanks and `%` itself are written as `%` and two hexadecimal
-/// digits for each byte. A text that is too long for a name is cut, and a hash of
-/// all of it put behind.
+/// A counter name from any text, such as `user/` and a login: bytes that are not printable ASCII, blanks and `%` are
+/// written as `%` and two hexadecimal digits. A text that is too long is truncated, with a hash of all of it at the end.
 pub fn counter_name(text: &str) -> String {
     let mut name = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -212,7 +208,7 @@ pub fn counter_name(text: &str) -> String {
     name
 }
 
-/// FNV-1a of 64 bits: the same on every host and in every version.
+/// FNV-1a, 64 bits: the same on every host and in every version.
 fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -230,7 +226,7 @@ impl HeaderField {
 }
 
 impl Default for Description {
-    /// Nothing said yet.
+    /// An empty description.
     fn default() -> Self {
         Self {
             name: String::new(),
@@ -241,7 +237,7 @@ impl Default for Description {
 }
 
 impl Default for Configured {
-    /// Nothing to look up, nothing to warn about.
+    /// No references and no warnings.
     fn default() -> Self {
         Self {
             references: Vec::new(),
@@ -251,7 +247,7 @@ impl Default for Configured {
 }
 
 impl Problem {
-    /// A problem with these bytes of the settings.
+    /// A problem at these bytes of the settings.
     pub fn at(span: Range<usize>, message: impl Into<String>) -> Self {
         let (offset, length) = place(&span);
         Self {
@@ -262,7 +258,7 @@ impl Problem {
         }
     }
 
-    /// What would be right.
+    /// Sets what is expected.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
         self.expected = Some(expected.into());
@@ -271,7 +267,7 @@ impl Problem {
 }
 
 impl Reference {
-    /// A name of the host's at these bytes of the settings.
+    /// A name of a relay, domain, table or counter at these bytes of the settings.
     pub fn at(span: Range<usize>, kind: ReferenceKind, name: impl Into<String>) -> Self {
         let (offset, length) = place(&span);
         Self {
@@ -283,8 +279,8 @@ impl Reference {
     }
 }
 
-/// Offset and length as the contract has them. Settings of 4 GiB do not exist:
-/// a component's memory ends there.
+/// Offset and length as the contract has them. Settings of 4 GiB cannot occur: they would not fit into a component's
+/// memory.
 fn place(span: &Range<usize>) -> (u32, u32) {
     let narrow = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
     (narrow(span.start), narrow(span.len()))

@@ -1,8 +1,7 @@
-//! From a [`Policy`] to the exports of a component.
+//! Implementation of a component's exports by a [`Policy`].
 //!
-//! The policy lives in a [`Slot`], a static that `configure` fills once. The
-//! host snapshots the memory then, so the slot is full when `decide` is called
-//! on a fresh instance.
+//! The policy is stored in a [`Slot`], a static that `configure` fills once. The host then snapshots the memory, so the
+//! slot is full when `decide` is called in a fresh instance.
 
 use std::panic;
 use std::sync::OnceLock;
@@ -17,12 +16,11 @@ use crate::{Configured, Decision, Description, Facts, Message, Policy, Problem};
 ///   `fn(&Message, &Facts) -> Result<Decision, String>` as a policy that takes no
 ///   settings.
 ///
-/// Name and version in its description are those of the crate, where
-/// [`Policy::describe`] leaves them empty. A panic is written to the host's log
-/// with its text and place.
+/// Name and version in its description default to those of the crate if [`Policy::describe`] leaves them empty. A panic
+/// is written to the host's log with its text and location.
 ///
-/// Only wasm exports anything: natively the macro checks the types, so that the
-/// crate builds, tests and lints like any other.
+/// Only wasm targets export anything; on others the macro checks the types, so that the crate builds, tests and lints like
+/// any other.
 #[macro_export]
 macro_rules! export {
     (fn $decide:path) => {
@@ -96,10 +94,10 @@ macro_rules! export {
     };
 }
 
-/// Where the configured policy stands.
+/// The configured policy.
 pub type Slot<P> = OnceLock<P>;
 
-/// The policy's description, with what it leaves empty filled in.
+/// The policy's description, with defaults for empty fields.
 pub fn describe<P: Policy>(crate_name: &str, crate_version: &str) -> Description {
     report_panics();
     let mut description = P::describe();
@@ -113,11 +111,11 @@ pub fn describe<P: Policy>(crate_name: &str, crate_version: &str) -> Description
     description
 }
 
-/// Configures the policy and keeps it.
+/// Configures the policy and stores it.
 ///
 /// # Errors
 ///
-/// What is wrong with the settings, or that the policy is configured already.
+/// The problems of the settings, or that the policy is already configured.
 pub fn configure<P: Policy>(slot: &Slot<P>, settings: &str) -> Result<Configured, Vec<Problem>> {
     report_panics();
     let read = P::configure(settings);
@@ -127,28 +125,27 @@ pub fn configure<P: Policy>(slot: &Slot<P>, settings: &str) -> Result<Configured
         Ok(()) => Ok(configured),
         Err(_) => Err(vec![Problem::at(
             0..0,
-            "this instance of the policy is configured already",
+            "this instance of the policy is already configured",
         )]),
     }
 }
 
-/// Reads the settings of a policy that takes none.
+/// Checks the settings of a policy without settings.
 pub fn configure_nothing(settings: &str) -> Configured {
     let mut configured = Configured::default();
     if !settings.trim().is_empty() {
-        let warning = Problem::at(0..settings.len(), "this policy takes no settings")
+        let warning = Problem::at(0..settings.len(), "this policy has no settings")
             .expected("no settings file");
         configured.warnings.push(warning);
     }
     configured
 }
 
-/// Decides with the configured policy. The panic hook is in place since
-/// `configure`: it is part of the memory that the host keeps.
+/// Decides with the configured policy. `configure` has set the panic hook: it is part of the memory that the host snapshots.
 ///
 /// # Errors
 ///
-/// The policy's own, or that it was never configured.
+/// The policy's error, or that it was never configured.
 pub fn decide<P: Policy>(
     slot: &Slot<P>,
     message: &Message,
@@ -156,14 +153,13 @@ pub fn decide<P: Policy>(
 ) -> Result<Decision, String> {
     let decision = match slot.get() {
         Some(policy) => policy.decide(message, facts),
-        None => Err("the policy was asked to decide before it was configured".to_owned()),
+        None => Err("`decide` was called before `configure`".to_owned()),
     };
     flush();
     decision
 }
 
-/// Sends the text of a panic through the host's log. The standard hook writes to
-/// stderr, whose handle a snapshot cannot keep.
+/// Writes the text of a panic to the host's log. The standard hook writes to stderr, whose handle cannot be part of a snapshot.
 fn report_panics() {
     panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("no text");

@@ -1,11 +1,10 @@
-//! What the author of a Waxseal mail policy depends on.
+//! SDK for authors of Waxseal mail policies.
 //!
-//! A policy is a WebAssembly component that says, for each outgoing message,
-//! which relays it takes, what it is charged to, which envelope sender it leaves
-//! with, which domains sign it and what is added to it. It is a pure function:
-//! message and facts in, [`Decision`] out. The host carries the decision out.
+//! A policy is a WebAssembly component that decides, for each outgoing message, which relays it is sent by, which counters
+//! it is charged to, which envelope sender and DKIM signatures it gets, and what is added to it. It is a pure function:
+//! message and facts in, [`Decision`] out. The host applies the decision.
 //!
-//! A whole policy:
+//! A complete policy:
 //!
 //! ```
 //! use waxseal_policy::{Decision, Facts, Message};
@@ -19,29 +18,25 @@
 //!
 //! waxseal_policy::export!(fn decide);
 //!
-//! // Off wasm, a message is a value that a test can make.
+//! // On other targets, a message is a value that a test can create.
 //! let newsletter = Message::builder().with_trait("bulk").build();
 //! let decision = decide(&newsletter, &Facts::default()).expect("a decision");
 //! assert_eq!(decision.route[0].relay, "bulk");
 //! ```
 //!
-//! Built as a `cdylib` with `cargo build --target wasm32-wasip2` this is a
-//! component that the host loads; nothing else is needed. A policy with settings
-//! implements [`Policy`] and names the type instead: `export!(Acme)`.
+//! Built as a `cdylib` with `cargo build --target wasm32-wasip2` this is a component that the host loads; nothing else is
+//! needed. A policy with settings implements [`Policy`] and exports the type instead: `export!(Acme)`.
 //!
-//! # What a policy should know
+//! # Execution
 //!
-//! - `configure` runs once; the host keeps the memory it leaves, and every
-//!   message begins from there. Work out beforehand what can be.
-//! - Nothing that `decide` changes is seen by the next message.
-//! - A panic is told to the administrator with its text and place (see
-//!   [`export!`]) and costs that message what the host is set to do when a policy
-//!   fails. So is an error that `decide` returns. A refusal is neither: it is
-//!   [`Decision::reject`].
-//! - `std::collections::HashMap` asks for randomness when the first one is made.
-//!   It gets it, fixed for the message; a `BTreeMap` or a sorted `Vec` needs none.
-//! - Files, sockets, environment and arguments are empty or denied. What is
-//!   printed is a line of the log, as by [`info!`].
+//! - `configure` runs once; the host snapshots its memory, and every message starts from there. Precompute there what is
+//!   possible.
+//! - Changes that `decide` makes are not visible to the next message.
+//! - A panic is logged with its text and location (see [`export!`]), and the host's `on-error` setting applies to the
+//!   message. The same holds for an error that `decide` returns. To reject a message, return [`Decision::reject`].
+//! - `std::collections::HashMap` requests randomness when the first one is created. It is fixed for the message; a `BTreeMap`
+//!   or a sorted `Vec` needs none.
+//! - Files, sockets, environment and arguments are empty or denied. Output is written to the log, as by [`info!`].
 
 #[doc(hidden)]
 pub mod bindings;
@@ -70,7 +65,7 @@ pub use message::{Facts, Message};
 pub use native::{FactsBuilder, MessageBuilder};
 pub use policy::Policy;
 
-/// What [`export!`] expands to. Not for anybody else.
+/// Used by [`export!`]. Not part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::export::{Slot, configure, configure_nothing, decide, describe};

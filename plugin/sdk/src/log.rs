@@ -1,8 +1,7 @@
-//! Lines for the host's log, beside the message's queue id.
+//! Lines for the host's log, which adds the message's queue id.
 //!
-//! They go through the contract's own `log` interface and hold no handle, so
-//! that they may be written in `configure` as well as in `decide`. Natively they
-//! go to stderr, where a test's output is caught.
+//! They use the contract's own `log` interface and hold no handle, so that they can be written in `configure` as well as in
+//! `decide`. On other targets they are written to stderr, which tests capture.
 
 pub use crate::bindings::waxseal::policy::log::Level;
 
@@ -13,7 +12,7 @@ pub fn write(level: Level, message: &str) {
     crate::bindings::waxseal::policy::log::write(level, message);
 }
 
-/// Writes one line to stderr: there is no host.
+/// Writes one line to stderr.
 #[cfg(not(target_family = "wasm"))]
 pub fn write(level: Level, message: &str) {
     let level = match level {
@@ -33,7 +32,7 @@ macro_rules! debug {
     };
 }
 
-/// Logs a line worth keeping.
+/// Logs information.
 #[macro_export]
 macro_rules! info {
     ($($text:tt)*) => {
@@ -41,7 +40,7 @@ macro_rules! info {
     };
 }
 
-/// Logs that something is not as it should be; mail goes on.
+/// Logs a possible problem; mail continues.
 #[macro_export]
 macro_rules! warn {
     ($($text:tt)*) => {
@@ -49,7 +48,7 @@ macro_rules! warn {
     };
 }
 
-/// Logs that the policy failed.
+/// Logs a failure of the policy.
 #[macro_export]
 macro_rules! error {
     ($($text:tt)*) => {

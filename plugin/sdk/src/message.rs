@@ -1,8 +1,7 @@
-//! The message and the facts, as a policy sees them.
+//! The message and the facts of a policy.
 //!
-//! On wasm both are the host's: each function is one call to it. Elsewhere they
-//! are plain values with the same functions, made by [`Message::builder`] and
-//! [`Facts::builder`], so that a policy is tested with `cargo test`.
+//! On wasm both belong to the host: each function is a call to it. On other targets they are plain values with the same
+//! functions, created by [`Message::builder`] and [`Facts::builder`], so that a policy is tested with `cargo test`.
 
 #[cfg(target_family = "wasm")]
 pub use crate::bindings::waxseal::policy::{facts::Facts, mail::Message};
@@ -40,7 +39,7 @@ impl Mailbox {
         }
     }
 
-    /// What stands behind the last `@`; none where there is nothing.
+    /// The part after the last `@`; `None` if it is empty.
     pub fn domain(&self) -> Option<&str> {
         let (_, domain) = self.address.rsplit_once('@')?;
         (!domain.is_empty()).then_some(domain)

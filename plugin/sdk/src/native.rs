@@ -1,4 +1,4 @@
-//! Messages and facts without a host, for tests.
+//! Messages and facts as values, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,17 +39,17 @@ pub struct Message {
 }
 
 impl Message {
-    /// Begins a message that is empty but for what the builder is told.
+    /// Begins an empty message.
     pub fn builder() -> MessageBuilder {
         MessageBuilder::default()
     }
 
-    /// The MTA's name for the message, as it stands in its log.
+    /// The MTA's queue id, as in its log.
     pub fn queue_id(&self) -> String {
         self.queue_id.clone()
     }
 
-    /// Name of the listener that the message came through.
+    /// Name of the listener that received the message.
     pub fn listener(&self) -> String {
         self.listener.clone()
     }
@@ -69,7 +69,7 @@ impl Message {
         self.helo.clone()
     }
 
-    /// The user who logged in; none without a login.
+    /// The authenticated user; `None` without a login.
     pub fn user(&self) -> Option<String> {
         self.user.clone()
     }
@@ -107,28 +107,26 @@ impl Message {
         self.size
     }
 
-    /// Whether the message is of that kind: `bulk`, `list`, `signed`, … A
-    /// builder's message has the traits that the builder was told, whatever its
-    /// header says.
+    /// Whether the message has a trait: `bulk`, `list`, `signed`, … A builder's message has the traits that were added to the
+    /// builder, regardless of its header.
     pub fn has_trait(&self, name: &str) -> bool {
         self.traits.contains(name)
     }
 
-    /// The text that a reader sees first, cut at `limit` bytes on a character
-    /// boundary; none where the message has no text.
+    /// The text that a reader sees first, truncated to `limit` bytes on a character boundary; `None` if the message has no text.
     pub fn text(&self, limit: u32) -> Option<String> {
         let text = self.text.as_deref()?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         Some(text[..text.floor_char_boundary(limit)].to_owned())
     }
 
-    /// All parts that are not the text, in order.
+    /// All parts other than the text, in order.
     pub fn attachments(&self) -> Vec<Attachment> {
         self.attachments.clone()
     }
 }
 
-/// Makes a [`Message`], piece by piece.
+/// Builder of a [`Message`].
 #[derive(Clone, Debug, Default)]
 pub struct MessageBuilder(Message);
 
@@ -138,21 +136,21 @@ impl MessageBuilder {
         self.0
     }
 
-    /// The MTA's name for the message.
+    /// Sets the queue id.
     #[must_use]
     pub fn queue_id(mut self, queue_id: &str) -> Self {
         queue_id.clone_into(&mut self.0.queue_id);
         self
     }
 
-    /// Name of the listener that it came through.
+    /// Sets the name of the listener.
     #[must_use]
     pub fn listener(mut self, name: &str) -> Self {
         name.clone_into(&mut self.0.listener);
         self
     }
 
-    /// The client: its IP address, its verified name, and what it said in EHLO.
+    /// Sets the client: its IP address, its verified name, and its name in EHLO.
     #[must_use]
     pub fn client(mut self, address: &str, name: Option<&str>, helo: &str) -> Self {
         address.clone_into(&mut self.0.client_address);
@@ -161,28 +159,28 @@ impl MessageBuilder {
         self
     }
 
-    /// The user who logged in.
+    /// Sets the authenticated user.
     #[must_use]
     pub fn user(mut self, user: &str) -> Self {
         self.0.user = Some(user.to_owned());
         self
     }
 
-    /// Version of TLS on the client's connection.
+    /// Sets the TLS version of the client's connection.
     #[must_use]
     pub fn tls(mut self, version: &str) -> Self {
         self.0.tls = Some(version.to_owned());
         self
     }
 
-    /// Envelope sender; "" (as without this) is the null sender.
+    /// Sets the envelope sender; "" (the default) is the null sender.
     #[must_use]
     pub fn sender(mut self, address: &str) -> Self {
         address.clone_into(&mut self.0.sender);
         self
     }
 
-    /// One more recipient outside.
+    /// Adds a remote recipient.
     #[must_use]
     pub fn recipient(mut self, address: &str) -> Self {
         self.0.recipients.push(Recipient {
@@ -192,7 +190,7 @@ impl MessageBuilder {
         self
     }
 
-    /// One more recipient in a local domain.
+    /// Adds a recipient in a local domain.
     #[must_use]
     pub fn local_recipient(mut self, address: &str) -> Self {
         self.0.recipients.push(Recipient {
@@ -202,48 +200,48 @@ impl MessageBuilder {
         self
     }
 
-    /// One more mailbox in `From`.
+    /// Adds a mailbox to `From`.
     #[must_use]
     pub fn author(self, address: &str) -> Self {
         self.author_mailbox(Mailbox::new(address))
     }
 
-    /// One more mailbox in `From`, with its display name.
+    /// Adds a mailbox to `From`, with its display name.
     #[must_use]
     pub fn author_mailbox(mut self, mailbox: Mailbox) -> Self {
         self.0.authors.push(mailbox);
         self
     }
 
-    /// One more header field; the value unfolded and decoded.
+    /// Adds a header field; the value unfolded and decoded.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.0.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Bytes of the message as received.
+    /// Sets the size of the message as received, in bytes.
     #[must_use]
     pub fn size(mut self, bytes: u64) -> Self {
         self.0.size = bytes;
         self
     }
 
-    /// One more trait that the message has.
+    /// Adds a trait.
     #[must_use]
     pub fn with_trait(mut self, name: &str) -> Self {
         self.0.traits.insert(name.to_owned());
         self
     }
 
-    /// The text that a reader sees first.
+    /// Sets the text that a reader sees first.
     #[must_use]
     pub fn text(mut self, text: &str) -> Self {
         self.0.text = Some(text.to_owned());
         self
     }
 
-    /// One more part that is not the text.
+    /// Adds a part other than the text.
     #[must_use]
     pub fn attachment(mut self, media_type: &str, name: Option<&str>, size: u64) -> Self {
         self.0.attachments.push(Attachment {
@@ -255,11 +253,10 @@ impl MessageBuilder {
     }
 }
 
-/// What the host knows at a message's arrival.
+/// Facts of the host when a message arrives.
 ///
-/// On wasm this is the host's. Here it is a value with the same functions: no
-/// table, no relay and no domain, at the beginning of Unix time, but for what
-/// [`Facts::builder`] was told.
+/// On wasm they belong to the host. Here they are values with the same functions: by default no table, no relay and no domain,
+/// at the beginning of Unix time.
 #[derive(Clone, Debug)]
 pub struct Facts {
     now: Datetime,
@@ -290,40 +287,39 @@ impl Default for Facts {
 }
 
 impl Facts {
-    /// Begins facts that hold nothing but what the builder is told.
+    /// Begins empty facts.
     pub fn builder() -> FactsBuilder {
         FactsBuilder::default()
     }
 
-    /// The message's arrival, in the organisation's time zone.
+    /// The message's arrival, in the organization's time zone.
     pub fn now(&self) -> Datetime {
         self.now
     }
 
-    /// The value of `key` in a table of the host's.
+    /// The value of `key` in a lookup table.
     pub fn lookup(&self, table: &str, key: &str) -> Option<String> {
         let entry = (table.to_owned(), key.to_owned());
         self.tables.get(&entry).cloned()
     }
 
-    /// Whether a message given to this relay now would go there.
+    /// Whether the relay would be used for a message now.
     pub fn relay_usable(&self, name: &str) -> bool {
         self.relays.get(name).is_some_and(|&(usable, _)| usable)
     }
 
-    /// Messages that the relay was charged with today; 0 for one that does not
-    /// exist.
+    /// Messages charged to the relay today; 0 for an unknown one.
     pub fn relay_sent(&self, name: &str) -> u64 {
         self.relays.get(name).map_or(0, |&(_, sent)| sent)
     }
 
-    /// Whether the domain is registered and its DNS records are in order.
+    /// Whether the domain is registered and its DNS records are valid.
     pub fn domain_authenticated(&self, name: &str) -> bool {
         self.authenticated.contains(name)
     }
 }
 
-/// Makes [`Facts`], piece by piece.
+/// Builder of [`Facts`].
 #[derive(Clone, Debug, Default)]
 pub struct FactsBuilder(Facts);
 
@@ -333,14 +329,14 @@ impl FactsBuilder {
         self.0
     }
 
-    /// The message's arrival.
+    /// Sets the message's arrival.
     #[must_use]
     pub fn now(mut self, now: Datetime) -> Self {
         self.0.now = now;
         self
     }
 
-    /// One more entry of a table.
+    /// Adds an entry of a table.
     #[must_use]
     pub fn entry(mut self, table: &str, key: &str, value: &str) -> Self {
         let entry = (table.to_owned(), key.to_owned());
@@ -348,14 +344,14 @@ impl FactsBuilder {
         self
     }
 
-    /// One more relay: whether it is usable, and the messages it took today.
+    /// Adds a relay: whether it is usable, and the messages charged to it today.
     #[must_use]
     pub fn relay(mut self, name: &str, usable: bool, sent: u64) -> Self {
         self.0.relays.insert(name.to_owned(), (usable, sent));
         self
     }
 
-    /// One more domain that is registered with its DNS records in order.
+    /// Adds a domain that is registered with valid DNS records.
     #[must_use]
     pub fn authenticated(mut self, domain: &str) -> Self {
         self.0.authenticated.insert(domain.to_owned());
@@ -387,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn facts_hold_what_the_builder_was_told() {
+    fn facts_have_the_values_of_the_builder() {
         let facts = Facts::builder()
             .relay("one", true, 3)
             .entry("vip", "alice", "yes")

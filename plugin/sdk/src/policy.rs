@@ -1,16 +1,15 @@
-//! What a policy is.
+//! The trait that a policy implements.
 
 use crate::{Configured, Decision, Description, Facts, Message, Problem};
 
-/// A mail policy with its settings read.
+/// A configured mail policy.
 ///
-/// A policy that takes no settings need not implement this:
-/// [`export!(fn decide)`](crate::export!) takes its one function as it is.
+/// A policy without settings need not implement this: [`export!(fn decide)`](crate::export!) exports a function.
 ///
 /// ```
 /// use waxseal_policy::{Configured, Decision, Facts, Message, Policy, Problem};
 ///
-/// /// Sends everything through the relay that the settings name.
+/// /// Routes all mail by the relay that the settings name.
 /// struct OneRelay(String);
 ///
 /// impl Policy for OneRelay {
@@ -29,28 +28,24 @@ use crate::{Configured, Decision, Description, Facts, Message, Problem};
 /// waxseal_policy::export!(OneRelay);
 /// ```
 pub trait Policy: Sized + Send + Sync + 'static {
-    /// What the policy is. Fields left empty are filled in by
-    /// [`export!`](crate::export!) with the crate's name and version.
+    /// The policy's description. Empty fields default to the crate's name and version, see [`export!`](crate::export!).
     fn describe() -> Description {
         Description::default()
     }
 
-    /// Reads the settings: once, before any message. What it makes is what
-    /// [`decide`](Policy::decide) finds, for every message anew. The names that
-    /// `waxseal check` should look up go into [`Configured::references`], what
-    /// is allowed but likely not meant into [`Configured::warnings`].
+    /// Reads the settings: once, before any message. Each [`decide`](Policy::decide) gets the result in its original state. The
+    /// names that `waxseal check` should verify go into [`Configured::references`], settings that are valid but probably not
+    /// intended into [`Configured::warnings`].
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the settings, all at once, each with the
-    /// bytes it stands at. The policy is then not put in service.
+    /// All problems of the settings, each with its byte range. The policy is then rejected.
     fn configure(settings: &str) -> Result<(Self, Configured), Vec<Problem>>;
 
     /// Decides on one message.
     ///
     /// # Errors
     ///
-    /// The policy's own failure, on one line: it is told to the administrator,
-    /// and the message gets what the host is set to do when a policy fails.
+    /// The policy's failure, in one line: it is logged, and the host's `on-error` setting applies to the message.
     fn decide(&self, message: &Message, facts: &Facts) -> Result<Decision, String>;
 }

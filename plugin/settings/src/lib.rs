@@ -1,9 +1,7 @@
-//! Reads TOML settings and tells every problem at once, each with its place.
+//! A reader of TOML settings that reports all problems at once, each with its position.
 //!
-//! Deserialisation by `serde` stops at the first mistake. An administrator who
-//! has made three wants to hear of three. Here a [`Table`] is asked for what it
-//! should hold; whatever is missing, of the wrong type or not known is noted
-//! with the bytes it stands at, and reading goes on.
+//! Deserialization by `serde` stops at the first mistake. Here each key of a [`Table`] is read by a call; a value that is
+//! missing, of the wrong type or unknown is reported with its byte range, and reading continues.
 //!
 //! ```
 //! let text = "port = 99999\nhots = \"a\"\n";
@@ -15,8 +13,8 @@
 //! assert_eq!(problems.len(), 2);
 //! assert_eq!(problems[0].message, "`port` is 99999");
 //! assert_eq!(problems[0].expected.as_deref(), Some("a whole number from 1 to 65535"));
-//! assert_eq!(problems[1].message, "`hots` is not known here");
-//! assert_eq!(problems[1].expected.as_deref(), Some("perhaps `host` is meant"));
+//! assert_eq!(problems[1].message, "unknown key `hots`");
+//! assert_eq!(problems[1].expected.as_deref(), Some("`host`, the most similar key"));
 //! ```
 
 mod position;
@@ -29,5 +27,5 @@ mod tests;
 
 pub use position::{Spanned, line_and_column};
 pub use problem::Problem;
-pub use read::{MOST_PROBLEMS, read};
+pub use read::{MAX_PROBLEMS, read};
 pub use table::{Entry, Item, Table};

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-/// A value and the bytes of the text that it stands at.
+/// A value and its byte range in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its byte range.
     pub span: Range<usize>,
 }
 

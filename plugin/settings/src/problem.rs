@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-/// Something in the settings that is not as it should be.
+/// A problem of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Bytes of the text that it is about.
+    /// Byte range in the text.
     pub span: Range<usize>,
     /// What is wrong.
     pub message: String,
-    /// What would be right.
+    /// What is expected.
     pub expected: Option<String>,
 }

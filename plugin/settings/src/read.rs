@@ -7,17 +7,14 @@ use toml::de::DeTable;
 use crate::problem::Problem;
 use crate::table::Table;
 
-/// Most problems that are reported of one text. Each is shown with its lines: with
-/// more of them nobody would read on, and a text that is wrong throughout would
-/// cost its length for each of its lines.
-pub const MOST_PROBLEMS: usize = 100;
+/// Maximum number of problems that are reported for one text. Each is shown with its lines: more would not be read, and for a
+/// text that is invalid throughout, the cost would be its length for each of its lines.
+pub const MAX_PROBLEMS: usize = 100;
 
-/// Reads a whole text with `build`, which asks the top table for what it
-/// should hold. Keys that nobody asked for are problems too.
+/// Reads a text with `build`, which reads the keys of the top table. Keys that are not read are problems, too.
 ///
-/// The problems come in the order of the text, at most [`MOST_PROBLEMS`] and one
-/// that says how many more there are. Where there are any, what `build` made is
-/// not fit for use.
+/// The problems are in the order of the text, at most [`MAX_PROBLEMS`] and one with the number of the rest. If there are any,
+/// the result of `build` must not be used.
 pub fn read<T>(text: &str, build: impl FnOnce(&Table<'_>) -> T) -> (T, Vec<Problem>) {
     let (document, errors) = DeTable::parse_recoverable(text);
     let problems = RefCell::new(errors.iter().map(syntax_problem).collect::<Vec<_>>());
@@ -32,12 +29,12 @@ pub fn read<T>(text: &str, build: impl FnOnce(&Table<'_>) -> T) -> (T, Vec<Probl
 }
 
 fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let more = problems.len().saturating_sub(MOST_PROBLEMS);
+    let more = problems.len().saturating_sub(MAX_PROBLEMS);
     if more > 0 {
-        problems.truncate(MOST_PROBLEMS + 1);
-        let last = &mut problems[MOST_PROBLEMS];
-        last.message = format!("{more} more problems from here on");
-        last.expected = Some("correct those above first".to_owned());
+        problems.truncate(MAX_PROBLEMS + 1);
+        let last = &mut problems[MAX_PROBLEMS];
+        last.message = format!("{more} more problems follow");
+        last.expected = Some("correct the problems above first".to_owned());
     }
     problems
 }
@@ -45,7 +42,7 @@ fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
 fn syntax_problem(error: &toml::de::Error) -> Problem {
     Problem {
         span: error.span().unwrap_or(0..0),
-        message: format!("not valid TOML: {}", error.message()),
+        message: format!("invalid TOML: {}", error.message()),
         expected: None,
     }
 }

@@ -1,22 +1,21 @@
-//! What somebody who mistyped a key may have meant.
+//! Suggestions for mistyped keys.
 
-/// Most edits between a typing mistake and the word that was meant.
-const MAXIMUM_DISTANCE: usize = 2;
+/// Maximum edit distance between a mistyped word and the suggestion.
+const MAX_DISTANCE: usize = 2;
 
-/// The candidate nearest to `word`, if one is near enough to be meant.
+/// The candidate nearest to `word`, if it is near enough.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
     candidates
         .map(|candidate| (distance(word, candidate), candidate))
-        .filter(|&(distance, candidate)| distance <= MAXIMUM_DISTANCE.min(candidate.len() / 2))
+        .filter(|&(distance, candidate)| distance <= MAX_DISTANCE.min(candidate.len() / 2))
         .min()
         .map(|(_, candidate)| candidate)
 }
 
-/// Edits (insertion, deletion, substitution, swap of neighbours) from one word
-/// to the other.
+/// Edit distance of two words (insertion, deletion, substitution, transposition).
 fn distance(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut rows = vec![vec![0; to.len() + 1]; from.len() + 1];

@@ -1,4 +1,4 @@
-//! A table of the settings, asked key by key.
+//! A table of the settings, read key by key.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,9 +13,8 @@ use crate::position::Spanned;
 use crate::problem::Problem;
 use crate::suggest;
 
-/// A table of the settings. Every question notes its key as known and its
-/// mistakes as problems; when the table is dropped, the keys that nobody asked
-/// for are problems too.
+/// A table of the settings. Each read marks its key as known and reports its problems; when the table is dropped, keys that
+/// were not read are reported.
 pub struct Table<'d> {
     entries: &'d DeTable<'d>,
     span: Range<usize>,
@@ -24,16 +23,15 @@ pub struct Table<'d> {
     problems: &'d RefCell<Vec<Problem>>,
 }
 
-/// A table under a name that is the administrator's to choose, such as
-/// `[relay.NAME]`.
+/// A table whose name the administrator chooses, such as `[relay.NAME]`.
 pub struct Entry<'d> {
-    /// The name and where it stands.
+    /// The name and its position.
     pub name: Spanned<String>,
-    /// What it holds.
+    /// The table.
     pub table: Table<'d>,
 }
 
-/// An element of a list that may hold texts and tables.
+/// An element of a list of strings and tables.
 pub enum Item<'d> {
     /// A text.
     Text(Spanned<String>),
@@ -57,23 +55,22 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Where the table stands: its header, or its braces.
+    /// Position of the table: its header, or its braces.
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
     }
 
-    /// Whether the key is there, and where its value stands.
+    /// Position of the value of a key, if it exists.
     pub fn span_of(&self, key: &str) -> Option<Range<usize>> {
         self.value(key).map(TomlSpanned::span)
     }
 
-    /// Type of the value of `key` in TOML's own words (`string`, `integer`,
-    /// `boolean`, `array`, `table`, …), for keys that take several.
+    /// TOML type of the value of `key` (`string`, `integer`, `boolean`, `array`, `table`, …), for keys that accept several.
     pub fn type_of(&self, key: &str) -> Option<&'static str> {
         self.value(key).map(|value| value.get_ref().type_str())
     }
 
-    /// Notes a problem of the caller's own.
+    /// Reports a problem of the caller.
     pub fn problem(
         &self,
         span: Range<usize>,
@@ -87,7 +84,7 @@ impl<'d> Table<'d> {
         });
     }
 
-    /// Notes that `key` is missing, unless it is there.
+    /// Reports that `key` is missing, unless it exists.
     pub fn require(&self, key: &str, expected: &str) {
         if self.value(key).is_none() {
             let message = format!("`{}` is missing", self.full(key));
@@ -114,7 +111,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// A text that `T` can be read from.
+    /// A string that `T` is parsed from.
     pub fn parsed<T>(&self, key: &str, expected: &str) -> Option<Spanned<T>>
     where
         T: FromStr,
@@ -124,8 +121,8 @@ impl<'d> Table<'d> {
         self.parse(&self.full(key), &text, expected)
     }
 
-    /// A text or a list of texts that `T` can be read from. What cannot be
-    /// read is left out, and noted.
+    /// A string or a list of strings that `T` is parsed from. Invalid ones are
+    /// reported and omitted.
     pub fn parsed_list<T>(&self, key: &str, expected: &str) -> Option<Vec<Spanned<T>>>
     where
         T: FromStr,
@@ -171,7 +168,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// One of a few words.
+    /// One of some words.
     pub fn choice<T: Clone>(&self, key: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.string(key)?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text.value) {
@@ -266,7 +263,7 @@ impl<'d> Table<'d> {
         tables
     }
 
-    /// All tables below `key`, whose names are the administrator's:
+    /// All tables below `key`, whose names the administrator chooses:
     /// `[key.NAME]`.
     pub fn named_tables(&self, key: &str) -> Vec<Entry<'d>> {
         match self.table(key) {
@@ -275,7 +272,7 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// All entries of this table, each of which has to be a table.
+    /// All entries of this table, each of which must be a table.
     pub fn entries(&self) -> Vec<Entry<'d>> {
         let mut entries = Vec::with_capacity(self.entries.len());
         for (name, value) in self.entries {
@@ -295,8 +292,8 @@ impl<'d> Table<'d> {
         entries
     }
 
-    /// All keys of this table, in the order of the text, without knowing them:
-    /// for tables whose keys are the administrator's and whose values differ.
+    /// All keys of this table, in the order of the text, for tables whose keys
+    /// the administrator chooses and whose values differ in type.
     pub fn keys(&self) -> Vec<Spanned<String>> {
         let mut keys: Vec<_> = self
             .entries
@@ -373,14 +370,14 @@ impl Drop for Table<'_> {
                 continue;
             }
             let expected = match suggest::nearest(key, known.iter().map(String::as_str)) {
-                Some(meant) => Some(format!("perhaps `{meant}` is meant")),
+                Some(meant) => Some(format!("`{meant}`, the most similar key")),
                 None if known.is_empty() => None,
                 None => {
                     let list: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
                     Some(format!("one of {}", list.join(", ")))
                 }
             };
-            let message = format!("`{}` is not known here", self.full(key));
+            let message = format!("unknown key `{}`", self.full(key));
             self.problem(name.span(), message, expected);
         }
     }

@@ -1,9 +1,9 @@
-//! What is read, and what is told about it.
+//! Tests of reading and of reported problems.
 
 use crate::{Item, line_and_column, read};
 
 #[test]
-fn every_mistake_is_told_with_its_place() {
+fn every_problem_is_reported_with_its_position() {
     let text = "a = 1\nb = \"x\"\nlist = [\"p\", 3]\n[t]\nc = true\nmode = \"of\"\n[t.u]\nz = 1\n";
     let ((), problems) = read(text, |top| {
         top.string("a");
@@ -32,21 +32,21 @@ fn every_mistake_is_told_with_its_place() {
             (3, "`list` is of type integer"),
             (4, "`t.d` is missing"),
             (6, "`t.mode` is \"of\""),
-            (8, "`t.u.z` is not known here"),
+            (8, "unknown key `t.u.z`"),
         ]
     );
     assert_eq!(problems[4].expected.as_deref(), Some("\"on\", \"off\""));
 }
 
 #[test]
-fn broken_toml_is_a_problem_with_its_place() {
+fn invalid_toml_is_a_problem_with_its_position() {
     let text = "a = \"x\nb = 2\n";
     let (b, problems) = read(text, |top| {
         top.string("a");
         top.integer("b", 0..=9)
     });
     assert!(
-        problems[0].message.starts_with("not valid TOML"),
+        problems[0].message.starts_with("invalid TOML"),
         "{problems:?}"
     );
     assert_eq!(line_and_column(text, problems[0].span.start).0, 1);
@@ -86,7 +86,7 @@ fn a_list_may_mix_texts_and_tables() {
     let messages: Vec<_> = problems.iter().map(|it| it.message.as_str()).collect();
     assert_eq!(
         messages,
-        ["`list.d` is not known here", "`list` is of type integer"]
+        ["unknown key `list.d`", "`list` is of type integer"]
     );
 }
 
@@ -94,8 +94,8 @@ fn a_list_may_mix_texts_and_tables() {
 fn l15_a_text_that_is_wrong_throughout_has_a_bounded_number_of_problems() {
     let text: String = (0..5000).map(|number| format!("a{number} = 1\n")).collect();
     let ((), problems) = read(&text, |_| ());
-    assert_eq!(problems.len(), crate::MOST_PROBLEMS + 1);
-    let last = &problems[crate::MOST_PROBLEMS];
-    assert_eq!(last.message, "4900 more problems from here on");
+    assert_eq!(problems.len(), crate::MAX_PROBLEMS + 1);
+    let last = &problems[crate::MAX_PROBLEMS];
+    assert_eq!(last.message, "4900 more problems follow");
     assert_eq!(line_and_column(&text, last.span.start).0, 101);
 }

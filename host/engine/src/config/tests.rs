@@ -80,7 +80,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
         ":1:12: `hostname` is \"a b\"",
         ":2:13: ",
         ":3:1: `policy.file` is missing",
-        ":4:1: `policy.fil` is not known here; expected: perhaps `file` is meant",
+        ":4:1: unknown key `policy.fil`; expected: `file`, the most similar key",
         ":7:11: `address` is \"8891\"",
         ":8:8: `listener.mode` is \"splitt\"; expected: \"mixed\", \"submission\", \"split\"",
         ":9:8: invalid relay name",
