@@ -196,7 +196,7 @@ impl Session {
             Err(error) => return self.reply(553, "5.1.3", &format!("the recipient: {error}")),
         };
         let config = transaction.outgoing.snapshot().config();
-        // Inside and outside go to different servers, one of which may fail:
+        // Local and remote recipients go to different servers, one of which may fail:
         // without a queue, that takes two transactions. Clients send the rest
         // in another one (RFC 5321, section 4.5.3.1.10).
         let first = transaction.recipients.first();

@@ -37,8 +37,8 @@ export const setup = {
 
 export const handler = {
   decide(message, facts) {
-    const outside = message.recipients().some((to) => !to.local);
-    if (!outside) return decision({ reasons: ["every recipient is local"] });
+    const remote = message.recipients().some((to) => !to.local);
+    if (!remote) return decision({ reasons: ["every recipient is local"] });
     const exception = whyExcepted(message, facts);
     const why = exception ? undefined : whyHeld(message);
     if (why) return hold(why, { labels: [label("guard", "held")], reasons: [why] });

@@ -1,5 +1,5 @@
 // A policy that sends bulk mail by a relay of its own, and holds messages to
-// outside recipients with attachments that could be programs.
+// remote recipients with attachments that could be programs.
 
 import { decision, hold, label, relay } from "./waxseal.js";
 import { Settings } from "./settings.js";
@@ -25,8 +25,8 @@ export const setup = {
 
 export const handler = {
   decide(message, facts) {
-    const outside = message.recipients().some((to) => !to.local);
-    const why = outside && whyHeld(message);
+    const remote = message.recipients().some((to) => !to.local);
+    const why = remote && whyHeld(message);
     if (why) return hold(why, { reasons: [why] });
     if (message.hasTrait("bulk") || message.hasTrait("list")) {
       return decision({ route: [relay(given.bulkRelay)], labels: [label("type", "bulk")] });

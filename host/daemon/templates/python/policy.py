@@ -1,4 +1,4 @@
-"""A policy that sends bulk mail by a relay of its own, and holds messages to outside
+"""A policy that sends bulk mail by a relay of its own, and holds messages to remote
 recipients with attachments that could be programs.
 """
 
@@ -29,8 +29,8 @@ class Setup(exports.Setup):
 
 class Handler(exports.Handler):
     def decide(self, message, facts):
-        outside = any(not to.local for to in message.recipients())
-        why = why_held(message) if outside else None
+        remote = any(not to.local for to in message.recipients())
+        why = why_held(message) if remote else None
         if why:
             return hold(why, reasons=[why])
         if message.has_trait("bulk") or message.has_trait("list"):

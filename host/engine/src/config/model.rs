@@ -183,7 +183,7 @@ pub enum Mode {
     Mixed,
     /// All mail is outgoing: the MTA lets only senders in who may submit.
     Submission,
-    /// Routing only: copies of a message with local and outside recipients
+    /// Routing only: copies of a message with local and remote recipients
     /// come back here one recipient at a time.
     Split,
 }

@@ -166,7 +166,7 @@ pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
     }
     if split == 0 && !config.relays.is_empty() && !config.local_domains.is_empty() {
         warn(
-            "messages with local and outside recipients will not be relayed",
+            "messages with local and remote recipients will not be relayed",
             "a [[listener]] of mode \"split\"",
         );
     }

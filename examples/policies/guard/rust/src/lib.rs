@@ -33,8 +33,8 @@ impl Policy for Guard {
     }
 
     fn decide(&self, message: &Message, facts: &Facts) -> Result<Decision, String> {
-        let outside = message.recipients().iter().any(|to| !to.local);
-        if !outside {
+        let remote = message.recipients().iter().any(|to| !to.local);
+        if !remote {
             return Ok(Decision::accept().reason("every recipient is local"));
         }
         let exception = self.exception(message, facts);

@@ -1,5 +1,5 @@
 //! A policy that sends bulk mail by a relay of its own, and holds messages to
-//! outside recipients with attachments that could be programs.
+//! remote recipients with attachments that could be programs.
 
 use waxseal_policy::{
     Configured, Decision, Facts, Message, Policy, Problem, Reference, ReferenceKind,
@@ -37,8 +37,8 @@ impl Policy for Settings {
     }
 
     fn decide(&self, message: &Message, _: &Facts) -> Result<Decision, String> {
-        let outside = message.recipients().iter().any(|to| !to.local);
-        if outside && let Some(why) = self.why_held(message) {
+        let remote = message.recipients().iter().any(|to| !to.local);
+        if remote && let Some(why) = self.why_held(message) {
             return Ok(Decision::hold(&why).reason(&why));
         }
         if message.has_trait("bulk") || message.has_trait("list") {
