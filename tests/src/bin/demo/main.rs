@@ -1,8 +1,8 @@
-//! `make demo`: mail goes through a real Postfix, and comes out relayed,
-//! rewritten, signed and with its disclaimer.
+//! `make demo`: mail passes a real Postfix and is relayed, signed, copied and
+//! gets disclaimers.
 //!
 //! The settings are those of `examples/acme`. All servers are private, on
-//! loopback, and gone when the demo ends, also when it is interrupted.
+//! loopback, and stopped when the demo ends or is interrupted.
 
 #![allow(clippy::print_stdout)]
 
@@ -19,15 +19,13 @@ use page::Page;
 
 fn main() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("Postfix is started by root alone: run this by `make demo`, which uses sudo.");
+        eprintln!("only root can start Postfix: run `make demo`, which uses sudo");
         std::process::exit(2);
     }
     let page = Page::new();
     let began = Instant::now();
-    page.title("Waxseal: a mail policy beside a real Postfix");
-    page.text(
-        "Starting Postfix, three relays and Waxseal. All on loopback, in a folder of their own.",
-    );
+    page.title("Waxseal: a mail policy for Postfix");
+    page.text("Starting Postfix, three relays and Waxseal on loopback, in a temporary folder.");
     let mut rig = rig();
     page.blank();
     page.entry("Postfix", &format!("on {}", rig.postfix.mx()));
@@ -38,16 +36,16 @@ fn main() {
     page.entry("settings", "examples/acme/settings.toml");
     page.entry(
         "relays",
-        "northwind, bluebird, quarry: SMTP servers that keep what they get",
+        "northwind, bluebird, quarry: SMTP servers that store what they receive",
     );
-    story::tell(&page, &mut rig);
+    story::run(&page, &mut rig);
     drop(rig);
     page.title(&format!(
-        "Done in {} s; nothing is left running",
+        "Done in {} s; all servers are stopped",
         began.elapsed().as_secs().max(1)
     ));
-    page.text("Next: read examples/acme/*.toml, change a line, and run this again. Or see what");
-    page.text("becomes of one message, with no server at all:");
+    page.text("Next: change a line in examples/acme/*.toml and run this again. Or show the");
+    page.text("decision for one message without any server:");
     page.blank();
     page.text("  target/debug/waxseal try --config examples/acme/waxseal.toml tests/samples/newsletter.eml");
     page.blank();
@@ -56,7 +54,7 @@ fn main() {
 fn rig() -> Rig {
     let settings = repository("examples/acme/settings.toml");
     let settings = std::fs::read_to_string(settings).expect("examples/acme/settings.toml");
-    // The servers of the sending suite are on this machine.
+    // The listed network is one of this machine.
     let settings = settings.replace("192.0.2.0/24", &waxseal_testkit::LISTED.to_string());
     Rig::builder("demo")
         .relay("northwind", "daily-maximum = 2000")

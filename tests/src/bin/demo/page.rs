@@ -1,29 +1,29 @@
-//! Short lines for a terminal, in colour where there is one.
+//! Output lines, colored on a terminal.
 
 use std::io::IsTerminal as _;
 
 use similar::{ChangeTag, TextDiff};
 
-/// Longest line of a message that is shown whole.
+/// Longest line of a message that is not cut.
 const WIDTH: usize = 76;
 
-/// Lines around a change that are shown as well.
+/// Number of lines shown around a change.
 const CONTEXT: usize = 2;
 
-/// Where the demo prints.
+/// Standard output of the demo.
 pub(crate) struct Page {
-    colour: bool,
+    color: bool,
 }
 
 impl Page {
     pub(crate) fn new() -> Self {
         Self {
-            colour: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            color: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
         }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        match self.colour {
+        match self.color {
             true => format!("\x1b[{code}m{text}\x1b[0m"),
             false => text.to_owned(),
         }
@@ -41,12 +41,12 @@ impl Page {
         println!("  {text}");
     }
 
-    /// A name and what it stands for.
+    /// A name and a text.
     pub(crate) fn entry(&self, name: &str, text: &str) {
         println!("  {} {text}", self.paint("2", &format!("{name:<10}")));
     }
 
-    /// Something that was checked.
+    /// Result of a check.
     pub(crate) fn check(&self, name: &str, good: bool, text: &str) {
         let mark = match good {
             true => self.paint("32", "✓"),
@@ -55,7 +55,7 @@ impl Page {
         self.entry(name, &format!("{mark} {text}"));
     }
 
-    /// The lines that changed, and those around them.
+    /// The changed lines with their context.
     pub(crate) fn diff(&self, before: &str, after: &str) {
         let diff = TextDiff::from_lines(before, after);
         for (number, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {

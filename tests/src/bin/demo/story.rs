@@ -1,4 +1,4 @@
-//! What the demo shows, in order.
+//! The scenes of the demo.
 
 use mail_parser::MessageParser;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use waxseal_testkit::{Delivery, Rig};
 use crate::page::Page;
 use crate::swap;
 
-/// A message and what is worth saying about it.
+/// A message with a title.
 pub(crate) struct Scene {
     pub(crate) title: &'static str,
     pub(crate) author: &'static str,
@@ -16,19 +16,19 @@ pub(crate) struct Scene {
     pub(crate) message: &'static str,
 }
 
-/// Far ends, and what people call them.
-const FAR_ENDS: [(&str, &str); 5] = [
+/// Destinations and their descriptions.
+const DESTINATIONS: [(&str, &str); 5] = [
     ("northwind", "relay northwind"),
     ("bluebird", "relay bluebird"),
     ("quarry", "relay quarry"),
-    ("inside", "our own mailboxes"),
+    ("inside", "local mailboxes"),
     ("default", "the default route"),
 ];
 
-/// Where the settings send copies.
+/// Recipient of archive copies in the settings.
 const ARCHIVE: &str = "archive@acme.test";
 
-/// Fields that every hop adds, and that say nothing here.
+/// Header fields that are not shown.
 const NOISE: [&str; 1] = ["Received"];
 
 const SCENES: [Scene; 5] = [
@@ -41,7 +41,7 @@ const SCENES: [Scene; 5] = [
             Dear Bob,\n\nyour order is on its way.\n\nBest regards\nAlice\n",
     },
     Scene {
-        title: "A newsletter: another type of mail, another relay, no disclaimer",
+        title: "A newsletter: another mail type, another relay, no disclaimer",
         author: "news@acme.test",
         recipients: &["bob@customer.test", "eve@elsewhere.test"],
         message: "From: Acme News <news@acme.test>\nTo: customers@acme.test\nSubject: What is new in March\n\
@@ -49,7 +49,7 @@ const SCENES: [Scene; 5] = [
             List-Id: News <news.acme.test>\n\nThe new wax is here.\n",
     },
     Scene {
-        title: "To a customer and a colleague, in text and HTML: only one copy is relayed",
+        title: "To a remote and a local recipient, in text and HTML: one copy is relayed",
         author: "alice@acme.test",
         recipients: &["bob@customer.test", "carol@acme.test"],
         message: "From: Alice Example <alice@acme.test>\nTo: Bob <bob@customer.test>, Carol <carol@acme.test>\n\
@@ -59,7 +59,7 @@ const SCENES: [Scene; 5] = [
             --b\nContent-Type: text/html; charset=utf-8\n\n<html><body><p>Shall we meet on <b>Friday</b>?</p></body></html>\n\n--b--\n",
     },
     Scene {
-        title: "A Japanese order confirmation, in ISO-2022-JP as it came",
+        title: "A Japanese order confirmation in ISO-2022-JP; the charset is kept",
         author: "shop@acme.test",
         recipients: &["hanako@customer.test"],
         message: "From: Acme Shop <shop@acme.test>\nTo: Hanako <hanako@customer.test>\n\
@@ -68,7 +68,7 @@ const SCENES: [Scene; 5] = [
             Content-Transfer-Encoding: 7bit\n\n\x1b$B$4CmJ8$\"$j$,$H$&$4$6$$$^$9!#\x1b(B\n",
     },
     Scene {
-        title: "From a domain that is in no settings",
+        title: "From a domain that is not in the settings",
         author: "carol@elsewhere.test",
         recipients: &["bob@customer.test"],
         message: "From: Carol <carol@elsewhere.test>\nTo: Bob <bob@customer.test>\nSubject: Hello\n\
@@ -76,7 +76,7 @@ const SCENES: [Scene; 5] = [
     },
 ];
 
-pub(crate) fn tell(page: &Page, rig: &mut Rig) {
+pub(crate) fn run(page: &Page, rig: &mut Rig) {
     for (number, scene) in (1..).zip(&SCENES) {
         page.title(&format!("{number}  {}", scene.title));
         show(page, rig, scene);
@@ -84,7 +84,7 @@ pub(crate) fn tell(page: &Page, rig: &mut Rig) {
     stranger(page, rig);
     killed(page, rig);
     page.title("8  The policy changes while mail flows");
-    swap::tell(page, rig, &SCENES[0]);
+    swap::run(page, rig, &SCENES[0]);
 }
 
 fn show(page: &Page, rig: &Rig, scene: &Scene) {
@@ -104,7 +104,7 @@ fn show(page: &Page, rig: &Rig, scene: &Scene) {
     for (name, delivery) in arrived(rig, &before) {
         match delivery.recipients.as_slice() {
             [one] if one == ARCHIVE => {
-                page.entry("copied", &format!("to {one}, which no recipient sees"));
+                page.entry("copied", &format!("to {one}, not shown in the header"));
             }
             _ => {
                 arrival(page, rig, name, &delivery, scene.author);
@@ -117,7 +117,7 @@ fn show(page: &Page, rig: &Rig, scene: &Scene) {
     }
 }
 
-/// What `waxseal try` says beforehand, as the milter then does.
+/// Prints the decision of `waxseal try`, which is also the milter's.
 fn decided(page: &Page, rig: &Rig, scene: &Scene, message: &[u8]) {
     let path = rig.path("scene.eml");
     std::fs::write(&path, message).expect("the message");
@@ -141,11 +141,11 @@ fn decided(page: &Page, rig: &Rig, scene: &Scene, message: &[u8]) {
     let next: Vec<&str> = texts(&decision["fallbacks"]);
     let next = match next.is_empty() {
         true => String::new(),
-        false => format!(" (next: {})", next.join(", ")),
+        false => format!(" (fallbacks: {})", next.join(", ")),
     };
     page.entry("decided", &format!("{relay}{next}"));
     for reason in texts(&decision["reasons"]) {
-        page.entry("  because", reason);
+        page.entry("  reason", reason);
     }
 }
 
@@ -159,7 +159,7 @@ fn texts(value: &Value) -> Vec<&str> {
 }
 
 pub(crate) fn counts(rig: &Rig) -> Vec<usize> {
-    FAR_ENDS
+    DESTINATIONS
         .iter()
         .map(|(name, _)| rig.sink(name).count())
         .collect()
@@ -167,7 +167,7 @@ pub(crate) fn counts(rig: &Rig) -> Vec<usize> {
 
 pub(crate) fn arrived(rig: &Rig, before: &[usize]) -> Vec<(&'static str, Delivery)> {
     rig.settle();
-    let ends = FAR_ENDS.iter().zip(before);
+    let ends = DESTINATIONS.iter().zip(before);
     ends.flat_map(|((name, called), &before)| {
         let new = rig.sink(name).deliveries().into_iter().skip(before);
         new.map(move |delivery| (*called, delivery))
@@ -189,12 +189,12 @@ pub(crate) fn arrival(page: &Page, rig: &Rig, at: &str, delivery: &Delivery, sen
     signatures(page, rig, delivery);
 }
 
-/// Whether it is the copy for the archive.
+/// Whether this is the archive copy.
 pub(crate) fn is_archive(delivery: &Delivery) -> bool {
     delivery.recipients == [ARCHIVE]
 }
 
-/// A variable address without most of what makes it one.
+/// A VERP address, shortened.
 fn shortened(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) if local.len() > 16 => format!("{}…@{domain}", &local[..12]),
@@ -215,7 +215,7 @@ fn signatures(page: &Page, rig: &Rig, delivery: &Delivery) {
         .trim_end_matches('>');
     for signature in verify(&delivery.bytes, &rig.records(domain)) {
         let about = format!(
-            "{} for {}: dkimpy and OpenDKIM both find it {}",
+            "{} for {}: {} according to dkimpy and OpenDKIM",
             signature.algorithm,
             signature.domain,
             if signature.valid {
@@ -228,8 +228,7 @@ fn signatures(page: &Page, rig: &Rig, delivery: &Delivery) {
     }
 }
 
-/// A message as a mail program reads it: header fields one a line, and text
-/// decoded.
+/// The header fields of a message, one per line, and its decoded text.
 fn readable(message: &[u8]) -> String {
     let mut text = String::new();
     for line in header_lines(message) {
@@ -269,12 +268,12 @@ fn header_lines(message: &[u8]) -> Vec<String> {
         .collect()
 }
 
-/// Somebody sends in our name: Waxseal is no oracle that signs it.
+/// Mail of a stranger with a local author passes unsigned.
 fn stranger(page: &Page, rig: &Rig) {
-    page.title("6  A stranger writes in our name, without a login");
+    page.title("6  A stranger sends in a local name, without a login");
     let message = SCENES[0].message.replace('\n', "\r\n").into_bytes();
     let before = counts(rig);
-    page.entry("sent", "by nobody in particular, From: alice@acme.test");
+    page.entry("sent", "by mallory@stranger.test, From: alice@acme.test");
     rig.send(
         &mut rig.stranger(),
         "mallory@stranger.test",
@@ -286,31 +285,28 @@ fn stranger(page: &Page, rig: &Rig) {
         let untouched = delivery.bytes.ends_with(&message);
         page.check("unchanged", untouched, "byte for byte");
         let unsigned = delivery.header("DKIM-Signature").is_empty();
-        page.check("unsigned", unsigned, "nothing of ours vouches for it");
+        page.check("unsigned", unsigned, "no DKIM signature is added");
     }
 }
 
-/// The daemon is killed: whoever sends keeps the message and tries again.
+/// The daemon is killed: the client keeps the message and retries.
 fn killed(page: &Page, rig: &mut Rig) {
-    page.title("7  Waxseal is killed, and comes back");
+    page.title("7  Waxseal is killed and restarted");
     let scene = &SCENES[0];
     let message = scene.message.replace('\n', "\r\n").into_bytes();
     rig.waxseal.kill();
-    page.entry("killed", "by kill -9; then a message is sent");
+    page.entry("killed", "with SIGKILL; then a message is sent");
     let mut client = rig.listed();
     let reply = client
         .send(scene.author, scene.recipients, &message)
         .expect("a reply");
     page.check(
-        "refused",
+        "deferred",
         reply.is_temporary(),
-        &format!("for now: {} {}", reply.code, reply.text),
+        &format!("{} {}", reply.code, reply.text),
     );
     rig.waxseal.start();
-    page.entry(
-        "restarted",
-        "and the message is sent again, as every mail program does",
-    );
+    page.entry("restarted", "then the client retries");
     let before = counts(rig);
     rig.send(&mut rig.listed(), scene.author, scene.recipients, &message);
     let mut copies = arrived(rig, &before);
@@ -321,6 +317,6 @@ fn killed(page: &Page, rig: &mut Rig) {
     page.check(
         "once",
         copies.len() == 1,
-        "never lost, never doubled, never unsigned",
+        "not lost, not duplicated, signed",
     );
 }
