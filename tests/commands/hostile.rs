@@ -1,4 +1,4 @@
-//! H4, H5, L1: files that are none, and words that a terminal or a log would obey.
+//! H4, H5, L1: special files, and control sequences in output.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,15 +47,15 @@ impl TestDir {
             .expect("waxseal")
     }
 
-    /// What it says to files that are none, on either stream.
-    fn refused(&self, arguments: &[&str], reason: &str) {
+    /// Checks that the command fails with this reason, on either stream.
+    fn rejects(&self, arguments: &[&str], reason: &str) {
         let output = self.run(arguments);
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).expect("text");
-        assert!(!output.status.success(), "{arguments:?}: {said}");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).expect("text");
+        assert!(!output.status.success(), "{arguments:?}: {text}");
         assert!(
-            said.contains(reason),
-            "{arguments:?}: no {reason:?} in {said}"
+            text.contains(reason),
+            "{arguments:?}: no {reason:?} in {text}"
         );
     }
 }
@@ -77,24 +77,24 @@ fn is_unsafe(c: char) -> bool {
 fn h5_a_file_name_writes_no_line_and_no_escape_sequence_to_the_terminal() {
     let dir = TestDir::new();
     let output = dir.run(&["try", "message.eml"]);
-    let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
-    assert!(said.contains("hold"), "{said}");
-    for line in said.lines() {
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+    assert!(text.contains("hold"), "{text}");
+    for line in text.lines() {
         assert!(!line.chars().any(is_unsafe), "{line:?}");
         assert!(!line.starts_with("2026"), "{line:?}");
     }
     assert!(
-        said.contains("x\\n2026-11-24T11:00:00.000000Z  INFO"),
-        "{said}"
+        text.contains("x\\n2026-11-24T11:00:00.000000Z  INFO"),
+        "{text}"
     );
-    assert!(said.contains("\\u001b[31m\\u202e\\u009b.exe"), "{said}");
+    assert!(text.contains("\\u001b[31m\\u202e\\u009b.exe"), "{text}");
     let output = dir.run(&["try", "message.eml", "--json"]);
-    let said = String::from_utf8(output.stdout).expect("text");
+    let text = String::from_utf8(output.stdout).expect("text");
     assert!(
-        !said.lines().any(|line| line.chars().any(is_unsafe)),
-        "{said}"
+        !text.lines().any(|line| line.chars().any(is_unsafe)),
+        "{text}"
     );
-    let object: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let object: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let reason = object["reasons"][0].as_str().expect("a reason");
     assert!(reason.contains("x\n2026-11-24"), "{reason:?}");
 }
@@ -112,47 +112,47 @@ fn image(path: &Path) {
 }
 
 #[test]
-fn h4_commands_refuse_what_is_not_a_regular_file_and_what_is_too_large() {
+fn h4_commands_reject_special_files_and_files_that_are_too_large() {
     let dir = TestDir::new();
     fifo(&dir.path("fifo"));
     image(&dir.path("image"));
     let kinds = [
-        ("/dev/zero", "it is a character device, not a regular file"),
-        ("fifo", "it is a FIFO, not a regular file"),
-        (".", "it is a directory, not a regular file"),
-        ("image", "it has 314572800 bytes, more than the"),
+        ("/dev/zero", "character device"),
+        ("fifo", "FIFO"),
+        (".", "directory"),
+        ("image", "314572800 bytes"),
     ];
     for (file, reason) in kinds {
-        dir.refused(&["inspect", file], reason);
-        dir.refused(&["inspect", "policy.wasm", "--settings", file], reason);
-        dir.refused(&["try", file], reason);
-        dir.refused(&["replay", "--policy", file, "recording"], "recording");
+        dir.rejects(&["inspect", file], reason);
+        dir.rejects(&["inspect", "policy.wasm", "--settings", file], reason);
+        dir.rejects(&["try", file], reason);
+        dir.rejects(&["replay", "--policy", file, "recording"], "recording");
         let config = ["check", "--config", file];
-        dir.refused(&config, reason);
+        dir.rejects(&config, reason);
         for (component, settings, table) in [
             (file, "settings.toml", "table"),
             ("policy.wasm", file, "table"),
             ("policy.wasm", "settings.toml", file),
         ] {
             dir.configure(component, settings, table);
-            dir.refused(&["check"], reason);
+            dir.rejects(&["check"], reason);
             dir.configure("policy.wasm", "settings.toml", "table");
         }
         if file != "." {
-            dir.refused(&["test", file], reason);
+            dir.rejects(&["test", file], reason);
         }
         let case = format!(
             "policy = \"policy.wasm\"\nsettings = \"settings.toml\"\n[relay.bulk]\n\
              [table.may-send-anything]\nfile = \"table\"\n[[case]]\nname = \"one\"\nmessage = \"{file}\"\nexpect = {{ verdict = \"hold\" }}\n"
         );
         fs::write(dir.path("test.toml"), case).expect("a test");
-        dir.refused(&["test", "test.toml"], reason);
+        dir.rejects(&["test", "test.toml"], reason);
     }
 }
 
-/// The daemon goes on, and says why, at once: it is asked the next thing straight away.
+/// The daemon continues and reports the reason at once: the next request follows immediately.
 #[test]
-fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
+fn h4_the_daemon_rejects_files_that_are_no_component() {
     let dir = TestDir::new();
     fifo(&dir.path("fifo"));
     image(&dir.path("image"));
@@ -173,21 +173,21 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
     });
     for (file, reason) in [
         ("/dev/zero", "character device"),
-        ("fifo", "it is a FIFO"),
-        ("image", "it has 314572800 bytes"),
+        ("fifo", "FIFO"),
+        ("image", "314572800 bytes"),
     ] {
-        dir.refused(&["policy", "swap", file], reason);
-        dir.refused(
+        dir.rejects(&["policy", "swap", file], reason);
+        dir.rejects(
             &["policy", "swap", "policy.wasm", "--settings", file],
             reason,
         );
-        dir.refused(&["policy", "shadow", file], reason);
+        dir.rejects(&["policy", "shadow", file], reason);
     }
-    // A watched file that becomes something else.
+    // A watched file is replaced by a FIFO.
     fs::remove_file(dir.path("settings.toml")).expect("removed");
     fifo(&dir.path("settings.toml"));
-    waxseal_testkit::wait_for("the watched file to be refused", || {
-        log().contains("it is a FIFO").then_some(())
+    waxseal_testkit::wait_for("the watched file to be rejected", || {
+        log().contains("FIFO").then_some(())
     });
     let status = dir.run(&["policy", "status"]);
     assert!(status.status.success(), "{}", log());
@@ -207,9 +207,9 @@ fn h4_the_daemon_refuses_to_swap_to_or_to_shadow_what_is_no_component() {
     daemon.wait().expect("its end");
 }
 
-/// Whoever runs the tests: root is refused, everybody else is not.
+/// Checked for the user of the tests: root or another.
 #[test]
-fn l10_the_daemon_does_not_run_as_root_unless_it_is_told_to() {
+fn l10_the_daemon_runs_as_root_only_with_a_flag() {
     let dir = TestDir::new();
     fs::remove_file(dir.path("policy.wasm")).expect("removed");
     let output = dir.run(&["run"]);
@@ -218,7 +218,7 @@ fn l10_the_daemon_does_not_run_as_root_unless_it_is_told_to() {
     let root = rustix::process::geteuid().is_root();
     assert_eq!(words.contains("does not run as root"), root, "{words}");
     assert_eq!(words.contains("User=waxseal"), root, "{words}");
-    // With the flag it comes as far as reading the policy, which is not there.
+    // With the flag, it continues until it reads the policy, which does not exist.
     let output = dir.run(&["run", "--allow-root"]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(words.contains("policy.wasm"), "{words}");
@@ -241,7 +241,7 @@ fn compiling(parent: u32) -> Option<PathBuf> {
     })
 }
 
-/// `configure` never ends: whoever runs it is looked at meanwhile.
+/// `configure` never ends, so the process that runs it can be examined.
 #[test]
 fn l11_commands_compile_in_a_confined_process_of_their_own() {
     let dir = TestDir::new();
@@ -272,7 +272,7 @@ fn l11_commands_compile_in_a_confined_process_of_their_own() {
         let confined = waxseal_testkit::wait_for(&format!("{arguments:?} to compile"), || {
             let ended = running.try_wait().expect("its state");
             assert!(ended.is_none(), "{arguments:?} ended: {ended:?}");
-            // It reads its order first.
+            // It reads its request first.
             let process = compiling(running.id())?;
             (status(&process, "Seccomp:") == "2").then_some(process)
         });

@@ -254,7 +254,7 @@ message = "nowhere.eml"
 [[case]]
 name = "one"
 arrival = "yesterday"
-expect = { header = { Subject = true }, colour = "red" }
+expect = { header = { Subject = true }, color = "red" }
 "#,
     );
     let report = bench.run(&[]).report(2);
