@@ -1,4 +1,4 @@
-//! Components of whoever writes policies.
+//! Components of policy authors.
 
 use waxseal::runtime::inspect;
 

@@ -156,9 +156,8 @@ fn values_are_what_was_asked(decision: &Decision, after: &Content) {
     }
 }
 
-/// A value is decoded to what was asked for: the same but for white space. What
-/// looks encoded already is the policy's own affair, and lists of mailboxes are
-/// written anew.
+/// A value decodes to the requested text, except for white space. Values that look
+/// encoded are not compared, and lists of mailboxes are formatted again.
 fn is_shown(wanted: &str, values: &[String]) {
     let bare = |text: &str| -> String {
         let keep = |c: &char| !c.is_whitespace() && !c.is_control();

@@ -8,7 +8,7 @@
 //!
 //! | target | bytes from | parser |
 //! | --- | --- | --- |
-//! | `milter_frames` | the MTA, or whoever connects | frames, commands, session |
+//! | `milter_frames` | any client of the socket | frames, commands, session |
 //! | `milter_answer` | a policy, a sender's header | edits as replies of the protocol |
 //! | `message` | a sender | MIME map, text, attachments, traits |
 //! | `addresses` | a sender | mailboxes, envelope addresses, encoded words |
@@ -18,8 +18,8 @@
 //! | `sign` | a sender | DKIM signatures |
 //! | `tokens` | anybody | return paths and seals that come back |
 //! | `plan` | the queue of the MTA | plans of messages |
-//! | `component` | whoever writes a policy | inspection and description of a component |
-//! | `strip` | whoever writes a policy | leaving setup functions out of a component |
+//! | `component` | a policy author | inspection and description of a component |
+//! | `strip` | a policy author | leaving setup functions out of a component |
 //! | `standard_settings` | the administrator | settings of the standard policy |
 //! | `config` | the administrator | `waxseal.toml` |
 //! | `table` | the administrator | lookup tables |

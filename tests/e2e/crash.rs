@@ -21,9 +21,9 @@ fn rig(name: &str) -> Rig {
         .start()
 }
 
-/// What clients were told.
+/// The replies to clients.
 #[derive(Default)]
-struct Told {
+struct Replies {
     next: AtomicUsize,
     enough: AtomicBool,
     refused: AtomicUsize,
@@ -31,7 +31,7 @@ struct Told {
     other: Mutex<Vec<String>>,
 }
 
-impl Told {
+impl Replies {
     fn accepted(&self) -> usize {
         self.accepted.lock().expect("a list").len()
     }
@@ -39,34 +39,35 @@ impl Told {
 
 /// Sends messages under ever new names until it is enough, as a program with a
 /// queue of its own would: refused for now means later.
-fn load(rig: &Rig, told: &Told) {
+fn load(rig: &Rig, replies: &Replies) {
     let mut client: Option<Client> = None;
-    while !told.enough.load(Ordering::Relaxed) {
+    while !replies.enough.load(Ordering::Relaxed) {
         let Some(connected) = client.as_mut() else {
             match rig.try_user("alice@acme.test") {
                 Ok(connected) => client = Some(connected),
                 Err(_) => {
-                    told.refused.fetch_add(1, Ordering::Relaxed);
+                    replies.refused.fetch_add(1, Ordering::Relaxed);
                 }
             }
             continue;
         };
-        let name = format!("m{}", told.next.fetch_add(1, Ordering::Relaxed));
+        let name = format!("m{}", replies.next.fetch_add(1, Ordering::Relaxed));
         let message = plain("alice@acme.test", &name);
         match connected.send("alice@acme.test", &["bob@outside.test"], &message) {
-            Ok(reply) if reply.is_positive() => told.accepted.lock().expect("a list").push(name),
+            Ok(reply) if reply.is_positive() => replies.accepted.lock().expect("a list").push(name),
             Ok(reply) if reply.is_temporary() => {
-                told.refused.fetch_add(1, Ordering::Relaxed);
+                replies.refused.fetch_add(1, Ordering::Relaxed);
                 // Postfix gives up a milter for the rest of a connection.
                 client = None;
             }
-            Ok(reply) => told
+            Ok(reply) => replies
                 .other
                 .lock()
                 .expect("a list")
                 .push(format!("{name}: {reply:?}")),
             Err(error) => {
-                told.other
+                replies
+                    .other
                     .lock()
                     .expect("a list")
                     .push(format!("{name}: {error}"));
@@ -79,35 +80,35 @@ fn load(rig: &Rig, told: &Told) {
 /// Ends the daemon `times` times under load, each time with messages on their
 /// way before and refused after, and looks at what came out.
 fn under_load(mut rig: Rig, times: usize, end: impl Fn(&mut Waxseal)) {
-    let told = Told::default();
+    let replies = Replies::default();
     // The daemon is taken out so that clients can use the rig meanwhile.
     let nothing = Waxseal::new(&rig.path(""), Vec::new());
     let mut waxseal = std::mem::replace(&mut rig.waxseal, nothing);
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
-            scope.spawn(|| load(&rig, &told));
+            scope.spawn(|| load(&rig, &replies));
         }
         for _ in 0..times {
-            let before = told.accepted();
+            let before = replies.accepted();
             wait_for("messages to flow", || {
-                (told.accepted() >= before + 25).then_some(())
+                (replies.accepted() >= before + 25).then_some(())
             });
-            let refused = told.refused.load(Ordering::Relaxed);
+            let refused = replies.refused.load(Ordering::Relaxed);
             end(&mut waxseal);
             wait_for("messages to be refused", || {
-                (told.refused.load(Ordering::Relaxed) > refused).then_some(())
+                (replies.refused.load(Ordering::Relaxed) > refused).then_some(())
             });
             waxseal.start();
         }
-        let before = told.accepted();
+        let before = replies.accepted();
         wait_for("messages to flow again", || {
-            (told.accepted() >= before + 25).then_some(())
+            (replies.accepted() >= before + 25).then_some(())
         });
-        told.enough.store(true, Ordering::Relaxed);
+        replies.enough.store(true, Ordering::Relaxed);
     });
     rig.waxseal = waxseal;
-    let accepted = told.accepted.into_inner().expect("a list");
-    let other = told.other.into_inner().expect("a list");
+    let accepted = replies.accepted.into_inner().expect("a list");
+    let other = replies.other.into_inner().expect("a list");
     assert!(
         other.is_empty(),
         "neither taken nor refused for now: {other:?}"

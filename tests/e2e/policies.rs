@@ -27,7 +27,7 @@ fn r25_a_policy_of_ten_lines_is_loaded_from_its_file() {
     );
 }
 
-/// What a policy can do to its host, and how that is told.
+/// Attacks of a policy, and the kinds of failure that are logged.
 const ATTACKS: [(&str, &str); 18] = [
     ("trap", "trapped"),
     ("loop", "out-of-instructions"),
@@ -60,14 +60,14 @@ fn r28_an_attack_costs_its_message_a_temporary_failure_and_one_line_and_nothing_
         let message = plain("alice@acme.test", subject);
         rig.try_as("alice@acme.test", &["bob@outside.test"], &message)
     };
-    let mut told = 0;
+    let mut logged = 0;
     for (subject, kind) in ATTACKS {
         let reply = send(subject);
         assert!(reply.is_temporary(), "{subject}: {reply:?}");
         let log = rig.waxseal.log();
         let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
-        let new = &errors[told..];
-        told = errors.len();
+        let new = &errors[logged..];
+        logged = errors.len();
         let [line] = new else {
             panic!("{subject}: {} lines: {new:#?}", new.len());
         };
@@ -130,7 +130,7 @@ fn r28_what_failed_is_delivered_once_the_policy_is_mended() {
         &["bob@outside.test"],
         &plain("alice@acme.test", "trap"),
     );
-    wait_for("the failure to be told", || {
+    wait_for("the failure to be logged", || {
         rig.waxseal
             .log()
             .contains("the subject asked for it")

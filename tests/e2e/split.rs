@@ -181,7 +181,7 @@ fn d2_mail_sealed_with_a_secret_that_was_lost_waits_until_it_is_restored() {
         &rig,
         &["ERROR", "deferred: no route", "state/secret", &requeue],
     );
-    wait_for("Postfix to be told", || {
+    wait_for("the deferral", || {
         rig.postfix.log().contains("451 4.7.1").then_some(())
     });
     assert!(!rig.postfix.log().contains("status=bounced"));

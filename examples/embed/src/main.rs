@@ -1,10 +1,10 @@
 //! A small SMTP server that runs mail policies: Waxseal as a library, without
 //! its daemon and without Postfix.
 //!
-//! It takes mail from the networks in `waxseal.toml` (`[outgoing]`), asks the
-//! policy in service what becomes of each message, and hands it to the relay
-//! that was chosen or to a next hop *before* it answers the client. So it has
-//! no queue: until the client has its 250, the message is the client's.
+//! It accepts mail from the networks in `waxseal.toml` (`[outgoing]`), runs the
+//! active policy on each message, and delivers it to the chosen relay or to a next
+//! hop *before* it answers the client. So it has no queue: the client keeps the
+//! message until it receives 250.
 //!
 //! ```text
 //! make policies

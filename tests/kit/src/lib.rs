@@ -1,10 +1,10 @@
-//! What the end-to-end tests stand on: a private Postfix, SMTP servers as the
-//! far ends, the real `waxseal` command, and verifiers of DKIM that share no
-//! code with it.
+//! Test kit for end-to-end tests: a private Postfix, SMTP servers as
+//! destinations, the real `waxseal` command, and DKIM verifiers that share no code
+//! with it.
 //!
-//! [`Rig`] puts them together. Each rig has a folder and a loopback address of
-//! its own, so any number of them run side by side; all that it starts ends
-//! with it, whatever becomes of the test ([`guard`]).
+//! [`Rig`] combines them. Each rig has a folder and a loopback address of its own,
+//! so any number of them run in parallel. Its processes end with it, even if the
+//! test crashes ([`guard`]).
 
 pub mod auth;
 pub mod cpu;

@@ -162,7 +162,7 @@ impl Sinks {
             .spawn()
             .expect("/usr/bin/python3");
         let input = process.stdin.as_mut().expect("its input");
-        writeln!(input, "{line}").expect("told the sinks what to be");
+        writeln!(input, "{line}").expect("written to the sinks");
         let mut ready = String::new();
         let output = process.stdout.take().expect("its output");
         BufReader::new(output)

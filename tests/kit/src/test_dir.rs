@@ -22,11 +22,11 @@ pub struct TestDir {
 }
 
 impl TestDir {
-    /// Claims one.
+    /// Claims a folder and an address.
     ///
     /// # Panics
     ///
-    /// When the folder cannot be made or no address is to be had.
+    /// When the folder cannot be made or no address is available.
     pub fn claim(name: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix(&format!("waxseal-{name}-"))

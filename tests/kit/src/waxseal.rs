@@ -29,8 +29,7 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// The command, as whoever runs it would start it, with a folder for caches of
-/// the tests' own.
+/// The command, with a cache folder for tests.
 pub fn command() -> Command {
     let mut command = Command::new(binary());
     command.env("XDG_CACHE_HOME", repository("target/cache"));
@@ -190,7 +189,7 @@ impl Waxseal {
             .open(&self.log)
             .expect("log");
         let child = Command::new(binary())
-            // Postfix is started by root, and so is what stands beside it.
+            // Tests run as root, because Postfix requires it.
             .args(["run", "--allow-root", "--config"])
             .arg(&self.config)
             .stdin(Stdio::null())
@@ -211,7 +210,7 @@ impl Waxseal {
         }
     }
 
-    /// Kills it: no handler runs, nothing is written, nobody is told.
+    /// Kills it with SIGKILL: no handler runs and nothing is written.
     pub fn kill(&mut self) {
         let Some(mut daemon) = self.daemon.take() else {
             return;

@@ -12,7 +12,7 @@ Prints a JSON list of their ports once all are listening (port 0 takes any that 
 free), and ends when standard input does: it cannot outlive the test that started
 it. Message N of a server is kept as
 FOLDER/NAME/N.json (the envelope) and FOLDER/NAME/N.eml (the bytes as they came
-in). The .json is moved into place last, so whoever sees it has both.
+in). The .json is moved into place last, so a reader that sees it finds both.
 """
 
 import asyncio

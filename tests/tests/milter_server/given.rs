@@ -39,9 +39,9 @@ impl Filter for ScriptedFilter {
 
     async fn filter(&self, (): (), submission: Submission) -> Response {
         let body = submission.content.body();
-        let told = self.receipts.clone();
+        let receipts = self.receipts.clone();
         let mut answer = Response::accept().with_receipt(Receipt::new(move |status| {
-            let _ = told.send(status);
+            let _ = receipts.send(status);
         }));
         if body.starts_with(b"panic") {
             panic!("asked to panic");
@@ -50,7 +50,7 @@ impl Filter for ScriptedFilter {
             let resume = self.resume.notified();
             let _ = self.processing.send(());
             resume.await;
-            // However soon it was told: this decision took its time.
+            // This decision takes a minimum of time.
             tokio::task::yield_now().await;
         } else if body.starts_with(b"null sender") {
             answer.edits.sender = Some(ReversePath::Null);

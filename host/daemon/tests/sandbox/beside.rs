@@ -8,7 +8,7 @@ use waxseal::runtime::{Limits, Policy};
 
 use crate::given::{LIMITS, SEED, answer, decide, facts, message, with_limits};
 
-/// What fails, and how it is told.
+/// Failures and their kinds.
 const HOSTILE: [(&str, &str); 12] = [
     ("trap", "trapped"),
     ("loop", "timed-out"),
@@ -107,7 +107,7 @@ async fn r28_a_decision_that_was_stopped_leaves_its_only_slot() {
         };
         let stopped = decide(policy, subject).await.decision;
         assert_eq!(stopped.expect_err(subject).kind(), kind, "{subject}");
-        // The next is not hurried: it would be told as timed out.
+        // Wait, or the next decision could time out.
         for _ in 0..3 {
             assert_eq!(answer(&patient, "count").await, "1", "after {subject}");
         }

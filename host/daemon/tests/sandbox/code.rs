@@ -120,8 +120,7 @@ async fn r26_a_policy_that_is_not_baked_is_kept_with_its_settings_apart() {
     assert_eq!(answer(&again, "settings").await, "stderr");
 }
 
-/// A bit anywhere in the code, and it is not run: it is compiled anew, and the
-/// next time it is sound again.
+/// Altered code is not run but compiled again, and the new code is valid.
 #[tokio::test(flavor = "multi_thread")]
 async fn r26_code_that_was_tampered_with_is_never_run() {
     let place = Place::new();
@@ -141,13 +140,13 @@ async fn r26_code_that_was_tampered_with_is_never_run() {
     ] {
         fs::write(&entry, &bytes).expect("written");
         assert!(is_compilers(load(&place.cache_alone(), "").await));
-        let anew = load(&built(place.sandbox()), "").await.expect("loads");
-        assert_eq!(answer(&anew, "well").await, "nothing asked for");
+        let reloaded = load(&built(place.sandbox()), "").await.expect("loads");
+        assert_eq!(answer(&reloaded, "well").await, "nothing asked for");
         load(&place.cache_alone(), "").await.expect("sound again");
     }
 }
 
-/// What wasmtime made of a component is no component: a policy's file is always
+/// Code compiled by wasmtime is not accepted as a policy: a policy's file is always
 /// compiled here.
 #[tokio::test(flavor = "multi_thread")]
 async fn r26_compiled_code_is_not_taken_for_a_policy() {
@@ -202,9 +201,9 @@ async fn r26_what_another_process_compiled_decides_the_same() {
     }
 }
 
-/// Word for word as if it had been compiled here.
+/// The same text as for compilation in this process.
 #[tokio::test(flavor = "multi_thread")]
-async fn r26_what_another_process_refuses_is_told_as_the_same_error() {
+async fn r26_an_error_of_the_compiler_process_is_the_same_error() {
     let here = built(Sandbox::builder(LIMITS));
     let there = built(Sandbox::builder(LIMITS).compiler(Compiler::new(WAXSEAL)));
     for (bytes, settings) in [
@@ -246,11 +245,11 @@ async fn r26_where_no_process_can_be_started_this_one_compiles() {
     assert_eq!(answer(&policy, "settings").await, "words");
 }
 
-/// Not compiled here either: what it died of would be ours.
+/// It is not compiled in this process, which could fail in the same way.
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_a_process_that_dies_while_it_compiles_is_told_and_costs_nothing_else() {
+async fn r28_a_crash_of_the_compiler_process_is_reported_and_has_no_other_effect() {
     let place = Place::new();
-    for (script, told) in [
+    for (script, reason) in [
         (
             "echo memory allocation failed >&2; kill -6 $$",
             "(signal: 6 (SIGABRT)",
@@ -263,7 +262,7 @@ async fn r28_a_process_that_dies_while_it_compiles_is_told_and_costs_nothing_els
         let failed = load(&sandbox, "").await.expect_err("an error");
         let text = failed.to_string();
         assert!(matches!(failed, LoadError::Compiler(_)), "{text}");
-        assert!(text.contains(told), "{text}");
+        assert!(text.contains(reason), "{text}");
     }
     assert!(place.entries().is_empty());
 }
@@ -290,7 +289,7 @@ async fn r26_a_load_that_is_given_up_stops_compiling() {
         _ = load(&sandbox, "") => panic!("it sleeps"),
         process = begun(&number) => process,
     };
-    // Whoever waited is gone, and so is the process: its number is free, or a
+    // The waiting task is gone, and so is the process: its number is free, or a
     // corpse's until it is collected.
     while is_running(&process) {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! R29: what is told of a component that may or may not be a policy.
+//! R29: inspection of components, valid policies or not.
 
 use waxseal::runtime::{ImportAccess, Inspection, Preinit, inspect};
 
@@ -18,23 +18,26 @@ fn access(inspection: &Inspection, name: &str) -> ImportAccess {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r29_a_policy_is_told_with_its_contract_imports_and_exports() {
+async fn r29_a_report_has_contract_imports_and_exports() {
     let bytes = component("waxseal_misbehaving");
-    let told = inspected(&bytes, None).await;
-    assert!(told.is_fit(), "{told:?}");
-    assert_eq!((told.size, told.sha256.len()), (bytes.len(), 64));
-    assert_eq!(told.contract, ["0.1.0"]);
+    let report = inspected(&bytes, None).await;
+    assert!(report.is_fit(), "{report:?}");
+    assert_eq!((report.size, report.sha256.len()), (bytes.len(), 64));
+    assert_eq!(report.contract, ["0.1.0"]);
     let exports = ["waxseal:policy/setup@0.1.0", "waxseal:policy/handler@0.1.0"];
-    assert_eq!(told.exports, exports);
+    assert_eq!(report.exports, exports);
     assert_eq!(
-        access(&told, "waxseal:policy/mail@"),
+        access(&report, "waxseal:policy/mail@"),
         ImportAccess::Contract
     );
-    assert_eq!(access(&told, "wasi:filesystem/types@"), ImportAccess::Empty);
-    assert_eq!(access(&told, "wasi:sockets/tcp@"), ImportAccess::Denied);
-    let description = told.description.expect("a description");
+    assert_eq!(
+        access(&report, "wasi:filesystem/types@"),
+        ImportAccess::Empty
+    );
+    assert_eq!(access(&report, "wasi:sockets/tcp@"), ImportAccess::Denied);
+    let description = report.description.expect("a description");
     assert_eq!(description.name, "waxseal-misbehaving");
-    assert_eq!(told.preinit, Some(Preinit::Done));
+    assert_eq!(report.preinit, Some(Preinit::Done));
 }
 
 /// The SDK's feature `quiet-wasi`: linking WASI takes two thirds of the time that an
@@ -49,35 +52,38 @@ async fn f10_a_small_policy_in_rust_imports_nothing_of_wasi() {
     }
 }
 
-/// The standard policy takes no empty settings: that is no fault of its own.
+/// The guard requires settings, but its inspection does not.
 #[tokio::test(flavor = "multi_thread")]
-async fn r29_a_policy_is_told_whether_or_not_it_is_tried_with_settings() {
+async fn r29_a_policy_is_inspected_with_or_without_settings() {
     let bytes = component("guard_rust");
-    let told = inspected(&bytes, None).await;
-    assert!(told.is_fit() && told.description.is_some(), "{told:?}");
-    assert_eq!(told.preinit, Some(Preinit::Possible));
-    let told = inspected(&bytes, Some("bulk-relay = \"bulk\"")).await;
-    assert!(told.is_fit(), "{told:?}");
-    assert_eq!(told.preinit, Some(Preinit::Done));
-    let told = inspected(&bytes, Some("bulk-relay = 5\n")).await;
-    assert!(!told.is_fit());
+    let report = inspected(&bytes, None).await;
+    assert!(
+        report.is_fit() && report.description.is_some(),
+        "{report:?}"
+    );
+    assert_eq!(report.preinit, Some(Preinit::Possible));
+    let report = inspected(&bytes, Some("bulk-relay = \"bulk\"")).await;
+    assert!(report.is_fit(), "{report:?}");
+    assert_eq!(report.preinit, Some(Preinit::Done));
+    let report = inspected(&bytes, Some("bulk-relay = 5\n")).await;
+    assert!(!report.is_fit());
     assert_eq!(
-        (told.settings.len(), told.settings[0].span.clone()),
+        (report.settings.len(), report.settings[0].span.clone()),
         (1, 13..14)
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r29_settings_that_cannot_be_baked_in_are_told_with_the_reason() {
-    let told = inspected(&component("waxseal_misbehaving"), Some("stderr")).await;
-    let Some(Preinit::Impossible(why)) = told.preinit else {
-        panic!("{told:?}");
+async fn r29_a_report_has_the_reason_why_settings_cannot_be_pre_initialized() {
+    let report = inspected(&component("waxseal_misbehaving"), Some("stderr")).await;
+    let Some(Preinit::Impossible(why)) = report.preinit else {
+        panic!("{report:?}");
     };
     assert!(why.contains("handle"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r29_what_is_no_policy_is_told_with_what_keeps_it_from_being_one() {
+async fn r29_a_report_has_the_reason_why_a_component_cannot_be_loaded() {
     let foreign = importing("acme:spy/keys");
     for (bytes, problem) in [
         (&b"#!/bin/sh\n"[..], "not a WebAssembly component"),
@@ -85,11 +91,11 @@ async fn r29_what_is_no_policy_is_told_with_what_keeps_it_from_being_one() {
         (COMPONENT, "waxseal:policy/setup"),
         (&foreign, "acme:spy/keys"),
     ] {
-        let told = inspected(bytes, None).await;
-        let came = told.problem.as_deref().unwrap_or_default();
-        assert!(came.contains(problem), "{problem}: {told:?}");
-        assert!(!told.is_fit());
+        let report = inspected(bytes, None).await;
+        let came = report.problem.as_deref().unwrap_or_default();
+        assert!(came.contains(problem), "{problem}: {report:?}");
+        assert!(!report.is_fit());
     }
-    let told = inspected(&foreign, None).await;
-    assert_eq!(access(&told, "acme:spy/keys"), ImportAccess::Foreign);
+    let report = inspected(&foreign, None).await;
+    assert_eq!(access(&report, "acme:spy/keys"), ImportAccess::Foreign);
 }

@@ -132,7 +132,7 @@ async fn r29_each_language_is_loaded_with_its_settings_baked_in() {
 async fn r29_each_language_names_the_same_references_at_the_same_places() {
     for (name, policy) in guards().await {
         let references = &policy.configured().references;
-        let told = references
+        let found = references
             .iter()
             .map(|at| (at.kind, at.name.as_str(), &SETTINGS[at.span.clone()]));
         let expected = [
@@ -143,7 +143,7 @@ async fn r29_each_language_names_the_same_references_at_the_same_places() {
                 "\"may-send-anything\"",
             ),
         ];
-        assert!(told.eq(expected), "{name}: {references:?}");
+        assert!(found.eq(expected), "{name}: {references:?}");
         assert!(policy.configured().warnings.is_empty(), "{name}");
     }
 }
@@ -248,17 +248,17 @@ async fn r29_each_language_tells_all_problems_of_the_settings_at_their_places() 
                 loaded.map(|policy| policy.digest().to_owned())
             );
         };
-        let told: Vec<&str> = problems
+        let places: Vec<&str> = problems
             .iter()
             .map(|problem| &settings[problem.span.clone()])
             .collect();
-        assert_eq!(told, ["", "\"5\"", "keyword", "0"], "{name}");
+        assert_eq!(places, ["", "\"5\"", "keyword", "0"], "{name}");
         assert_eq!(problems[0].message, "`bulk-relay` is missing", "{name}");
         assert_eq!(problems[0].expected.as_deref(), Some("the name of a relay"));
     }
 }
 
-/// What a language costs: told, not asserted, beyond that an interpreter fits
+/// The cost of a language: printed, not asserted, beyond that an interpreter fits
 /// the limits of a host that nobody has set.
 #[tokio::test(flavor = "multi_thread")]
 async fn r29_each_language_fits_the_limits() {

@@ -50,7 +50,7 @@ async fn r28_a_loop_on_the_only_thread_is_stopped_by_the_clock() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_asking_for_memory_without_end_is_told_as_that() {
+async fn r28_endless_allocation_is_reported_as_out_of_memory() {
     let decided = decide(misbehaving().await, "memory").await;
     assert_eq!(
         decided.decision,
@@ -88,7 +88,7 @@ async fn r28_hoarding_handles_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_a_panic_is_told_with_its_text_and_place() {
+async fn r28_a_panic_is_reported_with_its_text_and_place() {
     let decided = decide(misbehaving().await, "trap").await;
     let Err(PolicyError::Trapped(text)) = &decided.decision else {
         panic!("{decided:?}");
@@ -100,14 +100,14 @@ async fn r28_a_panic_is_told_with_its_text_and_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_a_stack_overflow_is_told_as_that() {
+async fn r28_a_stack_overflow_is_reported() {
     let stopped = error(misbehaving().await, "recursion").await;
     let text = "wasm trap: call stack exhausted".to_owned();
     assert_eq!(stopped, PolicyError::Trapped(text));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_a_stack_overflow_in_memory_is_not_told_by_the_word_before() {
+async fn r28_a_stack_overflow_in_memory_is_not_reported_with_an_earlier_line() {
     let decided = decide(misbehaving().await, "overflow").await;
     let Err(PolicyError::Trapped(text)) = &decided.decision else {
         panic!("{decided:?}");
@@ -118,7 +118,7 @@ async fn r28_a_stack_overflow_in_memory_is_not_told_by_the_word_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_what_was_said_on_stderr_before_an_abort_is_told() {
+async fn r28_stderr_before_an_abort_is_reported() {
     let decided = decide(misbehaving().await, "abort").await;
     let expected = Err(PolicyError::Trapped("last words".into()));
     assert_eq!(decided.decision, expected);
@@ -158,7 +158,7 @@ async fn r28_a_decision_that_is_none_is_not_taken_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r28_an_error_of_the_policy_is_told_on_one_line() {
+async fn r28_an_error_of_the_policy_is_reported_on_one_line() {
     let stopped = error(misbehaving().await, "error").await;
     let text = "the subject asked for an error and more".to_owned();
     assert_eq!(stopped, PolicyError::Reported(text));

@@ -69,7 +69,7 @@ async fn r29_a_component_that_imports_all_of_wasi_is_loaded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_what_is_no_component_is_refused() {
+async fn r25_a_file_that_is_not_a_component_is_rejected() {
     let whole = component("rust_minimal");
     let cut = &whole[..whole.len() / 2];
     for bytes in [&b""[..], b"#!/bin/sh\n", CORE_MODULE, cut] {

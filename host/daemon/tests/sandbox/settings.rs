@@ -1,5 +1,5 @@
-//! R25: settings are read once, when the policy is loaded, and bad ones are
-//! told.
+//! R25: settings are read once, when the policy is loaded, and problems are
+//! reported.
 
 use waxseal::runtime::{LoadError, PolicyError, SetupCall};
 

@@ -27,7 +27,7 @@ async fn r25_reaching_for_the_network_is_denied_with_the_name_of_what_was_called
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r25_the_clock_stands_at_the_arrival() {
+async fn r25_the_clock_shows_the_arrival() {
     let clock = answer(misbehaving().await, "clock").await;
     assert_eq!(clock, format!("Ok({ARRIVAL}) 0ns"));
 }

@@ -135,7 +135,7 @@ async fn h1_waiting_past_the_deadline_stops_and_names_its_step() {
 async fn h1_work_that_nobody_waits_for_is_canceled_and_ends_in_limits() {
     let pool = Pool::new();
     let (begun, has_begun) = mpsc::channel();
-    let (told, ended) = mpsc::channel();
+    let (causes, ended) = mpsc::channel();
     let work = move |(): &()| {
         let _ = begun.send(());
         loop {
@@ -146,7 +146,7 @@ async fn h1_work_that_nobody_waits_for_is_canceled_and_ends_in_limits() {
         let (_, stopped) = compute("editing", (), work).await;
         let stopped: Exhausted = stopped.expect_err("it loops");
         // As a refund does.
-        let _ = told.send(stopped.cause);
+        let _ = causes.send(stopped.cause);
     };
     let running = tokio::spawn(async move { pool.run(limits(LARGE + 1), job).await });
     let has_begun = tokio::task::spawn_blocking(move || has_begun.recv());

@@ -259,7 +259,7 @@ mod tests {
         ));
     }
 
-    /// Opening a FIFO would wait for whoever writes to it.
+    /// Opening a FIFO would wait for a writer.
     #[test]
     fn h4_a_fifo_or_a_device_is_no_private_file_and_a_password_is_short() {
         let root = tempfile::tempdir().expect("folder");

@@ -1,8 +1,8 @@
 //! Fails in the way that the subject names, for the tests of R25 and R28. A
 //! subject that names nothing is accepted.
 //!
-//! What the subjects ask for stands in `decisions`, `excess` and `reach`, and how
-//! other languages write in `stderr`.
+//! `decisions`, `excess` and `reach` implement the subjects; `stderr` writes as
+//! other languages do.
 //! The settings, if there are any, name a way for `configure` to fail; in lines of
 //! their own, a word that every decision on a subject with it fails on (`trap on
 //! WORD`), and a relay that has to exist (`relay NAME`).

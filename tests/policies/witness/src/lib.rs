@@ -117,7 +117,7 @@ fn everything() -> Decision {
 
 fn envelope(message: &Message) -> Vec<String> {
     let some = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
-    let mut told = vec![
+    let mut lines = vec![
         message.queue_id(),
         message.listener(),
         message.client_address(),
@@ -128,24 +128,24 @@ fn envelope(message: &Message) -> Vec<String> {
         message.sender(),
     ];
     for to in message.recipients() {
-        told.push(to.address + if to.local { " inside" } else { " outside" });
+        lines.push(to.address + if to.local { " inside" } else { " outside" });
     }
-    told
+    lines
 }
 
 fn content(message: &Message) -> Vec<String> {
-    let mut told = vec![message.size().to_string()];
+    let mut lines = vec![message.size().to_string()];
     for author in message.author() {
-        told.push(author.name.unwrap_or_default() + " at " + &author.address);
+        lines.push(author.name.unwrap_or_default() + " at " + &author.address);
     }
-    told.push(message.header("X-Twice").join(" and "));
-    told.push(message.has_trait("bulk").to_string());
-    told.push(message.text(5).unwrap_or_default());
+    lines.push(message.header("X-Twice").join(" and "));
+    lines.push(message.has_trait("bulk").to_string());
+    lines.push(message.text(5).unwrap_or_default());
     for part in message.attachments() {
         let name = part.name.unwrap_or_default();
-        told.push(part.media_type + " " + &name + " " + &part.size.to_string());
+        lines.push(part.media_type + " " + &name + " " + &part.size.to_string());
     }
-    told
+    lines
 }
 
 fn known(facts: &Facts) -> Vec<String> {

@@ -115,7 +115,7 @@ fn send(
         client.greet()?;
         Ok(client)
     });
-    // Whoever could not connect keeps nobody waiting.
+    // A client that could not connect does not delay the others.
     barrier.wait();
     let mut client = opened?;
     let started = Instant::now();

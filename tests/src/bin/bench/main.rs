@@ -4,7 +4,7 @@
 //! Absolute figures are the machine's; what counts is the ratio of two figures
 //! of the same run. Each of the milters is measured in several short rounds that
 //! take turns, and the median counts, so that whatever else the machine does
-//! hits all alike. Nothing is asserted: a target that is missed is told, and the
+//! hits all alike. Nothing is asserted: a missed target is reported, and the
 //! run ends with 0 all the same.
 //!
 //! `bench decisions`, `bench languages`, `bench hostile`, `bench hostile-mail`,

@@ -74,12 +74,12 @@ pub(super) fn of(language: Language) -> impl Iterator<Item = File> {
     COMMON.iter().chain(own).copied()
 }
 
-/// What a project with a copy of the kit has at the end of its `Cargo.toml`:
-/// what the kit's crates take from their workspace.
+/// The end of the `Cargo.toml` of a project with a copy of the kit: the keys that
+/// the kit's crates inherit from their workspace.
 pub(super) const WORKSPACE: &str = include_str!("../../../templates/rust/workspace.toml");
 
-/// The crates that a policy in Rust is written with. They are not to be had from
-/// a registry, so a project has a copy of them.
+/// The crates for policies in Rust. They are not in a registry, so a project has a
+/// copy of them.
 pub(super) const KIT: [File; 19] = [
     file!(
         "vendor/waxseal-policy/Cargo.toml",

@@ -36,7 +36,7 @@ impl Language {
                 "Requires rustup, which installs the toolchain in `rust-toolchain.toml`. `vendor/` contains copies of Waxseal's own crates."
             }
             Self::Javascript => {
-                "Requires Node.js 18 or later with npm; `package-lock.json` pins all dependencies."
+                "Requires Node.js 20.19, 22.13 or later with npm; `package-lock.json` pins all dependencies."
             }
             Self::Python => {
                 "Requires Python 3.9 or later with venv; `requirements.txt` pins all dependencies."
