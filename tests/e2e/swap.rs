@@ -1,4 +1,4 @@
-//! R26: policies are swapped, refused and gone back from while mail flows.
+//! R26: policies are swapped, rejected and rolled back while mail flows.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -66,7 +66,7 @@ fn send(rig: &Rig, subject: &str) {
 }
 
 /// How often some words stand in the log.
-fn told(rig: &Rig, words: &str) -> usize {
+fn logged(rig: &Rig, words: &str) -> usize {
     rig.waxseal.log().matches(words).count()
 }
 
@@ -129,7 +129,7 @@ fn r26_a_hundred_swaps_under_load_cost_no_message_and_divide_none() {
     let versions = versions["versions"].as_array().expect("a list");
     let (serving, before) = versions.split_first().expect("one in service");
     assert_eq!(serving["number"].as_u64(), Some(SWAPS as u64 + 1));
-    // What is told of versions is bounded, and none of them had an error.
+    // The history of versions is bounded, and none of them had an error.
     assert_eq!(before.len(), 32);
     for version in versions {
         assert_eq!(version["statistics"]["errors"], serde_json::json!({}));
@@ -155,12 +155,12 @@ fn r26_a_version_that_is_no_good_is_refused_with_the_reason_and_the_old_one_stay
             problems.contains(reason).then_some(refused)
         });
         assert_eq!(refused["trigger"], "files-changed");
-        // The same again is not told again.
-        let before = told(&rig, " rejected: ");
+        // The same rejection is not logged again.
+        let before = logged(&rig, " rejected: ");
         install(&rig, "settings.toml", settings);
         install(&rig, "settings.toml", settings);
         send(&rig, "meanwhile");
-        assert_eq!(told(&rig, " rejected: "), before);
+        assert_eq!(logged(&rig, " rejected: "), before);
         assert_eq!(number(&rig), 1);
     }
     for delivery in rig.arrived("north") {
@@ -187,7 +187,7 @@ fn r26_one_command_goes_back_and_a_restart_does_not_undo_it() {
     wait_for_version(&rig, 2);
     send(&rig, "forth");
     rig.waited_for("south");
-    // Whoever wants to go back may be in the middle of an edit.
+    // A rollback may be requested in the middle of an edit.
     let toml = fs::read_to_string(rig.path("waxseal.toml")).expect("waxseal.toml");
     fs::write(rig.path("waxseal.toml"), "hostname = \n[policy\n").expect("waxseal.toml");
     let answer = rig.waxseal.json(&["policy", "rollback"]);
@@ -206,7 +206,7 @@ fn r26_one_command_goes_back_and_a_restart_does_not_undo_it() {
     assert_eq!(status(&rig)["pin"]["reason"], "rolled-back");
     rig.waxseal.reload();
     wait_for("the reload", || {
-        (told(&rig, "nothing changed: version 1") == 1).then_some(())
+        (logged(&rig, "nothing changed: version 1") == 1).then_some(())
     });
     assert_eq!(number(&rig), 1);
     send(&rig, "after a restart and a reload");
@@ -272,7 +272,7 @@ fn r28_after_errors_in_a_row_the_host_goes_back_by_itself() {
     wait_for("the host to remember", || {
         (status(&rig)["pin"]["reason"] == "failed").then_some(())
     });
-    assert_eq!(told(&rig, "automatic rollback to version 1"), 1);
+    assert_eq!(logged(&rig, "automatic rollback to version 1"), 1);
     send(&rig, "well");
     assert_eq!(after["versions"][0]["reason"]["to"], 1);
 }

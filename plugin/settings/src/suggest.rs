@@ -47,6 +47,6 @@ mod tests {
         let known = ["host", "port", "security"];
         assert_eq!(nearest("hsot", known.into_iter()), Some("host"));
         assert_eq!(nearest("securty", known.into_iter()), Some("security"));
-        assert_eq!(nearest("colour", known.into_iter()), None);
+        assert_eq!(nearest("color", known.into_iter()), None);
     }
 }

@@ -15,7 +15,7 @@ fn every_problem_is_reported_with_its_position() {
         table.require("d", "a text");
         table.table("u").expect("u").string("q");
     });
-    let told: Vec<_> = problems
+    let reported: Vec<_> = problems
         .iter()
         .map(|problem| {
             (
@@ -25,7 +25,7 @@ fn every_problem_is_reported_with_its_position() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             (1, "`a` is of type integer"),
             (2, "`b` is of type string"),

@@ -76,7 +76,7 @@ fn setup(text: &str) -> Setup {
     )
 }
 
-/// Compares with a file beside this one. `WAXSEAL_BLESS=1` writes it anew.
+/// Compares with a file next to this one. `WAXSEAL_BLESS=1` updates it.
 fn assert_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("src/postfix/golden")
@@ -88,7 +88,7 @@ fn assert_golden(name: &str, text: &str) {
     assert_eq!(
         text,
         golden,
-        "{} (WAXSEAL_BLESS=1 writes it anew)",
+        "{} (WAXSEAL_BLESS=1 updates it)",
         path.display()
     );
 }

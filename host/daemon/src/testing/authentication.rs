@@ -157,7 +157,7 @@ impl Look<'_> {
             None => None,
         };
         let spf = self.spf(self.relay).await;
-        let broken = self.is_encoded_anew(content);
+        let broken = self.is_reencoded(content);
         let parameters = Parameters::new(self.parsed).with_cache(self.dns);
         let dkim = match broken {
             true => Vec::new(),
@@ -216,7 +216,7 @@ impl Look<'_> {
 
     /// Whether the MTA encodes the message for a hop without 8BITMIME, which breaks
     /// our signature.
-    fn is_encoded_anew(&self, content: &Content) -> bool {
+    fn is_reencoded(&self, content: &Content) -> bool {
         let eight_bit = match self.relay.and_then(|relay| self.relays.get(relay)) {
             Some(relay) => relay.eight_bit,
             None => self.config.default_route.eight_bit,

@@ -76,7 +76,10 @@ async fn r26_a_version_that_fails_a_gate_is_refused_once_and_the_old_one_stays()
         let problems = rejection.problems.join("\n");
         assert!(problems.contains(expected), "{expected}: {problems}");
         assert_eq!(rejection.trigger, Trigger::FilesChanged);
-        assert!(manager.files_changed(now()).await.is_none(), "told once");
+        assert!(
+            manager.files_changed(now()).await.is_none(),
+            "reported once"
+        );
         assert_eq!(serving(&manager).await, "first");
         assert_eq!(manager.status(now()).rejected, Some(rejection));
         assert_eq!(kept(&manager), Some(PinReason::Rejected));
@@ -154,7 +157,7 @@ async fn r26_tables_are_files_of_the_policy_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn r26_what_was_gone_back_from_stays_out_over_restarts_until_it_changes() {
+async fn r26_files_that_were_rolled_back_from_stay_unused_over_restarts_until_they_change() {
     let place = Place::new("");
     let manager = start(&place).await;
     change(&manager, &place, "second").await.expect("a version");

@@ -62,7 +62,7 @@ async fn the_same_version_decides_alike_bit_for_bit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_version_is_told_by_what_it_decides_otherwise() {
+async fn another_version_is_reported_with_its_differences() {
     let place = Place::new("");
     let recording = recorded(&place, &SUBJECTS).await;
     place.write("settings.txt", "second");
@@ -78,7 +78,7 @@ async fn another_version_is_told_by_what_it_decides_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_that_asks_for_more_than_was_recorded_is_told_as_such() {
+async fn a_version_that_requests_facts_that_were_not_recorded_is_reported() {
     let place = Place::new("");
     place.write("settings.txt", "");
     std::fs::copy(component("rust_minimal"), place.path("policy.wasm")).expect("copied");

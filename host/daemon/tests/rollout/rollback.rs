@@ -252,7 +252,7 @@ async fn d9_what_changes_nothing_makes_no_version() {
     let status = manager.status(now());
     assert_eq!((status.versions.len(), status.next_rollback), (2, Some(1)));
     // Another waxseal.toml is in service, without a version of the policy, and
-    // whoever goes by it hears of that.
+    // its users are notified.
     changes.mark_unchanged();
     assert_eq!(reload(&manager, &place, NETWORK).await, 2);
     assert_eq!(networks(&manager), 1);
@@ -304,7 +304,7 @@ async fn d9_a_rollback_goes_to_the_version_that_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn m9_a_version_that_fails_on_half_of_the_messages_is_gone_back_from() {
+async fn m9_a_version_that_fails_on_half_of_the_messages_is_rolled_back() {
     let place = Place::new("");
     let manager = start(&place).await;
     let service = of(&manager);

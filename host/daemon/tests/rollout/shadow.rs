@@ -75,7 +75,7 @@ async fn a_candidate_like_the_version_in_service_decides_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_candidate_decides_otherwise_is_told_with_both_decisions_and_has_no_effect() {
+async fn a_different_decision_of_a_candidate_is_reported_and_has_no_effect() {
     let place = Place::new("");
     let service = place.service().await;
     place.write("settings.txt", "second");

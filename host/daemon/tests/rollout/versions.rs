@@ -38,14 +38,14 @@ async fn r26_going_back_does_not_go_to_and_fro() {
     let none = versions.roll_back(None, now()).err();
     assert_eq!(none, Some(RollbackError::NoneBefore(vec![])));
     assert_eq!(settings(&service, &service.begin()).await, "second");
-    let told: Vec<(u64, bool)> = versions
+    let listed: Vec<(u64, bool)> = versions
         .history()
         .iter()
         .map(|record| (record.number, record.retained))
         .collect();
     // The one that was left last is kept for a rollback to its number.
     let expected = [(6, true), (5, true), (4, false), (3, false), (2, false)];
-    assert_eq!(told[..5], expected);
+    assert_eq!(listed[..5], expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,7 +194,7 @@ async fn r26_versions_that_nobody_can_go_back_to_are_let_go_of() {
     assert_eq!(
         versions.history().len(),
         RETAINED_VERSIONS + 5,
-        "all are told of"
+        "all are listed"
     );
     let others = [
         place.with_settings("one").await,

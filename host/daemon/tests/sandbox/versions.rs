@@ -133,15 +133,15 @@ async fn r29_a_component_of_each_frozen_version_decides_as_it_did() {
     for version in CONTRACT_VERSIONS {
         let policy = witness(version, "settings").await.expect(version);
         let decision = decided(&policy, "accept").await;
-        let told = serde_json::to_string_pretty(&decision).expect("JSON") + "\n";
+        let actual = serde_json::to_string_pretty(&decision).expect("JSON") + "\n";
         let golden = repository(&format!(
             "host/runtime/tests/fixtures/witness-{version}.json"
         ));
         if std::env::var_os("WAXSEAL_BLESS").is_some() && !golden.exists() {
-            fs::write(&golden, &told).expect("the golden file");
+            fs::write(&golden, &actual).expect("the golden file");
         }
         let expected = fs::read_to_string(golden).expect("a golden file");
-        assert_eq!(told, expected, "{version}");
+        assert_eq!(actual, expected, "{version}");
     }
 }
 
@@ -248,7 +248,7 @@ fn breaks(frozen: &str, now: &str) -> Option<String> {
 
 const TODAY: &str = include_str!("../../../../wit/policy.wit");
 
-/// Whoever changes a frozen contract otherwise begins a new version:
+/// Any other change of a frozen contract is a new version:
 /// `docs/wit-versions.md`.
 #[test]
 fn r29_a_frozen_contract_grows_by_functions_that_policies_import_and_not_otherwise() {

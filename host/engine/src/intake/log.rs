@@ -9,7 +9,7 @@ pub(super) fn processed(envelope: &Envelope, outcome: &Outcome) {
     let queue_id = envelope.queue_id.as_str();
     let listener = envelope.listener.as_str();
     match &outcome.disposition {
-        // A cancellation is logged by whoever canceled.
+        // The code that cancels logs the cancellation.
         Disposition::Failed {
             failure: Failure::Canceled(_),
             ..

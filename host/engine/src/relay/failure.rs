@@ -1,6 +1,6 @@
 //! Failures of relays: where an attempt failed, why, and which class that is.
 //!
-//! The types name no SMTP library. Whoever talks to relays converts its errors
+//! The types name no SMTP library. The client of relays converts its errors
 //! into a [`Failure`].
 
 use std::fmt;

@@ -4,7 +4,7 @@
 //! and installers put a new file in the place of the old one, and a symbolic
 //! link somewhere on the way may be pointed elsewhere. Whatever happens in one
 //! of those folders, the files are looked at (`stat`), and only a change there is
-//! told. Since folders can be on file systems that tell nothing, the files are
+//! reported. Because some file systems report nothing, the files are
 //! looked at every few seconds as well.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use std::time::Duration;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::net::unix::pipe;
 
-/// How often files are looked at when nothing is told.
+/// Interval of checks without notifications.
 const POLL: Duration = Duration::from_secs(3);
 
 /// How long files have to look the same before they count as written. Longer than the kernel's clock of file
@@ -84,7 +84,7 @@ impl Watch {
     /// Waits until the files may have changed since they were last said to have.
     pub(super) async fn changed(&mut self) {
         loop {
-            // Before looking: what happens in between is told.
+            // Before the check: later changes are reported.
             self.watch_folders();
             let looks = self.looks();
             if looks != self.seen {
@@ -114,14 +114,14 @@ impl Watch {
 
     /// Waits until something happens in one of the folders, or for that time.
     pub(super) async fn event(&self, most: Duration) {
-        let told = async {
+        let reported = async {
             match &self.inotify {
                 Some(inotify) => drain(inotify).await,
                 None => std::future::pending().await,
             }
         };
         // That nothing happened is the usual case.
-        let _ = tokio::time::timeout(most, told).await;
+        let _ = tokio::time::timeout(most, reported).await;
     }
 
     fn watch_folders(&mut self) {
@@ -165,7 +165,7 @@ fn start() -> Option<Inotify> {
     }
 }
 
-/// Takes what has been told, once there is anything. What it was does not
+/// Takes pending notifications, once there are any. What it was does not
 /// matter.
 async fn drain(inotify: &Inotify) {
     if inotify.readable().await.is_err() {
@@ -230,14 +230,14 @@ mod tests {
     /// Far more than any of this takes; only a test that fails waits for it.
     const LONG: Duration = Duration::from_secs(20);
 
-    async fn told(watch: &mut Watch) -> bool {
+    async fn reported(watch: &mut Watch) -> bool {
         tokio::time::timeout(LONG, watch.changed()).await.is_ok()
     }
 
     async fn watch(path: &Path) -> Watch {
         let mut watch = Watch::new();
         watch.set(vec![path.to_owned()]);
-        assert!(told(&mut watch).await, "new files count as changed");
+        assert!(reported(&mut watch).await, "new files count as changed");
         watch
     }
 
@@ -248,14 +248,14 @@ mod tests {
         fs::write(&path, "one").expect("written");
         let mut watch = watch(&path).await;
         fs::write(&path, "two").expect("written");
-        assert!(told(&mut watch).await, "written in place");
+        assert!(reported(&mut watch).await, "written in place");
         fs::write(folder.path().join("new"), "two").expect("written");
         fs::rename(folder.path().join("new"), &path).expect("renamed");
-        assert!(told(&mut watch).await, "another in its place");
+        assert!(reported(&mut watch).await, "another in its place");
         fs::remove_file(&path).expect("removed");
-        assert!(told(&mut watch).await, "removed");
+        assert!(reported(&mut watch).await, "removed");
         fs::write(&path, "two").expect("written");
-        assert!(told(&mut watch).await, "made again");
+        assert!(reported(&mut watch).await, "made again");
     }
 
     #[tokio::test]
@@ -271,9 +271,9 @@ mod tests {
         let mut watch = watch(&at("policy.wasm")).await;
         symlink("2", at("..new")).expect("linked");
         fs::rename(at("..new"), at("..data")).expect("renamed");
-        assert!(told(&mut watch).await, "the link in the middle");
+        assert!(reported(&mut watch).await, "the link in the middle");
         fs::write(at("2").join("policy.wasm"), "three").expect("written");
-        assert!(told(&mut watch).await, "the file at the end");
+        assert!(reported(&mut watch).await, "the file at the end");
     }
 
     #[tokio::test]

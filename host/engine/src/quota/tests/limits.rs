@@ -90,7 +90,7 @@ async fn r11_a_message_with_more_recipients_than_the_maximum_is_refused_and_cost
 }
 
 #[tokio::test]
-async fn r11_counters_start_afresh_with_the_day() {
+async fn r11_counters_reset_with_the_day() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
     let requests = [request("a", 1, 1)];

@@ -162,11 +162,11 @@ fn m6_the_counters_of_a_day_are_not_read_each_second() {
     for number in 0..1000 {
         let _ = worker.charge(&today(), &made_up(number)).expect("charged");
     }
-    worker.sync().expect("told");
+    worker.sync().expect("synchronized");
     store.read.store(0, Ordering::SeqCst);
     let _ = worker.charge(&today(), &made_up(7)).expect("charged");
     for _ in 0..60 {
-        worker.sync().expect("told");
+        worker.sync().expect("synchronized");
     }
     let read = store.read.load(Ordering::SeqCst);
     assert_eq!(read, 60, "the relay's, once each time");

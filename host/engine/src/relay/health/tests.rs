@@ -175,7 +175,7 @@ fn r7_failures_of_two_days_are_not_in_a_row_of_one_day() {
     relay.now = at("2026-11-25T00:00:01Z");
     assert_eq!(relay.fail(Connection), None);
     assert_eq!(relay.fail(Connection), None);
-    // They stay failures in a row for whoever looks (R8).
+    // They stay consecutive failures in the status (R8).
     assert_eq!(relay.health.status(relay.now).failures_in_a_row, 4);
     let Some(Event::Rested(warning)) = relay.fail(Connection) else {
         panic!("it does not rest");
@@ -184,7 +184,7 @@ fn r7_failures_of_two_days_are_not_in_a_row_of_one_day() {
 }
 
 #[test]
-fn r7_the_next_day_begins_at_midnight_of_the_organisations_time_zone() {
+fn r7_the_next_day_begins_at_midnight_of_the_organizations_time_zone() {
     for (zone_name, now, until) in [
         ("Asia/Tokyo", "2026-11-24T14:30:00Z", "2026-11-24T15:00:00Z"),
         // A day of 23 hours, and one of 25.
@@ -518,7 +518,7 @@ mod registry {
         assert!(registry.admit("west", at(NOW)).is_ok());
         save(&registry, &mut saved);
         assert_eq!(saved.keys().collect::<Vec<_>>(), ["north"]);
-        // Removed and added again, it begins anew.
+        // Removed and added again, it starts without failures.
         registry.reconfigure(TimeZone::UTC, relays(&["south"]));
         assert!(registry.admit("south", at(NOW)).is_ok());
         assert!(registry.switch_on("south") && !registry.switch_on("north"));

@@ -28,7 +28,7 @@ static SCHEMA: Schema = Schema {
     file: COUNTERS_FILE,
     version: 1,
     tables: TABLES,
-    loss: "counting starts anew, so that today's limits may be used twice",
+    loss: "counting starts at zero, so that today's limits may be used twice",
 };
 
 const TABLES: &str = "
