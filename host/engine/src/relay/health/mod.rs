@@ -22,6 +22,7 @@
 
 mod event;
 mod machine;
+mod notice;
 mod permit;
 mod record;
 mod registry;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use event::{Event, Warning};
 pub use machine::RelayHealth;
+pub use notice::Notice;
 pub use permit::{Permit, Report, Unavailable};
 pub use record::FailureRecord;
 pub use registry::{AttemptToken, HealthRegistry};

@@ -145,6 +145,48 @@ fn r7_relay_rests_after_three_failures_until_the_next_day() {
 }
 
 #[test]
+fn r7_the_warning_mail_names_relay_end_causes_and_remedies() {
+    let mut relay = Fixture::new("2026-11-24T10:00:00Z");
+    relay.zone = zone("Asia/Tokyo");
+    let hostile = SmtpReply::new(535, None, "wrong\r\n\r\nBcc: x@y.test\u{1b}[2J");
+    for cause in [Cause::TimedOut, Cause::TimedOut, Cause::Reply(hostile)] {
+        let event = relay.send(Report::Failed(Failure::new(Stage::Login, cause)));
+        let Some(Event::Rested(warning)) = event else {
+            continue;
+        };
+        let notice = warning.notice("northwind", &relay.zone);
+        assert!(notice.subject.contains("northwind") && !notice.subject.contains('\n'));
+        let body = notice.body.as_str();
+        let failures = warning.records.iter();
+        let mut parts: Vec<String> = failures.map(|record| record.failure.to_string()).collect();
+        parts.extend(
+            warning
+                .records
+                .iter()
+                .map(|record| record.remedy().to_string()),
+        );
+        parts.extend(
+            [
+                "northwind",
+                "2026-11-25 00:00:00 +09:00",
+                "2026-11-24 19:00:00 +09:00",
+            ]
+            .map(str::to_owned),
+        );
+        for part in parts {
+            assert!(body.contains(&part), "{part}: {body}");
+        }
+        // Each remedy once, and nothing of the reply as a line or a control character.
+        let remedy = warning.records[0].remedy().to_string();
+        assert_eq!(body.matches(&remedy).count(), 1);
+        assert!(!body.lines().any(|line| line.starts_with("Bcc")));
+        assert!(!body.contains(|c: char| c.is_control() && c != '\n'));
+        return;
+    }
+    panic!("it does not rest");
+}
+
+#[test]
 fn r7_an_accepted_message_starts_the_count_again() {
     let mut relay = Fixture::new("2026-11-24T10:00:00Z");
     for _ in 0..5 {

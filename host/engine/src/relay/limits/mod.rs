@@ -7,7 +7,7 @@
 
 mod charge;
 mod limit;
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests;
 mod watch;
 
