@@ -21,7 +21,7 @@ mod claims;
 mod handle;
 mod keys;
 mod taken;
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod tests;
 mod writer;
 
