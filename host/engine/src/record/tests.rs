@@ -238,7 +238,10 @@ fn a_torn_last_line_is_passed_over_and_any_other_is_told() {
         .map(|error| error.to_string())
         .collect();
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[1].contains("decisions.jsonl:2: no entry"), "{told:?}");
+    assert!(
+        told[1].contains("decisions.jsonl:2: invalid entry"),
+        "{told:?}"
+    );
 }
 
 #[test]
