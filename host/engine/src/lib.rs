@@ -6,7 +6,7 @@
 //! path, DKIM signature, disclaimer.
 //!
 //! An [`Engine`] runs policies in a program of your own; `examples/embed` in the
-//! repository is a whole SMTP server built on it:
+//! repository is a complete SMTP server built on it:
 //!
 //! ```no_run
 //! use std::path::Path;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use waxseal::config::{KeepMessages, Record, Share};
+use waxseal::config::{MessageStorage, Record, Share};
 use waxseal::record::{self, Messages, Options, Recording, Report};
 use waxseal::rollout::Observer;
 use waxseal_daemon::testing::{self, Suite, TestEnvironment};
@@ -20,7 +20,7 @@ async fn recorded(place: &Place, subjects: &[&str]) -> PathBuf {
     let folder = place.path("recording");
     let settings = Record {
         folder: folder.clone(),
-        messages: KeepMessages::Whole,
+        messages: MessageStorage::Full,
         maximum: 64 << 20,
         share: Share::ALL,
     };

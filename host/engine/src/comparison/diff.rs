@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn r28_a_policy_that_makes_up_names_does_not_fill_memory() {
+    fn r28_kinds_are_limited_if_a_policy_invents_names() {
         let mut diff = DiffAggregator::default();
         for number in 0..1000 {
             let relay = format!("{number}{}", "ü".repeat(10_000));

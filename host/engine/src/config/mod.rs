@@ -19,8 +19,8 @@ mod units;
 #[cfg(feature = "config-file")]
 pub use error::ConfigError;
 pub use model::{
-    Admin, Config, DefaultRoute, Dkim, Editing, KeepMessages, KeyFile, Limits, ListenAddress,
-    Listener, Log, LogLevel, Login, Mode, OnError, Outgoing, Policy, Record, Relay, Security,
+    Admin, Config, DefaultRoute, Dkim, Editing, KeyFile, Limits, ListenAddress, Listener, Log,
+    LogLevel, Login, MessageStorage, Mode, OnError, Outgoing, Policy, Record, Relay, Security,
     Table, UnalignedPair,
 };
 #[cfg(feature = "config-file")]

@@ -13,8 +13,8 @@ use super::units::{Domain, RelayName, Share};
 use waxseal_core::decision::WhenFull;
 use waxseal_core::message::{self, Address};
 
-/// All of `waxseal.toml`. Paths are absolute, or relative to where the command
-/// was started: those in the file are relative to the file's folder.
+/// All of `waxseal.toml`. Paths are absolute, or relative to the current folder of the command: those in the file are relative to
+/// the file's folder.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The file it was read from, for the places of later problems.
@@ -23,7 +23,7 @@ pub struct Config {
     pub hostname: String,
     /// Zone in which the day of counters begins (`time-zone`, an IANA name).
     pub time_zone: TimeZone,
-    /// Folder of what outlives the process: secret and counters (`state`).
+    /// Folder of persistent state: secret and counters (`state`).
     pub state: PathBuf,
     /// Local domains, subdomains not included (`local-domains`).
     pub local_domains: Vec<Domain>,
@@ -53,43 +53,39 @@ pub struct Config {
     pub log: Log,
 }
 
-/// The policy and what becomes of a message when it fails.
+/// The policy, and the handling of messages when it fails.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The component (`file`).
     pub file: PathBuf,
-    /// Where `file` stands in `waxseal.toml`.
+    /// Position of `file` in `waxseal.toml`.
     pub file_span: Range<usize>,
-    /// Its settings, given to `configure` as they are (`settings`).
+    /// Its settings, passed to `configure` unchanged (`settings`).
     pub settings: Option<PathBuf>,
-    /// Where `settings` stands in `waxseal.toml`.
+    /// Position of `settings` in `waxseal.toml`.
     pub settings_span: Range<usize>,
-    /// What happens to a message that the policy failed on (`on-error`).
+    /// Handling of a message that the policy failed on (`on-error`).
     pub on_error: OnError,
-    /// Different messages in a row that it may fail on, where the version before
-    /// decides them, before the host goes back to that (`roll-back-after`); 0 is
-    /// any number.
+    /// Consecutive different messages that it may fail on, if the previous version decides them, before an automatic rollback
+    /// (`roll-back-after`); 0 is unlimited.
     pub roll_back_after: u64,
-    /// The share of the last messages that it may fail on likewise
-    /// (`roll-back-share`); none is any share.
+    /// Share of recent messages that it may fail on likewise (`roll-back-share`); `None` is unlimited.
     pub roll_back_share: Option<Share>,
-    /// Whether changed files are put in service by themselves (`watch`).
+    /// Whether changed files are activated automatically (`watch`).
     pub watch: bool,
-    /// Test files, and folders of them, that a version has to pass before it is
-    /// put in service (`tests`).
+    /// Test files, and folders of them, that a version must pass before it is activated (`tests`).
     pub tests: Vec<PathBuf>,
 }
 
-/// What happens to a message that the policy failed on (R28). Failures of
-/// anything else defer the message, whatever this is.
+/// Handling of a message that the policy failed on (R28). Failures of anything else defer the message, whatever this setting is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnError {
-    /// It is refused for now and the client tries again: nothing is lost.
+    /// Defer it: the client retries, and nothing is lost.
     #[default]
     Defer,
-    /// It is refused for good.
+    /// Reject it.
     Reject,
-    /// It passes as it came: not relayed, not signed.
+    /// Accept it unchanged: not relayed, not signed.
     Accept,
 }
 
@@ -103,24 +99,21 @@ pub struct Limits {
     /// Linear memory of one instance, all its memories together, in bytes
     /// (`memory`).
     pub memory: usize,
-    /// From the complete message to its answer (`processing-time`).
+    /// Processing time of a complete message (`processing-time`).
     pub processing_time: Duration,
-    /// Most of everything that a message may have (`message-size`, `header-size`,
-    /// `header-fields`, `recipients`, `addresses`, `parts`).
+    /// Limits on the quantities of a message (`message-size`, `header-size`, `header-fields`, `recipients`, `addresses`, `parts`).
     pub message: message::Limits,
-    /// Bytes of memory for messages at one time, all connections together
-    /// (`held`).
+    /// Bytes of memory for messages of all connections together (`held`).
     pub held: usize,
-    /// Connections of the milter server at one time (`connections`).
+    /// Concurrent connections of the milter server (`connections`).
     pub connections: usize,
-    /// How long a new connection may take for its first commands
-    /// (`first-command-time`).
+    /// Time limit for the first commands of a new connection (`first-command-time`).
     pub first_command_time: Duration,
-    /// Decisions at one time (`decisions`).
+    /// Concurrent decisions (`decisions`).
     pub decisions: u32,
-    /// Counters that policies may make in a day (`new-counters`).
+    /// Counters that policies may create in a day (`new-counters`).
     pub new_counters: u64,
-    /// How long messages in flight may take after a stop (`stop-time`).
+    /// Time limit for messages in flight when the daemon stops (`stop-time`).
     pub stop_time: Duration,
 }
 
@@ -135,25 +128,24 @@ impl From<&Limits> for waxseal_runtime::Limits {
     }
 }
 
-/// Where the MTA connects.
+/// A socket to which the MTA connects.
 #[derive(Clone, Debug)]
 pub struct Listener {
-    /// Its name: policies see it, logs carry it.
+    /// Its name, for policies and logs.
     pub name: String,
-    /// Where it listens.
+    /// Its address.
     pub address: ListenAddress,
-    /// Where `address` stands in `waxseal.toml`.
+    /// Position of `address` in `waxseal.toml`.
     pub address_span: Range<usize>,
-    /// What is done with mail that comes through it.
+    /// Its mode.
     pub mode: Mode,
     /// Mode bits of a Unix socket (`socket-mode`, default 0660).
     pub socket_mode: u32,
     /// Group of a Unix socket (`socket-group`).
     pub socket_group: Option<String>,
-    /// Connections at one time (`connections`); by default an equal share of
-    /// those of all listeners.
+    /// Concurrent connections (`connections`); by default an equal share of those of all listeners.
     pub connections: Option<usize>,
-    /// In mode `split`: where Postfix's own smtpd for it listens (`smtpd`).
+    /// In mode `split`: address of Postfix's smtpd for it (`smtpd`).
     pub smtpd: Option<SocketAddr>,
 }
 
@@ -175,25 +167,23 @@ impl std::fmt::Display for ListenAddress {
     }
 }
 
-/// What is done with mail that comes through a listener.
+/// Mode of a listener: which mail is processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Mail of logged-in users and of listed networks is decided on; all other
-    /// mail passes untouched (R20).
+    /// Mail of logged-in users and of listed networks is processed; all other mail passes unchanged (R20).
     Mixed,
-    /// All mail is outgoing: the MTA lets only senders in who may submit.
+    /// All mail is outgoing: the MTA accepts only senders that may submit.
     Submission,
-    /// Routing only: copies of a message with local and remote recipients
-    /// come back here one recipient at a time.
+    /// Routing only: copies of a message with local and remote recipients return here, one for each recipient.
     Split,
 }
 
-/// What makes mail outgoing on a listener of mode `mixed` (R20).
+/// Which mail is outgoing on a listener of mode `mixed` (R20).
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     /// Clients in these networks (`networks`).
     pub networks: Vec<IpNet>,
-    /// Where `networks` stands in `waxseal.toml`.
+    /// Position of `networks` in `waxseal.toml`.
     pub networks_span: Range<usize>,
     /// Logged-in users (`logins`, default true).
     pub logins: bool,
@@ -210,18 +200,17 @@ pub struct Relay {
     pub port: u16,
     /// Connection security.
     pub security: Security,
-    /// Whether its certificate has to be valid for `host`.
+    /// Whether its certificate must be valid for `host`.
     pub verify_certificate: bool,
-    /// Certificates to trust, PEM; the system's where absent.
+    /// Certificates to trust, PEM; by default the system's.
     pub ca_file: Option<PathBuf>,
-    /// Login, if it wants one.
+    /// Login, if required.
     pub login: Option<Login>,
-    /// Most messages a day; none is no limit.
+    /// Daily limit of messages; `None` is unlimited.
     pub daily_maximum: Option<u64>,
-    /// Whether it takes 8bit content (RFC 6152). Where not, such text is
-    /// encoded before it is signed.
+    /// Whether it supports 8BITMIME (RFC 6152). If not, 8-bit text is encoded before it is signed.
     pub eight_bit: bool,
-    /// Where its table stands in `waxseal.toml`.
+    /// Position of its table in `waxseal.toml`.
     pub span: Range<usize>,
 }
 
@@ -232,11 +221,11 @@ pub enum Security {
     Tls,
     /// STARTTLS, required (RFC 3207).
     StartTls,
-    /// Never.
+    /// None.
     None,
 }
 
-/// Login at a relay. The secret stands in a file of its own.
+/// Login at a relay. The secret is in a file of its own.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// User name.
@@ -245,42 +234,40 @@ pub struct Login {
     pub password_file: PathBuf,
 }
 
-/// The route of the MTA itself, which ends every list of relays.
+/// The MTA's own route, which ends every list of relays.
 #[derive(Clone, Debug)]
 pub struct DefaultRoute {
-    /// Most messages a day; none is no limit.
+    /// Daily limit of messages; `None` is unlimited.
     pub daily_maximum: Option<u64>,
-    /// What happens past it.
+    /// Handling of messages over the limit.
     pub when_full: WhenFull,
-    /// Whether next hops take 8bit content (RFC 6152).
+    /// Whether next hops support 8BITMIME (RFC 6152).
     pub eight_bit: bool,
 }
 
 /// DKIM keys.
 #[derive(Clone, Debug)]
 pub struct Dkim {
-    /// Folder of the keys that `waxseal dkim` keeps: `DOMAIN/SELECTOR.pem`.
+    /// Folder of the keys of `waxseal dkim`: `DOMAIN/SELECTOR.pem`.
     pub keys: PathBuf,
-    /// Make a key for each domain that the policy signs for and that has none.
+    /// Generate a key for each domain that the policy signs for and that has none.
     pub generate: bool,
-    /// How long a signature is valid (`expire`); none is without end.
+    /// Validity of a signature (`expire`); `None` is unlimited.
     pub expire: Option<Duration>,
-    /// Signing domains that need not be aligned with the author
-    /// (`allow-unaligned`).
+    /// Signing domains that need not be aligned with the author (`allow-unaligned`).
     pub allow_unaligned: Vec<UnalignedPair>,
     /// `[[dkim.key]]`: key files elsewhere.
     pub files: Vec<KeyFile>,
 }
 
-/// An author's domain and a signing domain that is not aligned with it (RFC
-/// 9989), which the administrator allows together.
+/// An author's domain and an unaligned signing domain (RFC 9989), which the administrator permits together.
 #[derive(Clone, Debug)]
 pub struct UnalignedPair {
-    /// The author's domain, its subdomains included; none is any (`"*"`).
+    /// The author's domain, including subdomains; `None` is any (`"*"`).
     pub author: Option<Domain>,
     /// Signing domain (`d=`).
     pub sign: Domain,
-    /// Where its table stands in `waxseal.toml`.
+    /// Position of its table in `waxseal.toml`.
     pub span: Range<usize>,
 }
 
@@ -293,30 +280,29 @@ pub struct KeyFile {
     pub selector: String,
     /// PEM file (PKCS #8 or PKCS #1).
     pub file: PathBuf,
-    /// Where its table stands in `waxseal.toml`.
+    /// Position of its table in `waxseal.toml`.
     pub span: Range<usize>,
 }
 
 /// How messages are edited (R22).
 #[derive(Clone, Debug)]
 pub struct Editing {
-    /// Wrap signed and encrypted mail in a multipart with the disclaimer, instead
-    /// of leaving it alone.
+    /// Wrap signed and encrypted mail in a multipart with the disclaimer, instead of leaving it unchanged.
     pub wrap: bool,
-    /// Put disclaimers into replies as well.
+    /// Insert disclaimers into replies.
     pub replies: bool,
-    /// Put disclaimers into mail of mailing lists as well.
+    /// Insert disclaimers into mail of mailing lists.
     pub lists: bool,
 }
 
 /// A lookup table: a file of lines `key value`.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Its name, as the policy asks for it.
+    /// Its name, as policies query it.
     pub name: String,
     /// The file.
     pub file: PathBuf,
-    /// Where its table stands in `waxseal.toml`.
+    /// Position of its table in `waxseal.toml`.
     pub span: Range<usize>,
 }
 
@@ -325,24 +311,24 @@ pub struct Table {
 pub struct Record {
     /// Its folder (`folder`).
     pub folder: PathBuf,
-    /// What is kept of messages (`messages`).
-    pub messages: KeepMessages,
-    /// Most bytes that it takes on disk (`maximum`).
+    /// The stored part of messages (`messages`).
+    pub messages: MessageStorage,
+    /// Maximum bytes on disk (`maximum`).
     pub maximum: u64,
-    /// Part of the messages that is recorded (`share`).
+    /// Share of the messages that is recorded (`share`).
     pub share: Share,
 }
 
-/// What a recording keeps of a message.
+/// The stored part of a message in a recording.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepMessages {
-    /// All of it: it can be decided on again, and made into a test.
-    Whole,
-    /// Its SHA-256: it can be found again in an archive.
+pub enum MessageStorage {
+    /// The complete message: it can be replayed, and exported as a test.
+    Full,
+    /// Its SHA-256: it can be found in an archive.
     Digest,
 }
 
-/// The control channel of the daemon.
+/// The control socket of the daemon.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// Its socket (`socket`); only its owner and root may connect.
@@ -358,7 +344,7 @@ pub enum LogLevel {
     Warn,
     /// Normal operation.
     Info,
-    /// Details for finding a fault.
+    /// Details for diagnosis.
     Debug,
 }
 
@@ -376,9 +362,9 @@ impl std::fmt::Display for LogLevel {
 /// The log.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// One JSON object a line instead of text.
+    /// Write one JSON object per line instead of text.
     pub json: bool,
-    /// Least level that is written: `error`, `warn`, `info`, `debug`.
+    /// Minimum level that is written: `error`, `warn`, `info`, `debug`.
     pub level: LogLevel,
 }
 

@@ -1,4 +1,4 @@
-//! From the text of `waxseal.toml` to [`Config`].
+//! Parser of `waxseal.toml`.
 
 mod dkim;
 mod listener;
@@ -20,27 +20,25 @@ use waxseal_system::input_file;
 ///
 /// # Errors
 ///
-/// When the file cannot be read, or with all its mistakes at once.
+/// If the file cannot be read, or with all its problems.
 pub fn read(path: &Path) -> Result<Config, ConfigError> {
     whole(examine(path)?)
 }
 
-/// The same from a text; `path` gives the folder that paths are relative to.
+/// As [`read`], from a text; `path` defines the folder of relative paths.
 ///
 /// # Errors
 ///
-/// With all mistakes at once.
+/// With all problems.
 pub fn read_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
     whole(examine_text(path, text))
 }
 
-/// Reads `waxseal.toml` for what can be said about it: its mistakes, and as
-/// much of the configuration as there is in spite of them. With mistakes it is
-/// not fit for use.
+/// Reads `waxseal.toml` for diagnosis: its problems, and the valid part of the configuration. With problems it must not be used.
 ///
 /// # Errors
 ///
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn examine(path: &Path) -> Result<(Option<Config>, Vec<Problem>), ConfigError> {
     let text = input_file::read_text(path, input_file::CONFIGURATION).map_err(|error| {
         ConfigError::Read {
@@ -85,23 +83,22 @@ pub fn read_within(source: &Source, top: &Toml<'_>) -> Option<Config> {
     Reader::new(source, Form::Within).config(top)
 }
 
-/// What is read.
+/// The form of the input.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// A whole `waxseal.toml`.
+    /// A complete `waxseal.toml`.
     Whole,
     /// Its tables within another file.
     Within,
 }
 
-/// Folder of the state, beside `waxseal.toml`.
+/// Folder of the state, next to `waxseal.toml`.
 const STATE: &str = "state";
 
 /// The control channel's socket, in the folder of the state.
 const SOCKET: &str = "admin.sock";
 
-/// Where the control channel is, from the folder of `waxseal.toml`, unless that
-/// says otherwise.
+/// Default path of the control socket, relative to the folder of `waxseal.toml`.
 pub const DEFAULT_SOCKET: &str = "state/admin.sock";
 
 struct Reader {
@@ -146,7 +143,7 @@ impl Reader {
         };
         let relays = self.relays(top);
         let listeners = self.listeners(top);
-        // What is required comes last: `?` must not keep other tables unread.
+        // Required tables come last: `?` must not skip other tables.
         Some(Config {
             source: self.source.clone(),
             time_zone,
@@ -202,8 +199,8 @@ impl Reader {
         table.require("folder", "a folder of its own for the recording");
         table.require("messages", expected);
         let words = [
-            ("keep", KeepMessages::Whole),
-            ("digest", KeepMessages::Digest),
+            ("keep", MessageStorage::Full),
+            ("digest", MessageStorage::Digest),
         ];
         let folder = self.path(table, "folder");
         let messages = table.choice("messages", &words);
@@ -232,5 +229,5 @@ impl Reader {
     }
 }
 
-/// Name of the host where a test gives none.
+/// Default host name of a test.
 const HOSTNAME_WITHIN: &str = "mail.test";

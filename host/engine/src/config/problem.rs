@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Most problems that are reported of one file: nobody would read more.
 pub(crate) const MOST_PROBLEMS: usize = 100;
 
-/// A file and its text, kept to show where a problem stands.
+/// A file and its text, for showing the lines of problems.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// Path, as it was given.
@@ -43,15 +43,15 @@ impl Source {
     }
 }
 
-/// How bad a problem is.
+/// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// It works as meant, and there is a safer way.
+    /// Valid, but there is a safer way.
     Advice,
-    /// It works, but perhaps not as meant.
+    /// Valid, but probably not intended.
     Warning,
-    /// It does not work.
+    /// Invalid.
     Error,
 }
 
@@ -60,32 +60,31 @@ pub enum Severity {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProblemCode {
-    /// A setting is invalid, at a place in the file.
+    /// An invalid setting, with its position in the file.
     InvalidSetting,
-    /// A file or folder cannot be used as a whole.
+    /// A file or folder that cannot be used.
     InvalidFile,
     /// The policy signs for a domain that has no DKIM key. `dkim.generate`
     /// creates it.
     MissingDkimKey,
 }
 
-/// Something that an administrator has to mend: what, where, and what was
-/// expected.
+/// A problem for an administrator: what is wrong, where, and what is expected.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    /// How bad it is.
+    /// Severity.
     pub severity: Severity,
     /// The file.
     pub file: PathBuf,
-    /// Line, from 1; none where the problem is about the file as a whole.
+    /// Line, from 1; `None` if the problem concerns the file as a whole.
     pub line: Option<usize>,
     /// Column in characters, from 1.
     pub column: Option<usize>,
     /// What is wrong.
     pub message: String,
-    /// What was expected.
+    /// What is expected.
     pub expected: Option<String>,
-    /// What kind of problem it is, for code that reacts to it.
+    /// Kind of problem, for programs.
     pub code: ProblemCode,
     #[serde(skip)]
     place: Option<(Arc<str>, Range<usize>)>,

@@ -48,7 +48,7 @@ fn problems(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_whole_file_is_read() {
+fn a_complete_file_is_parsed() {
     let config = read_text(Path::new("etc/waxseal.toml"), WHOLE).expect("config");
     assert_eq!(config.policy.file, Path::new("etc/standard.wasm"));
     assert_eq!(config.policy.on_error, OnError::Reject);
@@ -70,12 +70,12 @@ fn a_whole_file_is_read() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_with_their_lines() {
+fn all_problems_are_reported_with_their_lines() {
     let text = "hostname = \"a b\"\ntime-zone = \"Mars/Base\"\n[policy]\nfil = \"x\"\n\
         [[listener]]\nname = \"x\"\naddress = \"8891\"\nmode = \"splitt\"\n\
         [relay.A]\nhost = \"h:25\"\nuser = \"u\"\n[limits]\nmemory = \"much\"\n\
         [outgoing]\nnetworks = \"10.0.0.0/40\"\n";
-    let told = problems(text);
+    let reported = problems(text);
     for place in [
         ":1:12: `hostname` is \"a b\"",
         ":2:13: ",
@@ -90,12 +90,12 @@ fn all_problems_are_told_at_once_with_their_lines() {
         ":15:12: `outgoing.networks` is \"10.0.0.0/40\"",
     ] {
         assert!(
-            told.iter().any(|line| line.contains(place)),
+            reported.iter().any(|line| line.contains(place)),
             "{place}\nnot in\n{}",
-            told.join("\n")
+            reported.join("\n")
         );
     }
-    assert_eq!(told.len(), 11, "{}", told.join("\n"));
+    assert_eq!(reported.len(), 11, "{}", reported.join("\n"));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn l9_a_signature_expires_after_a_day_at_the_earliest() {
 }
 
 #[test]
-fn h3_pairs_that_need_not_be_aligned_name_both_domains() {
+fn h3_unaligned_pairs_name_both_domains() {
     let lines = "allow-unaligned = [{ author = \"Bücher.test\", sign = \"mailer.test\" }, \
                  { author = \"*\", sign = \"m.test\" }]";
     let config = read_text(Path::new("w.toml"), &dkim(lines)).expect("a configuration");
@@ -168,7 +168,7 @@ fn h3_pairs_that_need_not_be_aligned_name_both_domains() {
 }
 
 #[test]
-fn l12_domains_that_stay_inside_are_the_same_in_both_forms() {
+fn l12_local_domains_are_the_same_in_both_forms() {
     let text = "hostname = \"h.test\"\nlocal-domains = [\"bücher.test\", \"xn--mller-kva.test\"]\n\
                 [policy]\nfile = \"p.wasm\"\n";
     let config = read_text(Path::new("w.toml"), text).expect("a configuration");

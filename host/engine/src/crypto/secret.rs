@@ -169,11 +169,11 @@ enum Origin {
 
 /// Names in the folder of state that an earlier run leaves there: counters,
 /// policy snapshots, compiled code.
-pub(crate) const TRACES: [&str; 3] = ["counters.sqlite", "policies", "code"];
+pub(crate) const STATE_FILES: [&str; 3] = ["counters.sqlite", "policies", "code"];
 
 impl Origin {
     fn of_missing(state: &Path) -> Self {
-        let left = TRACES.iter().filter(|name| state.join(name).exists());
+        let left = STATE_FILES.iter().filter(|name| state.join(name).exists());
         let left: Vec<&str> = left.copied().collect();
         match left.is_empty() {
             true => Self::First,
@@ -256,13 +256,13 @@ mod tests {
         let origin = || Secret::open_or_make(&state).expect("opened").1;
         assert_eq!(origin(), Origin::First);
         assert_eq!(origin(), Origin::Read);
-        fs::write(state.join(TRACES[0]), "").expect("written");
+        fs::write(state.join(STATE_FILES[0]), "").expect("written");
         assert_eq!(origin(), Origin::Read);
         fs::remove_file(state.join(SECRET_FILE)).expect("removed");
         assert_eq!(origin(), Origin::Lost("counters.sqlite".into()));
         assert_eq!(origin(), Origin::Read);
         fs::remove_file(state.join(SECRET_FILE)).expect("removed");
-        fs::remove_file(state.join(TRACES[0])).expect("removed");
+        fs::remove_file(state.join(STATE_FILES[0])).expect("removed");
         fs::create_dir(state.join("policies")).expect("made");
         assert_eq!(origin(), Origin::Lost("policies".into()));
     }

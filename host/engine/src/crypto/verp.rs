@@ -23,13 +23,13 @@ const HEAD: usize = 5;
 /// Longest id in bytes: 38 bytes are 61 characters of base32, and with the
 /// prefix the local part stays below 64. Postfix's ids have at most 17,
 /// Sendmail's 14.
-pub const LONGEST_ID: usize = 38 - HEAD - TAG;
+pub const MAX_ID_LENGTH: usize = 38 - HEAD - TAG;
 
 /// Why a message gets no return path.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum VerpError {
     /// The id is empty or too long.
-    #[error("invalid queue id \"{0}\" for a return path: expected 1 to {LONGEST_ID} bytes")]
+    #[error("invalid queue id \"{0}\" for a return path: expected 1 to {MAX_ID_LENGTH} bytes")]
     Id(String),
     /// The domain does not form an address.
     #[error("invalid domain \"{domain}\" for return paths: {error}")]
@@ -54,14 +54,14 @@ pub struct Opened {
 ///
 /// # Errors
 ///
-/// When the id is empty or longer than [`LONGEST_ID`], or the domain is invalid.
+/// When the id is empty or longer than [`MAX_ID_LENGTH`], or the domain is invalid.
 pub fn address(
     key: &Key,
     domain: &str,
     id: &str,
     arrival: Timestamp,
 ) -> Result<Address, VerpError> {
-    if !(1..=LONGEST_ID).contains(&id.len()) {
+    if !(1..=MAX_ID_LENGTH).contains(&id.len()) {
         return Err(VerpError::Id(id.to_owned()));
     }
     let no_domain = |error| VerpError::Domain {

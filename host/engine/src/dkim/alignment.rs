@@ -1,21 +1,18 @@
-//! Alignment of signing domains with the authors of a message (RFC 9989, section
-//! 4.4), as far as it can be known without DNS.
+//! Alignment of signing domains with the authors of a message (RFC 9989, section 4.4), as far as possible without DNS.
 //!
-//! A receiver asks DNS for the organizational domain of both, and compares. Here
-//! nothing is asked, so that less is accepted: a signing domain (`d=`) and an
-//! author's domain are aligned when
+//! A receiver looks up the organizational domains of both and compares them. Here nothing is looked up, so the rule is
+//! stricter: a signing domain (`d=`) and an author's domain are aligned if
 //!
-//! - they are the same,
-//! - one is below the other, or
-//! - both are below a domain that we hold a key for,
+//! - they are equal,
+//! - one is a subdomain of the other, or
+//! - both are subdomains of a domain with a key,
 //!
-//! and the one above has at least two labels: a signature of `test` for everything
-//! below it vouches for nobody. Several authors have to be aligned each.
+//! and the parent domain has at least two labels: a signature of `test` for all its subdomains would be meaningless. Each of
+//! several authors must be aligned.
 //!
-//! The authors are read twice. The mail parser gives the mailboxes; a second look
-//! finds whatever stands behind an `@` outside of quoted strings and comments. If
-//! that finds a domain that the mailboxes do not have and that is not aligned,
-//! readers differ in whom they take for the author, and nothing is signed.
+//! The authors are read twice. The mail parser returns the mailboxes; a second scan finds everything after an `@` outside of
+//! quoted strings and comments. If it finds a domain that the mailboxes lack and that is not aligned, mail programs may
+//! disagree about the author, and the message is not signed.
 
 use thiserror::Error;
 
@@ -25,35 +22,35 @@ use crate::config::{Domain, UnalignedPair};
 use waxseal_core::message::Content;
 use waxseal_core::work;
 
-/// A domain to sign for that is not aligned with the author.
+/// A signing domain that is not aligned with the author.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "a signature of {sign} is not aligned with the author's domain {author}: it is not made unless waxseal.toml has \
+    "a signature of {sign} is not aligned with the author's domain {author}: it is not created unless waxseal.toml has \
      `[dkim] allow-unaligned = [{{ author = \"{author}\", sign = \"{sign}\" }}]`"
 )]
 pub struct Unaligned {
     /// The author's domain.
     pub author: Domain,
-    /// The domain to sign for.
+    /// The signing domain.
     pub sign: Domain,
 }
 
 /// The domains of the authors of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthorDomains {
-    /// Those of the mailboxes in `From`. Never empty.
+    /// Domains of the mailboxes in `From`. Never empty.
     mailboxes: Vec<Domain>,
-    /// Others that a reader may find there.
+    /// Further domains that a mail program may find there.
     others: Vec<Domain>,
 }
 
-/// Why nothing is signed.
+/// Why a message is not signed.
 #[derive(Debug, Error)]
 pub enum AlignmentError {
-    /// The decision names a domain that it may not.
+    /// A signing domain of the decision is not aligned.
     #[error(transparent)]
     Unaligned(#[from] Unaligned),
-    /// It lies in the message.
+    /// The message cannot be signed.
     #[error(transparent)]
     Message(#[from] SignError),
 }
@@ -62,8 +59,7 @@ pub enum AlignmentError {
 ///
 /// # Errors
 ///
-/// When `From` is missing, is there several times, or names no author with a
-/// domain.
+/// If `From` is missing, repeated, or has no author with a domain.
 pub fn author_domains(message: &Content) -> Result<AuthorDomains, SignError> {
     let mut fields = message.fields_named("From");
     let Some(field) = fields.next() else {
@@ -75,7 +71,7 @@ pub fn author_domains(message: &Content) -> Result<AuthorDomains, SignError> {
     }
     let mut mailboxes = Vec::new();
     for mailbox in message.author() {
-        // What has no `@` is part of a display name that should be quoted.
+        // A part without `@` belongs to a display name that should be quoted.
         let Some((_, domain)) = mailbox.address.rsplit_once('@') else {
             continue;
         };
@@ -92,8 +88,7 @@ pub fn author_domains(message: &Content) -> Result<AuthorDomains, SignError> {
     Ok(AuthorDomains { mailboxes, others })
 }
 
-/// Checks that signatures of these domains are aligned with all authors, or
-/// allowed all the same.
+/// Checks that signatures of these domains are aligned with all authors, or allowed nevertheless.
 ///
 /// # Errors
 ///
@@ -127,7 +122,7 @@ impl UnalignedPair {
     }
 }
 
-/// Whether the two are aligned, whatever is allowed beside.
+/// Whether the two are aligned, regardless of exceptions.
 pub(crate) fn are_aligned(author: &Domain, sign: &Domain, keys: &Keys) -> bool {
     let is_organization = |domain: &Domain| domain.parent().is_some();
     if author == sign
@@ -146,11 +141,10 @@ pub(crate) fn are_aligned(author: &Domain, sign: &Domain, keys: &Keys) -> bool {
     false
 }
 
-/// The domain names behind every `@` of a raw value, but those in quoted strings,
-/// comments and encoded words.
+/// The domain names after every `@` of a raw value, except in quoted strings, comments and encoded words.
 ///
-/// An encoded word within angle brackets is an error: some readers decode it, and
-/// see an address that others do not (RFC 2047, section 5, forbids it).
+/// An encoded word within angle brackets is an error: some mail programs decode it, and find an address that others do not (RFC
+/// 2047, section 5, forbids it).
 fn mentioned(value: &[u8]) -> Result<Vec<Domain>, SignError> {
     let _stage = work::stage("reading addresses");
     let mut scan = Scan {
@@ -176,7 +170,7 @@ fn mentioned(value: &[u8]) -> Result<Vec<Domain>, SignError> {
             b'@' => {
                 scan.rest = after;
                 let name = String::from_utf8(scan.domain()).ok();
-                // "Ann @ Acme" is a name: nobody has an address at one label.
+                // "Ann @ Acme" is a name: a domain of one label is not an address.
                 let name =
                     name.filter(|name| name.contains(['.', '\u{3002}', '\u{ff0e}', '\u{ff61}']));
                 domains.extend(name.and_then(|name| name.parse::<Domain>().ok()));
@@ -189,18 +183,16 @@ fn mentioned(value: &[u8]) -> Result<Vec<Domain>, SignError> {
     Ok(domains)
 }
 
-/// What is left of a raw value.
+/// The rest of a raw value.
 struct Scan<'a> {
     rest: &'a [u8],
-    /// Quoted strings, comments and literals: which of them were found without an
-    /// end. From there on these are read as text, since some readers do so; and
-    /// no end is looked for twice.
+    /// Kinds of quoted strings, comments and literals that are not terminated. From then on they are read as text, since some mail
+    /// programs do so, and their end is not searched again.
     unclosed: [bool; 3],
 }
 
 impl Scan<'_> {
-    /// Goes on behind the quoted string, comment or literal that begins here, or
-    /// behind its first byte where it does not end.
+    /// Skips the quoted string, comment or literal that begins here, or only its first byte if it is not terminated.
     fn skip_delimited(&mut self) {
         let (kind, close) = match self.rest.first() {
             Some(b'(') => (0, b')'),
@@ -215,8 +207,7 @@ impl Scan<'_> {
         self.rest = &self.rest[end.unwrap_or(1)..];
     }
 
-    /// Goes on behind the encoded word (RFC 2047, section 2) that begins here, or
-    /// behind its first byte where there is none.
+    /// Skips the encoded word (RFC 2047, section 2) that begins here, or only its first byte if there is none.
     fn skip_word(&mut self) {
         // At most 75 bytes; `=?` charset `?` encoding `?` text `?=`.
         let window = &self.rest[..self.rest.len().min(75)];
@@ -227,8 +218,7 @@ impl Scan<'_> {
         self.rest = &self.rest[mark.map_or(1, |mark| mark + 2)..];
     }
 
-    /// The domain that begins here, without the white space and comments that may
-    /// stand about its dots (RFC 5322, section 4.4).
+    /// The domain that begins here, without white space and comments around its dots (RFC 5322, section 4.4).
     fn domain(&mut self) -> Vec<u8> {
         let mut name = Vec::new();
         loop {
@@ -249,7 +239,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Goes on behind white space and comments.
+    /// Skips white space and comments.
     fn skip_space(&mut self) {
         loop {
             let before = self.rest.len();
@@ -263,7 +253,7 @@ impl Scan<'_> {
     }
 }
 
-/// Where the quoted string, comment or literal at the beginning ends.
+/// End of the quoted string, comment or literal at the beginning.
 fn end_of(text: &[u8], close: u8) -> Option<usize> {
     let mut depth = 1_usize;
     let mut escaped = false;

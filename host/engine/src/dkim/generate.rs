@@ -1,4 +1,4 @@
-//! Making keys.
+//! Generation of keys.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,13 +17,13 @@ use super::pair::{Algorithm, Pair};
 use crate::config::{self, Domain, Problem, Severity};
 use waxseal_system::secure_fs;
 
-/// Why no key was made.
+/// Why no key was generated.
 #[derive(Debug, Error)]
 pub enum GenerateError {
-    /// The domain signs with a key of that algorithm already.
+    /// The domain already signs with a key of that algorithm.
     #[error(
-        "{domain} signs with {algorithm} key \"{selector}\" already ({}). A second one would sign from the next reload on, \
-         before its record is published. To start afresh, move that file away first",
+        "{domain} already signs with {algorithm} key \"{selector}\" ({}). A second one would sign from the next reload on, \
+         before its record is published. To replace it, move that file away first",
         .file.display()
     )]
     Signs {
@@ -31,9 +31,9 @@ pub enum GenerateError {
         domain: String,
         /// Algorithm of both keys.
         algorithm: Algorithm,
-        /// Selector of the key that is there.
+        /// Selector of the existing key.
         selector: String,
-        /// File of the key that is there.
+        /// File of the existing key.
         file: PathBuf,
     },
     /// There are keys of the domain that cannot be read, so that nobody knows
@@ -42,28 +42,30 @@ pub enum GenerateError {
     Unreadable {
         /// Signing domain.
         domain: String,
-        /// What is wrong with them.
+        /// Their problems.
         problems: Vec<Problem>,
     },
-    /// The selector is no DNS label.
-    #[error("\"{0}\" is no selector: it has letters, digits and hyphens, like \"mail2026\"")]
+    /// The selector is not a DNS label.
+    #[error("invalid selector \"{0}\": expected letters, digits and hyphens, like \"mail2026\"")]
     Selector(String),
-    /// There is a file of that name.
-    #[error("{} is there already and is not overwritten; choose another selector", .0.display())]
+    /// The file exists.
+    #[error("{} exists and is not overwritten; choose another selector", .0.display())]
     Exists(PathBuf),
     /// The file cannot be written.
     #[error("{}: {error}", .file.display())]
     Write {
         /// The file.
         file: PathBuf,
-        /// Why not.
+        /// The error.
         error: io::Error,
     },
-    /// The library made no key.
-    #[error("no key could be made: the system's random numbers or memory failed")]
+    /// The library could not generate a key.
+    #[error(
+        "cannot generate a key: the system's random number generator or memory allocation failed"
+    )]
     Library(#[from] Unspecified),
-    /// The key that was made cannot be used.
-    #[error("the new key cannot be used: {0}")]
+    /// The generated key is not usable.
+    #[error("the generated key is unusable: {0}")]
     Key(#[from] KeyError),
 }
 
@@ -75,18 +77,16 @@ fn lines(problems: &[Problem]) -> String {
 /// A new key.
 #[derive(Debug)]
 pub struct Generated {
-    /// The key; its record is yet to be published.
+    /// The key; its record must be published.
     pub key: Key,
 }
 
-/// Makes a key for a domain and writes it to `DOMAIN/SELECTOR.pem` in the
-/// folder of keys, readable by its owner only. Without a selector it is named
-/// after the day: `w20261121r` for RSA, `w20261121e` for Ed25519.
+/// Generates a key for a domain and writes it to `DOMAIN/SELECTOR.pem` in the folder of keys, readable by its owner only.
+/// The default selector is the day: `w20261121r` for RSA, `w20261121e` for Ed25519.
 ///
 /// # Errors
 ///
-/// When the domain signs with a key of that algorithm already, or when the key
-/// cannot be written. No file is ever overwritten.
+/// If the domain already signs with a key of that algorithm, or the key cannot be written. No file is overwritten.
 pub fn generate(
     dkim: &config::Dkim,
     domain: &Domain,
@@ -168,7 +168,7 @@ fn new_pair(algorithm: Algorithm) -> Result<(Pair, String), Unspecified> {
         }
         Algorithm::Ed25519 => {
             let pair = Ed25519KeyPair::generate()?;
-            // Version 1, as OpenSSL writes it: OpenDKIM and others read no other.
+            // Version 1, as OpenSSL writes it: OpenDKIM and others support no other.
             let pem = pem(pair.to_pkcs8v1()?.as_ref());
             Ok((Pair::Ed25519(pair), pem))
         }

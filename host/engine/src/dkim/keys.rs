@@ -1,8 +1,7 @@
-//! The keys we sign with, by domain.
+//! The signing keys, by domain.
 //!
-//! Every key that is found signs: during a change of keys a message carries a
-//! signature of each, and a receiver that cannot find one of the records goes by
-//! the other.
+//! Every key signs: during a key rotation a message has a signature of each, and a receiver that cannot find one of the records
+//! uses the other.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,16 +23,16 @@ use waxseal_system::secure_fs::{self, PrivateFileError};
 /// Selector of the keys that tests sign with.
 const TEST_SELECTOR: &str = "test";
 
-/// A key that signs for a domain. Its private half is never shown.
+/// A key that signs for a domain. The private key is not accessible.
 pub struct Key {
     domain: String,
     selector: String,
     file: PathBuf,
     pub(super) pair: Pair,
     record: Record,
-    /// The record as a verifier has it from DNS.
+    /// The record in the form in which DNS returns it to a verifier.
     pub(super) published: TxtRecord,
-    /// Its name as a verifier asks for it.
+    /// The name that a verifier queries.
     pub(super) query: Box<str>,
 }
 
@@ -42,8 +41,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, when others may read it, or when it holds no key
-    /// that DKIM can use.
+    /// If it cannot be read, if others can read it, or if it contains no key for DKIM.
     pub fn read(domain: &Domain, selector: &str, file: &Path) -> Result<Self, KeyError> {
         Self::new(
             domain,
@@ -88,7 +86,7 @@ impl Key {
         &self.selector
     }
 
-    /// How it signs.
+    /// Signature algorithm.
     pub fn algorithm(&self) -> Algorithm {
         self.pair.algorithm()
     }
@@ -98,7 +96,7 @@ impl Key {
         &self.file
     }
 
-    /// The record that has to stand in DNS.
+    /// The DNS record to publish.
     pub fn record(&self) -> &Record {
         &self.record
     }
@@ -121,9 +119,8 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Reads all keys: those of the folder, `DOMAIN/SELECTOR.pem`, and those
-    /// that `[[dkim.key]]` names. Gives every key that can be used and every
-    /// problem of those that cannot; no folder is no problem.
+    /// Reads all keys: those of the folder, `DOMAIN/SELECTOR.pem`, and those of `[[dkim.key]]`. Returns every usable key and the
+    /// problems of the others; a missing folder is not a problem.
     pub fn load(dkim: &config::Dkim) -> (Self, Vec<Problem>) {
         let mut keys = Self::default();
         let mut problems = Vec::new();
@@ -133,18 +130,16 @@ impl Keys {
         for key in &dkim.files {
             keys.add(&key.domain, &key.selector, &key.file, &mut problems);
         }
-        keys.settle(&mut problems);
+        keys.sort_and_warn(&mut problems);
         (keys, problems)
     }
 
-    /// An Ed25519 key for each of these domains, made from nothing but its name:
-    /// for tests, which must neither read a private key nor wait for one to be
-    /// made, and have to repeat. Everybody can make them, so they sign nothing
-    /// that is sent.
+    /// An Ed25519 test key for each of these domains, derived from its name only: tests must neither read private keys nor wait for
+    /// new ones, and must be reproducible. Everybody can derive these keys, so they must not sign mail that is sent.
     ///
     /// # Errors
     ///
-    /// When the library makes no key.
+    /// If the library cannot create a key.
     pub fn for_tests<'a>(domains: impl IntoIterator<Item = &'a Domain>) -> Result<Self, KeyError> {
         let mut keys = Self::default();
         for domain in domains {
@@ -160,7 +155,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// The same keys and some more.
+    /// These keys and further ones.
     #[must_use]
     pub fn with(&self, more: Vec<Key>) -> Self {
         let mut by_domain = self.by_domain.clone();
@@ -171,8 +166,7 @@ impl Keys {
         Self { by_domain }
     }
 
-    /// The keys to sign with for a domain, in any of its forms: RSA first, then
-    /// Ed25519. A key of a domain is none of its subdomains'.
+    /// The keys of a domain, in any of its forms: RSA first, then Ed25519. Keys do not apply to subdomains.
     pub fn for_domain(&self, domain: &str) -> &[Arc<Key>] {
         let found = self.by_domain.get(domain).or_else(|| {
             let domain: Domain = domain.parse().ok()?;
@@ -217,16 +211,16 @@ impl Keys {
         keys.push(Arc::new(key));
     }
 
-    fn settle(&mut self, problems: &mut Vec<Problem>) {
+    fn sort_and_warn(&mut self, problems: &mut Vec<Problem>) {
         for (domain, keys) in &mut self.by_domain {
             keys.sort_by(|a, b| (a.algorithm(), &a.selector).cmp(&(b.algorithm(), &b.selector)));
             if let Some(first) = keys.first()
                 && first.algorithm() == Algorithm::Ed25519
             {
                 let message = format!(
-                    "{domain} has an Ed25519 key alone, which large receivers do not verify"
+                    "{domain} has only an Ed25519 key, which large receivers do not verify"
                 );
-                let expected = format!("an RSA key beside it: waxseal dkim new {domain}");
+                let expected = format!("an additional RSA key: waxseal dkim new {domain}");
                 problems.push(warning(&first.file, message, &expected));
             }
         }
@@ -234,16 +228,16 @@ impl Keys {
     }
 }
 
-/// The text without the path, which the problem carries.
+/// The error without the path, which the problem contains.
 fn problem_text(error: &KeyError) -> String {
     match error {
         KeyError::File(PrivateFileError::Read { error, .. }) => format!("cannot be read: {error}"),
         KeyError::File(PrivateFileError::Open { mode, .. }) => {
-            format!("others may read or change this private key (mode {mode:04o})")
+            format!("other users can read or change this private key (mode {mode:04o})")
         }
         KeyError::File(PrivateFileError::Owner { owner, .. }) => {
             format!(
-                "this private key belongs to user {owner}, who is neither root nor the user that runs this"
+                "this private key belongs to user {owner}, who is neither root nor the current user"
             )
         }
         other => other.to_string(),
@@ -257,7 +251,7 @@ fn expected(error: &KeyError) -> Option<String> {
             path.display()
         )),
         KeyError::File(PrivateFileError::Owner { path, us, .. }) => Some(format!(
-            "our own file; type: chown {us} '{}'",
+            "a file of the current user; type: chown {us} '{}'",
             path.display()
         )),
         KeyError::Pem(_) | KeyError::Kind | KeyError::Rejected(_) => Some(
@@ -274,8 +268,7 @@ fn warning(file: &Path, message: String, expected: &str) -> Problem {
     problem
 }
 
-/// Key files of the folder: `DOMAIN/SELECTOR.pem`. Other files are nobody's
-/// business.
+/// Key files of the folder: `DOMAIN/SELECTOR.pem`. Other files are ignored.
 fn found(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(Domain, String, PathBuf)> {
     let mut files = Vec::new();
     for path in entries(folder, problems) {
@@ -289,7 +282,7 @@ fn found(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(Domain, String, Pat
         let Ok(domain) = name.parse::<Domain>() else {
             problems.push(warning(
                 &path,
-                "this folder's name is no domain name".to_owned(),
+                "the name of this folder is not a domain name".to_owned(),
                 "DOMAIN/SELECTOR.pem",
             ));
             continue;
@@ -309,7 +302,7 @@ fn found(folder: &Path, problems: &mut Vec<Problem>) -> Vec<(Domain, String, Pat
                     files.push((domain.clone(), selector.to_owned(), file))
                 }
                 _ => {
-                    let message = format!("\"{selector}\" is no selector");
+                    let message = format!("invalid selector \"{selector}\"");
                     problems.push(warning(
                         &file,
                         message,
@@ -337,7 +330,7 @@ fn entries(folder: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
         Err(error) => {
             problems.push(Problem::of_file(
                 folder,
-                format!("the folder of keys cannot be read: {error}"),
+                format!("cannot read the key folder: {error}"),
                 None,
             ));
             Vec::new()

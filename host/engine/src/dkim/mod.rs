@@ -1,8 +1,7 @@
 //! DKIM: keys, signatures and the records to publish (RFC 6376, RFC 8463).
 //!
-//! Private keys are read here and never leave: [`Keys`] hands out [`Key`]s that
-//! can sign and show their public half, and nothing else. [`sign`] checks each
-//! signature that it made before it hands it back.
+//! Private keys are read here and are not accessible elsewhere: [`Keys`] returns [`Key`]s that can sign and have a public key,
+//! and nothing else. [`sign`] verifies each signature before returning it.
 
 mod alignment;
 mod error;

@@ -1,8 +1,7 @@
-//! Signatures that a message came with, taken out before our own are verified.
+//! Removal of existing signatures before Waxseal's own are verified.
 //!
-//! The verifier checks every `DKIM-Signature` of a message, and each may list very
-//! many names. Ours never sign one, so that those of others are only work: without
-//! them, what a sender wrote into such fields costs nothing.
+//! The verifier checks every `DKIM-Signature` of a message, and each may list very many names. Waxseal's signatures never cover
+//! such fields, so that existing ones only cost time: without them, what a sender wrote there costs nothing.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,26 +10,25 @@ use memchr::{memchr, memchr2};
 
 use waxseal_core::work;
 
-/// Fields in which the verifier looks for signatures.
+/// Fields in which the verifier searches signatures.
 const SIGNATURES: [&[u8]; 3] = [b"dkim-signature", b"dkim2-signature", b"message-instance"];
 
-/// The message without fields that hold signatures; the message itself where it
-/// has none. Every other byte stays.
+/// The message without signature fields; the message itself if it has none. All other bytes are unchanged.
 pub(super) fn without_signatures(message: &[u8]) -> Cow<'_, [u8]> {
-    let mut kept = Vec::new();
+    let mut remaining = Vec::new();
     let mut from = 0;
     for field in Fields::of(message).filter(|field| is_signature(&message[field.name.clone()])) {
-        if kept.capacity() == 0 {
-            kept.reserve(message.len());
+        if remaining.capacity() == 0 {
+            remaining.reserve(message.len());
         }
-        kept.extend_from_slice(&message[from..field.name.start]);
+        remaining.extend_from_slice(&message[from..field.name.start]);
         from = field.end;
     }
     if from == 0 {
         return Cow::Borrowed(message);
     }
-    kept.extend_from_slice(&message[from..]);
-    Cow::Owned(kept)
+    remaining.extend_from_slice(&message[from..]);
+    Cow::Owned(remaining)
 }
 
 /// White space does not count: names may be folded before their colon.
@@ -45,8 +43,8 @@ struct Field {
     end: usize,
 }
 
-/// The fields of a header as the verifier splits it, which need not be how others
-/// do: it goes on behind a line without a colon if that ends in LF alone.
+/// The fields of a header as the verifier splits it, which may differ from other parsers: it continues after a line without a
+/// colon if that ends in LF only.
 struct Fields<'a> {
     message: &'a [u8],
     at: usize,
@@ -129,7 +127,7 @@ mod tests {
             let made = without_signatures(message.as_bytes());
             let made = std::str::from_utf8(&made).expect("ASCII");
             assert_eq!(made, expected.unwrap_or(message));
-            // The verifier sees no signature in what is left, and the same body.
+            // The verifier finds no signature in the result, and the same body.
             let body = |message: &'_ str| {
                 let parsed = AuthenticatedMessage::parse(message.as_bytes())?;
                 Some(parsed.raw_body().to_vec())

@@ -1,4 +1,4 @@
-//! A key pair, as DKIM uses it.
+//! A DKIM key pair.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,11 +15,11 @@ use serde::Serialize;
 
 use super::error::KeyError;
 
-/// How a key signs.
+/// Signature algorithm of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// RSA with SHA-256 (RFC 6376, section 3.3.1): every receiver verifies it.
+    /// RSA with SHA-256 (RFC 6376, section 3.3.1), which every receiver verifies.
     #[default]
     Rsa,
     /// Ed25519 with SHA-256 (RFC 8463): short and quick, but large receivers do
@@ -67,7 +67,7 @@ impl FromStr for Algorithm {
     }
 }
 
-/// A private key and its public half.
+/// A private key and its public key.
 pub(super) enum Pair {
     Rsa(RsaKeyPair),
     Ed25519(Ed25519KeyPair),
@@ -86,22 +86,20 @@ impl Pair {
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
-        // OpenSSL writes Ed25519 keys without their public half (PKCS #8 v1).
+        // OpenSSL writes Ed25519 keys without their public key (PKCS #8 v1).
         if let Ok(pair) = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der) {
             return Ok(Self::Ed25519(pair));
         }
         Self::rsa(RsaKeyPair::from_pkcs8(der))
     }
 
-    /// The library takes RSA keys of 2048 bits and more, which is what RFC 8301
-    /// (section 3.2) advises signers to use.
+    /// The library accepts RSA keys of 2048 bits and more, as RFC 8301 (section 3.2) advises.
     fn rsa(pair: Result<RsaKeyPair, KeyRejected>) -> Result<Self, KeyError> {
         pair.map(Self::Rsa)
             .map_err(|error| KeyError::Rejected(error.to_string()))
     }
 
-    /// A pair that is the same whenever it is made for the same name: no secret,
-    /// and for tests alone.
+    /// A pair derived from a name, which is always the same: not secret, for tests only.
     pub(super) fn from_name(name: &str) -> Result<Self, KeyError> {
         let seed = digest(&SHA256, format!("waxseal test key {name}").as_bytes());
         Ed25519KeyPair::from_seed_unchecked(seed.as_ref())
@@ -116,9 +114,8 @@ impl Pair {
         }
     }
 
-    /// What stands in `p=` of the key record: for RSA a SubjectPublicKeyInfo,
-    /// as every published key has it; for Ed25519 the bare 32 bytes (RFC 8463,
-    /// section 4).
+    /// The value of `p=` in the key record: for RSA a SubjectPublicKeyInfo, as in all published keys; for Ed25519 the bare 32 bytes
+    /// (RFC 8463, section 4).
     pub(super) fn public(&self) -> Result<String, KeyError> {
         match self {
             Self::Rsa(pair) => {

@@ -1,10 +1,10 @@
-//! The DNS record that makes a key's signatures verifiable.
+//! The DNS record of a key.
 
 use serde::Serialize;
 
 /// Longest character string of a TXT record, in bytes (RFC 1035, section
 /// 3.3.14).
-const LONGEST_STRING: usize = 255;
+const MAX_STRING: usize = 255;
 
 /// The TXT record to publish for a key (RFC 6376, section 3.6.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,12 +23,11 @@ impl Record {
         }
     }
 
-    /// The text as the character strings of a TXT record, none longer than 255
-    /// bytes. Resolvers put them together without a space between.
+    /// The text as character strings of a TXT record, at most 255 bytes each. Resolvers concatenate them without a separator.
     pub fn strings(&self) -> Vec<&str> {
-        // A record's text is ASCII, so that any byte ends a character.
-        let ends = (LONGEST_STRING..self.value.len())
-            .step_by(LONGEST_STRING)
+        // A record's text is ASCII, so it can be split at any byte.
+        let ends = (MAX_STRING..self.value.len())
+            .step_by(MAX_STRING)
             .chain([self.value.len()]);
         let mut start = 0;
         ends.map(|end| {

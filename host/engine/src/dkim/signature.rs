@@ -1,10 +1,8 @@
-//! Signing a message, and checking the signature before it leaves.
+//! Signing of a message, and verification of the signatures.
 //!
-//! What there is to sign, canonical header and hash of the body, is worked out
-//! once for all keys of a message. Then each key signs it, and the result is
-//! verified by the library's verifier, which reads the message from its bytes
-//! anew. A signature that does not verify here is an error and never sent: it
-//! would do the sender's name more harm than none.
+//! The data to sign, canonical header and body hash, is computed once for all keys of a message. Each key signs it, and the
+//! library's verifier verifies the result, reading the message from its bytes again. A signature that does not verify is an error
+//! and never sent: it would harm the sender's reputation more than none.
 
 use std::borrow::Borrow;
 use std::future::Future;
@@ -32,12 +30,10 @@ use super::pair::Algorithm;
 use crate::config::Domain;
 use waxseal_core::work;
 
-/// Signed, and named once more than they are there, so that nobody can add one
-/// without breaking the signature (RFC 6376, section 8.15).
+/// Signed, and listed once more than they occur, so that adding one breaks the signature (RFC 6376, section 8.15).
 ///
-/// Beside what a reader sees, these are the fields that make a replayed message
-/// another one: who submitted it, what it answers, and where a mail program sends
-/// a click on "unsubscribe" (RFC 8058).
+/// In addition to displayed fields, these are the fields that make a replayed message a different one: who submitted it, what it
+/// replies to, and where a mail program sends a click on "unsubscribe" (RFC 8058).
 const OVERSIGNED: [&str; 15] = [
     "From",
     "To",
@@ -56,9 +52,8 @@ const OVERSIGNED: [&str; 15] = [
     "List-Unsubscribe-Post",
 ];
 
-/// Signed where they are there (RFC 6376, section 5.4.1): a mailing list may
-/// rightly add them later. The names of the `List-` family are spelled out: a
-/// sender's own invention could hold a `;` and break the tag list.
+/// Signed if present (RFC 6376, section 5.4.1): a mailing list may legitimately add them later. The names of the `List-` family are
+/// spelled out: a sender's own name could contain a `;` and break the tag list.
 const SIGNED_WHEN_PRESENT: [&str; 7] = [
     "List-Id",
     "List-Help",
@@ -69,17 +64,16 @@ const SIGNED_WHEN_PRESENT: [&str; 7] = [
     "List-Archived-At",
 ];
 
-/// A signature that verifies.
+/// A verified signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     /// Signing domain (`d=`).
     pub domain: String,
     /// Selector (`s=`).
     pub selector: String,
-    /// How it was signed.
+    /// Its algorithm.
     pub algorithm: Algorithm,
-    /// Raw value of the `DKIM-Signature` field: leading space, folds as CRLF and
-    /// white space, no line end at its end.
+    /// Raw value of the `DKIM-Signature` field: with its leading space, with folds as CRLF and white space, without the final line end.
     pub value: Vec<u8>,
 }
 
@@ -89,18 +83,18 @@ pub enum SignError {
     /// There is no author to sign for (RFC 6376, section 5.4).
     #[error("the message has no From field, so that there is nothing to sign for")]
     NoAuthor,
-    /// Readers do not agree which of them counts (RFC 5322, section 3.6).
+    /// Mail programs disagree which of them counts (RFC 5322, section 3.6).
     #[error("the message has {0} From fields where one is allowed, so that it cannot be signed")]
     SeveralFrom(usize),
-    /// There is nobody whom a signature could vouch for.
+    /// There is no author to sign for.
     #[error("the From field names no author with a domain, so that it cannot be signed")]
     NoAuthorDomain,
-    /// Readers do not agree who the author is.
+    /// Mail programs disagree who the author is.
     #[error(
         "the From field can be read as from {0} as well as from its author, so that it cannot be signed"
     )]
     AmbiguousAuthor(Domain),
-    /// Verifiers disagree on such a field, so that no signature holds for all.
+    /// Verifiers disagree on such a field, so that no signature is valid for all.
     #[error(
         "the message's {0} field has white space before its colon, which verifiers read in different ways"
     )]
@@ -112,25 +106,25 @@ pub enum SignError {
         domain: String,
         /// Selector.
         selector: String,
-        /// What the library said.
+        /// The library's error.
         reason: String,
     },
-    /// Our own signature does not verify: it was thrown away.
+    /// The signature does not verify: it is discarded.
     #[error(
-        "our own signature with key \"{selector}\" of {domain} does not verify ({reason}), so it is not sent"
+        "the new signature with key \"{selector}\" of {domain} does not verify ({reason}), so it is not sent"
     )]
     Verify {
         /// Signing domain.
         domain: String,
         /// Selector.
         selector: String,
-        /// What the verifier said.
+        /// The verifier's error.
         reason: String,
     },
 }
 
 impl SignError {
-    /// Whether it lies in the message, so that no later try can succeed.
+    /// Whether the message is the cause, so that a retry cannot succeed.
     pub fn is_of_message(&self) -> bool {
         match self {
             Self::NoAuthor
@@ -143,15 +137,13 @@ impl SignError {
     }
 }
 
-/// Signs a message with each of the keys: relaxed/relaxed, the whole body, at
-/// the instant `at` (`t=`), valid for the time `expire` (`x=`) or without end. The
-/// message must be as it will be sent, with `Date` and `Message-ID`: what is
-/// missing is signed as missing.
+/// Signs a message with each of the keys: relaxed/relaxed, the complete body, at the instant `at` (`t=`), valid for the time
+/// `expire` (`x=`) or without limit. The message must have its final form, with `Date` and `Message-ID`: missing fields are
+/// signed as missing.
 ///
 /// # Errors
 ///
-/// When the message cannot be signed, or when a signature does not verify. Then
-/// none is given back.
+/// If the message cannot be signed, or a signature does not verify. Then none is returned.
 pub fn sign(
     message: &[u8],
     keys: &[Arc<Key>],
@@ -170,8 +162,7 @@ pub fn sign(
     let expiry = expire.map(|expire| seconds(at).saturating_add(expire.as_secs()));
     let signatures = sign(expiry)?;
     match expiry {
-        // A message of the past (a trial, a recording): the verifier goes by the
-        // clock, so it is shown what differs in nothing but the expiry.
+        // A message of the past (a trial, a recording): the verifier uses the clock, so it gets a copy that differs only in the expiry.
         Some(expiry) if expiry <= seconds(Timestamp::now()) => verify(message, keys, &sign(None)?)?,
         _ => verify(message, keys, &signatures)?,
     }
@@ -188,17 +179,17 @@ fn seconds(at: Timestamp) -> u64 {
     u64::try_from(at.as_second()).unwrap_or(0)
 }
 
-/// What all signatures of a message have in common.
+/// The common input of all signatures of a message.
 struct Canonical {
     /// The signed fields in canonical form.
     header: Vec<u8>,
-    /// What `h=` and `bh=` say.
+    /// The values of `h=` and `bh=`.
     template: Signature,
 }
 
 impl Canonical {
     fn of(message: &[u8]) -> Result<Self, SignError> {
-        // The library cannot be stopped; it reads the message once.
+        // The library cannot be interrupted; it reads the message once.
         work::spend(message.len());
         let mut template = DkimSigner::from_key(Canonicalizer)
             .domain("")
@@ -211,7 +202,7 @@ impl Canonical {
                 reason: error.to_string(),
             })?;
         let mut header = std::mem::take(&mut template.b);
-        // What would have been signed ends in the signature's own field.
+        // The data to sign ends in the signature's own field.
         let mut own_field = Vec::with_capacity(1024);
         template.write(&mut own_field, false);
         header.truncate(header.len() - own_field.len());
@@ -224,7 +215,7 @@ impl Canonical {
             d: key.domain().to_owned(),
             s: key.selector().to_owned(),
             t: seconds(at),
-            // 0 leaves the tag out.
+            // 0 omits the tag.
             x: expiry.unwrap_or(0),
             ..self.template.clone()
         };
@@ -241,9 +232,8 @@ impl Canonical {
     }
 }
 
-/// A key that signs nothing: its "signature" is what there is to sign. The
-/// library gives no other way to its canonical form, and always takes the
-/// wall clock for `t=`.
+/// A key that does not sign: its "signature" is the data to sign. The library has no other access to its canonical form, and always
+/// uses the wall clock for `t=`.
 struct Canonicalizer;
 
 impl SigningKey for Canonicalizer {
@@ -260,8 +250,7 @@ impl SigningKey for Canonicalizer {
     }
 }
 
-/// The names for `h=`. The library signs all fields of a name that is listed;
-/// a name listed once more stands for one that is not there.
+/// The names for `h=`. The library signs all fields of a listed name; an additional listing represents a missing field.
 fn names_to_sign(message: &[u8]) -> Result<Vec<&'static str>, SignError> {
     let mut present = Present::default();
     for name in field_names(message) {
@@ -350,7 +339,7 @@ fn field_value(signature: &Signature) -> Vec<u8> {
     value.strip_suffix(b"\r\n").unwrap_or(value).to_vec()
 }
 
-/// Checks our signatures as a receiver would, from the message's bytes.
+/// Verifies Waxseal's signatures as a receiver does, from the message's bytes.
 pub(super) fn verify(
     message: &[u8],
     keys: &[Arc<Key>],
@@ -359,8 +348,8 @@ pub(super) fn verify(
     let _stage = work::stage("verifying the signature");
     let message = without_signatures(message);
     let fields: Vec<u8> = signatures.iter().flat_map(field).collect();
-    // The library cannot be stopped: it reads the message once for each hash of
-    // the body, and for each name that we sign the names of all fields.
+    // The library cannot be interrupted: it reads the message once for each body hash, and the names of all fields for each signed
+    // name.
     work::spend(2 * message.len());
     let results = match AuthenticatedMessage::parse_with_opts(&message, Some(&fields), true) {
         Some(parsed) => verified(&parsed, keys, signatures),
@@ -391,7 +380,7 @@ fn verified(
         return vec![Err("the verifier did not start".to_owned()); signatures.len()];
     };
     let outputs = pin!(authenticator.verify_dkim(Parameters::new(parsed).with_cache(&published)));
-    // Every record is answered from memory, so that there is nothing to wait for.
+    // All records are returned from memory, so nothing waits.
     let Poll::Ready(outputs) = outputs.poll(&mut Context::from_waker(Waker::noop())) else {
         return vec![Err("the verifier waits for DNS".to_owned()); signatures.len()];
     };
@@ -408,7 +397,7 @@ fn verified(
     signatures.iter().map(verdict).collect()
 }
 
-/// The library's verifier. It never asks DNS: it has no server to ask.
+/// The library's verifier. It never queries DNS: it has no server.
 fn authenticator() -> Option<&'static MessageAuthenticator> {
     static AUTHENTICATOR: OnceLock<Option<MessageAuthenticator>> = OnceLock::new();
     AUTHENTICATOR
@@ -419,8 +408,7 @@ fn authenticator() -> Option<&'static MessageAuthenticator> {
         .as_ref()
 }
 
-/// DNS as it will be when the keys' records are published; no other name
-/// exists.
+/// DNS with the published records of the keys; no other name exists.
 struct Published<'a> {
     keys: &'a [Arc<Key>],
 }

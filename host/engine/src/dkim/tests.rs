@@ -33,7 +33,7 @@ fn domain(name: &str) -> Domain {
     name.parse().expect("domain")
 }
 
-/// Keys of both kinds, made once for all tests.
+/// Keys of both kinds, generated once for all tests.
 fn keys() -> &'static [Arc<Key>] {
     static KEYS: LazyLock<(TempDir, Keys)> = LazyLock::new(|| {
         let folder = tempfile::tempdir().expect("folder");
@@ -74,7 +74,7 @@ fn tag(signed: &Signed, name: &str) -> String {
     found.expect("tag")
 }
 
-/// What a receiver says: does the message with these signatures verify?
+/// Whether the message with these signatures verifies at a receiver.
 fn verifies(message: &[u8], signed: &[Signed]) -> Result<(), String> {
     let signatures: Vec<Signature> = signed
         .iter()
@@ -87,12 +87,12 @@ fn verifies(message: &[u8], signed: &[Signed]) -> Result<(), String> {
 fn r15_both_algorithms_sign_rsa_first() {
     let message = message("Hello\r\n");
     let signed = sign(&message, keys(), at(), None).expect("signed");
-    let told: Vec<_> = signed
+    let reported: Vec<_> = signed
         .iter()
         .map(|s| (s.domain.as_str(), s.selector.as_str(), s.algorithm))
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("acme.test", "w20261121r", Algorithm::Rsa),
             ("acme.test", "w20261121e", Algorithm::Ed25519)
@@ -117,7 +117,7 @@ fn r15_a_signature_repeats_exactly_and_bears_the_time_of_arrival() {
 }
 
 #[test]
-fn the_value_is_what_header_edits_take() {
+fn the_value_has_the_form_of_header_edits() {
     let message = message("Hello\r\n");
     for signed in sign(&message, keys(), at(), None).expect("signed") {
         let value = std::str::from_utf8(&signed.value).expect("ASCII");
@@ -148,10 +148,10 @@ fn the_value_is_what_header_edits_take() {
     }
 }
 
-/// The canonical form, worked out by hand from RFC 6376 (section 3.4), and the
-/// signatures checked over these very bytes, without the library that signed.
+/// The canonical form, derived by hand from RFC 6376 (section 3.4), and the signatures verified over these bytes, without the
+/// library that signed.
 #[test]
-fn r15_the_canonical_form_is_that_of_the_standard() {
+fn r15_the_canonical_form_is_as_specified() {
     let message = message(" C \r\nD \t E\r\n\r\n \t \r\n");
     let signed = sign(&message, keys(), at(), None).expect("signed");
     let canonical_header = "list-unsubscribe:<https://acme.test/u>\r\n\
@@ -191,7 +191,7 @@ fn r15_the_canonical_form_is_that_of_the_standard() {
 }
 
 #[test]
-fn r15_bodies_of_white_space_are_signed_as_the_standard_says() {
+fn r15_bodies_of_white_space_are_signed_as_specified() {
     let empty = digest(&SHA256, b"");
     for (body, canonical) in [
         ("", empty),
@@ -262,7 +262,7 @@ fn r15_a_field_that_is_added_breaks_the_signature() {
 }
 
 #[test]
-fn what_is_signed_is_named_as_often_as_it_is_there_and_once_more() {
+fn signed_fields_are_listed_once_more_than_they_occur() {
     let twice = format!(
         "From: a@acme.test\r\nSubject: a\r\nsubject: b\r\nSender: a@acme.test\r\nList-Id: x\r\n{}",
         "\r\nHi\r\n"
@@ -318,13 +318,13 @@ fn l9_a_replay_adds_no_field_that_a_mail_program_acts_on() {
 #[test]
 fn h3_two_from_fields_are_not_signed() {
     let twice = b"From: a@nowhere.test\r\nTo: b@x.test\r\nfrom: ceo@acme.test\r\n\r\nHi\r\n";
-    let error = sign(twice, keys(), at(), None).expect_err("refused");
+    let error = sign(twice, keys(), at(), None).expect_err("rejected");
     assert!(error.is_of_message(), "{error}");
     assert!(error.to_string().contains("2 From fields"), "{error}");
 }
 
 #[test]
-fn l9_a_signature_expires_when_it_is_to() {
+fn l9_a_signature_has_the_configured_expiry() {
     let message = message("Hello\r\n");
     let week = Duration::from_secs(7 * 24 * 60 * 60);
     let now = Timestamp::now();
@@ -362,13 +362,13 @@ fn r15_a_changed_body_or_field_breaks_the_signature() {
         let changed = String::from_utf8(original.clone())
             .expect("ASCII")
             .replace(from, to);
-        let told = verifies(changed.as_bytes(), &signed).expect_err(from);
-        assert!(told.contains("does not verify"), "{told}");
+        let reported = verifies(changed.as_bytes(), &signed).expect_err(from);
+        assert!(reported.contains("does not verify"), "{reported}");
     }
 }
 
 #[test]
-fn signatures_of_others_in_the_message_are_no_hindrance() {
+fn existing_signatures_do_not_prevent_signing() {
     let foreign = "DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d=other.test; s=x; h=From; bh=AAAA; b=AAAA\r\n\
         DKIM-Signature: nonsense\r\n";
     let message = [foreign.as_bytes(), &message("Hello\r\n")].concat();
@@ -377,18 +377,18 @@ fn signatures_of_others_in_the_message_are_no_hindrance() {
 }
 
 #[test]
-fn odd_messages_are_signed_or_refused_with_a_reason() {
-    let refused = |message: &[u8]| {
+fn odd_messages_are_signed_or_rejected_with_a_reason() {
+    let rejected = |message: &[u8]| {
         sign(message, keys(), at(), None)
-            .expect_err("refused")
+            .expect_err("rejected")
             .to_string()
     };
     assert!(
-        refused(b"To: a@b\r\n\r\nHi\r\n").contains("no From"),
+        rejected(b"To: a@b\r\n\r\nHi\r\n").contains("no From"),
         "no author"
     );
-    assert!(refused(b"").contains("no From"));
-    assert!(refused(b"From : a@acme.test\r\n\r\nHi\r\n").contains("white space before its colon"));
+    assert!(rejected(b"").contains("no From"));
+    assert!(rejected(b"From : a@acme.test\r\n\r\nHi\r\n").contains("white space before its colon"));
     assert!(
         sign(b"From: a@acme.test\r\n", keys(), at(), None).is_ok(),
         "header alone"
@@ -505,14 +505,14 @@ fn r15_all_problems_of_keys_are_reported_at_once() {
 }
 
 #[test]
-fn no_folder_of_keys_is_no_problem() {
+fn a_missing_key_folder_is_not_a_problem() {
     let folder = tempfile::tempdir().expect("folder");
     let (keys, problems) = Keys::load(&settings(folder.path()));
     assert!(keys.all().is_empty() && problems.is_empty());
 }
 
 #[test]
-fn r15_keys_are_made_private_and_never_twice() {
+fn r15_generated_keys_are_private_and_not_overwritten() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     let acme = domain("acme.test");
@@ -535,7 +535,7 @@ fn r15_keys_are_made_private_and_never_twice() {
     );
 
     let again =
-        generate(&settings, &acme, Algorithm::Rsa, Some("other"), DAY).expect_err("refused");
+        generate(&settings, &acme, Algorithm::Rsa, Some("other"), DAY).expect_err("rejected");
     assert!(
         matches!(&again, GenerateError::Signs { selector, .. } if selector == "w20261121r"),
         "{again}"
@@ -551,18 +551,19 @@ fn r15_keys_are_made_private_and_never_twice() {
         Some("w20261121r"),
         DAY,
     )
-    .expect_err("refused");
+    .expect_err("rejected");
     assert!(matches!(taken, GenerateError::Exists(_)), "{taken}");
     for selector in ["", "a b", "../x", "a/b"] {
-        let refused = generate(&settings, &acme, Algorithm::Ed25519, Some(selector), DAY)
+        let rejected = generate(&settings, &acme, Algorithm::Ed25519, Some(selector), DAY)
             .expect_err(selector);
-        assert!(matches!(refused, GenerateError::Selector(_)), "{refused}");
+        assert!(matches!(rejected, GenerateError::Selector(_)), "{rejected}");
     }
     let second = generate(&settings, &acme, Algorithm::Ed25519, None, DAY).expect("key");
     assert_eq!(second.key.selector(), "w20261121e");
 
     fs::write(settings.keys.join("acme.test/w20261121r.pem"), "damaged").expect("written");
-    let unsure = generate(&settings, &acme, Algorithm::Rsa, Some("new"), DAY).expect_err("refused");
+    let unsure =
+        generate(&settings, &acme, Algorithm::Rsa, Some("new"), DAY).expect_err("rejected");
     assert!(
         matches!(unsure, GenerateError::Unreadable { .. }),
         "{unsure}"

@@ -1,5 +1,4 @@
-//! Waxseal inside another program: everything between a configuration and an
-//! intake.
+//! An engine for embedding: everything between a configuration and an intake.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use waxseal_runtime::{Limits, LoadError, Sandbox};
 /// A policy, its state and its intake, for a program that embeds Waxseal.
 ///
 /// One engine per process and state folder. Unlike the daemon it watches no
-/// files and remembers no rollback over a restart: the program reloads it.
+/// files and persists no rollback: the program reloads it.
 pub struct Engine {
     intake: Intake,
     ledger: Arc<LeasedLedger>,

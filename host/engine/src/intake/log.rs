@@ -18,13 +18,13 @@ pub(super) fn processed(envelope: &Envelope, outcome: &Outcome) {
             queue_id,
             listener,
             kind = failure.kind(),
-            "no decision could be carried out: {failure}"
+            "processing failed: {failure}"
         ),
         Disposition::Refuse { .. } if outcome.result.is_none() => {
             tracing::warn!(
                 queue_id,
                 listener,
-                "refused: {}",
+                "rejected: {}",
                 outcome.reasons.join("; ")
             );
         }
@@ -69,7 +69,7 @@ pub(super) fn returned(envelope: &Envelope, outcome: &Outcome, first: Option<&st
                 queue_id,
                 first,
                 relay = relay.map_or("none", |relay| relay.as_str()),
-                "routed a copy of a message with recipients on both sides"
+                "routed a copy of a message with local and remote recipients"
             );
         }
         Some(failure @ Failure::Unroutable(Unroutable::NoRelay { .. })) => {

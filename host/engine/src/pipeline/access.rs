@@ -1,9 +1,7 @@
-//! Who besides the mail server and the administrator could make Waxseal sign:
-//! processes that reach a listener, mail that comes back from a content filter,
-//! and users who can write a file that decides.
+//! Warnings about third parties who could make Waxseal sign: processes that can connect to a listener, mail that a content
+//! filter re-injects, and users who can write the policy's files.
 //!
-//! All of it works as it is configured, so these are warnings; what is safe as
-//! long as nothing else changes is an advice.
+//! All of this works as configured, so these are warnings; what is safe as long as nothing else changes is an advice.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -13,12 +11,11 @@ use ipnet::IpNet;
 use crate::config::{Config, ListenAddress, Listener, Mode, Problem, Severity};
 use waxseal_system::secure_fs::ExposureCheck;
 
-/// Where sockets are out of reach for all but Postfix, within its chroot and
-/// outside.
+/// Path of sockets that only Postfix can access, within its chroot and outside.
 const SOCKETS: &str = "/var/spool/postfix/waxseal";
 
-/// Whoever can connect to a listener can speak the milter protocol there, and
-/// name any client and login.
+/// Checks the addresses of listeners: a process that can connect to one can speak the milter protocol there, and claim any
+/// client and login.
 pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
     for listener in &config.listeners {
         let name = &listener.name;
@@ -68,8 +65,7 @@ fn can(listener: &Listener) -> &'static str {
     }
 }
 
-/// Loopback in `outgoing.networks` covers the programs of this machine, content
-/// filters among them.
+/// Checks the outgoing networks: loopback includes the programs of this machine, such as content filters.
 pub(super) fn networks(config: &Config, problems: &mut Vec<Problem>) {
     let listed = listed(config, &[]);
     if listed.is_empty() {
@@ -89,18 +85,17 @@ pub(super) fn networks(config: &Config, problems: &mut Vec<Problem>) {
     ));
 }
 
-/// A way in Postfix's configuration by which a content filter hands mail back.
+/// A path in Postfix's configuration by which a content filter re-injects mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reinjection {
-    /// Where it stands, as `FILE:LINE`.
+    /// Position, as `FILE:LINE`.
     pub place: String,
-    /// What stands there.
+    /// The line.
     pub text: String,
 }
 
-/// The warning for a configuration whose networks cover what a content filter
-/// hands back; it takes the place of the advice. `own` are the addresses of this
-/// machine.
+/// The warning for a configuration whose networks include re-injected mail; it replaces the advice. `own` are the addresses
+/// of this machine.
 pub fn reinjected(
     config: &Config,
     ways: &[Reinjection],
@@ -134,8 +129,7 @@ pub fn reinjected(
     }
 }
 
-/// The listed networks that have a loopback address or one of `own`, where a
-/// listener looks at networks at all.
+/// The listed networks that contain a loopback address or one of `own`, if a listener uses networks.
 fn listed(config: &Config, own: &[IpAddr]) -> Vec<IpNet> {
     let looks = |listener: &Listener| listener.mode == Mode::Mixed;
     if !config.listeners.iter().any(looks) {
@@ -158,7 +152,7 @@ fn list(networks: &[IpNet]) -> String {
     networks.join(", ")
 }
 
-/// The policy's files, which decide what is signed, where others can write them.
+/// Checks whether others can write the policy's files, which decide what is signed.
 pub(super) fn policy_files(named: &Config, problems: &mut Vec<Problem>) {
     let mut check = ExposureCheck::new(&named.state);
     check.add_path(&named.policy.file, "the policy");
@@ -174,7 +168,7 @@ pub(super) fn policy_files(named: &Config, problems: &mut Vec<Problem>) {
     report(check, problems);
 }
 
-/// The administrator's own files, where others can write them.
+/// Checks whether others can write the administrator's files.
 pub(super) fn host_files(config: &Config, problems: &mut Vec<Problem>) {
     let mut check = ExposureCheck::new(&config.state);
     check.add_path(&config.source.path, "waxseal.toml");
@@ -202,12 +196,11 @@ pub(super) fn host_files(config: &Config, problems: &mut Vec<Problem>) {
     report(check, problems);
 }
 
-/// One warning for each file or folder: what leads to several is reported with
-/// all of them.
+/// One warning for each file or folder, with everything that it affects.
 fn report(check: ExposureCheck, problems: &mut Vec<Problem>) {
     for exposure in check.finish() {
         let expected = match exposure.remedy.as_str() {
-            "" => "it is made before others can".to_owned(),
+            "" => "create it before others can".to_owned(),
             remedy => format!("only root and the daemon's user can write; type: {remedy}"),
         };
         let mut problem = Problem::of_file(&exposure.path, exposure.to_string(), Some(expected));
@@ -216,7 +209,7 @@ fn report(check: ExposureCheck, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A key that somebody else can put into the folder signs.
+/// Checks the key folders: a key that somebody else adds to one signs.
 fn keys(config: &Config, check: &mut ExposureCheck) {
     let what = "the DKIM keys";
     check.add_path(&config.dkim.keys, what);
@@ -289,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn m2_a_milter_on_loopback_is_an_advice_and_a_private_socket_is_nothing() {
+    fn m2_a_milter_on_loopback_is_an_advice_and_a_private_socket_is_fine() {
         for (mode, address, advice) in [
             ("submission", "inet:127.0.0.1:8893", true),
             ("mixed", "inet:[::1]:8891", true),
@@ -329,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn m2_loopback_in_the_networks_is_an_advice_where_a_listener_looks_at_them() {
+    fn m2_loopback_in_the_networks_is_an_advice_if_a_listener_uses_them() {
         let mixed = listener("mixed", "address = \"unix:it.sock\"");
         for (listed, advice) in [
             ("127.0.0.0/8", true),
@@ -354,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn m2_a_content_filter_in_view_makes_it_a_warning() {
+    fn m2_a_known_content_filter_makes_it_a_warning() {
         let mixed = listener("mixed", "address = \"unix:it.sock\"");
         let ways = [Reinjection {
             place: "/etc/postfix/master.cf:12".into(),

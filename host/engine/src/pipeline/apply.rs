@@ -1,6 +1,5 @@
-//! The edits that carry a decision out: header, disclaimers, wire safety, DKIM,
-//! envelope and route, in this order, so that nothing is changed after it was
-//! signed.
+//! Application of a decision as edits: header, disclaimers, transport encoding, DKIM, envelope and route. In this order, so
+//! that nothing changes after signing.
 
 use std::borrow::Cow;
 
@@ -24,15 +23,15 @@ use waxseal_core::message::{Content, Message, ReversePath};
 /// Why a decision could not be applied.
 #[derive(Debug, Error)]
 pub enum ApplyError {
-    /// The policy wants a signature that we have no key for.
+    /// There is no key for a signature of the decision.
     #[error(
-        "there is no DKIM key for {0}: make one with `waxseal dkim new {0}`, publish its record, and restart"
+        "no DKIM key for {0}: create one with `waxseal dkim new {0}`, publish its record, and reload"
     )]
     NoKey(String),
     /// Signing failed.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// The policy wants a signature that does not go with the author.
+    /// A signature of the decision is not aligned with the author.
     #[error(transparent)]
     Unaligned(#[from] Unaligned),
 }
@@ -47,7 +46,7 @@ impl From<AlignmentError> for ApplyError {
 }
 
 impl ApplyError {
-    /// One word for counts and logs.
+    /// Kind of the error, for statistics and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NoKey(_) => "no-key",
@@ -56,13 +55,13 @@ impl ApplyError {
         }
     }
 
-    /// Whether it lies in the message, so that no later try can succeed.
+    /// Whether the message is the cause, so that a retry cannot succeed.
     pub fn is_of_message(&self) -> bool {
         matches!(self, Self::Sign(error) if error.is_of_message())
     }
 }
 
-/// What is to be said to the MTA.
+/// The resulting edits and their report.
 pub(super) struct AppliedEdits {
     pub(super) edits: Edits,
     pub(super) transient_headers: Vec<TransientHeader>,
@@ -96,7 +95,7 @@ pub(super) fn apply(
     let edited = edited.as_ref().unwrap_or(&message.content);
     let signatures = sign(snapshot, message, decision, edited)?;
     let author = edited.header("From").into_iter().next();
-    // Prepending reverses: the first signature shall stand first.
+    // Prepending reverses the order: the first signature must be the topmost.
     for signature in signatures.iter().rev() {
         let value = signature.value.clone();
         edits.headers.push(HeaderEdit::Prepend {
@@ -158,7 +157,7 @@ fn insert_disclaimers(
     inserted.reports
 }
 
-/// What a later hop would change would break the signature, so it is done here.
+/// Applies changes that a later hop would make, because they would break the signature.
 fn make_transport_safe(
     snapshot: &PolicySnapshot,
     message: &Message,
@@ -214,8 +213,7 @@ fn sign(
     Ok(signed)
 }
 
-/// Tells the MTA the route: straight to the relay, or by the split listener
-/// where some copies are local.
+/// The route header: directly to the relay, or through the split listener if some recipients are local.
 fn route(
     snapshot: &PolicySnapshot,
     message: &Message,

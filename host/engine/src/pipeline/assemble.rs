@@ -34,8 +34,8 @@ pub(super) fn over_limit(snapshot: &PolicySnapshot, excess: Excess) -> Outcome {
     }
 }
 
-/// The policy does not let the message go, or a counter is full.
-pub(super) fn refused(
+/// The policy rejected, deferred or discarded the message, or a limit is reached.
+pub(super) fn rejected(
     snapshot: &PolicySnapshot,
     message: &Message,
     decision: Decision,
@@ -49,7 +49,7 @@ pub(super) fn refused(
     }
 }
 
-/// The message is to be delivered or held.
+/// The message is delivered or held.
 pub(super) fn delivered(
     snapshot: &PolicySnapshot,
     decision: Decision,
@@ -94,7 +94,7 @@ pub(crate) fn resumed(snapshot: &PolicySnapshot, message: &Message) -> (Outcome,
             let verdict = Verdict::Defer(Reply {
                 code: 451,
                 enhanced: "4.7.1".to_owned(),
-                text: "this message cannot be routed now; Waxseal's log says why".to_owned(),
+                text: "this message cannot be routed now; see the log of Waxseal".to_owned(),
             });
             let outcome = Outcome {
                 reasons,
@@ -130,9 +130,8 @@ pub(crate) fn late(
 
 /// The outcome of a message that could not be processed.
 ///
-/// `policy.on-error` is about failures of the policy alone. Whatever else fails
-/// (a store that is full or locked, a missing key, a signature, a deadline)
-/// defers the message: it never passes unsigned or uncounted, and is never lost.
+/// `policy.on-error` applies only to failures of the policy. Any other failure (a store that is full or locked, a missing key,
+/// a signature, a deadline) defers the message: it is never delivered unsigned or uncounted, and is never lost.
 pub(super) fn failed(snapshot: &PolicySnapshot, message: &Message, failure: Failure) -> Outcome {
     let verdict = verdict_of(&failure, snapshot.config().policy.on_error);
     Outcome {
@@ -148,8 +147,7 @@ fn verdict_of(failure: &Failure, on_error: OnError) -> Verdict {
         _ => OnError::Defer,
     };
     match (failure.is_of_message(), on_error) {
-        // The message itself cannot be sent as it must be: a retry cannot
-        // succeed.
+        // The message itself cannot be sent as required: a retry cannot succeed.
         (true, _) => Verdict::Reject(Reply {
             code: 554,
             enhanced: "5.6.0".to_owned(),
@@ -164,7 +162,7 @@ fn verdict_of(failure: &Failure, on_error: OnError) -> Verdict {
         (false, OnError::Reject) => Verdict::Reject(Reply {
             code: 554,
             enhanced: "5.7.1".to_owned(),
-            text: "this message was refused by a local policy that failed".to_owned(),
+            text: "this message was rejected because a local policy failed".to_owned(),
         }),
     }
 }

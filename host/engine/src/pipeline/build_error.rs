@@ -5,14 +5,13 @@ use std::ops::Deref;
 
 use crate::config::{Problem, Severity};
 
-/// All problems that keep a snapshot from being built, warnings among them. It
-/// dereferences to the list; [`config::render`](crate::config::render) shows it
-/// with the lines of the files.
+/// All problems of a snapshot that cannot be built, including warnings. Dereferences to the list;
+/// [`config::render`](crate::config::render) shows it with the lines of the files.
 #[derive(Clone, Debug)]
 pub struct BuildError(pub Vec<Problem>);
 
 impl fmt::Display for BuildError {
-    /// The errors, one a line.
+    /// The errors, one per line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let errors = self
             .iter()

@@ -9,8 +9,7 @@ use crate::crypto::Key;
 use waxseal_core::message::Message;
 use waxseal_runtime::{Facts, LogLevel, LogLine, PolicyError, Seed};
 
-/// Calls the policy alone: nothing is charged, nothing is changed. The same
-/// facts give the same result.
+/// Calls only the policy: nothing is charged or edited. The same facts give the same result.
 pub async fn decide(
     snapshot: &PolicySnapshot,
     message: &Arc<Message>,
@@ -45,15 +44,14 @@ pub async fn repeat(
     }
 }
 
-/// The message's random seed: from a secret, so that no sender can choose hash
-/// collisions; and from the message alone, so that a decision can be repeated.
+/// The random seed of a message, derived from a secret, so that senders cannot choose hash collisions, and from the message, so
+/// that a decision can be repeated.
 fn seed(secret: &Key, message: &Message) -> Seed {
     let arrival = message.arrival.as_nanosecond();
     Seed::new(secret.tag(format!("{} {arrival}", message.envelope.queue_id).as_bytes()))
 }
 
-/// Logs what the policy logged, with the queue id. The text of a panic is left
-/// out: the line about the failure has it.
+/// Logs the lines of the policy, with the queue id. The text of a panic is omitted: the line about the failure contains it.
 pub(super) fn log_lines(result: &PolicyResult, message: &Message, snapshot: &PolicySnapshot) {
     let queue_id = message.envelope.queue_id.as_str();
     let policy = snapshot.policy().description().name.as_str();

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use crate::quota::{Ledger, Receipt};
 
-/// What a message was charged. Dropping it refunds the charge;
-/// [`confirm`](Self::confirm) keeps it.
+/// The charge of a message. Dropping it refunds the charge; [`confirm`](Self::confirm) makes it permanent.
 #[must_use = "dropping a charge refunds it"]
 pub struct ChargeGuard {
-    /// `None` once it is confirmed, or where nothing was charged.
+    /// `None` after it was confirmed, or if nothing was charged.
     held: Option<(Arc<dyn Ledger>, Receipt)>,
 }
 
@@ -20,13 +19,12 @@ impl ChargeGuard {
         }
     }
 
-    /// The charge of a message that nothing is charged for.
+    /// No charge.
     pub(super) fn none() -> Self {
         Self { held: None }
     }
 
-    /// Keeps the charge: the reply was written, or the next server accepted the
-    /// message.
+    /// Makes the charge permanent: the reply was written, or the next server accepted the message.
     pub fn confirm(mut self) {
         self.held = None;
     }

@@ -1,4 +1,4 @@
-//! What a configuration names, held against what there is.
+//! Checks of the names that a configuration refers to.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(super) fn references(
             ReferenceKind::Relay => {
                 let names: Vec<_> = host.relays().names().collect();
                 let message = format!(
-                    "there is no relay \"{name}\" in {}",
+                    "unknown relay \"{name}\": it is not in {}",
                     config.source.path.display()
                 );
                 (host.relays().contains(name), message, one_of(&names))
@@ -37,13 +37,13 @@ pub(super) fn references(
                     .map(|table| table.name.as_str())
                     .collect();
                 let message = format!(
-                    "there is no table \"{name}\" in {}",
+                    "unknown table \"{name}\": it is not in {}",
                     config.source.path.display()
                 );
                 (tables.contains(name), message, one_of(&names))
             }
             ReferenceKind::DkimDomain => {
-                let message = format!("\"{name}\" is no domain name");
+                let message = format!("invalid domain name \"{name}\"");
                 (name.parse::<Domain>().is_ok(), message, None)
             }
             ReferenceKind::Counter => continue,
@@ -72,16 +72,16 @@ pub(super) fn keys(
     settings: &Source,
     problems: &mut Vec<Problem>,
 ) {
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for reference in references
         .iter()
         .filter(|reference| reference.kind == ReferenceKind::DkimDomain)
     {
         let name = &reference.name;
-        if keys.for_domain(name).is_empty() && told.insert(name) {
-            let message = format!("there is no DKIM key for {name}");
+        if keys.for_domain(name).is_empty() && reported.insert(name) {
+            let message = format!("no DKIM key for {name}");
             let expected = format!(
-                "a key: `waxseal dkim new {name}` makes one; keys are read at the start and at a \
+                "a key: `waxseal dkim new {name}` creates one; keys are read at the start and at a \
                  reload (SIGHUP)"
             );
             let span = reference.span.clone();
@@ -118,7 +118,7 @@ fn relays(config: &Config, problems: &mut Vec<Problem>) {
         }
         if relay.security == Security::None {
             let message = format!(
-                "relay \"{}\" gets its password over a connection without TLS",
+                "relay \"{}\" receives its password over a connection without TLS",
                 relay.name
             );
             problems.push(config.source.problem(
@@ -131,7 +131,7 @@ fn relays(config: &Config, problems: &mut Vec<Problem>) {
     }
 }
 
-/// A recording that cannot be written costs no mail: a warning.
+/// Checks the recording: a warning, because mail does not depend on it.
 fn record(config: &Config, problems: &mut Vec<Problem>) {
     let Some(record) = &config.record else {
         return;
@@ -160,7 +160,7 @@ pub(super) fn listeners(config: &Config, problems: &mut Vec<Problem>) {
     };
     if split > 1 {
         warn(
-            "there are several listeners of mode \"split\"; the first is used",
+            "several listeners have mode \"split\"; the first is used",
             "one",
         );
     }

@@ -1,4 +1,4 @@
-//! A message together with what it is processed with.
+//! The context in which a message is processed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,8 +7,7 @@ use super::snapshot::PolicySnapshot;
 use crate::quota::Day;
 use waxseal_core::message::Message;
 
-/// A message, the snapshot that it is processed with, and the day that it is
-/// charged to.
+/// A message, the snapshot that processes it, and the day that it is charged to.
 #[derive(Clone)]
 pub(crate) struct MessageContext {
     pub(super) snapshot: Arc<PolicySnapshot>,

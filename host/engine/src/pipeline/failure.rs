@@ -16,23 +16,23 @@ pub enum Failure {
     /// The policy failed.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// The decision could not be charged, or its return path not made.
+    /// The decision could not be charged, or its return path is invalid.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
     /// The edits could not be made.
     #[error(transparent)]
     Apply(#[from] ApplyError),
     /// The time limit was exceeded.
-    #[error("not done in time (limits.processing-time): {0}")]
+    #[error("time limit exceeded (limits.processing-time): {0}")]
     Stopped(Exhausted),
     /// The MTA no longer waited for the reply.
-    #[error("given up by the MTA: {0}")]
+    #[error("canceled by the MTA: {0}")]
     Canceled(Exhausted),
     /// A copy that returned through the split listener has no route.
     #[error(transparent)]
     Unroutable(#[from] Unroutable),
     /// The time limit was exceeded by work that did not stop by itself.
-    #[error("not done in time (limits.processing-time): {0}")]
+    #[error("time limit exceeded (limits.processing-time): {0}")]
     DeadlineExceeded(#[from] DeadlineExceeded),
 }
 

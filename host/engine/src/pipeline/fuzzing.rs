@@ -1,11 +1,11 @@
-//! Lookup tables for the fuzz targets: no part of the interface.
+//! Lookup tables for the fuzz targets. Not part of the public interface.
 
 use std::collections::HashMap;
 
 use super::tables;
 use crate::config::{Problem, Source};
 
-/// The entries of a table's file, and what is wrong with it.
+/// The entries of a table's file, and its problems.
 pub fn read_table(text: &str) -> (HashMap<String, String>, Vec<Problem>) {
     let file = Source {
         path: "table".into(),

@@ -1,8 +1,7 @@
-//! The administrator's side of a snapshot: configuration and keys.
+//! The host settings of a snapshot: configuration and keys.
 //!
-//! It is read at the start and at a reload, and stays as it is in between: a
-//! policy that is put in service or gone back to runs with the newest. A key
-//! file that appears on disk signs nothing before the next reload.
+//! They are read at the start and at a reload, and do not change in between: an activated or rolled-back policy runs with the
+//! newest ones. A key file that is added signs nothing before the next reload.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,12 +19,12 @@ use waxseal_runtime::{Reference, ReferenceKind, Seed};
 pub struct DerivedKeys {
     /// Seeds of decisions.
     pub(super) decisions: SecretKey,
-    /// Return paths that cannot be forged.
+    /// Return paths.
     pub(super) verp: SecretKey,
-    /// Routes sealed for the split listener.
+    /// Routes for the split listener.
     pub(super) split: SecretKey,
-    /// Seed of what is baked into a policy.
-    pub(super) bake: Seed,
+    /// Seed of the pre-initialization of policies.
+    pub(super) preinit: Seed,
 }
 
 impl DerivedKeys {
@@ -35,12 +34,12 @@ impl DerivedKeys {
             decisions: secret.derive("decisions"),
             verp: secret.derive("verp"),
             split: secret.derive("split"),
-            bake: Seed::new(secret.derive("bake").tag(b"seed")),
+            preinit: Seed::new(secret.derive("bake").tag(b"seed")),
         }
     }
 }
 
-/// Configuration and keys of one moment.
+/// Configuration and keys, as read at one time.
 pub struct HostSettings {
     pub(super) config: Config,
     pub(super) relays: RelayRegistry,
@@ -73,8 +72,7 @@ impl HostSettings {
         &self.keys
     }
 
-    /// Whether nothing differs that an administrator could have changed: the
-    /// text of the configuration, and which keys there are.
+    /// Whether the text of the configuration and the set of keys are the same.
     pub fn is_same(&self, other: &Self) -> bool {
         let names = |keys: &Keys| -> Vec<(String, String, String)> {
             let all = keys.all().into_iter();
@@ -88,8 +86,8 @@ impl HostSettings {
             && names(&self.keys) == names(&other.keys)
     }
 
-    /// The same with keys for the domains that have none, which are made where
-    /// `dkim.generate` says so. Keys that others put there are not read.
+    /// A copy with keys for domains that have none; they are generated if `dkim.generate` is set. Keys that others added are not
+    /// read.
     pub(super) fn with_generated(
         self: &Arc<Self>,
         references: &[Reference],
@@ -112,8 +110,7 @@ impl HostSettings {
     }
 }
 
-/// The keys of the files; those that are missing are made where
-/// `dkim.generate` says so.
+/// The keys of the files; missing ones are generated if `dkim.generate` is set.
 pub(super) fn service_keys(
     config: &Config,
     references: &[Reference],
@@ -129,8 +126,7 @@ pub(super) fn service_keys(
     keys
 }
 
-/// Keys that are made up for each domain that the policy or the configuration
-/// signs for, and each of `given`.
+/// Test keys for each domain that the policy or the configuration signs for, and each of `given`.
 pub(super) fn test_keys(
     config: &Config,
     references: &[Reference],

@@ -1,4 +1,4 @@
-//! What the files of a policy contained, by digest.
+//! Digests of a policy's input files.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use waxseal_system::input_file::{self, Kind};
 
-/// Digests (SHA-256, hexadecimal) of all that a policy is made from: two
-/// snapshots with the same inputs and the same configuration decide alike.
+/// Digests (SHA-256, hexadecimal) of a policy's inputs: two snapshots with the same inputs and the same configuration give the
+/// same decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct InputDigests {
     /// The component.
     pub component: String,
-    /// Its settings, where it has a file of them.
+    /// Its settings, if any.
     pub settings: Option<String>,
     /// The lookup tables, by name.
     pub tables: BTreeMap<String, String>,
@@ -29,16 +29,16 @@ impl InputDigests {
     ///
     /// # Errors
     ///
-    /// When one of them cannot be read.
+    /// If one of them cannot be read.
     pub fn read(config: &Config) -> io::Result<Self> {
         Self::read_each(config, |_, _| {})
     }
 
-    /// The same, and hands on what each file contains, with its digest.
+    /// As [`InputDigests::read`]; also passes the content of each file on, with its digest.
     ///
     /// # Errors
     ///
-    /// When one of them cannot be read.
+    /// If one of them cannot be read.
     pub fn read_each(config: &Config, mut each: impl FnMut(&str, Vec<u8>)) -> io::Result<Self> {
         let mut take = |path: &Path, kind: Kind| -> io::Result<String> {
             let bytes = input_file::read(path, kind)?;

@@ -16,8 +16,7 @@ use waxseal_core::message::{Address, ReversePath};
 pub struct Outcome {
     /// What is to be done.
     pub disposition: Disposition,
-    /// Result of the policy call; `None` for a message that was refused or
-    /// given up before the policy was called.
+    /// Result of the policy call; `None` for a message that was rejected or canceled before the call.
     pub result: Option<PolicyResult>,
     /// `From`, decoded: as it will be sent, or as it was received if the message
     /// is not delivered.
@@ -26,7 +25,7 @@ pub struct Outcome {
     pub labels: Vec<HeaderField>,
     /// Reasons for the disposition, in order: the policy's, then the host's.
     pub reasons: Vec<String>,
-    /// The policy that was to decide.
+    /// The active policy.
     pub policy: PolicyId,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::apply;
-use super::assemble::{delivered, failed, over_limit, refused, with_result};
+use super::assemble::{delivered, failed, over_limit, rejected, with_result};
 use super::call::{decide, log_lines};
 use super::context::MessageContext;
 use super::facts::LiveFacts;
@@ -30,7 +30,7 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// What a message is edited and signed with.
+/// Input of editing and signing.
 type Input = (MessageContext, Decision, ResolvedRoute);
 
 impl Pipeline {
@@ -53,8 +53,7 @@ impl Pipeline {
     /// answered by `policy.on-error`, any other failure defers or rejects the
     /// message; [`Outcome::failure`] returns the reason.
     ///
-    /// `facts` are those that the policy and the resolution see: those of
-    /// [`facts`](Self::facts), recorded ones, or given ones.
+    /// `facts` are used by policy and resolution: those of [`facts`](Self::facts), recorded ones, or static ones.
     pub(crate) async fn process(&self, context: &MessageContext, facts: Arc<dyn Facts>) -> Outcome {
         let MessageContext {
             snapshot, message, ..
@@ -93,7 +92,7 @@ impl Pipeline {
         } = context;
         if !matches!(decision.verdict, Verdict::Accept | Verdict::Hold(_)) {
             let verdict = decision.verdict.clone();
-            return refused(snapshot, message, decision, verdict);
+            return rejected(snapshot, message, decision, verdict);
         }
         let input = ResolveInput {
             snapshot,
@@ -107,7 +106,7 @@ impl Pipeline {
             Ok(Ok(Resolved::QuotaExceeded { verdict, reason })) => {
                 let mut decision = decision;
                 decision.reasons.push(reason);
-                return refused(snapshot, message, decision, verdict);
+                return rejected(snapshot, message, decision, verdict);
             }
             Ok(Err(ResolveError::Ledger(ChargeError::TooManyCounters { counter, limit }))) => {
                 let error = PolicyError::TooManyCounters { counter, limit };
@@ -129,7 +128,7 @@ impl Pipeline {
     }
 }
 
-/// Whether the message has more of anything than `[limits]` allows.
+/// Checks the message against `[limits]`.
 async fn measure(context: &MessageContext) -> Result<Result<(), Excess>, Exhausted> {
     let limits = context.snapshot.config().limits.message;
     let message = Arc::clone(&context.message);

@@ -1,5 +1,4 @@
-//! Resolution of a decision: the relay that has room, the charges, the return
-//! path.
+//! Resolution of a decision: the first relay below its limit, the charges, the return path.
 
 use std::sync::Arc;
 
@@ -23,8 +22,8 @@ pub enum ResolveError {
     /// The message could not be charged.
     #[error(transparent)]
     Ledger(ChargeError),
-    /// The return path could not be made.
-    #[error("the return path: {0}")]
+    /// The return path is invalid.
+    #[error("invalid return path: {0}")]
     ReturnPath(#[from] VerpError),
 }
 
@@ -32,7 +31,7 @@ pub enum ResolveError {
 pub(super) enum Resolved {
     /// The message was charged.
     Allowed(ResolvedRoute, ChargeGuard),
-    /// A counter is full that no other relay avoids.
+    /// A limit is reached, and no other relay avoids it.
     QuotaExceeded { verdict: Verdict, reason: String },
 }
 
@@ -48,7 +47,7 @@ pub(super) struct ResolvedRoute {
     pub(super) reasons: Vec<String>,
 }
 
-/// Where the recipients are, copies included.
+/// Location of the recipients, including copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecipientScope {
     Local,
@@ -62,12 +61,11 @@ pub(super) struct ResolveInput<'a> {
     pub(super) snapshot: &'a PolicySnapshot,
     pub(super) message: &'a Message,
     pub(super) decision: &'a Decision,
-    /// Those that the policy was given, so that both see the same relay states.
+    /// The facts of the policy call, so that both see the same relay states.
     pub(super) facts: &'a dyn Facts,
 }
 
-/// Resolves a decision: charges the first relay of its route that has room, or
-/// the default route.
+/// Resolves a decision: charges the first relay of its route that is below its limit, or the default route.
 pub(super) async fn resolve(
     input: &ResolveInput<'_>,
     day: &Day,
@@ -79,7 +77,9 @@ pub(super) async fn resolve(
     let mut hops = usable(input, scope, &mut reasons).into_iter();
     while let Some((hop, relay)) = hops.next() {
         let charges = charges(input, Some(relay), scope);
-        let charged = ledger.charge(day, &draws(&charges, input.message)).await;
+        let charged = ledger
+            .charge(day, &charge_requests(&charges, input.message))
+            .await;
         if let Err(ChargeError::Full {
             counter, maximum, ..
         }) = &charged
@@ -103,7 +103,9 @@ pub(super) async fn resolve(
         return route.finish(input, ledger, charged);
     }
     let charges = charges(input, None, scope);
-    let charged = ledger.charge(day, &draws(&charges, input.message)).await;
+    let charged = ledger
+        .charge(day, &charge_requests(&charges, input.message))
+        .await;
     let route = Route {
         hop: None,
         relay: None,
@@ -116,7 +118,7 @@ pub(super) async fn resolve(
     route.finish(input, ledger, charged)
 }
 
-/// The route that was charged, or that had no room.
+/// The route that was charged, or whose limit is reached.
 struct Route<'a> {
     hop: Option<&'a Hop>,
     relay: Option<RelayName>,
@@ -218,16 +220,16 @@ fn usable<'a>(
     for hop in &decision.route {
         match snapshot.relays().get(&hop.relay) {
             Some(relay) if facts.relay_usable(&hop.relay) => hops.push((hop, relay)),
-            Some(relay) => reasons.push(format!("relay {} is not in use now", relay.name)),
+            Some(relay) => reasons.push(format!("relay {} is not usable now", relay.name)),
             None => {
                 let queue_id = message.envelope.queue_id.as_str();
                 let relay = hop.relay.as_str();
                 tracing::warn!(
                     queue_id,
                     relay,
-                    "the policy names a relay that waxseal.toml does not have"
+                    "the policy names a relay that is not in waxseal.toml"
                 );
-                reasons.push(format!("there is no relay \"{relay}\": passed over"));
+                reasons.push(format!("unknown relay \"{relay}\": skipped"));
             }
         }
     }
@@ -261,7 +263,7 @@ fn charges(input: &ResolveInput<'_>, relay: Option<&Relay>, scope: RecipientScop
     charges
 }
 
-fn draws(charges: &[Charge], message: &Message) -> Vec<ChargeRequest> {
+fn charge_requests(charges: &[Charge], message: &Message) -> Vec<ChargeRequest> {
     let recipients = message.envelope.recipients.len() as u64;
     let draw = |charge: &Charge| ChargeRequest {
         counter: charge.counter.clone(),
@@ -313,12 +315,11 @@ fn quota_exceeded(
     }
 }
 
-/// The envelope sender with which a message that was decided on leaves by this
-/// relay, or by the default route: also that of a relay that was not charged.
+/// The envelope sender of a decided message by this relay, or by the default route; also by a relay that was not charged.
 ///
 /// # Errors
 ///
-/// When the return path cannot be made.
+/// If the return path is invalid.
 pub fn return_path_by(
     snapshot: &PolicySnapshot,
     message: &Message,
@@ -360,10 +361,9 @@ fn return_path_of(
     }
     let own = hop.and_then(|hop| hop.return_path.as_ref());
     let choice = own.unwrap_or(&decision.return_path);
-    // Nothing that checks an envelope sender is on the way, and the automatic
-    // replies of colleagues belong to the author.
+    // No server on the way checks the envelope sender, and automatic replies of colleagues belong to the author.
     if scope == RecipientScope::Local && *choice != ReturnPathChoice::Keep {
-        reasons.push("all recipients are local: the return path is kept".to_owned());
+        reasons.push("all recipients are local: the return path is unchanged".to_owned());
         return Ok(envelope.sender.clone());
     }
     let path = match choice {
@@ -383,7 +383,7 @@ fn return_path_of(
             match author.and_then(|author| Address::parse(&author.address).ok()) {
                 Some(address) => ReversePath::Address(address),
                 None => {
-                    reasons.push("no author can be read: the return path is kept".to_owned());
+                    reasons.push("no valid author: the return path is unchanged".to_owned());
                     envelope.sender.clone()
                 }
             }

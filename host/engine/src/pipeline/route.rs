@@ -3,7 +3,7 @@
 use waxseal_core::edit::TransientHeader;
 use waxseal_core::message::ROUTE_FIELD;
 
-/// Makes the MTA send the message to `destination`.
+/// The header field that routes the message to `destination`.
 pub(super) fn route_header(destination: &str) -> TransientHeader {
     TransientHeader {
         name: ROUTE_FIELD.to_owned(),

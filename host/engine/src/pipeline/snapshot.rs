@@ -1,9 +1,8 @@
-//! All that a message is decided with, as one value that never changes.
+//! An immutable snapshot of everything that a decision depends on.
 //!
-//! It has two sides: the administrator's ([`HostSettings`]), and the policy's
-//! ([`PolicyBundle`]). Any bundle can be joined with the newest host settings
-//! ([`PolicySnapshot::with_host`]), so that going back to an earlier policy brings
-//! back no earlier network, limit, relay or key.
+//! It has two parts: the administrator's ([`HostSettings`]), and the policy's ([`PolicyBundle`]). Any bundle can be combined
+//! with the newest host settings ([`PolicySnapshot::with_host`]), so that a rollback to an earlier policy does not restore
+//! earlier networks, limits, relays or keys.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,28 +30,27 @@ pub struct PolicyBundle {
     file: PathBuf,
 }
 
-/// A policy bundle and the host settings that it runs with. Taken once per
-/// message: a swap replaces the pointer to it.
+/// A policy bundle and its host settings. Loaded once per message: an activation replaces the pointer to it.
 pub struct PolicySnapshot {
     host: Arc<HostSettings>,
     bundle: Arc<PolicyBundle>,
 }
 
-/// A snapshot, and what there is to say about it.
+/// A snapshot and its warnings.
 pub struct BuildReport {
-    /// Ready for service.
+    /// The snapshot.
     pub snapshot: Arc<PolicySnapshot>,
-    /// What works, but perhaps not as meant.
+    /// Settings that are valid, but probably not intended.
     pub warnings: Vec<Problem>,
 }
 
 impl PolicySnapshot {
-    /// Reads and checks everything that the configuration names, and loads the
-    /// policy. Missing DKIM keys are made where `dkim.generate` says so.
+    /// Reads and validates everything that the configuration refers to, and loads the policy. Missing DKIM keys are generated if
+    /// `dkim.generate` is set.
     ///
     /// # Errors
     ///
-    /// All problems at once (warnings among them), each with its place.
+    /// All problems (including warnings), each with its position.
     pub async fn build(
         sandbox: &Sandbox,
         config: Config,
@@ -63,12 +61,11 @@ impl PolicySnapshot {
         Self::build_naming(sandbox, config, &named, secrets, today).await
     }
 
-    /// As [`PolicySnapshot::build`], with a policy in memory: the files of the policy
-    /// that the configuration names are not read.
+    /// As [`PolicySnapshot::build`], with a policy in memory: the policy files of the configuration are not read.
     ///
     /// # Errors
     ///
-    /// All problems at once (warnings among them), each with its place.
+    /// All problems (including warnings), each with its position.
     pub async fn from_source(
         sandbox: &Sandbox,
         config: Config,
@@ -79,14 +76,14 @@ impl PolicySnapshot {
         let mut problems = Vec::new();
         checks::host(&config, &mut problems);
         let parts = Parts::of(source, &config, &mut problems);
-        let bundle = load_bundle(sandbox, &config, parts, &secrets.bake, &mut problems).await;
+        let bundle = load_bundle(sandbox, &config, parts, &secrets.preinit, &mut problems).await;
         let references = references(bundle.as_ref());
         let keys = host::service_keys(&config, references, today, &mut problems);
         let host = HostSettings::new(config, keys, secrets);
         join(Arc::new(host), bundle.map(Arc::new), problems)
     }
 
-    /// The same with the policy's files of another configuration, `named`.
+    /// As [`PolicySnapshot::build`], with the policy files of another configuration, `named`.
     ///
     /// # Errors
     ///
@@ -102,21 +99,19 @@ impl PolicySnapshot {
         checks::host(&config, &mut problems);
         access::policy_files(named, &mut problems);
         let parts = Parts::read(named, None, &mut problems);
-        let bundle = load_bundle(sandbox, named, parts, &secrets.bake, &mut problems).await;
+        let bundle = load_bundle(sandbox, named, parts, &secrets.preinit, &mut problems).await;
         let references = references(bundle.as_ref());
         let keys = host::service_keys(&config, references, today, &mut problems);
         let host = HostSettings::new(config, keys, secrets);
         join(Arc::new(host), bundle.map(Arc::new), problems)
     }
 
-    /// Loads the policy's files that `named` names, for host settings that are
-    /// in service already: neither configuration nor keys are read. Where
-    /// `dkim.generate` says so, keys are made for domains that have none, and
-    /// named after that day; none are made without a day.
+    /// Loads the policy files of `named` for active host settings: neither configuration nor keys are read. If `dkim.generate` is
+    /// set, keys are generated for domains that have none, with the day in their selector; none are generated without a day.
     ///
     /// # Errors
     ///
-    /// All problems at once (warnings among them), each with its place.
+    /// All problems (including warnings), each with its position.
     pub async fn build_on(
         sandbox: &Sandbox,
         host: &Arc<HostSettings>,
@@ -126,7 +121,7 @@ impl PolicySnapshot {
         let mut problems = Vec::new();
         access::policy_files(named, &mut problems);
         let parts = Parts::read(named, None, &mut problems);
-        let seed = &host.secrets.bake;
+        let seed = &host.secrets.preinit;
         let bundle = load_bundle(sandbox, named, parts, seed, &mut problems).await;
         let host = match today {
             Some(day) => host.with_generated(references(bundle.as_ref()), day, &mut problems),
@@ -135,12 +130,11 @@ impl PolicySnapshot {
         join(host, bundle.map(Arc::new), problems)
     }
 
-    /// The same policy with a configuration and keys that are read now; its own
-    /// files are not.
+    /// The same policy with a configuration and keys that are read now; the policy's files are not read.
     ///
     /// # Errors
     ///
-    /// All problems at once (warnings among them), each with its place.
+    /// All problems (including warnings), each with its position.
     pub fn rehosted(
         &self,
         config: Config,
@@ -160,20 +154,19 @@ impl PolicySnapshot {
     ///
     /// # Errors
     ///
-    /// When the policy's settings name something that they do not have.
+    /// If the policy's settings refer to something that the host settings lack.
     pub fn with_host(&self, host: &Arc<HostSettings>) -> Result<Arc<Self>, BuildError> {
         let bundle = Some(Arc::clone(&self.bundle));
         join(Arc::clone(host), bundle, Vec::new()).map(|built| built.snapshot)
     }
 
-    /// As [`PolicySnapshot::build`] for policy tests, which read no password and no
-    /// private key: each domain that the policy or the configuration signs for,
-    /// and each of `domains`, has a key that is made up ([`Keys::for_tests`]).
-    /// `settings` stand in for the file that the configuration names.
+    /// As [`PolicySnapshot::build`] for policy tests, which read no password and no private key: each domain that the policy or the
+    /// configuration signs for, and each of `domains`, has a test key ([`Keys::for_tests`]). `settings` replace the file of the
+    /// configuration.
     ///
     /// # Errors
     ///
-    /// All problems at once (warnings among them), each with its place.
+    /// All problems (including warnings), each with its position.
     pub async fn build_for_tests(
         sandbox: &Sandbox,
         config: Config,
@@ -184,16 +177,15 @@ impl PolicySnapshot {
         let mut problems = Vec::new();
         checks::listeners(&config, &mut problems);
         let parts = Parts::read(&config, settings, &mut problems);
-        let bundle = load_bundle(sandbox, &config, parts, &secrets.bake, &mut problems).await;
+        let bundle = load_bundle(sandbox, &config, parts, &secrets.preinit, &mut problems).await;
         let references = references(bundle.as_ref());
         let keys = host::test_keys(&config, references, domains, &mut problems);
         let host = HostSettings::new(config, keys, secrets);
         join(Arc::new(host), bundle.map(Arc::new), problems)
     }
 
-    /// What is wrong with the policy and its settings by themselves, for a
-    /// configuration that has mistakes of its own: whether relays and keys that
-    /// the settings name exist cannot be told from it.
+    /// Problems of the policy and its settings alone, for a configuration that has problems itself: whether relays and keys exist
+    /// cannot be checked.
     pub async fn examine_policy(
         sandbox: &Sandbox,
         config: &Config,
@@ -201,11 +193,11 @@ impl PolicySnapshot {
     ) -> Vec<Problem> {
         let mut problems = Vec::new();
         let parts = Parts::without_tables(config, &mut problems);
-        load_policy(sandbox, config, &parts, &secrets.bake, &mut problems).await;
+        load_policy(sandbox, config, &parts, &secrets.preinit, &mut problems).await;
         problems
     }
 
-    /// The administrator's side.
+    /// The host settings.
     pub fn host(&self) -> &Arc<HostSettings> {
         &self.host
     }
@@ -225,7 +217,7 @@ impl PolicySnapshot {
         &self.bundle.policy
     }
 
-    /// What the policy's files contained when they were read.
+    /// Digests of the policy's inputs.
     pub fn inputs(&self) -> &InputDigests {
         &self.bundle.inputs
     }
@@ -248,7 +240,7 @@ impl PolicySnapshot {
         &self.host.secrets
     }
 
-    /// Where Postfix's smtpd for the split listener is, if there is one.
+    /// Address of Postfix's smtpd for the split listener, if there is one.
     pub(super) fn split_smtpd(&self) -> Option<SocketAddr> {
         self.config()
             .listeners
@@ -268,12 +260,12 @@ impl PolicySnapshot {
     }
 }
 
-/// What a policy's settings mention; nothing where there is none.
+/// Names that the policy's settings refer to; empty without a policy.
 fn references(bundle: Option<&PolicyBundle>) -> &[Reference] {
     bundle.map_or(&[], |bundle| &bundle.policy.configured().references)
 }
 
-/// Holds a policy against host settings. Without a bundle, `problems` say why.
+/// Combines a policy with host settings. Without a bundle, `problems` contain the reason.
 fn join(
     host: Arc<HostSettings>,
     bundle: Option<Arc<PolicyBundle>>,
@@ -299,7 +291,7 @@ fn join(
     }
 }
 
-/// Loads a policy. Of a part that is missing, the problems are known.
+/// Loads a policy. The problems of a missing part are already reported.
 async fn load_bundle(
     sandbox: &Sandbox,
     named: &Config,

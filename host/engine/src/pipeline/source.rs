@@ -1,4 +1,4 @@
-//! What a policy is made from: component, settings and lookup tables.
+//! The source of a policy: component, settings and lookup tables.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,10 +7,8 @@ use super::tables::Tables;
 use crate::config::{Config, Problem, Severity, Source};
 use waxseal_system::input_file;
 
-/// A policy in memory: its component, and the settings and lookup tables that it
-/// is loaded with. The files of a configuration
-/// ([`PolicySnapshot::build`](super::PolicySnapshot::build)) are one way to get
-/// these; a program that embeds Waxseal can have others.
+/// A policy in memory: its component, settings and lookup tables. The files of a configuration
+/// ([`PolicySnapshot::build`](super::PolicySnapshot::build)) are one source; a program that embeds Waxseal can have others.
 #[derive(Clone, Debug)]
 pub struct PolicySource {
     component: Arc<[u8]>,
@@ -28,7 +26,7 @@ impl PolicySource {
         }
     }
 
-    /// Sets the settings. `name` is the file name that problems are reported with.
+    /// Sets the settings. `name` is the file name in problems.
     pub fn settings(mut self, name: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
         self.settings = Some(Source {
             path: name.into(),
@@ -37,7 +35,7 @@ impl PolicySource {
         self
     }
 
-    /// Adds a lookup table: lines of a key and a value with white space between.
+    /// Adds a lookup table: lines of a key and a value separated by white space.
     pub fn table(mut self, name: impl Into<String>, text: impl Into<Arc<str>>) -> Self {
         let name = name.into();
         let path = PathBuf::from(&name);
@@ -47,18 +45,17 @@ impl PolicySource {
     }
 }
 
-/// What there is of a policy's source, when all problems have been found.
+/// The parts of a policy's source that could be read.
 pub(super) struct Parts {
     pub(super) component: Option<Arc<[u8]>>,
-    /// The settings; empty where the policy has none.
+    /// The settings; empty if the policy has none.
     pub(super) settings: Option<Source>,
     pub(super) has_settings: bool,
     pub(super) tables: Tables,
 }
 
 impl Parts {
-    /// Reads the files that a configuration names; `settings` replace those of
-    /// the file.
+    /// Reads the files of a configuration; `settings` replace those of the file.
     pub(super) fn read(
         named: &Config,
         settings: Option<Source>,

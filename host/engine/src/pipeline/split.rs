@@ -1,15 +1,11 @@
-//! A message that comes back one recipient at a time (listeners of mode
-//! `split`).
+//! Routing of messages that return for one recipient at a time (listeners of mode `split`).
 //!
-//! What was decided travels with the message, in a sealed header field, so that
-//! nothing has to be remembered: whatever is restarted or lost on our side, a
-//! message in the MTA's queue still knows where it goes. The field is taken out
-//! here, and what has none that we sealed is never routed: a local process may
-//! reach the listener, but cannot make it route.
+//! The route is stored in the message itself, in a sealed header field, so that no state is necessary: after a restart or a
+//! loss of data, a message in the MTA's queue still has its route. The field is removed here, and a message without a valid
+//! field is never routed: a local process may connect to the listener, but cannot choose a route.
 //!
-//! What cannot be routed waits in the MTA's queue (451) and is never returned to
-//! its sender: the message may well be ours, sealed with a secret that was lost
-//! and can be restored, or for a relay that is in the configuration no longer.
+//! A message that cannot be routed stays in the MTA's queue (451) and is never returned to its sender: it may be sealed with a
+//! secret that was lost and can be restored, or for a relay that was removed from the configuration.
 
 use std::path::PathBuf;
 
@@ -25,39 +21,38 @@ use waxseal_core::edit::{Edits, HeaderEdit, TransientHeader};
 use waxseal_core::message::Message;
 use waxseal_core::message::SPLIT_FIELD;
 
-/// Seals the relay that the outside copies of a message go by.
+/// Seals the relay for the copies of remote recipients.
 pub(super) fn seal(snapshot: &PolicySnapshot, relay: &RelayName, message: &Message) -> String {
     let payload = format!("{relay} {}", message.envelope.queue_id);
     seal::seal(&snapshot.secrets().split, &payload)
 }
 
-/// Why a copy cannot be routed now. The text says what to do.
+/// Why a copy cannot be routed now. The message says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Unroutable {
-    /// It has no seal of ours.
+    /// It has no valid sealed route.
     #[error(
-        "no route that was sealed with the present secret is in this message. If Waxseal routed it before, the secret \
-         was replaced meanwhile: restore {} from a backup and restart. To give the route up and send it by the default \
-         route, type: postsuper -r {}",
+        "the message has no route that was sealed with the current secret. If Waxseal routed it before, the secret was \
+         replaced: restore {} from a backup and restart. To send the message by the default route instead, run: \
+         postsuper -r {}",
         .secret.display(),
         queue_id(.claimed.as_deref())
     )]
     UnknownSeal {
-        /// The file of the secret.
+        /// Path of the secret.
         secret: PathBuf,
-        /// The queue id that the message claims to have waited under. Nothing
-        /// proves it.
+        /// The queue id that the message claims for its first pass. It is not authenticated.
         claimed: Option<String>,
     },
-    /// The relay was taken out of the configuration meanwhile.
+    /// The relay was removed from the configuration.
     #[error(
-        "relay {relay}, by which this copy was to go, is not in waxseal.toml any more, so it waits. Put the relay back; or, \
-         to send it by the default route, type: postsuper -r {first_queue_id}"
+        "relay {relay} of this copy was removed from waxseal.toml, so it is deferred. Restore the relay; or, to send it by \
+         the default route, run: postsuper -r {first_queue_id}"
     )]
     NoRelay {
         /// Name of the relay.
         relay: String,
-        /// Queue id of the first pass, under which the message waits.
+        /// Queue id of the first pass.
         first_queue_id: String,
     },
 }
@@ -66,25 +61,24 @@ fn queue_id(claimed: Option<&str>) -> &str {
     claimed.unwrap_or("QUEUE_ID, with the id under which `postqueue -p` lists it")
 }
 
-/// What is to be done with a copy.
+/// The route of a copy.
 #[derive(Debug)]
 pub(super) struct Returned {
-    /// Takes the sealed field out.
+    /// Removes the sealed field.
     pub(super) edits: Edits,
-    /// The route of an outside copy.
+    /// The route of a copy for a remote recipient.
     pub(super) transient_headers: Vec<TransientHeader>,
-    /// The relay of an outside copy; none stays with the MTA.
+    /// The relay of a copy for a remote recipient; `None` for a local one.
     pub(super) relay: Option<RelayName>,
     /// Queue id of the first pass.
     pub(super) first_queue_id: String,
 }
 
-/// Routes a copy that came back: by the relay sealed in it if any of its
-/// recipients is outside, else not at all.
+/// Routes a returned copy: by the sealed relay if any of its recipients is remote, otherwise not at all.
 ///
 /// # Errors
 ///
-/// When no field of ours is in it, or its relay is gone.
+/// If it has no valid sealed field, or its relay was removed.
 pub(super) fn route_returned(
     snapshot: &PolicySnapshot,
     message: &Message,
@@ -120,9 +114,8 @@ pub(super) fn route_returned(
     let relay = match snapshot.relays().get(&name) {
         _ if !outside => None,
         Some(relay) => Some(relay),
-        // The default route would take it out by another address than the
-        // one it was decided for. A message for one side alone waits in
-        // Postfix, too, when its transport is gone.
+        // The default route would deliver it from another address than the one it was decided for. A message for one side only
+        // also stays in Postfix's queue if its transport is missing.
         None => {
             return Err(Unroutable::NoRelay {
                 relay: name,
@@ -144,8 +137,8 @@ pub(super) fn route_returned(
     })
 }
 
-/// The queue id that a seal of any secret names, if it can be one: it is shown
-/// to an administrator, and anybody can have written it.
+/// The queue id in a seal of any secret, if it has the form of one: it is displayed to an administrator, and anybody can have
+/// written it.
 fn claimed_queue_id(value: &[u8]) -> Option<String> {
     let payload = seal::claimed(std::str::from_utf8(value).ok()?)?;
     let (_, queue_id) = payload.split_once(' ')?;

@@ -10,13 +10,12 @@ use waxseal_system::input_file;
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     entries: HashMap<String, HashMap<String, String>>,
-    /// Of the files, by the tables' names.
+    /// Digests of the files, by the tables' names.
     digests: BTreeMap<String, String>,
 }
 
 impl Tables {
-    /// Reads the tables that the configuration names: lines of a key and a
-    /// value with white space between; `#` begins a comment line.
+    /// Reads the tables of the configuration: lines of a key and a value separated by white space; `#` begins a comment line.
     pub(super) fn read(
         tables: &[config::Table],
         source: &Source,
@@ -57,7 +56,7 @@ impl Tables {
         self.entries.insert(name.to_owned(), read(file, problems));
     }
 
-    /// The value of a key; keys are compared as they stand.
+    /// The value of a key; keys are compared exactly.
     pub(super) fn lookup(&self, table: &str, key: &str) -> Option<&str> {
         self.entries.get(table)?.get(key).map(String::as_str)
     }
@@ -116,7 +115,7 @@ mod tests {
         read(&file, &mut problems);
         assert_eq!(problems.len(), config::MOST_PROBLEMS + 1);
         let last = problems.last().map(|problem| problem.message.as_str());
-        assert_eq!(last, Some("900 more keys stand here twice"));
+        assert_eq!(last, Some("900 more duplicate keys"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ type Pending = Pin<Box<dyn Future<Output = Result<Receipt, ChargeError>> + Send>
 pub struct Charge(State);
 
 enum State {
-    /// `None` once it was returned.
+    /// `None` after it was returned.
     Ready(Option<Result<Receipt, ChargeError>>),
     Pending(Pending),
 }

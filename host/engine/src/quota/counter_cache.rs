@@ -93,7 +93,7 @@ impl Counter {
         self.pending_taken = self.pending_taken.saturating_sub(units(amount));
     }
 
-    /// Takes the change that is to be written to the store.
+    /// Takes the change that must be written to the store.
     fn take_delta(&mut self) -> Option<CounterDelta> {
         if self.pending_spent == 0 && self.pending_taken == 0 {
             return None;
@@ -170,7 +170,7 @@ impl CounterCache {
     pub(super) fn refund(&mut self, receipt: Receipt) {
         let Some(date) = receipt.day else { return };
         let Some((_, counters)) = self.days.iter_mut().find(|(other, _)| *other == date) else {
-            // Its day is over: its counters are not needed any more.
+            // Its day is over: its counters are no longer needed.
             return;
         };
         for item in receipt.items {
@@ -226,7 +226,7 @@ impl CounterCache {
         self.find(date, name).map_or(0, |counter| counter.lease)
     }
 
-    /// Units of a counter spent by all processes, as far as is known.
+    /// Units of a counter spent by all processes, as far as known.
     pub(super) fn used(&self, date: Date, name: &str) -> u64 {
         self.find(date, name)
             .map_or(0, |counter| counter.spent.saturating_add(counter.elsewhere))

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_known_again_and_in_order() {
+    fn names_are_recognized_and_in_order() {
         let now: Timestamp = "2026-11-21T21:59:48.120Z".parse().expect("an instant");
         let first = name(now, 0);
         assert_eq!(first, "20261121T215948.120Z");

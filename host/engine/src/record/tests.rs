@@ -72,7 +72,7 @@ fn event(number: usize, text: &str) -> Arc<OwnedDecisionEvent> {
 fn settings(folder: &Path) -> Record {
     Record {
         folder: folder.join("recording"),
-        messages: KeepMessages::Whole,
+        messages: MessageStorage::Full,
         maximum: 8 << 20,
         share: Share::ALL,
     }
@@ -105,7 +105,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn what_is_written_is_read_again_with_its_message() {
+fn a_written_entry_is_read_with_its_message() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     let counts = write(&settings, 0..5, "Hello");
@@ -151,10 +151,10 @@ fn everything_is_private() {
 }
 
 #[test]
-fn messages_are_left_out_where_only_their_digests_are_wanted() {
+fn messages_are_not_stored_if_only_digests_are_configured() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = Record {
-        messages: KeepMessages::Digest,
+        messages: MessageStorage::Digest,
         ..settings(folder.path())
     };
     write(&settings, 0..2, "a secret");
@@ -174,7 +174,7 @@ fn messages_are_left_out_where_only_their_digests_are_wanted() {
 }
 
 #[test]
-fn a_recording_never_outgrows_its_maximum_and_loses_the_oldest() {
+fn a_recording_never_exceeds_its_maximum_and_drops_the_oldest() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     let text = "x".repeat(300_000);
@@ -200,7 +200,7 @@ fn a_recording_never_outgrows_its_maximum_and_loses_the_oldest() {
 }
 
 #[test]
-fn a_message_that_would_push_out_all_others_is_kept_by_its_digest() {
+fn a_message_that_would_displace_all_others_is_recorded_by_its_digest() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     write(&settings, 0..1, "Hello");
@@ -213,7 +213,7 @@ fn a_message_that_would_push_out_all_others_is_kept_by_its_digest() {
 }
 
 #[test]
-fn a_torn_last_line_is_passed_over_and_any_other_is_told() {
+fn an_incomplete_last_line_is_ignored_and_any_other_is_reported() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     write(&settings, 0..3, "Hello");
@@ -245,7 +245,7 @@ fn a_torn_last_line_is_passed_over_and_any_other_is_told() {
 }
 
 #[test]
-fn a_message_that_was_damaged_is_none() {
+fn a_damaged_message_is_not_returned() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     write(&settings, 0..1, "Hello");
@@ -259,7 +259,7 @@ fn a_message_that_was_damaged_is_none() {
 
 /// The disk is full: entries are counted as dropped, and nothing waits.
 #[test]
-fn what_cannot_be_written_is_counted_and_nothing_else_happens() {
+fn failed_writes_are_counted_and_have_no_other_effect() {
     let folder = tempfile::tempdir().expect("folder");
     let settings = settings(folder.path());
     let recording = Recording::start(&settings).expect("a recording");
@@ -276,7 +276,7 @@ fn what_cannot_be_written_is_counted_and_nothing_else_happens() {
 }
 
 #[test]
-fn messages_that_wait_have_room_for_so_many_bytes() {
+fn queued_messages_are_limited_in_bytes() {
     let one = event(0, &"x".repeat(1000));
     let room = ByteBudget::new(2500);
     let first = room.take(&one).expect("room");
@@ -287,7 +287,7 @@ fn messages_that_wait_have_room_for_so_many_bytes() {
 }
 
 #[test]
-fn what_is_no_recording_is_told() {
+fn a_folder_without_a_recording_is_an_error() {
     let folder = tempfile::tempdir().expect("folder");
     let none = read(folder.path()).expect_err("none");
     assert!(none.to_string().contains("nothing is recorded"), "{none}");

@@ -249,7 +249,7 @@ impl Writer {
     fn write(&mut self, event: &OwnedDecisionEvent) -> io::Result<()> {
         let bytes = event.message.content.bytes();
         let sha256 = digest_hex(bytes);
-        let keep = self.settings.messages == KeepMessages::Whole
+        let keep = self.settings.messages == MessageStorage::Full
             // A message that would displace all others is not stored.
             && bytes.len() as u64 <= self.settings.maximum / SEGMENTS;
         let mut line = serde_json::to_vec(&Entry::of(event, sha256.clone(), keep))?;

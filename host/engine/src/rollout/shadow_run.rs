@@ -35,7 +35,7 @@ const QUEUE_BYTES: usize = 64 << 20;
 const EXAMPLES: usize = 20;
 
 /// Maximum bytes of a decision in examples and in the log.
-const LONGEST: usize = 4096;
+const MAX_JSON: usize = 4096;
 
 /// Priority of the thread (`nice`): lower than everything that mail waits for.
 const NICE: i32 = 19;
@@ -363,8 +363,8 @@ fn written(ruled: &RecordedResult) -> String {
 }
 
 fn cut(mut text: String) -> String {
-    if text.len() > LONGEST {
-        text.truncate(text.floor_char_boundary(LONGEST));
+    if text.len() > MAX_JSON {
+        text.truncate(text.floor_char_boundary(MAX_JSON));
         text.push('…');
     }
     text

@@ -42,7 +42,7 @@ pub(super) fn limits(table: Option<&Toml<'_>>) -> Limits {
                 as usize,
             recipients: number("recipients", 1..=1_000_000, most.recipients as u64) as usize,
             addresses: number("addresses", 1..=1_000_000, most.addresses as u64) as usize,
-            // More are not told apart: `message` has the limit.
+            // `message` has the same limit.
             parts: number("parts", 1..=50_000, most.parts as u64) as usize,
         },
         held: bytes("held", usual.held),
@@ -104,13 +104,12 @@ impl std::str::FromStr for Network {
     }
 }
 
-/// Least time that a signature is valid: a message may wait for a next hop that
-/// long and more, and one that arrives with an expired signature is treated as
-/// unsigned.
-const LEAST_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Minimum validity of a signature: a message may wait that long for a next hop, and one that arrives with an expired signature is
+/// treated as unsigned.
+const MIN_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Most time: ten years, far from any overflow.
-const MOST_EXPIRY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+/// Maximum validity: ten years, far from any overflow.
+const MAX_EXPIRY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// `expire` and `allow-unaligned` of `[dkim]`.
 pub(super) fn signing(table: Option<&Toml<'_>>) -> (Option<Duration>, Vec<UnalignedPair>) {
@@ -129,11 +128,11 @@ fn expiry(table: &Toml<'_>) -> Option<Duration> {
         jiff::Unit::Second,
         jiff::SpanRelativeTo::days_are_24_hours(),
     ));
-    // Months and years have no fixed length, and are no error of the text.
+    // Months and years have no fixed length; they are reported as out of range.
     let expiry = seconds
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|expiry| (LEAST_EXPIRY..=MOST_EXPIRY).contains(expiry));
+        .filter(|expiry| (MIN_EXPIRY..=MAX_EXPIRY).contains(expiry));
     if expiry.is_none() {
         let message = "`expire` is out of range".to_owned();
         table.problem(span.span, message, Some(expected.to_owned()));
@@ -189,16 +188,15 @@ pub(super) fn editing(table: Option<&Toml<'_>>) -> Editing {
     }
 }
 
-/// Least size of a recording: less would not hold a message of usual size in
-/// each of its segments.
-const LEAST_RECORDING: u64 = 8 << 20;
+/// Minimum size of a recording: a smaller one would not have room for a message of usual size in each of its segments.
+const MIN_RECORDING: u64 = 8 << 20;
 
 /// Maximum and share of a recording.
 pub(super) fn recorded(table: &Toml<'_>) -> (u64, Share) {
     let expected = "a size of at least 8 MiB, like \"1 GiB\"";
     let maximum = table.parsed::<ByteSize>("maximum", expected);
     if let Some(given) = &maximum
-        && (given.value.0 as u64) < LEAST_RECORDING
+        && (given.value.0 as u64) < MIN_RECORDING
     {
         table.problem(
             given.span.clone(),

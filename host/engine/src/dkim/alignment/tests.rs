@@ -14,7 +14,7 @@ fn message(fields: &str) -> Content {
     Content::new(format!("{fields}\r\nTo: bob@x.test\r\n\r\nHi\r\n").into_bytes())
 }
 
-/// What signing for these domains says of a `From` with this value.
+/// The verdict on signing for these domains with this value of `From`.
 fn verdict_with(from: &str, signing: &[&str], allowed: &[UnalignedPair]) -> String {
     let authors = match author_domains(&message(&format!("From: {from}"))) {
         Ok(authors) => authors,
@@ -39,23 +39,27 @@ fn h3_a_signature_is_aligned_with_its_own_domain_and_those_below() {
         ("ACME.Test.", "acme.test", true),
         ("news.acme.test", "acme.test", true),
         ("acme.test", "mail.acme.test", true),
-        // Below a domain of ours, which acme.test is and others are not.
+        // Subdomains of a domain with a key, as acme.test is and others are not.
         ("news.acme.test", "mail.acme.test", true),
         ("news.other.test", "mail.other.test", false),
         ("globex.test", "acme.test", false),
         ("notacme.test", "acme.test", false),
-        // A top-level domain vouches for nobody below it.
+        // A top-level domain is not aligned with its subdomains.
         ("acme.test", "test", false),
         ("test", "acme.test", false),
         ("test", "test", true),
     ] {
-        let told = verdict_with(&format!("Ann <ann@{author}>"), &[signing], &[]);
-        assert_eq!(told == "aligned", aligned, "{signing} for {author}: {told}");
+        let reported = verdict_with(&format!("Ann <ann@{author}>"), &[signing], &[]);
+        assert_eq!(
+            reported == "aligned",
+            aligned,
+            "{signing} for {author}: {reported}"
+        );
     }
 }
 
 #[test]
-fn h3_a_pair_that_is_allowed_need_not_be_aligned() {
+fn h3_an_allowed_pair_need_not_be_aligned() {
     let pair = |author: Option<&str>, sign: &str| UnalignedPair {
         author: author.map(domain),
         sign: domain(sign),
@@ -71,40 +75,43 @@ fn h3_a_pair_that_is_allowed_need_not_be_aligned() {
         from("a@initech.test", &globex),
         "mailer.test with initech.test"
     );
-    // For that signing domain alone.
+    // Only for that signing domain.
     let both = verdict_with("a@globex.test", &["mailer.test", "acme.test"], &globex);
     assert_eq!(both, "acme.test with globex.test");
     assert_eq!(
         from("a@initech.test", &[pair(None, "mailer.test")]),
         "aligned"
     );
-    let told = Unaligned {
+    let reported = Unaligned {
         author: domain("globex.test"),
         sign: domain("mailer.test"),
     };
     assert!(
-        told.to_string()
+        reported
+            .to_string()
             .contains("allow-unaligned = [{ author = \"globex.test\", sign = \"mailer.test\" }]"),
-        "{told}"
+        "{reported}"
     );
 }
 
 #[test]
 fn h3_a_message_has_one_from_field_to_be_signed() {
-    let told = |fields: &str| match author_domains(&message(fields)) {
+    let reported = |fields: &str| match author_domains(&message(fields)) {
         Ok(_) => "good".to_owned(),
         Err(error) => error.to_string(),
     };
-    assert_eq!(told("From: a@acme.test"), "good");
-    assert!(told("Subject: x").contains("no From field"));
-    assert!(told("From: a@acme.test\r\nfrom: b@acme.test").contains("2 From fields"));
-    assert!(told("From: a@x.test\r\nX: y\r\nFROM: b@acme.test\r\nFrom:").contains("3 From fields"));
-    // A field with a space before its colon is one, too.
-    assert!(!told("From: a@acme.test\r\nFrom : b@acme.test").contains("good"));
+    assert_eq!(reported("From: a@acme.test"), "good");
+    assert!(reported("Subject: x").contains("no From field"));
+    assert!(reported("From: a@acme.test\r\nfrom: b@acme.test").contains("2 From fields"));
+    assert!(
+        reported("From: a@x.test\r\nX: y\r\nFROM: b@acme.test\r\nFrom:").contains("3 From fields")
+    );
+    // A field with a space before its colon counts, too.
+    assert!(!reported("From: a@acme.test\r\nFrom : b@acme.test").contains("good"));
 }
 
 #[test]
-fn h3_every_author_is_held_to_it() {
+fn h3_every_author_must_be_aligned() {
     assert_eq!(verdict("a@acme.test, \"B\" <b@news.acme.test>"), "aligned");
     for from in [
         "a@acme.test, b@globex.test",
@@ -131,10 +138,10 @@ fn h3_a_from_without_an_author_is_not_signed() {
         "(ann@acme.test)",
         "\"ann@acme.test\"",
     ] {
-        let told = verdict(from);
+        let reported = verdict(from);
         assert!(
-            told.contains("so that it cannot be signed"),
-            "{from}: {told}"
+            reported.contains("so that it cannot be signed"),
+            "{from}: {reported}"
         );
     }
 }
@@ -180,8 +187,8 @@ fn h3_obsolete_and_odd_forms_are_read_as_receivers_may_read_them() {
         "Ann <=?utf-8?q?ceo=40globex.test?=@acme.test>",
         "Ann <ann=?utf-8?q?=40globex.test?=@acme.test>",
     ] {
-        let told = verdict(other);
-        assert_ne!(told, "aligned", "{other}");
+        let reported = verdict(other);
+        assert_ne!(reported, "aligned", "{other}");
     }
 }
 

@@ -143,5 +143,5 @@ fn the_file_is_private() {
 
 #[test]
 fn the_secret_knows_the_counters_as_a_trace_of_an_earlier_run() {
-    assert!(crate::crypto::secret::TRACES.contains(&COUNTERS_FILE));
+    assert!(crate::crypto::secret::STATE_FILES.contains(&COUNTERS_FILE));
 }
