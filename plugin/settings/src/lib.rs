@@ -27,5 +27,5 @@ mod tests;
 
 pub use position::{Spanned, line_and_column};
 pub use problem::Problem;
-pub use read::{MOST_PROBLEMS, read};
+pub use read::{MAX_PROBLEMS, read};
 pub use table::{Entry, Item, Table};

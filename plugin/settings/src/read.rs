@@ -9,11 +9,11 @@ use crate::table::Table;
 
 /// Maximum number of problems that are reported for one text. Each is shown with its lines: more would not be read, and for a
 /// text that is invalid throughout, the cost would be its length for each of its lines.
-pub const MOST_PROBLEMS: usize = 100;
+pub const MAX_PROBLEMS: usize = 100;
 
 /// Reads a text with `build`, which reads the keys of the top table. Keys that are not read are problems, too.
 ///
-/// The problems are in the order of the text, at most [`MOST_PROBLEMS`] and one with the number of the rest. If there are any,
+/// The problems are in the order of the text, at most [`MAX_PROBLEMS`] and one with the number of the rest. If there are any,
 /// the result of `build` must not be used.
 pub fn read<T>(text: &str, build: impl FnOnce(&Table<'_>) -> T) -> (T, Vec<Problem>) {
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -29,10 +29,10 @@ pub fn read<T>(text: &str, build: impl FnOnce(&Table<'_>) -> T) -> (T, Vec<Probl
 }
 
 fn limited(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let more = problems.len().saturating_sub(MOST_PROBLEMS);
+    let more = problems.len().saturating_sub(MAX_PROBLEMS);
     if more > 0 {
-        problems.truncate(MOST_PROBLEMS + 1);
-        let last = &mut problems[MOST_PROBLEMS];
+        problems.truncate(MAX_PROBLEMS + 1);
+        let last = &mut problems[MAX_PROBLEMS];
         last.message = format!("{more} more problems follow");
         last.expected = Some("correct the problems above first".to_owned());
     }

@@ -94,8 +94,8 @@ fn a_list_may_mix_texts_and_tables() {
 fn l15_a_text_that_is_wrong_throughout_has_a_bounded_number_of_problems() {
     let text: String = (0..5000).map(|number| format!("a{number} = 1\n")).collect();
     let ((), problems) = read(&text, |_| ());
-    assert_eq!(problems.len(), crate::MOST_PROBLEMS + 1);
-    let last = &problems[crate::MOST_PROBLEMS];
+    assert_eq!(problems.len(), crate::MAX_PROBLEMS + 1);
+    let last = &problems[crate::MAX_PROBLEMS];
     assert_eq!(last.message, "4900 more problems follow");
     assert_eq!(line_and_column(&text, last.span.start).0, 101);
 }
