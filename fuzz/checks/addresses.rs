@@ -7,8 +7,7 @@ use crate::input::Input;
 
 const NAMES: [&str; 6] = ["From", "Sender", "To", "Cc", "Bcc", "Reply-To"];
 
-/// The text is the value of a field that lists mailboxes, with the fields that
-/// follow it.
+/// The text is the value of a field that lists mailboxes, followed by further fields.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let name = NAMES[usize::from(input.option(NAMES.len() as u8))];
@@ -18,8 +17,7 @@ pub(crate) fn check(data: &[u8]) {
     let size = message.len();
     let content = Content::new(message);
     let mailboxes = Cost::PASSES.hold("mailboxes", size, || content.mailboxes(name));
-    // Each takes at least a byte and a comma, so that a short field cannot cost
-    // much memory.
+    // Each takes at least a byte and a comma, so that a short field cannot cost much memory.
     assert!(
         mailboxes.len() <= size,
         "{} of {size} bytes",
@@ -57,7 +55,7 @@ fn envelope(text: &[u8]) {
     }
 }
 
-/// An address is read again as itself, and ends no SMTP command early.
+/// Checks that an address parses to itself, and cannot end an SMTP command early.
 fn survives(address: &Address) {
     let text = address.as_str();
     assert!(!text.is_empty() && text.len() <= 254, "{text:?}");

@@ -1,12 +1,11 @@
-//! Quoted-printable and base64 by themselves.
+//! Quoted-printable and base64.
 
 use waxseal::edit::fuzzing as codec;
 
 use crate::cost::Cost;
 use crate::input::Input;
 
-/// The text is decoded, encoded, and spliced: before the empty line stands what
-/// is inserted.
+/// The text is decoded, encoded, and spliced: the part before the empty line is inserted.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let place = usize::from(input.option(255));
@@ -31,7 +30,7 @@ pub(crate) fn check(data: &[u8]) {
         "base64"
     );
 
-    // The text as it came: what a sender wrote, right or wrong.
+    // The text as received, valid or not.
     let decoded = cost.hold("decoding", size, || codec::qp_decode(&text));
     let at = place * decoded.len() / 254;
     let expected = [&decoded[..at], &insert, &decoded[at..]].concat();
@@ -60,8 +59,7 @@ pub(crate) fn check(data: &[u8]) {
     cost.hold("wrapping", size, || codec::base64_rewrap(&text));
 }
 
-/// Quoted-printable that RFC 2045 does not allow: there the editor's own check of
-/// the whole message is what finds a wrong result.
+/// Quoted-printable that RFC 2045 does not allow: the editor's verification of the complete message finds a wrong result.
 fn is_sloppy(text: &[u8]) -> bool {
     let is_octet = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(u8::is_ascii_hexdigit);
     text.split(|&byte| byte == b'\n').any(|line| {

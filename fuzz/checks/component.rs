@@ -2,11 +2,10 @@
 
 use waxseal::runtime::inspect;
 
-/// Largest component that is tried: compiling takes milliseconds for each ten
-/// kilobytes.
+/// Maximum size of a component: compiling takes milliseconds for each ten kilobytes.
 const LARGEST: usize = 1 << 17;
 
-/// Most linear memory that a component is given.
+/// Limit on the linear memory of a component.
 const MEMORY: usize = 16 << 20;
 
 pub(crate) fn check(component: &[u8]) {
@@ -26,7 +25,7 @@ pub(crate) fn check(component: &[u8]) {
         );
         assert!(!inspection.contract.is_empty(), "fit without the contract");
     }
-    // One line, as every message about a policy.
+    // One line, as all messages about a policy.
     if let Some(problem) = inspection.problem {
         assert!(
             !problem.is_empty() && problem.len() < 10_000,

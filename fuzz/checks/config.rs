@@ -15,13 +15,12 @@ pub(crate) fn check(data: &[u8]) {
     if let Err(ConfigError::Problems(problems)) =
         Cost::DOCUMENT.hold("reading the configuration", text.len(), read)
     {
-        assert!(!problems.is_empty(), "refused without a problem");
+        assert!(!problems.is_empty(), "rejected without a problem");
         are_shown(&problems, &text);
     }
 }
 
-/// Each problem has a place in the text, and is shown in a way that cannot be
-/// taken for several.
+/// Each problem has a position in the text, and is displayed such that it cannot be mistaken for several.
 pub(crate) fn are_shown(problems: &[Problem], text: &str) {
     let lines = 1 + text.bytes().filter(|&byte| byte == b'\n').count();
     for problem in problems {
@@ -30,7 +29,7 @@ pub(crate) fn are_shown(problems: &[Problem], text: &str) {
             "{problem}"
         );
     }
-    // What is shown is for people: a few of many.
+    // At most a few of them are displayed.
     let few = &problems[..problems.len().min(5)];
     let shown = render(few, false);
     assert!(few.is_empty() || !shown.is_empty());

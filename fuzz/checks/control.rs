@@ -11,7 +11,7 @@ use waxseal_daemon::admin::api::{
 use crate::cost::Cost;
 use crate::input::Input;
 
-/// The text is the body of each of them.
+/// The text is the body of each request and response.
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
     let text = input.text();
@@ -24,7 +24,7 @@ pub(crate) fn check(data: &[u8]) {
     });
 }
 
-/// What is read is written so that it is read as the same.
+/// Checks that a parsed value is serialized to the same value.
 fn is_written_again<T: Serialize + DeserializeOwned + Debug>(text: &[u8]) {
     let Ok(read) = serde_json::from_slice::<T>(text) else {
         return;
@@ -32,5 +32,5 @@ fn is_written_again<T: Serialize + DeserializeOwned + Debug>(text: &[u8]) {
     let json = serde_json::to_string(&read).expect("JSON");
     let again: T = serde_json::from_str(&json).expect("what was written");
     let again = serde_json::to_string(&again).expect("JSON");
-    assert_eq!(json, again, "a value that reads otherwise");
+    assert_eq!(json, again, "the value is read differently");
 }

@@ -1,26 +1,25 @@
-//! What work on input of some size may cost.
+//! Limits on the cost of work, by size of the input.
 //!
-//! Two oracles, since neither sees everything: the steps that the code itself
-//! reports ([`waxseal::work`]) are the same on every machine but miss loops that
-//! report nothing; the processor time of the thread sees those, and is judged
-//! only where several runs exceed the bound.
+//! Two measures, because neither is complete: the steps that the code reports ([`waxseal::work`]) are the same on every machine
+//! but miss loops that report nothing; the processor time of the thread includes those, and is judged only if several runs exceed
+//! the limit.
 
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use waxseal::work;
 
-/// Runs of which the fastest counts, where the first was too slow.
+/// Number of runs of which the fastest counts, if the first was too slow.
 const RUNS: usize = 6;
 
-/// Bounds for input of n bytes.
+/// Limits for input of n bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     /// Steps for each byte and doubling: steps ≤ this · (n + 1024) · log₂(n + 2).
     pub(crate) steps: u64,
     /// Processor time for each byte.
     pub(crate) nanoseconds: u64,
-    /// Processor time whatever the size.
+    /// Fixed processor time.
     pub(crate) base: Duration,
 }
 
@@ -32,22 +31,21 @@ impl Cost {
         base: Duration::from_millis(4),
     };
 
-    /// For a settings file: each entry is read into a value of its own, with its
-    /// place in the text.
+    /// For a settings file: each entry becomes a value of its own, with its position in the text.
     pub(crate) const DOCUMENT: Self = Self {
         steps: 10,
         nanoseconds: 4000,
         base: Duration::from_millis(20),
     };
 
-    /// For work that reads a message several times over.
+    /// For work that reads a message several times.
     pub(crate) const MANY_PASSES: Self = Self {
         steps: 10,
         nanoseconds: 1500,
         base: Duration::from_millis(8),
     };
 
-    /// Does some work and holds it to the bounds.
+    /// Does some work and checks its limits.
     pub(crate) fn hold<T>(self, what: &str, size: usize, work: impl Fn() -> T) -> T {
         let (done, steps, time) = measured(&work);
         let n = size as u64;
@@ -75,7 +73,7 @@ fn measured<T>(work: impl Fn() -> T) -> (T, u64, Duration) {
     (done, steps, processor_time().saturating_sub(before))
 }
 
-/// Processor time that this thread has taken.
+/// Processor time of this thread.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Disclaimers in a sender's message, and the message made safe for the wire.
+//! Disclaimers in a sender's message, and its preparation for transport.
 
 use waxseal::decision::{Disclaimer, Placement};
 use waxseal::edit::{
@@ -10,8 +10,7 @@ use waxseal::message::Content;
 use crate::cost::Cost;
 use crate::input::Input;
 
-/// Placement, text, wrapping and the header are options; the text is the
-/// message, or its body.
+/// Placement, text, wrapping and the header are options; the text is the message, or its body.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let disclaimer = disclaimer(&mut input);
@@ -77,8 +76,7 @@ fn disclaimer(input: &mut Input<'_>) -> Disclaimer {
     }
 }
 
-/// Headers of one text, so that the fuzzer need not find them first. With none,
-/// the input is the whole message.
+/// Headers of a single text, so that the fuzzer need not find them. Without one, the input is the complete message.
 const HEADERS: [&str; 10] = [
     "",
     "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
@@ -98,7 +96,7 @@ fn files(content: &Content) -> Vec<&[u8]> {
     leaves.map(|part| &content.body()[part.body()]).collect()
 }
 
-/// What is not warned about is safe, and making it safe once more does nothing.
+/// Checks that everything without a warning is safe, and that preparing the message again changes nothing.
 fn transport(content: &Content) {
     for transport in [
         Transport {

@@ -15,7 +15,7 @@ const STAMP: Stamp<'_> = Stamp {
     queue_id: "4Xy/1",
 };
 
-/// Before the empty line stand the changes, one a line; behind it the message.
+/// The changes are before the empty line, one per line; the message is after it.
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
     let (changes, message) = input.halves();
@@ -91,7 +91,7 @@ fn decision(text: &str) -> Decision {
     decision
 }
 
-/// How many fields there are when each edit did what it says.
+/// Number of fields after all edits.
 fn expected_fields(content: &Content, edits: &[HeaderEdit]) -> usize {
     edits
         .iter()
@@ -102,7 +102,7 @@ fn expected_fields(content: &Content, edits: &[HeaderEdit]) -> usize {
         })
 }
 
-/// No value has a line over 998 bytes, or a line end that folds nothing.
+/// Checks that no value has a line over 998 bytes, or a line end that is not a fold.
 fn lines_are_short(edits: &[HeaderEdit]) {
     for edit in edits {
         let (HeaderEdit::Prepend { name, value }
@@ -131,7 +131,7 @@ fn lines_are_short(edits: &[HeaderEdit]) {
     }
 }
 
-/// The last change of a field that no other change names has its effect.
+/// Checks that the last change of a field that no other change names is effective.
 fn values_are_what_was_asked(decision: &Decision, after: &Content) {
     let name_of = |change: &HeaderChange| match change {
         HeaderChange::Add(field) | HeaderChange::Replace(field) => field.name.clone(),
@@ -156,8 +156,8 @@ fn values_are_what_was_asked(decision: &Decision, after: &Content) {
     }
 }
 
-/// A value decodes to the requested text, except for white space. Values that look
-/// encoded are not compared, and lists of mailboxes are formatted again.
+/// Checks that a value decodes to the requested one, except for white space. Values that already look encoded are not checked,
+/// and lists of mailboxes are written again.
 fn is_shown(wanted: &str, values: &[String]) {
     let bare = |text: &str| -> String {
         let keep = |c: &char| !c.is_whitespace() && !c.is_control();
@@ -167,5 +167,5 @@ fn is_shown(wanted: &str, values: &[String]) {
     if wanted.contains("=?") || wanted.contains(['@', '<', '"', ',', ';', ':', '(']) {
         return;
     }
-    assert_eq!(bare(found), bare(wanted), "a value that reads otherwise");
+    assert_eq!(bare(found), bare(wanted), "the value is read differently");
 }

@@ -1,20 +1,18 @@
 //! A fuzzer's input as options and a text.
 //!
-//! The first line has options, one byte each; what it lacks is zero. The digit
-//! `0` is zero, so that a corpus can be read and written by people. The rest is
-//! the text, in which pieces may be marked for repetition: a few bytes stand for
-//! many, so that a small corpus shows what grows too fast.
+//! The first line has options, one byte each; missing ones are zero. The digit `0` is zero, so that people can read and write a
+//! corpus. The rest is the text, in which pieces may be marked for repetition: a few bytes represent many, so that a small corpus
+//! shows superlinear growth.
 
-/// Start of a repeated piece. The next byte says how often: `n` is 2^n times.
+/// Start of a repeated piece. The next byte is the exponent: `n` is 2^n times.
 const REPEAT: u8 = 1;
 /// End of a repeated piece.
 const END: u8 = 2;
 /// In a repeated piece: the number of the repetition.
 const NUMBER: u8 = 3;
-/// Most repetitions, as a power of two.
+/// Maximum number of repetitions, as a power of two.
 const MOST: u8 = 14;
-/// Most bytes that repetitions may come to: enough to tell n² from n log n, and
-/// little enough to try some hundred in a second.
+/// Maximum bytes of repetitions: enough to distinguish n² from n log n, and little enough to try some hundred in a second.
 const LARGEST: usize = 1 << 15;
 
 /// The options and the text.
@@ -42,25 +40,23 @@ impl<'a> Input<'a> {
         byte % choices
     }
 
-    /// The next option, yes or no.
+    /// The next option, as a boolean.
     pub(crate) fn flag(&mut self) -> bool {
         self.option(2) == 1
     }
 
-    /// The text, its repetitions written out.
+    /// The text with its repetitions expanded.
     pub(crate) fn text(&self) -> Vec<u8> {
         expand(self.text, LARGEST)
     }
 
-    /// The same of a text that costs more to read: settings, of which each entry
-    /// is a value of its own.
+    /// As [`Self::text`], for a text that costs more to read: settings, of which each entry is a value of its own.
     pub(crate) fn document(&self) -> String {
         let text = expand(self.text, LARGEST / 4);
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// The text, cut at its first empty line: what is before it, and what is
-    /// behind, its repetitions written out.
+    /// The text split at its first empty line, with repetitions expanded.
     pub(crate) fn halves(&self) -> (Vec<u8>, Vec<u8>) {
         let cut = self.text.windows(2).position(|pair| pair == b"\n\n");
         cut.map_or((Vec::new(), self.text()), |at| {
@@ -72,7 +68,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Writes repetitions out.
+/// Expands repetitions.
 fn expand(text: &[u8], most: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -1,10 +1,8 @@
 //! Invariants of every parser of bytes from outside, one check for each.
 //!
-//! A check passes bytes to a parser and to the code that works on its result, and
-//! panics where an invariant does not hold: a round trip that changes something, a
-//! result that does not verify, work that grows faster than n log n. The fuzzing
-//! engine calls it (`make fuzz`), and so does the test that replays the corpora of
-//! `fuzz/corpus` (`make test`).
+//! A check passes bytes to a parser and to the code that uses its result, and panics if an invariant is violated: a round trip
+//! that changes something, a result that does not verify, work that grows faster than n log n. The fuzzing engine calls it (`make
+//! fuzz`), and so does the test that replays the corpora of `fuzz/corpus` (`make test`).
 //!
 //! | target | bytes from | parser |
 //! | --- | --- | --- |
@@ -48,12 +46,12 @@ mod strip;
 mod table;
 mod tokens;
 
-/// A check, and what the engine has to know of it.
+/// A check with its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, and that of its folder in `fuzz/corpus`.
+    /// Name, also of its folder in `fuzz/corpus`.
     pub name: &'static str,
-    /// Panics where an invariant does not hold.
+    /// Panics if an invariant is violated.
     pub check: fn(&[u8]),
 }
 

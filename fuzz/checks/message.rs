@@ -1,5 +1,4 @@
-//! A sender's message as it is mapped and read: fields, parts, text, attachments
-//! and traits.
+//! Mapping and reading of a sender's message: fields, parts, text, attachments and traits.
 
 use waxseal::edit::Edits;
 use waxseal::message::{Content, Part};
@@ -20,7 +19,7 @@ const TRAITS: [&str; 10] = [
     "pgp-inline",
 ];
 
-/// Deepest nesting that a map has, the root included, and most parts.
+/// Maximum depth of a map, including the root, and maximum number of parts.
 const DEPTH: usize = 65;
 const PARTS: usize = 50_001;
 
@@ -48,7 +47,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// What may stand before the input, so that the fuzzer need not find it first.
+/// Possible beginnings of the message, so that the fuzzer need not find them.
 const FORMS: [&str; 4] = [
     "",
     "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n",
@@ -56,8 +55,7 @@ const FORMS: [&str; 4] = [
     "Content-Type: text/plain; charset=iso-2022-jp\r\nContent-Transfer-Encoding: base64\r\n\r\n",
 ];
 
-/// The fields stand one behind the other from the first byte, and nothing is lost
-/// between the last of them and the body.
+/// Checks that the fields are contiguous from the first byte, and that nothing is lost between the last one and the body.
 fn fields_cover_the_header(content: &Content) {
     let mut end = 0;
     for field in content.fields() {
@@ -84,7 +82,7 @@ fn fields_cover_the_header(content: &Content) {
     assert_eq!(again.body(), content.body(), "a body changed by no edit");
 }
 
-/// Parts lie in their parents, in order, without overlap.
+/// Checks that parts are within their parents, in order, without overlap.
 fn parts_lie_in_each_other(content: &Content) {
     let structure = content.structure();
     let parts = structure.parts();
@@ -102,8 +100,7 @@ fn parts_lie_in_each_other(content: &Content) {
         assert!(parts[parent].children().contains(&index) || parts.len() > 1000);
         let outer = parts[parent].body();
         assert!(outer.start <= part.header().start && part.header().start <= outer.end);
-        // The line end that ends a header may be the one that belongs to the
-        // delimiter behind it: then an empty part stands behind it.
+        // The line end at the end of a header may belong to the following delimiter: then an empty part is after it.
         assert!(part.body().end <= outer.end || part.body().is_empty());
         assert!(part.header().end <= part.body().start);
     }
@@ -112,7 +109,7 @@ fn parts_lie_in_each_other(content: &Content) {
         let in_order = |pair: &[usize]| parts[pair[0]].body().end <= parts[pair[1]].header().start;
         assert!(places.into_iter().all(in_order), "parts overlap");
     }
-    // Each part's text by itself, as it is given to a reader of recordings.
+    // Each part's text separately, as readers of recordings get it.
     for part in parts.iter().filter(|part| part.is_text()).take(8) {
         decodes(content, part);
     }
@@ -121,8 +118,7 @@ fn parts_lie_in_each_other(content: &Content) {
 fn decodes(content: &Content, part: &Part) {
     let size = part.body().len();
     let text = Cost::PASSES.hold("a part's text", size, || content.decoded(part));
-    // Three bytes for one that the charset does not have, and some more for an
-    // escape sequence.
+    // Three bytes for an invalid one, and some more for an escape sequence.
     assert!(
         text.len() <= 4 * size + 16,
         "{} of {size} bytes",

@@ -1,5 +1,4 @@
-//! Edits as replies of the milter protocol, held against what an MTA makes of
-//! them.
+//! Edits as replies of the milter protocol, compared with their effect in an MTA.
 
 use waxseal::edit::{HeaderEdit, TransientHeader};
 use waxseal::message::{Address, Content, ReversePath};
@@ -11,7 +10,7 @@ use waxseal_milter::{EarlyAccept, HeaderNames, Response};
 use crate::cost::Cost;
 use crate::input::Input;
 
-/// Before the empty line stand the edits, one a line; behind it the message.
+/// The edits are before the empty line, one per line; the message is after it.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let version = 2 + u32::from(input.option(5));
@@ -87,7 +86,7 @@ fn answer(text: &str) -> Response {
             .map_or(1, |byte| usize::from(byte.wrapping_sub(b'0') % 8));
         let (name, value) = rest.split_once(':').unwrap_or((rest, ""));
         let (of_nth, value_of_nth) = others.split_once(':').unwrap_or((others, ""));
-        // What the editor makes: a name is one, and a value folds its lines.
+        // As the editor creates them: a valid name, and a value with folded lines.
         let is_name = |name: &str| {
             !name.is_empty()
                 && name
@@ -106,7 +105,7 @@ fn answer(text: &str) -> Response {
                 name: name.into(),
                 value: value.into(),
             }),
-            // An empty value would take the field out.
+            // An empty value would remove the field.
             Some('=') if is_name(of_nth) => headers.push(HeaderEdit::Replace {
                 name: of_nth.into(),
                 nth,
@@ -116,7 +115,7 @@ fn answer(text: &str) -> Response {
                 name: of_nth.into(),
                 nth,
             }),
-            // A message has one mark of a name.
+            // A message has one transient header field of a name.
             Some('!')
                 if is_name(name) && !has_transient_header(&answer.transient_headers, name) =>
             {
@@ -140,8 +139,8 @@ fn has_transient_header(transient_headers: &[TransientHeader], name: &str) -> bo
         .any(|mark| mark.name.eq_ignore_ascii_case(name))
 }
 
-/// Name and raw value of each field; where the header is not in a milter's form,
-/// that of the fields as the MTA sent them.
+/// Name and raw value of each field; if the header is not in the form of the milter protocol, those of the fields as the MTA sent
+/// them.
 fn header(content: &Content) -> Vec<(Vec<u8>, Vec<u8>)> {
     let field = |field| {
         (
@@ -152,7 +151,7 @@ fn header(content: &Content) -> Vec<(Vec<u8>, Vec<u8>)> {
     content.fields().iter().map(field).map(folded).collect()
 }
 
-/// Folds as the protocol has them.
+/// Folds in the form of the protocol.
 fn folded((name, value): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
     let text = value.split(|&byte| byte == b'\n');
     let lines: Vec<&[u8]> = text
@@ -161,7 +160,7 @@ fn folded((name, value): (Vec<u8>, Vec<u8>)) -> (Vec<u8>, Vec<u8>) {
     (name, lines.join(&b'\n'))
 }
 
-/// An MTA's message, as Postfix or (counting removed fields on) Sendmail edits it.
+/// A message in an MTA that edits it like Postfix or (which counts removed fields) Sendmail.
 struct Mta {
     fields: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     counts_removed: bool,
@@ -181,7 +180,7 @@ impl Mta {
     fn follow(&mut self, mut replies: &[u8]) {
         let mut decoder = Decoder::default();
         while let Some(frame) = decoder.next(&mut replies).expect("frames") {
-            // The decoder reads what MTAs send, in which `B` alone is a body.
+            // The decoder reads commands of MTAs, in which `B` is only a body.
             let Frame::Whole { name, data } = frame else {
                 panic!("a reply that is none")
             };

@@ -1,4 +1,4 @@
-//! Whatever a peer sends to the milter listener: frames, commands, session.
+//! Bytes from a peer of the milter listener: frames, commands, session.
 
 use std::sync::Arc;
 
@@ -30,13 +30,12 @@ impl Filter for Everything {
     }
 }
 
-/// Most bytes of a message.
+/// Maximum bytes of a message.
 const LIMIT: usize = 1000;
 
 /// The first byte is the length of the pieces in which the stream arrives.
 ///
-/// A connection holds no more than the limit, and whatever arrives in pieces is
-/// understood as if it had arrived at once.
+/// Checks that a connection holds at most the limit, and that a stream in pieces has the same result as in one piece.
 pub(crate) fn check(data: &[u8]) {
     let (piece, stream) = data
         .split_first()
@@ -50,7 +49,7 @@ pub(crate) fn check(data: &[u8]) {
     );
 }
 
-/// What is answered, and how many messages were complete.
+/// The replies, and the number of complete messages.
 fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
     let mut session = Session::new(
         Arc::new(Everything),
@@ -73,7 +72,7 @@ fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
                         assert!(message.collected.size() <= LIMIT);
                         complete += 1;
                     }
-                    // The names of the fields are held beside them.
+                    // The names of the fields are stored in addition.
                     Ok(Step::Continue) => assert!(session.held() <= 2 * LIMIT),
                 },
                 Ok(None) => break,

@@ -11,7 +11,7 @@ use crate::input::Input;
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
     let text = input.document();
-    // Files that a test names are read: those of this machine are left alone.
+    // Files that a test names would be read: paths of this machine are excluded.
     if text.contains("/dev")
         || text.contains("/proc")
         || text.contains("/sys")
@@ -32,7 +32,7 @@ pub(crate) fn check(data: &[u8]) {
     match Cost::DOCUMENT.hold("reading tests", text.len(), read) {
         Ok(cases) => assert!(cases > 0, "a file without a case was accepted"),
         Err(problems) => {
-            assert!(!problems.is_empty(), "refused without a problem");
+            assert!(!problems.is_empty(), "rejected without a problem");
             are_shown(&problems, &text);
         }
     }

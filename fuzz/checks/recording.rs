@@ -1,4 +1,4 @@
-//! Recorded decisions, as they are read again.
+//! Reading of recorded decisions.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use waxseal_daemon::testing::{Suite, recorded_case};
 use crate::cost::Cost;
 use crate::input::Input;
 
-/// The text is a file of entries, one a line.
+/// The text is a file of entries, one per line.
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
     let text = input.text();
@@ -31,8 +31,8 @@ pub(crate) fn check(data: &[u8]) {
 fn is_written_again(entry: &Entry) {
     let json = serde_json::to_string(entry).expect("JSON");
     let again: Entry = serde_json::from_str(&json).expect("the entry that was written");
-    assert_eq!(&again, entry, "an entry that reads otherwise");
-    // An entry may have what no message has: then there is none.
+    assert_eq!(&again, entry, "the entry is read differently");
+    // An entry may have values that no message has: then there is no message.
     if let Ok(message) = entry.message(b"From: ann@acme.test\r\n\r\nHi\r\n".to_vec()) {
         assert_eq!(message.arrival, entry.arrival);
     }
@@ -42,7 +42,7 @@ fn is_written_again(entry: &Entry) {
     );
 }
 
-/// Any entry is exported as a valid test file.
+/// Checks that any entry becomes a valid test file.
 fn is_a_test(entry: &Entry, folder: &Path) {
     // TOML has no dates before the year 0 and no numbers over 63 bits.
     let Ok(case) = recorded_case(entry, "a.eml", &folder.join("waxseal.toml")) else {

@@ -10,15 +10,13 @@ use waxseal::message::Content;
 use crate::cost::Cost;
 use crate::input::Input;
 
-/// A key that is always the same one.
+/// A fixed key.
 static KEYS: LazyLock<Keys> = LazyLock::new(|| {
     let domain = "acme.test".parse().expect("a domain");
     Keys::for_tests([&domain]).expect("a key")
 });
 
-/// Signed twice, as by two hosts that both sign: what the first one made is
-/// signed by the second. Each signature is verified by the library before it is
-/// returned; that it fails there is a finding.
+/// Signs twice, as two hosts in sequence do. The library verifies each signature before it returns; an error there is a finding.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let header = if input.flag() {
@@ -38,7 +36,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-/// Whom a signature would vouch for: read as the pipeline does before it signs.
+/// Reads the authors, as the pipeline does before it signs.
 fn authors(message: &[u8]) {
     let content = Content::new(message.to_vec());
     let domains = ["acme.test".parse().expect("a domain")];
@@ -53,7 +51,7 @@ fn authors(message: &[u8]) {
     }
 }
 
-/// Made safe for the wire, as before every signature.
+/// Prepares the message for transport, as before every signature.
 fn safe(content: &Content) -> Vec<u8> {
     let transport = Transport {
         seven_bit: true,

@@ -21,7 +21,7 @@ pub(crate) fn check(data: &[u8]) {
             policy
         }
         Err(problems) => {
-            assert!(!problems.is_empty(), "refused without a problem");
+            assert!(!problems.is_empty(), "rejected without a problem");
             for problem in problems {
                 is_in(&text, problem.offset, problem.length);
                 assert!(!problem.message.is_empty());
@@ -42,7 +42,11 @@ pub(crate) fn check(data: &[u8]) {
     .build();
     let decide = || policy.decide(&message, &Facts::default());
     let decision = Cost::MANY_PASSES.hold("deciding", text.len(), decide);
-    assert_eq!(decision, decide(), "the same message is decided otherwise");
+    assert_eq!(
+        decision,
+        decide(),
+        "the same message is decided differently"
+    );
 }
 
 /// Every reference and problem that is reported points into the text.

@@ -1,12 +1,11 @@
-//! Leaving setup functions out of a component.
+//! Removal of setup functions from a component.
 
 use wasmparser::{Validator, WasmFeatures};
 use waxseal::runtime::fuzzing::strip_setup;
 
 use crate::cost::Cost;
 
-/// What is left out: the names of the contract, and short ones that a fuzzer
-/// finds by itself.
+/// Exports to remove: the names of the contract, and short ones that a fuzzer finds.
 const SETUP: [&str; 4] = [
     "waxseal:policy/setup@0.1.0#describe",
     "waxseal:policy/setup@0.1.0#configure",

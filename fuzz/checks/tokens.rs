@@ -1,4 +1,4 @@
-//! Texts of ours that come back through other hands: return paths and seals.
+//! Texts of Waxseal that return from others: return paths and seals.
 
 use std::sync::LazyLock;
 
@@ -12,8 +12,7 @@ use crate::input::Input;
 static RETURN_PATHS: LazyLock<Key> = LazyLock::new(|| Secret::from_bytes([7; 32]).derive("verp"));
 static SEALS: LazyLock<Key> = LazyLock::new(|| Secret::from_bytes([7; 32]).derive("seal"));
 
-/// What nobody with the key made is not opened, and what was made is opened to the
-/// same, but not once a byte of it has changed.
+/// Checks that forged texts are not opened, that valid ones are opened to their content, and that changed ones are not opened.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Input::new(data);
     let at = usize::from(input.option(255));
@@ -21,8 +20,7 @@ pub(crate) fn check(data: &[u8]) {
     let text = input.text();
     let text = String::from_utf8_lossy(&text);
     let size = text.len();
-    // The engine sees what is compared, so that it learns seals: what is opened
-    // has to be what was made.
+    // The engine sees comparisons, so that it can learn seals: an opened text must be the sealed one.
     let opened = Cost::PASSES.hold("a seal", size, || seal::open(&SEALS, &text));
     if let Some(payload) = opened {
         assert_eq!(

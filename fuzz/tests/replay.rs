@@ -1,4 +1,4 @@
-//! Replays the fuzzer's corpora, so that what it once found stays found.
+//! Replay of the fuzzer's corpora, as regression tests.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use waxseal_fuzz::TARGETS;
 
-/// What a corpus may have, so that it stays fit for a repository.
+/// Limits on a corpus, so that it remains small enough for the repository.
 const MOST_FILES: usize = 200;
 const LARGEST_FILE: usize = 4096;
 
@@ -29,8 +29,7 @@ fn l15_every_target_has_a_corpus_and_every_corpus_a_target() {
     assert_eq!(names(&corpora()), targets);
 }
 
-/// One test for each target, so that they run side by side and a failure names
-/// its own.
+/// One test for each target, so that they run in parallel and a failure names its target.
 macro_rules! replay {
     ($($name:ident)+) => {
         $(
@@ -90,7 +89,7 @@ fn replay(name: &str) {
             path.display(),
             data.len()
         );
-        // The name of the file that fails is in what a failing test has printed.
+        // The name of the failing file is in the output of the test.
         println!("{}", path.display());
         (target.check)(&data);
     }

@@ -1,7 +1,6 @@
-//! An authentication server for Postfix, in the language of Dovecot's.
+//! An authentication server for Postfix that speaks Dovecot's protocol.
 //!
-//! With it clients log in at Postfix without any SASL package. Each user's
-//! password is its own name behind `password-of-`.
+//! With it clients log in at Postfix without a SASL package. A user's password is its name after `password-of-`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,11 +14,11 @@ pub fn password_of(user: &str) -> String {
     format!("password-of-{user}")
 }
 
-/// Serves at `socket` for as long as the process lives.
+/// Serves at `socket` until the process ends.
 ///
 /// # Panics
 ///
-/// When the socket cannot be made.
+/// If the socket cannot be created.
 pub fn serve(socket: &Path) {
     let listener = UnixListener::bind(socket).expect("socket of the authentication server");
     let everybody = std::fs::Permissions::from_mode(0o666);
@@ -27,7 +26,7 @@ pub fn serve(socket: &Path) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             std::thread::spawn(move || {
-                // The client going away is how every conversation ends.
+                // Each conversation ends when the client disconnects.
                 let _ = converse(stream);
             });
         }

@@ -1,4 +1,4 @@
-//! Processor time: what work costs, however busy the machine is.
+//! Processor time, which measures work independently of the load of the machine.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub fn used() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
 
-/// The least processor time that some work takes in a number of runs.
+/// The minimum processor time of some work in a number of runs.
 pub fn least<T>(runs: usize, mut work: impl FnMut() -> T) -> Duration {
     let time = || {
         let before = used();

@@ -1,7 +1,7 @@
-//! DKIM signatures, judged by dkimpy and by OpenDKIM.
+//! Verification of DKIM signatures by dkimpy and OpenDKIM.
 //!
-//! The two share no code with each other, nor with what Waxseal signs with.
-//! Both are given the DNS as a file; neither asks a server.
+//! They share no code with each other, nor with the library that Waxseal signs with. Both get DNS records from a file; neither
+//! queries a server.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,7 +19,7 @@ pub struct Record {
     pub text: String,
 }
 
-/// A signature and what a verifier says of it.
+/// A signature and the result of its verification.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Signature {
     /// `d=`.
@@ -28,17 +28,17 @@ pub struct Signature {
     pub selector: String,
     /// `a=`.
     pub algorithm: String,
-    /// It stands for this message, byte for byte.
+    /// Whether it verifies.
     pub valid: bool,
-    /// Why not.
+    /// The error.
     pub reason: Option<String>,
 }
 
-/// What both verifiers say of a message, in order of algorithm.
+/// The results of both verifiers for a message, in order of algorithm.
 ///
 /// # Panics
 ///
-/// When a verifier does not run, or the two do not agree.
+/// If a verifier does not run, or the two do not agree.
 pub fn verify(message: &[u8], records: &[Record]) -> Vec<Signature> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |name: &str| folder.path().join(name);

@@ -1,10 +1,8 @@
-//! Cleaning up after a test that can no longer do so itself.
+//! Cleanup after a test that was killed.
 //!
-//! A test that is killed, or a demo that is interrupted, runs no destructor.
-//! So each rig has a small shell of its own, in a process group of its own,
-//! that waits for its standard input to end, as it does when the process that
-//! holds the other end is gone for whatever reason, and then stops what the
-//! rig's folder says is running.
+//! A test that is killed, or a demo that is interrupted, runs no destructor. Therefore each rig has a shell in a process group of
+//! its own. It waits for the end of its standard input, which occurs when the process with the other end ends, and then stops the
+//! processes that the rig's folder lists.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -21,16 +19,16 @@ fi
 exit 0
 "#;
 
-/// Stands by for as long as the process that made it lives.
+/// Waits until the process that created it ends.
 #[derive(Debug)]
 pub struct Guard(Child);
 
 impl Guard {
-    /// Begins to stand by for a rig's folder.
+    /// Starts the guard of a rig's folder.
     ///
     /// # Panics
     ///
-    /// When no shell can be started.
+    /// If the shell cannot be started.
     pub fn of(folder: &Path) -> Self {
         let child = Command::new("sh")
             .args(["-c", SCRIPT, "guard"])

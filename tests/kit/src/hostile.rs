@@ -1,11 +1,8 @@
-//! Hostile messages by size: each is what some loop over a message's bytes likes
-//! least.
+//! Hostile messages of any size: each is a worst case of some loop over a message's bytes.
 //!
-//! A generator makes a message of about the number of bytes that it is given, and
-//! of the same kind for every size, so that growth can be measured. All messages
-//! have one author at [`DOMAIN`], so that they can be signed for it. Nothing here
-//! depends on the host: it is the input of tests, end-to-end tests and `make
-//! bench`.
+//! A generator creates a message of about the given number of bytes, of the same kind for every size, so that growth can be
+//! measured. All messages have one author at [`DOMAIN`], so that they can be signed for it. Nothing here depends on the host: it
+//! is the input of tests, end-to-end tests and `make bench`.
 
 /// A generator: size in bytes to message.
 pub type Generator = fn(usize) -> Vec<u8>;
@@ -134,8 +131,7 @@ pub fn distinct_fields(size: usize) -> Vec<u8> {
     header(&numbered(size, |n| format!("X-{n}:\r\n")))
 }
 
-/// Fields that describe the body, of which no two have the same name, above a
-/// body that is closed: all of them move when it is wrapped.
+/// Different fields that describe the body, with a body that cannot be edited: all of them move when it is wrapped.
 pub fn distinct_content_fields(size: usize) -> Vec<u8> {
     let fields = numbered(size, |n| format!("Content-X{n}: y\r\n"));
     closed(&fields, "none\r\n")
@@ -507,8 +503,8 @@ pub fn armor_lines(size: usize) -> Vec<u8> {
     text("text/plain", "7bit", &filled(size, "", line, ""))
 }
 
-/// A body that is closed and holds boundaries such as a wrapped message gets: in
-/// the order in which they were tried when they came from its first 64 KiB alone.
+/// A body that cannot be edited and contains boundaries as a wrapped message gets, in the order in which they would be tried if
+/// they depended on its first 64 KiB only.
 pub fn wrap_boundary_candidates(size: usize) -> Vec<u8> {
     let begin = "x".repeat(62) + "\r\n";
     let begin = begin.repeat(1024);
@@ -542,7 +538,7 @@ fn text(media_type: &str, encoding: &str, body: &str) -> Vec<u8> {
     message(AUTHOR, &content_type, body)
 }
 
-/// An encrypted message, into whose text no disclaimer goes.
+/// An encrypted message, which gets no disclaimer in its text.
 fn closed(fields: &str, body: &str) -> Vec<u8> {
     let kind = "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n";
     message(&format!("{AUTHOR}{fields}"), kind, body)
@@ -566,7 +562,7 @@ fn nested(depth: usize, lines: &str) -> Vec<u8> {
     multipart("mixed", "level0", &body)
 }
 
-/// `part` as often as fits into `size` bytes, between `begin` and `end`.
+/// `part`, as often as fits into `size` bytes, between `begin` and `end`.
 fn filled(size: usize, begin: &str, part: &str, end: &str) -> String {
     let times = size.saturating_sub(begin.len() + end.len()) / part.len();
     [begin, &part.repeat(times), end].concat()

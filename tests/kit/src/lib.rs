@@ -1,10 +1,8 @@
-//! Test kit for end-to-end tests: a private Postfix, SMTP servers as
-//! destinations, the real `waxseal` command, and DKIM verifiers that share no code
-//! with it.
+//! Kit for end-to-end tests: a private Postfix, SMTP servers as destinations, the real `waxseal` command, and DKIM verifiers
+//! that share no code with it.
 //!
-//! [`Rig`] combines them. Each rig has a folder and a loopback address of its own,
-//! so any number of them run in parallel. Its processes end with it, even if the
-//! test crashes ([`guard`]).
+//! [`Rig`] combines them. Each rig has a folder and a loopback address of its own, so any number of them run in parallel;
+//! everything that it starts ends with it, also if the test is killed ([`guard`]).
 
 pub mod auth;
 pub mod cpu;

@@ -1,10 +1,8 @@
-//! A milter client that speaks as an MTA does: for tests, the benchmark and the
-//! tests that kill the daemon.
+//! A milter client that behaves like an MTA, for tests, the benchmark and crash tests.
 //!
-//! [`MtaProfile`] says which MTA: version, what it offers, which frames it sends.
-//! [`Client::send`] sends a whole message and gathers every reply; single steps
-//! are there for tests that break the rules. Blocking, standard library only,
-//! and independent of the server's own codec, so that a mistake there shows.
+//! [`MtaProfile`] defines the MTA: version, offered options, frames. [`Client::send`] sends a complete message and collects all
+//! replies; single steps are for tests that violate the protocol. Blocking, standard library only, and independent of the server's
+//! codec, so that a defect there is visible.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,13 +10,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Steps (`SMFIP_…`) that a client asks about.
+/// Protocol flags (`SMFIP_…`) that a client evaluates.
 pub mod protocol_flags {
-    /// SKIP may be answered to a body chunk.
+    /// SKIP is a valid reply to a body chunk.
     pub const SKIP: u32 = 0x400;
     /// Header values with their leading space.
     pub const LEADING_SPACE: u32 = 0x10_0000;
-    /// The bit that spares the answer to a command, if there is one.
+    /// The flag by which a command has no reply, if there is one.
     pub fn quiet(command: u8) -> u32 {
         match command {
             b'C' => 0x1000,
@@ -35,24 +33,24 @@ pub mod protocol_flags {
     }
 }
 
-/// How an MTA behaves.
+/// Behavior of an MTA.
 #[derive(Clone, Debug)]
 pub struct MtaProfile {
-    /// Version offered.
+    /// Offered version.
     pub version: u32,
-    /// Actions offered.
+    /// Offered actions.
     pub actions: u32,
-    /// Steps offered.
+    /// Offered protocol flags.
     pub protocol_flags: u32,
     /// Sends DATA (version 4 and later).
     pub data: bool,
-    /// Most bytes of a body chunk.
+    /// Maximum bytes of a body chunk.
     pub chunk: usize,
-    /// Macros sent ahead of commands: command, names and values.
+    /// Macros before commands: command, names and values.
     pub macros: Vec<(u8, Vec<(String, String)>)>,
     /// The data of CONNECT.
     pub connect: Vec<u8>,
-    /// Addresses stand in angle brackets.
+    /// Whether addresses have angle brackets.
     pub brackets: bool,
 }
 
@@ -97,7 +95,7 @@ impl MtaProfile {
         profile
     }
 
-    /// Postfix 3.7 for a message handed in by the `sendmail` command.
+    /// Postfix 3.7 for a message of the `sendmail` command.
     pub fn postfix_local() -> Self {
         Self {
             connect: b"localhost\x004\0\x00127.0.0.1\0".to_vec(),
@@ -114,7 +112,7 @@ impl MtaProfile {
         }
     }
 
-    /// An MTA of that older version: every step is answered.
+    /// An MTA of that older version: every command has a reply.
     pub fn version(version: u32) -> Self {
         let protocol_flags = match version {
             2 => 0x7f,
@@ -131,7 +129,7 @@ impl MtaProfile {
     }
 }
 
-/// Bytes read at once: all replies to a message but its new body.
+/// Bytes read at once: all replies to a message except for its new body.
 const READ: usize = 8192;
 
 enum Stream {
@@ -151,12 +149,12 @@ impl Stream {
 trait ReadWrite: Read + Write {}
 impl<T: Read + Write> ReadWrite for T {}
 
-/// One reply: its byte and its data.
+/// A reply: its byte and its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// `c`, `a`, `y`, …
     pub name: u8,
-    /// What follows.
+    /// The data.
     pub data: Vec<u8>,
 }
 
@@ -169,18 +167,18 @@ impl Reply {
         }
     }
 
-    /// The data as text, NUL shown as `|`.
+    /// The data as text, with NUL displayed as `|`.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.data).replace('\0', "|")
     }
 
-    /// Ends a message.
+    /// Whether it ends a message.
     pub fn is_final(&self) -> bool {
         matches!(self.name, b'a' | b'c' | b'd' | b'r' | b't' | b'y')
     }
 }
 
-/// A message as a client hands it to the MTA.
+/// A message that a client sends.
 #[derive(Clone, Debug)]
 pub struct Mail {
     /// Envelope sender without brackets.
@@ -226,13 +224,13 @@ impl Mail {
 pub struct Client {
     stream: Stream,
     profile: MtaProfile,
-    /// Frames of macros, ready to be sent: one for each command that has any.
+    /// Encoded macro frames: one for each command that has any.
     macros: Vec<(u8, Vec<u8>)>,
     agreed_steps: u32,
-    /// The milter's answer to the offer: version, actions, steps, macro lists.
+    /// The reply to the offer: version, actions, flags, macro lists.
     pub negotiated: Vec<u8>,
     out: Vec<u8>,
-    /// What was read and is not yet looked at, from `taken` on.
+    /// Bytes that were read; those from `taken` on are not processed yet.
     read: Vec<u8>,
     taken: usize,
 }
@@ -242,7 +240,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The milter is not there, or does not negotiate.
+    /// If the milter is not reachable, or does not negotiate.
     pub fn tcp(address: SocketAddr, profile: MtaProfile) -> io::Result<Self> {
         Self::over(Stream::Tcp(TcpStream::connect(address)?), profile)
     }
@@ -298,12 +296,12 @@ impl Client {
         Ok(client)
     }
 
-    /// Version, actions and steps that the milter answered with.
+    /// Version, actions and flags of the reply.
     pub fn agreed(&self) -> [u32; 3] {
         [0, 4, 8].map(|at| word(&self.negotiated, at))
     }
 
-    /// Puts a frame in the buffer.
+    /// Appends a frame to the buffer.
     pub fn put(&mut self, command: u8, data: &[u8]) {
         put(&mut self.out, command, data);
     }
@@ -323,7 +321,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The connection broke, or nothing came for 30 s.
+    /// If the connection broke, or nothing arrived for 30 s.
     pub fn reply(&mut self) -> io::Result<Reply> {
         self.flush()?;
         let mut length = [0; 4];
@@ -337,8 +335,7 @@ impl Client {
         }
     }
 
-    /// The next bytes that the milter sent; waits for them where they are not
-    /// there yet.
+    /// The next bytes from the milter; waits for them if necessary.
     fn next_bytes(&mut self, wanted: usize) -> io::Result<&[u8]> {
         if self.taken == self.read.len() {
             self.read.clear();
@@ -358,12 +355,11 @@ impl Client {
         Ok(&self.read[from..self.taken])
     }
 
-    /// Waits until the milter closes the connection; true if it said nothing
-    /// before.
+    /// Waits until the milter closes the connection; true if it sent nothing before.
     ///
     /// # Errors
     ///
-    /// It neither closed nor spoke for 30 s.
+    /// If it neither closes nor sends for 30 s.
     pub fn closed(&mut self) -> io::Result<bool> {
         let _ = self.flush();
         if self.taken < self.read.len() {
@@ -376,7 +372,7 @@ impl Client {
         }
     }
 
-    /// Sends a command with its macros, and waits for the reply if one is due.
+    /// Sends a command with its macros, and waits for the reply if there is one.
     ///
     /// # Errors
     ///
@@ -393,7 +389,7 @@ impl Client {
         self.reply().map(Some)
     }
 
-    /// Sends a command without data, and waits for nothing.
+    /// Sends a command without data, and does not wait.
     ///
     /// # Errors
     ///
@@ -434,7 +430,7 @@ impl Client {
         }
     }
 
-    /// Sends a whole message: all replies to it, the final one last.
+    /// Sends a complete message; returns all replies to it, the final one last.
     ///
     /// # Errors
     ///
@@ -443,7 +439,7 @@ impl Client {
         if let Some(early) = self.envelope(mail)?.filter(|reply| reply.name != b'c') {
             return Ok(vec![early]);
         }
-        // Postfix hands over from smtpd to cleanup here, with an empty buffer.
+        // Postfix passes the message from smtpd to cleanup here, with an empty buffer.
         self.flush()?;
         if let Some(early) = self.content(mail)? {
             return Ok(vec![early]);
@@ -451,7 +447,7 @@ impl Client {
         self.end_of_message()
     }
 
-    /// Sends header and body; a reply that settled the message early.
+    /// Sends header and body; returns a reply that ended the message early.
     ///
     /// # Errors
     ///
@@ -486,7 +482,7 @@ impl Client {
         Ok(None)
     }
 
-    /// Sends the end of the message: all replies, the final one last.
+    /// Sends the end of the message; returns all replies, the final one last.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A private Postfix: its own folder, queue and ports, on loopback alone.
+//! A private Postfix: its own folder, queue and ports, on loopback only.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,30 +9,30 @@ use std::process::{Command, Output, Stdio};
 use crate::auth;
 use crate::test_dir::TestDir;
 
-/// Port on which anybody may send (`smtpd`).
+/// Port of the unauthenticated smtpd.
 pub const MX: u16 = 2525;
 
 /// Port of the service `submission`.
 pub const SUBMISSION: u16 = 2587;
 
-/// What the rig wants of its Postfix.
+/// Settings of a rig's Postfix.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    /// Where mail goes that nothing else routes, as `[host]:port`.
+    /// Destination of the default route, as `[host]:port`.
     pub default_route: String,
-    /// Domain and nexthop of what is delivered inside.
+    /// Local domain and its nexthop.
     pub transports: Vec<(String, String)>,
     /// Further lines for `main.cf`.
     pub main: String,
     /// Further entries for `master.cf`.
     pub master: String,
-    /// What the submission service is given with `-o`.
+    /// Options (`-o`) of the submission service.
     pub submission: Vec<String>,
     /// Whether its smtpd runs in the chroot.
     pub chroot: bool,
 }
 
-/// A running Postfix; it is stopped when this is dropped.
+/// A running Postfix, stopped on drop.
 #[derive(Debug)]
 pub struct Postfix {
     folder: PathBuf,
@@ -45,7 +45,7 @@ impl Postfix {
     ///
     /// # Panics
     ///
-    /// When the user is not root, Postfix is missing, or does not start.
+    /// If the user is not root, Postfix is missing, or does not start.
     pub fn start(dir: &TestDir, wishes: &Wishes) -> Self {
         let postfix = Self {
             folder: dir.folder().to_owned(),
@@ -94,11 +94,11 @@ impl Postfix {
         fs::write(etc.join("master.cf"), format!("{master}{}", wishes.master)).expect("master.cf");
     }
 
-    /// Has Postfix itself read its configuration.
+    /// Runs `postfix check`.
     ///
     /// # Panics
     ///
-    /// When it has a word of complaint.
+    /// If it reports a problem.
     pub fn check(&self) {
         for (program, arguments) in [
             ("postconf", &["-n"][..]),
@@ -114,12 +114,12 @@ impl Postfix {
         }
     }
 
-    /// Where anybody may send.
+    /// Address of the unauthenticated smtpd.
     pub fn mx(&self) -> SocketAddr {
         self.mx
     }
 
-    /// Where users send.
+    /// Address of the submission service.
     pub fn submission(&self) -> SocketAddr {
         self.submission
     }
@@ -134,11 +134,11 @@ impl Postfix {
         fs::read_to_string(self.folder.join("maillog")).unwrap_or_default()
     }
 
-    /// Hands a message in as a local user does.
+    /// Submits a message by `sendmail`, as a local user does.
     ///
     /// # Panics
     ///
-    /// When `sendmail` fails.
+    /// If `sendmail` fails.
     pub fn sendmail(&self, sender: &str, recipients: &[&str], message: &[u8]) {
         use std::io::Write as _;
         let mut process = Command::new("/usr/sbin/sendmail")
@@ -164,14 +164,14 @@ impl Postfix {
         );
     }
 
-    /// Tries at once to deliver what waits.
+    /// Flushes the queue.
     pub fn flush(&self) {
         self.command("postqueue", ["-f"]);
-        // What pickup could not hand in waits for a minute unless it is woken.
+        // Messages that pickup could not submit wait for a minute unless it is triggered.
         self.command("postkick", ["public", "pickup", "W"]);
     }
 
-    /// How many messages are in its queues, `hold` not counted.
+    /// Number of messages in its queues, without `hold`.
     pub fn queued(&self) -> usize {
         ["maildrop", "incoming", "active", "deferred"]
             .iter()
@@ -179,12 +179,12 @@ impl Postfix {
             .sum()
     }
 
-    /// How many messages are held.
+    /// Number of held messages.
     pub fn held(&self) -> usize {
         files(&self.folder.join("queue/hold"))
     }
 
-    /// Runs one of its commands on this instance.
+    /// Runs a command of Postfix on this instance.
     pub fn command<I: AsRef<OsStr>>(
         &self,
         program: &str,
@@ -201,7 +201,7 @@ impl Postfix {
 }
 
 impl Drop for Postfix {
-    /// `postfix stop` looks once a second; this does the same without the wait.
+    /// Stops it. `postfix stop` polls once a second; this does the same without the delay.
     fn drop(&mut self) {
         let pid_file = self.folder.join("queue/pid/master.pid");
         let pid = fs::read_to_string(pid_file).ok();
@@ -228,8 +228,7 @@ fn run<'a>(program: &str, arguments: impl IntoIterator<Item = &'a OsStr>) {
     );
 }
 
-/// Files in a queue folder and those below: Postfix spreads some over folders
-/// by the first letters of their names.
+/// Number of files in a queue folder and its subfolders: Postfix hashes some queues by the first letters of the names.
 fn files(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;

@@ -1,7 +1,6 @@
-//! SMTP servers as the far ends of a rig, and what they were sent.
+//! SMTP servers as the destinations of a rig, and the messages they received.
 //!
-//! They are `support/sinks.py` over Debian's aiosmtpd: a program that shares
-//! nothing with Waxseal or Postfix, and that speaks TLS and AUTH.
+//! They are `support/sinks.py` with Debian's aiosmtpd, which shares no code with Waxseal or Postfix, and supports TLS and AUTH.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -12,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::test_dir::TestDir;
 
-/// What a server asks of those who connect.
+/// Settings of a server.
 #[derive(Clone, Debug, Serialize)]
 pub struct Spec {
-    /// Its name, and that of its folder.
+    /// Its name, also of its folder.
     pub name: String,
     /// `none`, `starttls` (required) or `tls`.
     pub security: &'static str,
@@ -27,14 +26,13 @@ pub struct Spec {
     pub login: Option<(String, String)>,
     /// Whether 8BITMIME (RFC 6152) is offered.
     pub eight_bit: bool,
-    /// Listen where the name `localhost` leads, on any port that is free: a
-    /// certificate is for a name.
+    /// Listen on the address of `localhost`, on any free port, because a certificate is for a name.
     #[serde(skip)]
     pub localhost: bool,
 }
 
 impl Spec {
-    /// A server that takes everything from everybody.
+    /// A server that accepts everything from everybody.
     pub fn open(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -90,24 +88,24 @@ impl Spec {
     }
 }
 
-/// The process that runs all servers of a rig; it ends when this is dropped.
+/// The process with all servers of a rig, stopped on drop.
 #[derive(Debug)]
 pub struct Sinks {
     process: Child,
     sinks: Vec<Sink>,
 }
 
-/// One server, by what it keeps.
+/// A server and its received messages.
 #[derive(Clone, Debug)]
 pub struct Sink {
     /// Its name.
     pub name: String,
-    /// Where it listens.
+    /// Its address.
     pub address: SocketAddr,
     folder: PathBuf,
 }
 
-/// A message as a server got it.
+/// A received message.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Delivery {
     /// Envelope sender, empty if null.
@@ -116,7 +114,7 @@ pub struct Delivery {
     pub recipients: Vec<String>,
     /// Whether the connection was encrypted.
     pub tls: bool,
-    /// Who had logged in.
+    /// Authenticated user.
     pub user: Option<String>,
     /// The message.
     #[serde(skip)]
@@ -207,7 +205,7 @@ impl Sink {
         format!("[{}]:{}", self.address.ip(), self.address.port())
     }
 
-    /// How many messages it has got.
+    /// Number of received messages.
     pub fn count(&self) -> usize {
         let entries = std::fs::read_dir(&self.folder).expect("folder of the sink");
         entries
@@ -216,7 +214,7 @@ impl Sink {
             .count()
     }
 
-    /// All messages in the order they came in.
+    /// All messages in order of arrival.
     pub fn deliveries(&self) -> Vec<Delivery> {
         (0..self.count())
             .map(|number| self.delivery(number))
@@ -244,12 +242,12 @@ impl Delivery {
         fields(&self.bytes).map(|(name, _)| name).collect()
     }
 
-    /// Everything behind the header.
+    /// The body.
     pub fn body(&self) -> &[u8] {
         body_of(&self.bytes)
     }
 
-    /// The body as text, for looking something up in it.
+    /// The body as text.
     pub fn body_text(&self) -> String {
         String::from_utf8_lossy(self.body()).into_owned()
     }
@@ -263,7 +261,7 @@ pub fn header_of(message: &[u8], name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Everything behind the first empty line.
+/// Everything after the first empty line.
 pub fn body_of(message: &[u8]) -> &[u8] {
     let end = message.windows(4).position(|four| four == b"\r\n\r\n");
     end.map_or(&[], |end| &message[end + 4..])

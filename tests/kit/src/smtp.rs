@@ -41,13 +41,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When there is no connection; a server that refuses to talk is an error
-    /// of kind `ConnectionRefused`.
+    /// If there is no connection; a server that rejects it with its greeting is an error of kind `ConnectionRefused`.
     pub fn connect(server: SocketAddr) -> io::Result<Self> {
         Self::connect_from(IpAddr::from([127, 0, 0, 1]), server)
     }
 
-    /// The same from an address of our choice.
+    /// As [`Client::connect`], from a given source address.
     ///
     /// # Errors
     ///
@@ -76,7 +75,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the connection breaks or the login is refused.
+    /// If the connection breaks or the login is rejected.
     pub fn login(&mut self, user: &str) -> io::Result<()> {
         let response = BASE64.encode(format!("\0{user}\0{}", password_of(user)).as_bytes());
         let reply = self.command(&format!("AUTH PLAIN {response}"))?;
@@ -87,7 +86,7 @@ impl Client {
         }
     }
 
-    /// One command and its reply.
+    /// Sends a command and returns its reply.
     ///
     /// # Errors
     ///
@@ -97,12 +96,11 @@ impl Client {
         self.reply()
     }
 
-    /// A whole transaction; the reply is that to the message, or the first that
-    /// was negative.
+    /// Runs a complete transaction; returns the reply to the message, or the first negative one.
     ///
     /// # Errors
     ///
-    /// When the connection breaks: then nobody knows whether it was taken.
+    /// If the connection breaks: it is then unknown whether the message was accepted.
     pub fn send(&mut self, sender: &str, recipients: &[&str], message: &[u8]) -> io::Result<Reply> {
         let mut commands = vec![format!("MAIL FROM:<{sender}> BODY=8BITMIME")];
         commands.extend(
@@ -147,7 +145,7 @@ impl Client {
     }
 }
 
-/// A message as DATA has it: dots doubled, ended by a line of one dot.
+/// A message in the form of DATA: dots doubled, terminated by a line with one dot.
 fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.len() + 64);
     for line in message.split_inclusive(|&byte| byte == b'\n') {

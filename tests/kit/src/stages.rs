@@ -1,5 +1,4 @@
-//! What the host does with a message's bytes, stage by stage, without policy and
-//! network: so that the cost of each stage can be measured alone.
+//! Stages of processing a message's bytes, without policy and network, so that the cost of each can be measured.
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -20,7 +19,7 @@ use waxseal_milter::{HeaderNames, Response};
 
 use crate::hostile;
 
-/// A stage: its name, and what it does with a message.
+/// A stage: its name and function.
 pub type Stage = (&'static str, fn(&Kit, &[u8]));
 
 /// All stages, in the order in which a message passes them.
@@ -36,7 +35,7 @@ pub const STAGES: [Stage; 9] = [
     ("answer", Kit::answer),
 ];
 
-/// What the stages need beside a message.
+/// The input of the stages, except for the message.
 pub struct Kit {
     keys: Keys,
     decision: Decision,
@@ -44,12 +43,11 @@ pub struct Kit {
 }
 
 impl Kit {
-    /// Makes a key for [`hostile::DOMAIN`] and a decision that asks for every
-    /// kind of edit.
+    /// Creates a key for [`hostile::DOMAIN`] and a decision with every kind of edit.
     ///
     /// # Errors
     ///
-    /// When the key cannot be made.
+    /// If the key cannot be created.
     pub fn new() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let settings = Dkim {
@@ -184,8 +182,7 @@ impl Kit {
         let _ = response::encode(&answer, &self.negotiated, shape, &mut Vec::new());
     }
 
-    /// All that is done with a message that is edited and signed, in the order in
-    /// which the host does it. The message that comes out.
+    /// All stages of editing and signing a message, in their order; returns the resulting message.
     pub fn process(&self, message: &[u8]) -> Vec<u8> {
         let content = Content::new(message.to_vec());
         let mut edits = Edits {

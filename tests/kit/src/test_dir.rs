@@ -1,19 +1,19 @@
-//! Where a rig lives: a folder and a loopback address that nobody else has.
+//! Folder and loopback address of a rig.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Port that is held for as long as the address is ours.
+/// Port that is bound to reserve the address.
 const CLAIM: u16 = 9;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A folder under the system's temporary one, and an address of 127.0.0.0/8.
 ///
-/// With an address of its own a rig can use the same ports as all others, and
-/// no port has to be guessed free before somebody else binds it.
+/// With an address of its own a rig can use the same ports as all others, and need not find free ports, which another process
+/// could bind first.
 #[derive(Debug)]
 pub struct TestDir {
     address: Ipv4Addr,
@@ -22,11 +22,11 @@ pub struct TestDir {
 }
 
 impl TestDir {
-    /// Claims a folder and an address.
+    /// Reserves one.
     ///
     /// # Panics
     ///
-    /// When the folder cannot be made or no address is available.
+    /// If the folder cannot be created or no address is available.
     pub fn claim(name: &str) -> Self {
         let folder = tempfile::Builder::new()
             .prefix(&format!("waxseal-{name}-"))
@@ -64,8 +64,7 @@ impl TestDir {
     }
 }
 
-/// Addresses that spread over 127.16.0.0 to 127.255.255.255, so that test
-/// processes side by side seldom try the same one.
+/// Addresses from 127.16.0.0 to 127.255.255.255, distributed so that parallel test processes rarely try the same one.
 fn candidate(number: u32) -> Ipv4Addr {
     let spread = std::process::id()
         .wrapping_mul(2_654_435_761)

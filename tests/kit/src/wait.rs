@@ -1,18 +1,17 @@
-//! Waiting for something to become true, without fixed sleeps.
+//! Waiting for a condition, without fixed sleeps.
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take before a test gives up. Generous: a busy machine
-/// makes a test slow, never red.
+/// Timeout of a wait. Generous: a busy machine makes a test slow, but does not fail it.
 pub const DEADLINE: Duration = Duration::from_secs(180);
 
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// Asks `condition` again and again until it has an answer.
+/// Evaluates `condition` until it returns a value.
 ///
 /// # Panics
 ///
-/// When there is none within [`DEADLINE`]; `what` says what was waited for.
+/// If there is none within [`DEADLINE`]; the message contains `what`.
 pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + DEADLINE;
     loop {

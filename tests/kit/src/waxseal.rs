@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::dkim::Record;
 use crate::wait::wait_for;
 
-/// Where cargo puts the command; `WAXSEAL_BINARY` names another one to test.
+/// Path of the built command; `WAXSEAL_BINARY` overrides it.
 ///
 /// # Panics
 ///
@@ -29,7 +29,7 @@ pub fn binary() -> PathBuf {
     path
 }
 
-/// The command, with a cache folder for tests.
+/// The command with a cache folder for tests.
 pub fn command() -> Command {
     let mut command = Command::new(binary());
     command.env("XDG_CACHE_HOME", repository("target/cache"));
@@ -63,7 +63,7 @@ pub fn repository(path: &str) -> PathBuf {
         .join(path)
 }
 
-/// Where a listener of the daemon is.
+/// Address of a listener of the daemon.
 #[derive(Clone, Debug)]
 pub enum Listening {
     /// On a TCP address.
@@ -81,7 +81,7 @@ impl Listening {
     }
 }
 
-/// As `waxseal.toml` and `smtpd_milters` have it.
+/// The form in `waxseal.toml` and `smtpd_milters`.
 impl std::fmt::Display for Listening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -102,7 +102,7 @@ pub struct Waxseal {
 }
 
 impl Waxseal {
-    /// Nothing is started yet. `listeners` are those that the daemon opens.
+    /// Writes the configuration; nothing is started. `listeners` are those that the daemon opens.
     pub fn new(folder: &Path, listeners: Vec<Listening>) -> Self {
         Self {
             config: folder.join("waxseal.toml"),
@@ -113,7 +113,7 @@ impl Waxseal {
         }
     }
 
-    /// Runs a subcommand to its end.
+    /// Runs a subcommand and waits for it.
     pub fn command(&self, arguments: &[&str]) -> Output {
         command()
             .args(arguments)
@@ -124,11 +124,11 @@ impl Waxseal {
             .expect("waxseal")
     }
 
-    /// What a subcommand prints.
+    /// Output of a subcommand.
     ///
     /// # Panics
     ///
-    /// When it does not end with 0.
+    /// If its exit code is not 0.
     pub fn output(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);
         assert!(
@@ -141,11 +141,11 @@ impl Waxseal {
         String::from_utf8(output.stdout).expect("text")
     }
 
-    /// What a subcommand prints with `--json`.
+    /// JSON output (`--json`) of a subcommand.
     ///
     /// # Panics
     ///
-    /// When it fails or prints no JSON.
+    /// If it fails or prints no JSON.
     pub fn json(&self, arguments: &[&str]) -> Value {
         let arguments = [arguments, &["--json"]].concat();
         let output = self.output(&arguments);
@@ -180,7 +180,7 @@ impl Waxseal {
     ///
     /// # Panics
     ///
-    /// When it ends instead.
+    /// If it ends instead.
     pub fn start(&mut self) {
         assert!(self.daemon.is_none(), "waxseal runs already");
         let log = File::options()
@@ -210,7 +210,7 @@ impl Waxseal {
         }
     }
 
-    /// Kills it with SIGKILL: no handler runs and nothing is written.
+    /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         let Some(mut daemon) = self.daemon.take() else {
             return;
@@ -221,11 +221,11 @@ impl Waxseal {
         let _ = daemon.wait();
     }
 
-    /// Asks it to stop and waits for its end.
+    /// Stops it and waits for its end.
     ///
     /// # Panics
     ///
-    /// When it does not run, or does not end.
+    /// If it does not run, or does not end.
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(rustix::process::Signal::TERM);
         let mut daemon = self.daemon.take().expect("a running waxseal");
@@ -234,7 +234,7 @@ impl Waxseal {
         status
     }
 
-    /// Tells it to read its configuration again.
+    /// Reloads its configuration (SIGHUP).
     pub fn reload(&self) {
         self.signal(rustix::process::Signal::HUP);
     }
@@ -250,11 +250,11 @@ impl Waxseal {
         rustix::process::kill_process(pid, signal).expect("a signal sent");
     }
 
-    /// Most bytes of memory that it has had at one time (`VmHWM`).
+    /// Peak memory in bytes (`VmHWM`).
     ///
     /// # Panics
     ///
-    /// When it does not run.
+    /// If it does not run.
     pub fn peak_memory(&self) -> usize {
         let daemon = self.daemon.as_ref().expect("a running waxseal");
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.id())).expect("status");
@@ -264,7 +264,7 @@ impl Waxseal {
         kilobytes << 10
     }
 
-    /// Its log so far.
+    /// Its log.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
