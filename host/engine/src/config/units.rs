@@ -164,8 +164,8 @@ impl fmt::Display for Domain {
     }
 }
 
-/// The name of a relay. It becomes part of a Postfix service name, hence its
-/// narrow alphabet.
+/// The name of a relay. It becomes part of a Postfix service name, which permits
+/// only some characters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelayName(Box<str>);
 

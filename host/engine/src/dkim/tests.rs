@@ -424,7 +424,7 @@ fn keys_are_found_by_domain_in_any_case_and_not_by_parent() {
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].severity, Severity::Warning);
     assert!(
-        problems[0].message.contains("Ed25519 key alone"),
+        problems[0].message.contains("only an Ed25519 key"),
         "{}",
         problems[0]
     );

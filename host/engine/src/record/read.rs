@@ -201,8 +201,8 @@ impl Messages {
     /// The bytes of a message; `None` if it is missing or damaged.
     pub fn find(&self, recorded: &Recorded) -> Option<Vec<u8>> {
         let digest = &recorded.entry.message.sha256;
-        let beside = recorded.segment.join(segment::message_file(digest));
-        let paths = [Some(&beside), self.elsewhere.get(digest)];
+        let stored = recorded.segment.join(segment::message_file(digest));
+        let paths = [Some(&stored), self.elsewhere.get(digest)];
         paths.into_iter().flatten().find_map(|path| {
             let bytes = input_file::read(path, input_file::MESSAGE).ok()?;
             (digest_hex(&bytes) == *digest).then_some(bytes)

@@ -158,7 +158,7 @@ struct Writer {
     open: Option<Segment>,
     /// After a failure: time of the next attempt.
     paused: Option<Instant>,
-    told: Option<(Instant, u64)>,
+    last_report: Option<(Instant, u64)>,
 }
 
 struct Segment {
@@ -192,7 +192,7 @@ impl Writer {
                 .collect(),
             open: None,
             paused: None,
-            told: None,
+            last_report: None,
         })
     }
 
@@ -231,7 +231,7 @@ impl Writer {
     fn log_dropped(&mut self, now: Option<Instant>) {
         let dropped = self.counters.dropped.load(Ordering::Relaxed);
         let (at, before) = self
-            .told
+            .last_report
             .map_or((None, 0), |(at, before)| (Some(at), before));
         let recently = match (at, now) {
             (Some(at), Some(now)) => now.saturating_duration_since(at) < LOG_INTERVAL,
@@ -242,7 +242,7 @@ impl Writer {
                 dropped,
                 "decisions were not recorded: the disk is too slow or cannot be written"
             );
-            self.told = now.map(|now| (now, dropped));
+            self.last_report = now.map(|now| (now, dropped));
         }
     }
 

@@ -31,10 +31,10 @@ pub(super) enum Candidate {
 /// The first version after a start.
 pub(super) struct First {
     pub(super) snapshot: Arc<PolicySnapshot>,
-    /// The pin, if the version is not the configured one.
-    pub(super) remembered: bool,
+    /// Whether the version is pinned, rather than the configured one.
+    pub(super) is_pinned: bool,
     /// The problems of the configured files, if they were tried and rejected.
-    pub(super) refused: Option<Rejection>,
+    pub(super) rejected: Option<Rejection>,
 }
 
 impl Admission {
@@ -116,19 +116,19 @@ impl Admission {
         &self,
         snapshots: &SnapshotStore,
         config: &Config,
-        kept: Option<&Pin>,
+        pin: Option<&Pin>,
         now: Timestamp,
     ) -> Result<First, Vec<Problem>> {
-        if let Some(kept) = kept
-            && kept.reason != PinReason::Rejected
-            && let Some(instead) = snapshots.log_config_from_snapshot(config, kept)
+        if let Some(pin) = pin
+            && pin.reason != PinReason::Rejected
+            && let Some(pinned) = snapshots.log_config_from_snapshot(config, pin)
         {
-            match self.whole(config.clone(), Some(&instead), now).await {
+            match self.whole(config.clone(), Some(&pinned), now).await {
                 Ok(snapshot) => {
                     return Ok(First {
                         snapshot,
-                        remembered: true,
-                        refused: None,
+                        is_pinned: true,
+                        rejected: None,
                     });
                 }
                 Err(problems) => {
@@ -140,34 +140,33 @@ impl Admission {
             }
         }
         // Rejected files may be valid now: what they refer to may exist.
-        let refused = kept.filter(|kept| kept.reason == PinReason::Rejected);
+        let rejected = pin.filter(|pin| pin.reason == PinReason::Rejected);
         let problems = match self.whole(config.clone(), None, now).await {
             Err(problems) => problems,
             Ok(snapshot) => {
                 let failures = self.failures(&snapshot).await;
-                if failures.is_empty() || refused.is_none() {
+                if failures.is_empty() || rejected.is_none() {
                     log_problems(&failures);
                     return Ok(First {
                         snapshot,
-                        remembered: false,
-                        refused: None,
+                        is_pinned: false,
+                        rejected: None,
                     });
                 }
                 failures
             }
         };
-        let Some(instead) =
-            refused.and_then(|kept| snapshots.log_config_from_snapshot(config, kept))
+        let Some(pinned) = rejected.and_then(|pin| snapshots.log_config_from_snapshot(config, pin))
         else {
             return Err(problems);
         };
         log_problems(&problems);
         let file = config.policy.file.clone();
-        match self.whole(config.clone(), Some(&instead), now).await {
+        match self.whole(config.clone(), Some(&pinned), now).await {
             Ok(snapshot) => Ok(First {
                 snapshot,
-                remembered: true,
-                refused: Some(Rejection::new(now, Trigger::Start, file, &problems)),
+                is_pinned: true,
+                rejected: Some(Rejection::new(now, Trigger::Start, file, &problems)),
             }),
             Err(_) => Err(problems),
         }

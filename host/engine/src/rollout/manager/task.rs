@@ -105,8 +105,8 @@ impl Task {
         let active = versions.active();
         log_activation(&active);
         let inputs = active.snapshot().inputs().clone();
-        let pin = pin.filter(|_| first.remembered);
-        let machine = Machine::new(seen, inputs.clone(), pin, reason, first.refused, now);
+        let pin = pin.filter(|_| first.is_pinned);
+        let machine = Machine::new(seen, inputs.clone(), pin, reason, first.rejected, now);
         let config = Arc::new(config);
         let (published, receiver) = watch::channel(Published {
             config: Arc::clone(&config),
