@@ -25,6 +25,6 @@ pub use model::{
 };
 #[cfg(feature = "config-file")]
 pub use parse::{DEFAULT_SOCKET, examine, read, read_text, read_within};
-pub(crate) use problem::MOST_PROBLEMS;
+pub(crate) use problem::MAX_PROBLEMS;
 pub use problem::{Problem, ProblemCode, Severity, Source};
 pub use units::{ByteSize, Domain, RelayName, Share, ShareError, ShareOrNone};

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use waxseal_settings::Table as Toml;
 
 use super::{
-    Admin, Config, ConfigError, Domain, KeepMessages, Problem, Record, Severity, Source, Table,
+    Admin, Config, ConfigError, Domain, MessageStorage, Problem, Record, Severity, Source, Table,
 };
 use waxseal_system::input_file;
 

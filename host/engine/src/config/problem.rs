@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 /// Most problems that are reported of one file: nobody would read more.
-pub(crate) const MOST_PROBLEMS: usize = 100;
+pub(crate) const MAX_PROBLEMS: usize = 100;
 
 /// A file and its text, for showing the lines of problems.
 #[derive(Clone, Debug)]

@@ -88,14 +88,14 @@ pub(super) fn read(file: &Source, problems: &mut Vec<Problem>) -> HashMap<String
             .is_some()
         {
             repeated += 1;
-            if repeated <= config::MOST_PROBLEMS {
-                let message = format!("the key \"{key}\" stands here twice");
+            if repeated <= config::MAX_PROBLEMS {
+                let message = format!("duplicate key \"{key}\"");
                 problems.push(file.problem(Severity::Error, span, message, None));
             }
         }
     }
-    if let Some(more) = repeated.checked_sub(config::MOST_PROBLEMS + 1) {
-        let message = format!("{} more keys stand here twice", more + 1);
+    if let Some(more) = repeated.checked_sub(config::MAX_PROBLEMS + 1) {
+        let message = format!("{} more duplicate keys", more + 1);
         problems.push(Problem::of_file(&file.path, message, None));
     }
     entries
@@ -113,7 +113,7 @@ mod tests {
         };
         let mut problems = Vec::new();
         read(&file, &mut problems);
-        assert_eq!(problems.len(), config::MOST_PROBLEMS + 1);
+        assert_eq!(problems.len(), config::MAX_PROBLEMS + 1);
         let last = problems.last().map(|problem| problem.message.as_str());
         assert_eq!(last, Some("900 more duplicate keys"));
     }

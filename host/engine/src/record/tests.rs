@@ -12,7 +12,7 @@ use jiff::{Timestamp, Zoned};
 
 use super::*;
 use crate::comparison::{ByteBudget, OwnedDecisionEvent, RecordedResult};
-use crate::config::{KeepMessages, Record, Share};
+use crate::config::{MessageStorage, Record, Share};
 use crate::pipeline::{self, InputDigests, PolicyId, PolicyResult};
 use waxseal_core::decision::Decision;
 use waxseal_core::message::{Client, Content, Message, ReversePath};

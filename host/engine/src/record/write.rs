@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::entry::Entry;
 use super::segment;
 use crate::comparison::{ByteBudget, OwnedDecisionEvent, QueuedEvent};
-use crate::config::{KeepMessages, Record};
+use crate::config::{MessageStorage, Record};
 use crate::pipeline::digest_hex;
 use waxseal_system::secure_fs::{self, PrivateFileError};
 

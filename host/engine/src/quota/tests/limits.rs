@@ -9,7 +9,7 @@ async fn r5_a_limit_is_reached_exactly_and_has_the_time_of_its_reset() {
     let folder = SqliteFolder::new();
     let ledger = open(&folder);
     let requests = [request("relay/northwind", 1, 250)];
-    assert_eq!(charge_while_there_is_room(&ledger, &requests).await, 250);
+    assert_eq!(charge_until_the_limit(&ledger, &requests).await, 250);
     let Err(ChargeError::Full {
         counter,
         maximum,

@@ -38,7 +38,7 @@ async fn r12_many_hosts_together_let_exactly_the_maximum_through() {
     // What one host holds, another cannot have; when all have given back, the
     // rest is there for anybody.
     let late = open(&folder);
-    let rest = charge_while_there_is_room(&late, &[request("shared", 1, 500)]).await;
+    let rest = charge_until_the_limit(&late, &[request("shared", 1, 500)]).await;
     assert_eq!(through.load(Ordering::Relaxed) + rest, 500);
     late.close().await.expect("closed");
     assert_eq!(values(&folder, today(), "shared"), (500, 500));
@@ -58,7 +58,7 @@ async fn r12_a_crash_loses_units_and_never_exceeds_the_maximum() {
         }
         // Dropped without being closed.
     }
-    through += charge_while_there_is_room(&open(&folder), &requests).await;
+    through += charge_until_the_limit(&open(&folder), &requests).await;
     assert!(through <= 300, "{through}");
     assert!(
         through >= 150,
@@ -134,11 +134,11 @@ async fn m6_new_counters_of_a_day_are_bounded_over_restarts_too_and_all_others_g
     let ledger = opened();
     for number in 0..20 {
         let _ = ledger
-            .charge(&today(), &made_up(number))
+            .charge(&today(), &new_counter(number))
             .await
             .expect("charged");
     }
-    let refused = ledger.charge(&today(), &made_up(20)).await;
+    let refused = ledger.charge(&today(), &new_counter(20)).await;
     assert!(
         matches!(&refused, Err(ChargeError::TooManyCounters { counter, limit: 20 }) if counter == "message/20"),
         "{refused:?}"
@@ -147,20 +147,20 @@ async fn m6_new_counters_of_a_day_are_bounded_over_restarts_too_and_all_others_g
     let ledger = opened();
     for number in [20, 21] {
         assert!(
-            ledger.charge(&today(), &made_up(number)).await.is_err(),
+            ledger.charge(&today(), &new_counter(number)).await.is_err(),
             "after a restart"
         );
     }
     let own = [request("relay/new", 1, 5), request(DEFAULT_ROUTE, 1, None)];
     let _ = ledger.charge(&today(), &own).await.expect("the host's own");
     let _ = ledger
-        .charge(&today(), &made_up(3))
+        .charge(&today(), &new_counter(3))
         .await
         .expect("one that there is");
     let mixed = [request("message/4", 1, 10), request("message/99", 1, None)];
     assert!(ledger.charge(&today(), &mixed).await.is_err());
     let _ = ledger
-        .charge(&tomorrow(), &made_up(99))
+        .charge(&tomorrow(), &new_counter(99))
         .await
         .expect("a new day");
     ledger.close().await.expect("closed");

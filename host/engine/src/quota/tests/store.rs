@@ -144,7 +144,7 @@ async fn r12_when_the_store_fails_nothing_is_charged_and_later_it_goes_on() {
         .connection_for_tests()
         .execute_batch("ROLLBACK")
         .expect("released");
-    assert_eq!(charge_while_there_is_room(&ledger, &requests).await, 10);
+    assert_eq!(charge_until_the_limit(&ledger, &requests).await, 10);
 }
 
 /// 10,000 counters of today are in the store; only the host's own are read each
@@ -160,11 +160,13 @@ fn m6_the_counters_of_a_day_are_not_read_each_second() {
     let cache = Arc::new(Mutex::new(counter_cache::CounterCache::default()));
     let mut worker = lease_worker::LeaseWorker::new(store.clone(), Arc::clone(&cache), 20_000);
     for number in 0..1000 {
-        let _ = worker.charge(&today(), &made_up(number)).expect("charged");
+        let _ = worker
+            .charge(&today(), &new_counter(number))
+            .expect("charged");
     }
     worker.sync().expect("synchronized");
     store.read.store(0, Ordering::SeqCst);
-    let _ = worker.charge(&today(), &made_up(7)).expect("charged");
+    let _ = worker.charge(&today(), &new_counter(7)).expect("charged");
     for _ in 0..60 {
         worker.sync().expect("synchronized");
     }
@@ -178,7 +180,7 @@ fn m6_the_counters_of_a_day_are_not_read_each_second() {
     let mut day = today();
     for _ in 0..5 {
         day = Day::of(day.resets_at(), &TimeZone::UTC);
-        let _ = worker.charge(&day, &made_up(7)).expect("charged");
+        let _ = worker.charge(&day, &new_counter(7)).expect("charged");
         assert!(lease_worker::lock(&cache).dates().len() <= 2);
     }
 }
@@ -196,7 +198,7 @@ async fn l4_a_locked_store_fails_all_that_wait_at_once() {
     let waiting: Vec<_> = (0..40)
         .map(|number| {
             let ledger = Arc::clone(&ledger);
-            tokio::spawn(async move { ledger.charge(&today(), &made_up(number)).await })
+            tokio::spawn(async move { ledger.charge(&today(), &new_counter(number)).await })
         })
         .collect();
     // On the one thread there is, all of them ask before this goes on.
@@ -210,25 +212,34 @@ async fn l4_a_locked_store_fails_all_that_wait_at_once() {
     assert!(tried <= 3, "it was tried {tried} times for 40 messages");
     let _ = ledger.charge(&today(), &known).await.expect("from memory");
     store.release();
-    let _ = ledger.charge(&today(), &made_up(1)).await.expect("charged");
+    let _ = ledger
+        .charge(&today(), &new_counter(1))
+        .await
+        .expect("charged");
 }
 
 #[tokio::test]
 async fn l4_charges_of_callers_that_are_gone_are_skipped() {
     let store = Arc::new(Watched::default());
     let ledger = LeasedLedger::open(store.clone(), &today(), PLENTY).expect("ledger");
-    let _ = ledger.charge(&today(), &made_up(0)).await.expect("charged");
+    let _ = ledger
+        .charge(&today(), &new_counter(0))
+        .await
+        .expect("charged");
     // The first of them is under way in the store; the others wait.
     store.hold(false);
     let before = store.tried();
     let day = today();
     for number in 1..30 {
-        let requests = made_up(number);
+        let requests = new_counter(number);
         let asked = tokio::time::timeout(Duration::ZERO, ledger.charge(&day, &requests));
         assert!(asked.await.is_err(), "it waits");
     }
     store.open_gate();
-    let _ = ledger.charge(&day, &made_up(30)).await.expect("charged");
+    let _ = ledger
+        .charge(&day, &new_counter(30))
+        .await
+        .expect("charged");
     // Each of the others would have taken units.
     let taken = store.usage.lock().expect("lock").len();
     assert!(taken <= 3, "{taken} counters");

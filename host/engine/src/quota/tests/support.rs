@@ -51,7 +51,7 @@ pub(super) fn values(folder: &SqliteFolder, day: Day, counter: &str) -> (u64, u6
     (taken, spent)
 }
 
-pub(super) async fn charge_while_there_is_room(
+pub(super) async fn charge_until_the_limit(
     ledger: &LeasedLedger,
     requests: &[ChargeRequest],
 ) -> u64 {
@@ -66,6 +66,6 @@ pub(super) async fn charge_while_there_is_room(
 }
 
 /// A counter for each message, as a policy makes them up.
-pub(super) fn made_up(number: u64) -> [ChargeRequest; 1] {
+pub(super) fn new_counter(number: u64) -> [ChargeRequest; 1] {
     [request(&format!("message/{number}"), 1, 10)]
 }
