@@ -8,6 +8,8 @@ use thiserror::Error;
 
 use waxseal_core::decision::InvalidDecision;
 
+use crate::contract::worlds;
+
 /// Why there is no decision on a message (R28). The administrator's setting
 /// (`on-error`) applies to this message; other messages are not affected.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
@@ -83,7 +85,7 @@ pub enum LoadError {
     #[error("the component imports {0}: a policy may import only waxseal:policy and wasi")]
     UnknownImport(String),
     /// Its exports or imports do not have the types of the contract.
-    #[error("the component does not implement the world waxseal:policy@0.1.0: {0}")]
+    #[error("the component does not implement a supported world ({worlds}): {0}", worlds = worlds())]
     WrongWorld(String),
     /// It exceeds the limits on a policy, whatever its settings.
     #[error("the component exceeds a limit on policies: {0}")]
@@ -151,3 +153,20 @@ pub(super) struct Overtime;
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub(super) struct OverBudget(pub(super) String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::CONTRACT_VERSIONS;
+
+    #[test]
+    fn the_error_about_a_wrong_world_names_every_supported_version() {
+        let text = LoadError::WrongWorld("no export".to_owned()).to_string();
+        for version in CONTRACT_VERSIONS {
+            assert!(
+                text.contains(&format!("waxseal:policy@{version}")),
+                "{text}"
+            );
+        }
+    }
+}

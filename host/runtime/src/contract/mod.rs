@@ -6,9 +6,11 @@
 //! `docs/wit-versions.md` describes how to add a version.
 
 mod exports;
+mod supported;
 mod v0_1_0;
 mod versions;
 
 pub(super) use exports::Exports;
-pub use versions::CONTRACT_VERSIONS;
-pub(super) use versions::{PACKAGE, add_to_linker, find_exports};
+pub use supported::CONTRACT_VERSIONS;
+pub(super) use supported::{PACKAGE, worlds};
+pub(super) use versions::{add_to_linker, find_exports};

@@ -1,4 +1,4 @@
-//! The list of supported versions, and dispatch to them.
+//! Dispatch to the supported versions.
 
 use wasmtime::Result;
 use wasmtime::component::{InstancePre, Linker};
@@ -6,13 +6,6 @@ use wasmtime::component::{InstancePre, Linker};
 use super::exports::Exports;
 use super::v0_1_0;
 use crate::state::State;
-
-/// Supported versions of `waxseal:policy`, oldest first. The text of each is in
-/// `wit/frozen`, and a component of each is a fixture of the tests.
-pub const CONTRACT_VERSIONS: [&str; 1] = ["0.1.0"];
-
-/// The package, without its version.
-pub(crate) const PACKAGE: &str = "waxseal:policy/";
 
 /// Adds the imports of all versions.
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> Result<()> {
@@ -33,6 +26,7 @@ mod tests {
     use wasmparser::{Parser, Payload};
 
     use super::*;
+    use crate::contract::CONTRACT_VERSIONS;
     use crate::contract::exports::setup_functions;
     use crate::strip_setup::strip_setup;
 
