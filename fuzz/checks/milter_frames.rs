@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use std::time::SystemTime;
 use waxseal::message::Limits;
 use waxseal_milter::codec::Decoder;
 use waxseal_milter::session::{Session, Step};
@@ -58,7 +58,7 @@ fn answers(stream: &[u8], piece: usize) -> (Vec<u8>, usize) {
             size: LIMIT,
             ..Limits::default()
         },
-        || Timestamp::UNIX_EPOCH,
+        || SystemTime::UNIX_EPOCH,
     );
     let mut decoder = Decoder::default();
     let mut replies = Vec::new();

@@ -7,10 +7,9 @@
 
 use std::sync::Arc;
 
-use waxseal_core::edit::{Edits, HeaderEdit};
 use waxseal_milter::{
-    EnvelopeInfo, Filter, Interest, Limits, Listener, ListenerSettings, Response, Server,
-    Submission,
+    Edits, EnvelopeInfo, Filter, HeaderEdit, Interest, Limits, Listener, ListenerSettings,
+    Response, Server, Submission,
 };
 
 struct Noop {

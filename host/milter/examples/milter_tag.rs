@@ -11,10 +11,9 @@
 
 use std::sync::Arc;
 
-use waxseal_core::decision::{Reply, Verdict};
 use waxseal_milter::{
-    EnvelopeInfo, Filter, Interest, Limits, Listener, ListenerSettings, Response, Server,
-    Submission,
+    EnvelopeInfo, Filter, Interest, Limits, Listener, ListenerSettings, Reply, Response, Server,
+    Submission, Verdict,
 };
 
 pub(crate) struct Tag {

@@ -40,6 +40,12 @@
 //!   ([`tracing`]).
 //! - Memory is bounded ([`Limits::memory`]), whatever clients and MTA send.
 //!
+//! # Types of messages and edits
+//!
+//! [`Content`], [`Edits`], [`Verdict`] and the like are those of the crate
+//! `waxseal-core`. This crate exports the ones that its signatures contain, so that a
+//! milter needs no other dependency.
+//!
 //! # Protocol
 //!
 //! Versions 2 to 6, as specified by libmilter's `mfdef.h` and Postfix's
@@ -77,5 +83,9 @@ pub use negotiation::EarlyAccept;
 pub use receipt::{Receipt, ReplyStatus};
 pub use server::{Limits, ListenerSettings, Server};
 pub use submission::{EnvelopeInfo, Recipient, Submission};
-pub use waxseal_core::message::InvalidAddress;
+pub use waxseal_core::decision::{Reply, Verdict};
+pub use waxseal_core::edit::{Edits, HeaderEdit, TransientHeader};
+pub use waxseal_core::message::{
+    Address, Client, Content, InvalidAddress, Limits as MessageLimits, ReversePath,
+};
 pub use waxseal_system::server::{BindError, Endpoint, InvalidEndpoint, SocketFile, UnixSocket};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use std::time::SystemTime;
 
 use super::listener::Listener;
 use waxseal_core::message::{Address, Client, Content, InvalidAddress, ReversePath};
@@ -44,7 +44,7 @@ pub struct Submission {
     /// The envelope recipients, in the order of their RCPT commands.
     pub recipients: Vec<Recipient>,
     /// Time of the MAIL command.
-    pub arrival: Timestamp,
+    pub arrival: SystemTime,
     /// Header and body, or the header alone.
     pub content: Content,
     /// `content` includes the body. False for

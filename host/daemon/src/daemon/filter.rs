@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use waxseal::intake::{self, Direction, Intake, Received};
 use waxseal::pipeline::{Disposition, Outcome};
 use waxseal_core::decision::{Reply, Verdict};
@@ -86,7 +87,7 @@ impl Filter for PolicyFilter {
                 .into_iter()
                 .map(|recipient| recipient.address)
                 .collect(),
-            arrival: submission.arrival,
+            arrival: Timestamp::try_from(submission.arrival).unwrap_or_else(|_| Timestamp::now()),
             content: submission.content,
         };
         match self.respond(direction, received).await {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use std::time::SystemTime;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -211,7 +211,7 @@ async fn serve<F: Filter, E: Executor, T: Transport>(
             Arc::clone(&shared.filter),
             listener,
             shared.limits.message,
-            Timestamp::now,
+            SystemTime::now,
         );
         let mut connection = Connection::new(stream, shared, session, stop, slot);
         let ended = catch_panic(connection.serve()).await;

@@ -1,6 +1,6 @@
 //! Collecting a message.
 
-use jiff::Timestamp;
+use std::time::SystemTime;
 
 use crate::codec::Arguments;
 use crate::header_names::HeaderNames;
@@ -37,7 +37,7 @@ pub(super) enum Collect {
 #[derive(Debug)]
 pub(super) struct IncomingMessage<T> {
     pub(super) transaction: T,
-    pub(super) arrival: Timestamp,
+    pub(super) arrival: SystemTime,
     pub(super) client: Client,
     pub(super) sender: Result<ReversePath, InvalidAddress>,
     pub(super) recipients: Vec<Recipient>,
@@ -66,7 +66,7 @@ pub(super) struct IncomingMessage<T> {
 impl<T> IncomingMessage<T> {
     pub(super) fn new(
         transaction: T,
-        arrival: Timestamp,
+        arrival: SystemTime,
         client: Client,
         mail: &Arguments<'_>,
         limits: Limits,

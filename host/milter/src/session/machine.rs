@@ -1,9 +1,10 @@
 //! The state machine of one connection.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use std::time::SystemTime;
 
 use super::collect::{Collect, IncomingMessage};
 use super::context::{ClientContext, MessageContext};
@@ -29,12 +30,22 @@ pub enum Step<F: Filter> {
     Close,
 }
 
+impl<F: Filter> fmt::Debug for Step<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Continue => f.write_str("Continue"),
+            Self::Decide(message) => f.debug_tuple("Decide").field(message).finish(),
+            Self::Close => f.write_str("Close"),
+        }
+    }
+}
+
 /// A connection of an MTA.
 pub struct Session<F: Filter> {
     filter: Arc<F>,
     listener: Arc<Listener>,
     pub(super) limits: Limits,
-    now: fn() -> Timestamp,
+    now: fn() -> SystemTime,
     state: State,
     negotiated: Option<Negotiated>,
     client: ClientContext,
@@ -44,13 +55,23 @@ pub struct Session<F: Filter> {
     time: Option<Duration>,
 }
 
+impl<F: Filter> fmt::Debug for Session<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("listener", &self.listener)
+            .field("state", &self.state)
+            .field("negotiated", &self.negotiated)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<F: Filter> Session<F> {
     /// A new connection.
     pub fn new(
         filter: Arc<F>,
         listener: Arc<Listener>,
         limits: Limits,
-        now: fn() -> Timestamp,
+        now: fn() -> SystemTime,
     ) -> Self {
         Self {
             filter,

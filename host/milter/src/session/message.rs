@@ -1,9 +1,10 @@
 //! A complete message, before it is passed to the filter.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use std::time::SystemTime;
 
 use crate::filter::Filter;
 use crate::header_names::HeaderNames;
@@ -38,6 +39,16 @@ pub struct EndOfMessage<F: Filter> {
     pub negotiated: Negotiated,
 }
 
+impl<F: Filter> fmt::Debug for EndOfMessage<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndOfMessage")
+            .field("collected", &self.collected)
+            .field("time", &self.time)
+            .field("negotiated", &self.negotiated)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A collected message. Its content has not been parsed yet.
 #[derive(Debug)]
 pub struct Collected {
@@ -48,7 +59,7 @@ pub struct Collected {
     pub(super) client: Client,
     pub(super) sender: Result<ReversePath, InvalidAddress>,
     pub(super) recipients: Vec<Recipient>,
-    pub(super) arrival: Timestamp,
+    pub(super) arrival: SystemTime,
     pub(super) bytes: Vec<u8>,
     pub(super) body_collected: bool,
     pub(super) header_fields: usize,

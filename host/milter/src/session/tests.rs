@@ -1,6 +1,6 @@
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
+use std::time::SystemTime;
 
 use super::*;
 use crate::codec::{Decoder, Frame, Kind};
@@ -62,7 +62,7 @@ impl TestSession {
                 size: 1000,
                 ..Limits::default()
             },
-            || Timestamp::UNIX_EPOCH,
+            || SystemTime::UNIX_EPOCH,
         );
         Self {
             session,
