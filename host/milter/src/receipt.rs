@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Whether a reply was written to the MTA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReplyStatus {
     /// The complete response was written. The protocol has no acknowledgement:
     /// whether the MTA applied it is unknown.

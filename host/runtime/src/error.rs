@@ -14,6 +14,7 @@ use crate::contract::worlds;
 /// (`on-error`) applies to this message; other messages are not affected.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum PolicyError {
     /// The wall-clock limit was exceeded.
     #[error("the policy took longer than {0:?} (limits.decision-time)")]
@@ -77,6 +78,7 @@ impl PolicyError {
 /// Why a policy cannot be loaded.
 #[derive(Debug, Error, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum LoadError {
     /// The bytes are not a component.
     #[error("not a WebAssembly component: {0}")]

@@ -20,6 +20,7 @@ use super::setup::Setup;
 
 /// The result of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Inspection {
     /// Bytes of the file.
     pub size: usize,
@@ -73,6 +74,7 @@ impl Inspection {
 
 /// An import of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Import {
     /// Its name, such as `wasi:clocks/wall-clock@0.2.6`.
     pub name: String,

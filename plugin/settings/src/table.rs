@@ -13,8 +13,10 @@ use crate::position::Spanned;
 use crate::problem::Problem;
 use crate::suggest;
 
-/// A table of the settings. Each read marks its key as known and reports its problems; when the table is dropped, keys that
-/// were not read are reported.
+/// A table of the settings. Every question notes its key as known and its
+/// mistakes as problems; when the table is dropped, the keys that nobody asked
+/// for are problems too.
+#[derive(Debug)]
 pub struct Table<'d> {
     entries: &'d DeTable<'d>,
     span: Range<usize>,
@@ -23,7 +25,9 @@ pub struct Table<'d> {
     problems: &'d RefCell<Vec<Problem>>,
 }
 
-/// A table whose name the administrator chooses, such as `[relay.NAME]`.
+/// A table under a name that is the administrator's to choose, such as
+/// `[relay.NAME]`.
+#[derive(Debug)]
 pub struct Entry<'d> {
     /// The name and its position.
     pub name: Spanned<String>,
@@ -31,7 +35,8 @@ pub struct Entry<'d> {
     pub table: Table<'d>,
 }
 
-/// An element of a list of strings and tables.
+/// An element of a list that may hold texts and tables.
+#[derive(Debug)]
 pub enum Item<'d> {
     /// A text.
     Text(Spanned<String>),

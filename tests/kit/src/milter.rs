@@ -132,6 +132,7 @@ impl MtaProfile {
 /// Bytes read at once: all replies to a message except for its new body.
 const READ: usize = 8192;
 
+#[derive(Debug)]
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -221,6 +222,7 @@ impl Mail {
 }
 
 /// A connection to a milter.
+#[derive(Debug)]
 pub struct Client {
     stream: Stream,
     profile: MtaProfile,

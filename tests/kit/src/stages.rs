@@ -35,7 +35,8 @@ pub const STAGES: [Stage; 9] = [
     ("answer", Kit::answer),
 ];
 
-/// The input of the stages, except for the message.
+/// What the stages need beside a message.
+#[derive(Debug)]
 pub struct Kit {
     keys: Keys,
     decision: Decision,

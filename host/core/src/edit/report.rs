@@ -51,6 +51,7 @@ pub enum UneditableAction {
 
 /// The outcome for one disclaimer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DisclaimerReport {
     /// Name of the disclaimer.
     pub id: String,

@@ -1,6 +1,7 @@
 //! The environment of test runs: policy snapshots, cached until their files change.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -116,6 +117,15 @@ struct Kept {
     setup: String,
     files: Stamps,
     snapshot: Arc<PolicySnapshot>,
+}
+
+impl fmt::Debug for TestEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestEnvironment")
+            .field("default_config", &self.default_config)
+            .field("snapshots", &self.kept.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl TestEnvironment {

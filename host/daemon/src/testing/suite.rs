@@ -1,6 +1,7 @@
 //! Parsing of test files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -20,6 +21,15 @@ pub struct Suite {
     pub(super) cases: Vec<Arc<Case>>,
     pub(super) setups: Vec<Setup>,
     files: BTreeSet<PathBuf>,
+}
+
+impl fmt::Debug for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suite")
+            .field("files", &self.files)
+            .field("cases", &self.cases.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A message, its facts, and the expectations.

@@ -40,7 +40,7 @@ fn r27_of_a_folder_those_files_are_read_that_have_cases() {
     ]);
     assert_eq!(names(&suite.expect("a suite")), ["first", "a"]);
     let nothing = read(&[("waxseal.toml", "hostname = \"h.test\"\n")]);
-    let problems = nothing.err().expect("no tests");
+    let problems = nothing.expect_err("no tests");
     assert_eq!((problems.len(), problems[0].line), (1, None));
     let nowhere = Suite::read(&[PathBuf::from("/nowhere.toml")]).err();
     let nowhere = nowhere.expect("a problem");

@@ -40,6 +40,7 @@ impl fmt::Display for FactQuery {
 
 /// Facts of a recorded trace. Queries that it does not contain are passed to other facts,
 /// and recorded as unanswered.
+#[derive(Debug)]
 pub struct ReplayedFacts<F> {
     trace: FactTrace,
     fallback: F,

@@ -59,11 +59,13 @@ impl FactTrace {
 
 /// Passes queries to other facts and records the results, so that the decision can be
 /// replayed when the facts have changed.
+#[derive(Debug)]
 pub struct RecordingFacts<F> {
     facts: F,
     trace: Mutex<Trace>,
 }
 
+#[derive(Debug)]
 struct Trace {
     facts: FactTrace,
     queries: usize,

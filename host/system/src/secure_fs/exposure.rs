@@ -22,6 +22,7 @@ const STICKY: u32 = 0o1000;
 
 /// A file or folder that another user can change. `Display` describes it.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exposure {
     /// The file or folder.
     pub path: PathBuf,
