@@ -2,7 +2,7 @@
 # everything else itself, once.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench fuzz features deny policies policies-languages build tools tools-languages tools-fuzz lint doc unit policy-tests end-to-end
+.PHONY: help demo check test bench fuzz features deny policies policies-languages build tools tools-languages tools-fuzz lint doc package unit policy-tests end-to-end
 
 CARGO  := cargo
 SAY    := @printf '\n\033[1m==> %s\033[0m\n'
@@ -25,6 +25,7 @@ help:
 	@echo 'make fuzz      run every fuzz target for MINUTES (10), two in parallel'
 	@echo 'make features  check that the crate waxseal compiles with each of its features alone'
 	@echo 'make deny      check dependencies against deny.toml and the advisories of RustSec'
+	@echo 'make package   build the archives of the crates that are published'
 	@echo 'make policies  build the policies into target/policies'
 	@echo 'make policies-languages'
 	@echo '               also build those in JavaScript and Python (tools from npm and PyPI)'
@@ -101,6 +102,14 @@ lint: tools
 doc: tools
 	$(SAY) 'Documentation'
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ALL) --no-deps
+
+# The crates that are published. They are not compiled again from the archives:
+# wasmtime would be built anew.
+PUBLISHED := waxseal-core waxseal-system waxseal-milter waxseal-runtime waxseal waxseal-settings waxseal-policy
+
+package: tools
+	$(SAY) 'Archives of the published crates, in target/package'
+	$(CARGO) package --locked --no-verify --allow-dirty $(foreach crate,$(PUBLISHED),-p $(crate))
 
 unit: build
 	$(SAY) 'Unit tests'
