@@ -55,6 +55,8 @@
 //! | `record` | `record`, `rollout::Recordings` | decisions are not recorded |
 //! | `sqlite` | the SQLite backend of [`state`] | a program implements [`state::CounterStore`] |
 
+// Times and dates in signatures are of this version.
+pub use jiff;
 pub use waxseal_core::{decision, edit, message, work};
 pub use waxseal_runtime as runtime;
 

@@ -20,6 +20,7 @@ const LENGTH: usize = 32;
 
 /// Why the secret cannot be used. The message says what to do.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SecretError {
     /// It cannot be read, or other users can read it.
     #[error(transparent)]

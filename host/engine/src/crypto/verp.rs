@@ -27,6 +27,7 @@ pub const MAX_ID_LENGTH: usize = 38 - HEAD - TAG;
 
 /// Why a message gets no return path.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum VerpError {
     /// The id is empty or too long.
     #[error("invalid queue id \"{0}\" for a return path: expected 1 to {MAX_ID_LENGTH} bytes")]

@@ -46,6 +46,7 @@ pub struct AuthorDomains {
 
 /// Why a message is not signed.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum AlignmentError {
     /// A signing domain of the decision is not aligned.
     #[error(transparent)]

@@ -19,6 +19,7 @@ use waxseal_system::secure_fs;
 
 /// Why no key was generated.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum GenerateError {
     /// The domain already signs with a key of that algorithm.
     #[error(

@@ -79,6 +79,7 @@ pub struct Signed {
 
 /// Why a message was not signed.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum SignError {
     /// There is no author to sign for (RFC 6376, section 5.4).
     #[error("the message has no From field, so that there is nothing to sign for")]

@@ -22,6 +22,7 @@ use waxseal_core::message::{Content, Message, ReversePath};
 
 /// Why a decision could not be applied.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ApplyError {
     /// There is no key for a signature of the decision.
     #[error(

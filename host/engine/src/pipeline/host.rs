@@ -4,6 +4,7 @@
 //! newest ones. A key file that is added signs nothing before the next reload.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -180,4 +181,19 @@ fn generate(
         }
     }
     made
+}
+
+/// Shows no key.
+impl fmt::Debug for DerivedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DerivedKeys").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HostSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostSettings")
+            .field("config", &self.config.source.path)
+            .finish_non_exhaustive()
+    }
 }

@@ -4,6 +4,7 @@
 //! with the newest host settings ([`PolicySnapshot::with_host`]), so that a rollback to an earlier policy does not restore
 //! earlier networks, limits, relays or keys.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -36,7 +37,9 @@ pub struct PolicySnapshot {
     bundle: Arc<PolicyBundle>,
 }
 
-/// A snapshot and its warnings.
+/// A snapshot, and what there is to say about it.
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct BuildReport {
     /// The snapshot.
     pub snapshot: Arc<PolicySnapshot>,
@@ -372,4 +375,21 @@ fn at_settings(settings: &Source, severity: Severity, given: &SettingsProblem) -
         given.message.clone(),
         given.expected.clone(),
     )
+}
+
+impl fmt::Debug for PolicyBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyBundle")
+            .field("file", &self.file)
+            .field("inputs", &self.inputs)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PolicySnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySnapshot")
+            .field("policy", &self.policy_id())
+            .finish_non_exhaustive()
+    }
 }

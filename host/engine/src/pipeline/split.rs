@@ -29,6 +29,7 @@ pub(super) fn seal(snapshot: &PolicySnapshot, relay: &RelayName, message: &Messa
 
 /// Why a copy cannot be routed now. The message says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum Unroutable {
     /// It has no valid sealed route.
     #[error(

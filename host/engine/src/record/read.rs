@@ -18,6 +18,7 @@ const MAX_LINE: u64 = 16 << 20;
 
 /// Why a part of a recording cannot be read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// There is no recording.
     #[error("nothing is recorded in {}: it has neither segments nor a file decisions.jsonl", .0.display())]

@@ -37,6 +37,7 @@ const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why recording cannot start.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum RecordError {
     /// The folder cannot be used.
     #[error("[record] folder: {0}")]

@@ -30,6 +30,7 @@ pub(super) trait Entry: Clone {
 
 /// Why there is no rollback.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RollbackError {
     /// No version can be selected.
     #[error(
@@ -60,6 +61,7 @@ pub struct Skipped {
 
 /// Why a rollback skips a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SkipReason {
     /// It is made from the same files as the active one.
     Same,

@@ -1,5 +1,6 @@
 //! Observers of decisions: recordings and shadow runs.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::version::ActiveVersion;
@@ -42,5 +43,14 @@ impl DecisionEvent<'_> {
             inputs: snapshot.inputs().clone(),
             result: self.outcome.result.clone()?,
         })
+    }
+}
+
+impl fmt::Debug for DecisionEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecisionEvent")
+            .field("version", &self.version)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! The service that processes messages with the active version.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -166,5 +167,13 @@ impl Inner {
                 .offer(job, self.pipeline.ledger(), &self.versions);
         }
         outcome
+    }
+}
+
+impl fmt::Debug for PolicyService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyService")
+            .field("versions", &self.inner.versions)
+            .finish_non_exhaustive()
     }
 }

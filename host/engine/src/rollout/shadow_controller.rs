@@ -25,6 +25,7 @@ pub type MakeSandbox = dyn Fn(&Config) -> Result<Sandbox, LoadError> + Send + Sy
 
 /// Why a shadow command fails.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ShadowError {
     /// There is no candidate.
     #[error("no shadow candidate is running; start one with `waxseal policy shadow FILE`")]

@@ -6,6 +6,7 @@
 //! for it. Messages that it has no time for are skipped and counted.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -372,4 +373,12 @@ fn cut(mut text: String) -> String {
 
 fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
     found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for ShadowRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShadowRun")
+            .field("candidate", &self.candidate.policy_id())
+            .finish_non_exhaustive()
+    }
 }

@@ -47,7 +47,7 @@ enum RetiredVersion {
 }
 
 /// The result of a rollback.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RolledBack {
     /// The version that is active now.
     pub version: Arc<ActiveVersion>,
