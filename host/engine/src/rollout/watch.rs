@@ -9,13 +9,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::fd::AsFd;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::net::unix::pipe;
+use inotify::{EventStream, Inotify, StreamExt as _, WatchDescriptor, WatchMask};
 
 /// Interval of checks without notifications.
 const POLL: Duration = Duration::from_secs(3);
@@ -27,29 +26,39 @@ const SETTLE: Duration = Duration::from_millis(15);
 /// How often that is waited for a file that grows, at most: two seconds.
 const SETTLES: usize = 133;
 
+/// Bytes of events that are read at once. One with the longest name has 272.
+const BUFFER: usize = 4096;
+
+/// Events that are taken at once, so that a burst of them causes few looks.
+const AT_ONCE: usize = 1024;
+
 /// Links on the way to one file: the kernel follows as many.
 const LINKS: usize = 40;
 
 /// What happens in a folder when one of its files is another afterwards.
-const EVENTS: WatchFlags = WatchFlags::CLOSE_WRITE
-    .union(WatchFlags::MOVED_TO)
-    .union(WatchFlags::MOVED_FROM)
-    .union(WatchFlags::CREATE)
-    .union(WatchFlags::DELETE)
-    .union(WatchFlags::ATTRIB)
-    .union(WatchFlags::ONLYDIR);
-
-/// An inotify is read as a pipe is, and this is a pipe's end in all but name.
-type Inotify = pipe::Receiver;
+const EVENTS: WatchMask = WatchMask::CLOSE_WRITE
+    .union(WatchMask::MOVED_TO)
+    .union(WatchMask::MOVED_FROM)
+    .union(WatchMask::CREATE)
+    .union(WatchMask::DELETE)
+    .union(WatchMask::ATTRIB)
+    .union(WatchMask::ONLYDIR);
 
 /// Watches files.
 pub(super) struct Watch {
     /// None where the system has no more of them: then it is looked every few
     /// seconds, and that is all.
-    inotify: Option<Inotify>,
-    folders: BTreeSet<PathBuf>,
+    folders: Option<Folders>,
     paths: Vec<PathBuf>,
     seen: Vec<Option<Look>>,
+    poll: Duration,
+}
+
+/// Folders whose events wake the watcher. What happened does not matter, and an
+/// overflow of the kernel's queue is an event, too.
+struct Folders {
+    events: EventStream<[u8; BUFFER]>,
+    watched: BTreeSet<WatchDescriptor>,
 }
 
 /// What a file looks like from outside: it is another if any of this is.
@@ -65,10 +74,10 @@ impl Watch {
     /// Watches nothing yet.
     pub(super) fn new() -> Self {
         Self {
-            inotify: start(),
-            folders: BTreeSet::new(),
+            folders: start(),
             paths: Vec::new(),
             seen: Vec::new(),
+            poll: POLL,
         }
     }
 
@@ -91,7 +100,7 @@ impl Watch {
                 self.seen = self.settled(looks).await;
                 return;
             }
-            self.event(POLL).await;
+            self.event(self.poll).await;
         }
     }
 
@@ -113,10 +122,10 @@ impl Watch {
     }
 
     /// Waits until something happens in one of the folders, or for that time.
-    pub(super) async fn event(&self, most: Duration) {
-        let reported = async {
-            match &self.inotify {
-                Some(inotify) => drain(inotify).await,
+    pub(super) async fn event(&mut self, most: Duration) {
+        let told = async {
+            match &mut self.folders {
+                Some(folders) => folders.event().await,
                 None => std::future::pending().await,
             }
         };
@@ -125,54 +134,57 @@ impl Watch {
     }
 
     fn watch_folders(&mut self) {
-        let Some(inotify) = &self.inotify else {
-            return;
-        };
-        let folders: BTreeSet<PathBuf> = self
-            .paths
-            .iter()
-            .flat_map(|path| folders_of(path))
-            .collect();
-        if !self.folders.is_subset(&folders) {
-            // Some are not needed any more. Another inotify is the short way to
-            // be rid of them.
-            self.folders.clear();
-            self.inotify = start();
-            return self.watch_folders();
+        if let Some(folders) = &mut self.folders {
+            folders.set(self.paths.iter().flat_map(|path| folders_of(path)));
         }
-        // Again each time: a folder may be another of the same name.
-        for folder in &folders {
-            // One that is not there is seen by looking.
-            let _ = inotify::add_watch(inotify.as_fd(), folder, EVENTS);
-        }
-        self.folders = folders;
     }
 }
 
-fn start() -> Option<Inotify> {
-    let made = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
-        .map_err(std::io::Error::from)
-        .and_then(pipe::Receiver::from_owned_fd_unchecked);
-    match made {
-        Ok(inotify) => Some(inotify),
-        Err(error) => {
+impl Folders {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            events: Inotify::init()?.into_event_stream([0; BUFFER])?,
+            watched: BTreeSet::new(),
+        })
+    }
+
+    /// Watches these folders and no others. It is called again before each look,
+    /// because a folder may have been replaced by another of the same name.
+    fn set(&mut self, folders: impl Iterator<Item = PathBuf>) {
+        let mut watches = self.events.watches();
+        // A folder that is missing or not readable is found changed by looking.
+        let watched: BTreeSet<WatchDescriptor> = folders
+            .filter_map(|folder| watches.add(folder, EVENTS).ok())
+            .collect();
+        for old in self.watched.difference(&watched) {
+            // Fails if the folder was deleted: the kernel has removed the watch.
+            let _ = watches.remove(old.clone());
+        }
+        self.watched = watched;
+    }
+
+    /// Waits for an event, and takes those that there are with it.
+    async fn event(&mut self) {
+        let mut events = (&mut self.events).ready_chunks(AT_ONCE);
+        let failed = match events.next().await {
+            Some(events) => events.iter().any(Result::is_err),
+            None => true,
+        };
+        if failed {
+            std::future::pending().await
+        }
+    }
+}
+
+fn start() -> Option<Folders> {
+    Folders::new()
+        .inspect_err(|error| {
             tracing::warn!(
                 "changed files are noticed after {POLL:?} only: inotify: {error} (see \
                  fs.inotify.max_user_instances)"
             );
-            None
-        }
-    }
-}
-
-/// Takes pending notifications, once there are any. What it was does not
-/// matter.
-async fn drain(inotify: &Inotify) {
-    if inotify.readable().await.is_err() {
-        return std::future::pending().await;
-    }
-    let mut events = [0; 4096];
-    while inotify.try_read(&mut events).is_ok_and(|length| length > 0) {}
+        })
+        .ok()
 }
 
 fn look(path: &Path) -> Option<Look> {
@@ -236,6 +248,8 @@ mod tests {
 
     async fn watch(path: &Path) -> Watch {
         let mut watch = Watch::new();
+        // Only events count here.
+        watch.poll = 2 * LONG;
         watch.set(vec![path.to_owned()]);
         assert!(reported(&mut watch).await, "new files count as changed");
         watch
@@ -274,6 +288,77 @@ mod tests {
         assert!(reported(&mut watch).await, "the link in the middle");
         fs::write(at("2").join("policy.wasm"), "three").expect("written");
         assert!(reported(&mut watch).await, "the file at the end");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_replaced_or_deleted_is_noticed() {
+        let root = tempfile::tempdir().expect("folder");
+        let at = |name: &str| root.path().join(name);
+        let fill = |name: &str| {
+            fs::create_dir(at(name)).expect("made");
+            fs::write(at(name).join("policy.wasm"), name).expect("written");
+        };
+        fill("in-use");
+        // The folder around the folder of the file is watched for the link only.
+        symlink("in-use", at("link")).expect("linked");
+        let mut watch = watch(&at("link/policy.wasm")).await;
+        fill("new");
+        fs::rename(at("in-use"), at("old")).expect("renamed");
+        fs::rename(at("new"), at("in-use")).expect("renamed");
+        assert!(told(&mut watch).await, "another folder of the same name");
+        fs::write(at("in-use/policy.wasm"), "two").expect("written");
+        assert!(told(&mut watch).await, "a file in it");
+        fs::remove_dir_all(at("in-use")).expect("removed");
+        assert!(told(&mut watch).await, "deleted");
+        fill("in-use");
+        assert!(told(&mut watch).await, "made again");
+    }
+
+    #[tokio::test]
+    async fn folders_that_are_not_needed_any_more_are_not_watched() {
+        let root = tempfile::tempdir().expect("folder");
+        let at = |name: &str| root.path().join(name);
+        for name in ["1", "2"] {
+            fs::create_dir(at(name)).expect("made");
+            fs::write(at(name).join("policy.wasm"), name).expect("written");
+        }
+        let mut watch = watch(&at("1/policy.wasm")).await;
+        let watched = |watch: &Watch| watch.folders.as_ref().expect("inotify").watched.clone();
+        let before = watched(&watch);
+        watch.set(vec![at("2/policy.wasm")]);
+        assert!(told(&mut watch).await, "another file");
+        let after = watched(&watch);
+        assert_eq!((before.len(), after.len()), (1, 1));
+        assert!(before.is_disjoint(&after));
+        fs::write(at("1/policy.wasm"), "three").expect("written");
+        let folders = watch.folders.as_mut().expect("inotify");
+        // That a watch was removed is an event itself.
+        folders.event().await;
+        let most = Duration::from_millis(50);
+        let event = tokio::time::timeout(most, folders.event());
+        assert!(event.await.is_err(), "an event of the other folder");
+    }
+
+    /// The kernel drops events when its queue is full (`fs.inotify.max_queued_events`).
+    #[tokio::test]
+    async fn a_change_among_more_events_than_the_kernel_keeps_is_noticed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("policy.wasm");
+        fs::write(&path, "one").expect("written");
+        let mut watch = watch(&path).await;
+        let most = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events");
+        let most: usize = most.expect("read").trim().parse().expect("a number");
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&a, "").expect("written");
+        // Two events each.
+        for _ in 0..most.min(1 << 16) / 4 + 1 {
+            fs::rename(&a, &b).expect("renamed");
+            fs::rename(&b, &a).expect("renamed");
+        }
+        fs::write(&path, "two").expect("written");
+        assert!(told(&mut watch).await, "the change that no event tells of");
+        fs::write(&path, "three").expect("written");
+        assert!(told(&mut watch).await, "a change afterwards");
     }
 
     #[tokio::test]
