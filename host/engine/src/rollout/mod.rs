@@ -43,7 +43,6 @@ mod statistics;
 mod status;
 mod version;
 mod version_history;
-mod watch;
 
 pub use check::{Check, CheckFuture};
 pub use history::{RETAINED_VERSIONS, RollbackError, SkipReason, Skipped};

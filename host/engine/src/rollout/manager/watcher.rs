@@ -7,22 +7,23 @@ use jiff::Timestamp;
 
 use super::files::paths;
 use super::handle::PolicyManager;
-use crate::rollout::watch::Watch;
+use crate::config::Config;
+use waxseal_system::file_watch::FileWatch;
 
-/// How long a file may be missing before that is an error: it may be in the
-/// course of being replaced.
+/// How long a file may be missing before that is an error: it may just be being
+/// replaced.
 const MISSING: Duration = Duration::from_secs(2);
 
 impl PolicyManager {
     /// Watches the configured files and tries them when they change, as long as
     /// `policy.watch` is set. Runs until the future is dropped.
     pub async fn watch(self: Arc<Self>) {
-        let mut watch = Watch::new();
+        let mut watch = FileWatch::new();
         let mut published = self.published();
         loop {
             let config = Arc::clone(&published.borrow_and_update().config);
             let paths = paths(&config);
-            watch.set(paths.clone());
+            watch.set_paths(paths.clone());
             let changed = async {
                 match config.policy.watch {
                     true => watch.changed().await,

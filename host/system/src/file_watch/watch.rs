@@ -1,41 +1,32 @@
-//! Tells when files may have changed.
-//!
-//! The folders of the files are watched by inotify, and not the files: editors
-//! and installers put a new file in the place of the old one, and a symbolic
-//! link somewhere on the way may be pointed elsewhere. Whatever happens in one
-//! of those folders, the files are looked at (`stat`), and only a change there is
-//! reported. Because some file systems report nothing, the files are
-//! looked at every few seconds as well.
+//! A watcher of files.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use inotify::{EventStream, Inotify, StreamExt as _, WatchDescriptor, WatchMask};
 
-/// Interval of checks without notifications.
+use super::folders::folders_of;
+use super::stamp::{Stamps, stamps};
+
+/// How often files are checked if there are no events.
 const POLL: Duration = Duration::from_secs(3);
 
-/// How long files have to look the same before they count as written. Longer than the kernel's clock of file
-/// times ticks (10 ms at most), so that what is written after that is seen.
+/// How long files must stay unchanged before they count as written. Longer than the kernel's clock of file
+/// times ticks (10 ms at most), so that a later write changes the stamp.
 const SETTLE: Duration = Duration::from_millis(15);
 
-/// How often that is waited for a file that grows, at most: two seconds.
+/// Largest number of such checks for files that keep changing: two seconds.
 const SETTLES: usize = 133;
 
 /// Bytes of events that are read at once. One with the longest name has 272.
 const BUFFER: usize = 4096;
 
-/// Events that are taken at once, so that a burst of them causes few looks.
+/// Events that are taken at once, so that a burst of them causes few checks.
 const AT_ONCE: usize = 1024;
 
-/// Links on the way to one file: the kernel follows as many.
-const LINKS: usize = 40;
-
-/// What happens in a folder when one of its files is another afterwards.
+/// The events in a folder that can change one of its files.
 const EVENTS: WatchMask = WatchMask::CLOSE_WRITE
     .union(WatchMask::MOVED_TO)
     .union(WatchMask::MOVED_FROM)
@@ -44,93 +35,88 @@ const EVENTS: WatchMask = WatchMask::CLOSE_WRITE
     .union(WatchMask::ATTRIB)
     .union(WatchMask::ONLYDIR);
 
-/// Watches files.
-pub(super) struct Watch {
-    /// None where the system has no more of them: then it is looked every few
-    /// seconds, and that is all.
+/// A watcher of files. It reports that files may have changed, but not which ones.
+#[derive(Debug)]
+pub struct FileWatch {
+    /// `None` if the system refuses an inotify instance: then the files are only
+    /// polled.
     folders: Option<Folders>,
     paths: Vec<PathBuf>,
-    seen: Vec<Option<Look>>,
+    seen: Stamps,
     poll: Duration,
 }
 
-/// Folders whose events wake the watcher. What happened does not matter, and an
+/// Folders whose events wake the watcher. The kind of event does not matter, and an
 /// overflow of the kernel's queue is an event, too.
+#[derive(Debug)]
 struct Folders {
     events: EventStream<[u8; BUFFER]>,
     watched: BTreeSet<WatchDescriptor>,
 }
 
-/// What a file looks like from outside: it is another if any of this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Watch {
-    /// Watches nothing yet.
-    pub(super) fn new() -> Self {
+impl FileWatch {
+    /// Creates a watcher of no files. If the system refuses an inotify instance, this
+    /// is logged, and files are only polled.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime with I/O.
+    #[expect(clippy::new_without_default, reason = "it panics outside a runtime")]
+    pub fn new() -> Self {
         Self {
             folders: start(),
             paths: Vec::new(),
-            seen: Vec::new(),
+            seen: Stamps::new(),
             poll: POLL,
         }
     }
 
-    /// Watches these files from now on. They count as changed if they are not
-    /// those that were watched.
-    pub(super) fn set(&mut self, paths: Vec<PathBuf>) {
+    /// Sets the files to watch. If they are not the ones that were watched, they count
+    /// as changed.
+    pub fn set_paths(&mut self, paths: Vec<PathBuf>) {
         if paths != self.paths {
-            self.seen = Vec::new();
+            self.seen.clear();
             self.paths = paths;
         }
     }
 
-    /// Waits until the files may have changed since they were last said to have.
-    pub(super) async fn changed(&mut self) {
+    /// Waits until the files may have changed since this last returned, and then
+    /// until they stay unchanged for a moment, because they may still be written.
+    pub async fn changed(&mut self) {
         loop {
-            // Before the check: later changes are reported.
+            // Before the check, so that a change in between causes an event.
             self.watch_folders();
-            let looks = self.looks();
-            if looks != self.seen {
-                self.seen = self.settled(looks).await;
+            let now = stamps(&self.paths);
+            if now != self.seen {
+                self.seen = self.settled(now).await;
                 return;
             }
             self.event(self.poll).await;
         }
     }
 
-    /// Waits until they look the same twice: somebody may be writing.
-    async fn settled(&self, mut looks: Vec<Option<Look>>) -> Vec<Option<Look>> {
-        for _ in 0..SETTLES {
-            tokio::time::sleep(SETTLE).await;
-            let again = self.looks();
-            if again == looks {
-                break;
-            }
-            looks = again;
-        }
-        looks
-    }
-
-    fn looks(&self) -> Vec<Option<Look>> {
-        self.paths.iter().map(|path| look(path)).collect()
-    }
-
-    /// Waits until something happens in one of the folders, or for that time.
-    pub(super) async fn event(&mut self, most: Duration) {
-        let told = async {
+    /// Waits for an event in one of the folders, at most for this time.
+    pub async fn event(&mut self, most: Duration) {
+        let event = async {
             match &mut self.folders {
                 Some(folders) => folders.event().await,
                 None => std::future::pending().await,
             }
         };
-        // That nothing happened is the usual case.
-        let _ = tokio::time::timeout(most, reported).await;
+        // No event is the usual case.
+        let _ = tokio::time::timeout(most, event).await;
+    }
+
+    async fn settled(&self, mut stamps_before: Stamps) -> Stamps {
+        for _ in 0..SETTLES {
+            tokio::time::sleep(SETTLE).await;
+            let now = stamps(&self.paths);
+            if now == stamps_before {
+                break;
+            }
+            stamps_before = now;
+        }
+        stamps_before
     }
 
     fn watch_folders(&mut self) {
@@ -148,11 +134,11 @@ impl Folders {
         })
     }
 
-    /// Watches these folders and no others. It is called again before each look,
+    /// Watches these folders and no others. It is called again before each check,
     /// because a folder may have been replaced by another of the same name.
     fn set(&mut self, folders: impl Iterator<Item = PathBuf>) {
         let mut watches = self.events.watches();
-        // A folder that is missing or not readable is found changed by looking.
+        // If a folder is missing or not readable, polling detects a change.
         let watched: BTreeSet<WatchDescriptor> = folders
             .filter_map(|folder| watches.add(folder, EVENTS).ok())
             .collect();
@@ -180,78 +166,34 @@ fn start() -> Option<Folders> {
     Folders::new()
         .inspect_err(|error| {
             tracing::warn!(
-                "changed files are noticed after {POLL:?} only: inotify: {error} (see \
-                 fs.inotify.max_user_instances)"
+                "cannot watch files by inotify: {error}; changes are noticed after {POLL:?}; check \
+                 fs.inotify.max_user_instances"
             );
         })
         .ok()
 }
 
-fn look(path: &Path) -> Option<Look> {
-    let metadata = fs::metadata(path).ok()?;
-    Some(Look {
-        file: (metadata.dev(), metadata.ino()),
-        size: metadata.size(),
-        modified: (metadata.mtime(), metadata.mtime_nsec()),
-        changed: (metadata.ctime(), metadata.ctime_nsec()),
-    })
-}
-
-/// The folders in which a change can make `path` another file: its own, those
-/// of the links that it goes through, and those of their targets.
-fn folders_of(path: &Path) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    let mut seen = BTreeSet::new();
-    let mut ways = vec![path.to_owned()];
-    while let Some(way) = ways.pop() {
-        if seen.len() > LINKS || !seen.insert(way.clone()) {
-            continue;
-        }
-        folders.insert(folder_of(&way));
-        for link in way.ancestors() {
-            let Ok(target) = fs::read_link(link) else {
-                continue;
-            };
-            let around = folder_of(link);
-            let mut further = around.join(target);
-            if let Ok(rest) = way.strip_prefix(link)
-                && !rest.as_os_str().is_empty()
-            {
-                further.push(rest);
-            }
-            folders.insert(around);
-            ways.push(further);
-        }
-    }
-    folders
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     use super::*;
 
     /// Far more than any of this takes; only a test that fails waits for it.
     const LONG: Duration = Duration::from_secs(20);
 
-    async fn reported(watch: &mut Watch) -> bool {
+    async fn noticed(watch: &mut FileWatch) -> bool {
         tokio::time::timeout(LONG, watch.changed()).await.is_ok()
     }
 
-    async fn watch(path: &Path) -> Watch {
-        let mut watch = Watch::new();
+    async fn watch(path: &Path) -> FileWatch {
+        let mut watch = FileWatch::new();
         // Only events count here.
         watch.poll = 2 * LONG;
-        watch.set(vec![path.to_owned()]);
-        assert!(reported(&mut watch).await, "new files count as changed");
+        watch.set_paths(vec![path.to_owned()]);
+        assert!(noticed(&mut watch).await, "new files count as changed");
         watch
     }
 
@@ -262,14 +204,14 @@ mod tests {
         fs::write(&path, "one").expect("written");
         let mut watch = watch(&path).await;
         fs::write(&path, "two").expect("written");
-        assert!(reported(&mut watch).await, "written in place");
+        assert!(noticed(&mut watch).await, "written in place");
         fs::write(folder.path().join("new"), "two").expect("written");
         fs::rename(folder.path().join("new"), &path).expect("renamed");
-        assert!(reported(&mut watch).await, "another in its place");
+        assert!(noticed(&mut watch).await, "another in its place");
         fs::remove_file(&path).expect("removed");
-        assert!(reported(&mut watch).await, "removed");
+        assert!(noticed(&mut watch).await, "removed");
         fs::write(&path, "two").expect("written");
-        assert!(reported(&mut watch).await, "made again");
+        assert!(noticed(&mut watch).await, "made again");
     }
 
     #[tokio::test]
@@ -285,9 +227,9 @@ mod tests {
         let mut watch = watch(&at("policy.wasm")).await;
         symlink("2", at("..new")).expect("linked");
         fs::rename(at("..new"), at("..data")).expect("renamed");
-        assert!(reported(&mut watch).await, "the link in the middle");
+        assert!(noticed(&mut watch).await, "the link in the middle");
         fs::write(at("2").join("policy.wasm"), "three").expect("written");
-        assert!(reported(&mut watch).await, "the file at the end");
+        assert!(noticed(&mut watch).await, "the file at the end");
     }
 
     #[tokio::test]
@@ -305,13 +247,13 @@ mod tests {
         fill("new");
         fs::rename(at("in-use"), at("old")).expect("renamed");
         fs::rename(at("new"), at("in-use")).expect("renamed");
-        assert!(told(&mut watch).await, "another folder of the same name");
+        assert!(noticed(&mut watch).await, "another folder of the same name");
         fs::write(at("in-use/policy.wasm"), "two").expect("written");
-        assert!(told(&mut watch).await, "a file in it");
+        assert!(noticed(&mut watch).await, "a file in it");
         fs::remove_dir_all(at("in-use")).expect("removed");
-        assert!(told(&mut watch).await, "deleted");
+        assert!(noticed(&mut watch).await, "deleted");
         fill("in-use");
-        assert!(told(&mut watch).await, "made again");
+        assert!(noticed(&mut watch).await, "made again");
     }
 
     #[tokio::test]
@@ -323,10 +265,10 @@ mod tests {
             fs::write(at(name).join("policy.wasm"), name).expect("written");
         }
         let mut watch = watch(&at("1/policy.wasm")).await;
-        let watched = |watch: &Watch| watch.folders.as_ref().expect("inotify").watched.clone();
+        let watched = |watch: &FileWatch| watch.folders.as_ref().expect("inotify").watched.clone();
         let before = watched(&watch);
-        watch.set(vec![at("2/policy.wasm")]);
-        assert!(told(&mut watch).await, "another file");
+        watch.set_paths(vec![at("2/policy.wasm")]);
+        assert!(noticed(&mut watch).await, "another file");
         let after = watched(&watch);
         assert_eq!((before.len(), after.len()), (1, 1));
         assert!(before.is_disjoint(&after));
@@ -356,20 +298,11 @@ mod tests {
             fs::rename(&b, &a).expect("renamed");
         }
         fs::write(&path, "two").expect("written");
-        assert!(told(&mut watch).await, "the change that no event tells of");
-        fs::write(&path, "three").expect("written");
-        assert!(told(&mut watch).await, "a change afterwards");
-    }
-
-    #[tokio::test]
-    async fn links_in_a_circle_end() {
-        let root = tempfile::tempdir().expect("folder");
-        let at = |name: &str| root.path().join(name);
-        symlink("b", at("a")).expect("linked");
-        symlink("a", at("b")).expect("linked");
-        assert_eq!(
-            folders_of(&at("a")),
-            BTreeSet::from([root.path().to_owned()])
+        assert!(
+            noticed(&mut watch).await,
+            "the change whose event was dropped"
         );
+        fs::write(&path, "three").expect("written");
+        assert!(noticed(&mut watch).await, "a change afterwards");
     }
 }
