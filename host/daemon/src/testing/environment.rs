@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::stamp::{Stamps, stamps};
 use waxseal::config::{self, Config, ConfigError, Domain, Problem, Severity, Source};
 use waxseal::crypto::Secret;
 use waxseal::pipeline::{BuildReport, DerivedKeys, PolicySnapshot};
 use waxseal_runtime::{CodeCache, Compiler, Limits, Sandbox};
+use waxseal_system::file_watch::{Stamps, stamps};
 
 /// The environment that a test file names.
 pub(super) struct Setup {

@@ -46,7 +46,6 @@ mod pattern;
 mod recorded_case;
 mod report;
 mod run;
-mod stamp;
 mod suite;
 #[cfg(test)]
 mod tests;
@@ -58,5 +57,4 @@ pub use failure::Failure;
 pub use recorded_case::{RecordedCaseError, recorded_case};
 pub use report::{CaseReport, Report};
 pub use run::{Options, Progress};
-pub use stamp::{Stamps, stamps};
 pub use suite::{Suite, test_files};

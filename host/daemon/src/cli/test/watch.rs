@@ -1,7 +1,7 @@
 //! `--watch`: repeated test runs when a file changes.
 //!
-//! Changes are detected by polling modification time and length, which works with
-//! every editor and every file system.
+//! Changes are detected by polling, which works with every editor and every file
+//! system.
 
 use std::path::PathBuf;
 use std::thread;
@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 use super::session::Tests;
 use crate::cli::support::Status;
 use crate::cli::terminal;
-use crate::testing::{self, Stamps, stamps};
+use crate::testing;
+use waxseal_system::file_watch::{Stamps, stamps};
 
 /// Polling interval.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -27,7 +28,7 @@ pub(super) fn watch(tests: &mut Tests<'_>) -> anyhow::Result<Status> {
         let missed = seen
             .values()
             .flatten()
-            .any(|(changed, _)| *changed > begun && !tests.arguments.bless);
+            .any(|stamp| stamp.changed_after(begun) && !tests.arguments.bless);
         if missed {
             seen.clear();
         }
