@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use waxseal::config::{MessageStorage, Record, Share};
 use waxseal::record::{self, Messages, Options, Recording, Report};
-use waxseal::rollout::Observer;
 use waxseal_daemon::testing::{self, Suite, TestEnvironment};
 
 use crate::given::{Place, component, process};
@@ -26,7 +25,7 @@ async fn recorded(place: &Place, subjects: &[&str]) -> PathBuf {
     };
     let recording = Arc::new(Recording::start(&settings).expect("a recording"));
     let service = place.service().await;
-    service.observe(Arc::clone(&recording) as Arc<dyn Observer>);
+    let _subscription = service.observe(recording.clone());
     for (number, subject) in subjects.iter().enumerate() {
         process(&service, subject, &number.to_string()).await;
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use waxseal::config::{Config, Share};
 use waxseal::pipeline::{BuildReport, PolicySnapshot};
 use waxseal::rollout::{
-    Comparison, Observer, PolicyService, ShadowController, ShadowError, ShadowRun,
+    Comparison, PolicyService, ShadowController, ShadowError, ShadowRun, Subscription,
 };
 use waxseal::runtime::{Limits, Sandbox};
 
@@ -30,12 +30,16 @@ async fn candidate(place: &Place) -> Arc<PolicySnapshot> {
     snapshot
 }
 
-async fn begin(service: &PolicyService, place: &Place, share: Share) -> Arc<ShadowRun> {
+async fn begin(
+    service: &PolicyService,
+    place: &Place,
+    share: Share,
+) -> (Arc<ShadowRun>, Subscription) {
     let candidate = candidate(place).await;
     let ledger = service.ledger();
     let shadow = Arc::new(ShadowRun::start(candidate, share, ledger, now()).expect("a thread"));
-    service.observe(Arc::clone(&shadow) as Arc<dyn Observer>);
-    shadow
+    let subscription = service.observe(shadow.clone());
+    (shadow, subscription)
 }
 
 /// Waits until the candidate has seen to so many messages.
@@ -54,7 +58,7 @@ async fn compared(shadow: &ShadowRun, messages: u64) -> Comparison {
 async fn a_candidate_like_the_version_in_service_decides_alike() {
     let place = Place::new("");
     let service = place.service().await;
-    let shadow = begin(&service, &place, Share::ALL).await;
+    let (shadow, _subscription) = begin(&service, &place, Share::ALL).await;
     for (number, subject) in ["well", "settings", "random", "clock", "trap"]
         .iter()
         .enumerate()
@@ -79,7 +83,7 @@ async fn a_different_decision_of_a_candidate_is_reported_and_has_no_effect() {
     let place = Place::new("");
     let service = place.service().await;
     place.write("settings.txt", "second");
-    let shadow = begin(&service, &place, Share::ALL).await;
+    let (shadow, _subscription) = begin(&service, &place, Share::ALL).await;
     let outcome = process(&service, "settings", "0").await;
     assert_eq!(outcome.reasons, ["first"]);
     process(&service, "well", "1").await;
@@ -105,7 +109,7 @@ async fn a_candidate_is_given_a_share_of_the_messages() {
     let place = Place::new("");
     let service = place.service().await;
     let share = "25%".parse().expect("a share");
-    let shadow = begin(&service, &place, share).await;
+    let (shadow, _subscription) = begin(&service, &place, share).await;
     let version = service.begin();
     for number in 0..200 {
         let text = number.to_string();
@@ -128,7 +132,7 @@ async fn r28_a_candidate_that_loops_costs_no_message_anything() {
     std::fs::copy(component("rust_minimal"), place.path("policy.wasm")).expect("copied");
     let service = place.service().await;
     std::fs::copy(component("waxseal_misbehaving"), place.path("policy.wasm")).expect("copied");
-    let shadow = begin(&service, &place, Share::ALL).await;
+    let (shadow, _subscription) = begin(&service, &place, Share::ALL).await;
     for number in 0..600 {
         let outcome = process(&service, "loop", &number.to_string()).await;
         assert!(outcome.failure().is_none(), "{:?}", outcome.failure());
@@ -148,13 +152,11 @@ async fn r28_a_candidate_that_loops_costs_no_message_anything() {
 async fn a_candidate_that_is_stopped_lets_go_of_everything() {
     let place = Place::new("");
     let service = place.service().await;
-    let shadow = begin(&service, &place, Share::ALL).await;
+    let (shadow, subscription) = begin(&service, &place, Share::ALL).await;
     let candidate = Arc::downgrade(shadow.candidate());
     process(&service, "well", "0").await;
     compared(&shadow, 1).await;
-    let observer: Arc<dyn Observer> = shadow.clone();
-    service.forget(&observer);
-    drop((observer, shadow));
+    drop((subscription, shadow));
     for _ in 0..600 {
         if candidate.upgrade().is_none() {
             return;

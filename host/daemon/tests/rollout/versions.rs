@@ -157,18 +157,27 @@ impl Observer for Seen {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn observers_see_what_is_decided_until_they_are_forgotten() {
+async fn observers_see_what_is_decided_until_their_subscription_is_dropped() {
     let place = Place::new("");
     let service = service(Arc::clone(place.service().await.versions()));
     let seen = Arc::new(Seen::default());
-    let observer: Arc<dyn Observer> = seen.clone();
     process(&service, "well", "1").await;
-    service.observe(Arc::clone(&observer));
+    // The same observer twice is two subscriptions.
+    let first = service.observe(seen.clone());
+    let second = service.observe(seen.clone());
     process(&service, "well", "2").await;
-    service.forget(&observer);
+    drop(first);
     process(&service, "well", "3").await;
-    let seen = seen.0.lock().expect("a list");
-    assert_eq!(seen[..], [(1, "Q2".to_owned(), now().to_string())]);
+    drop(second);
+    process(&service, "well", "4").await;
+    let entry = |queue_id: &str| (1, queue_id.to_owned(), now().to_string());
+    let found = std::mem::take(&mut *seen.0.lock().expect("a list"));
+    assert_eq!(found, [entry("Q2"), entry("Q2"), entry("Q3")]);
+    assert_eq!(Arc::strong_count(&seen), 1, "the service holds it no more");
+    // A subscription may outlive the service.
+    let last = service.observe(seen.clone());
+    drop(service);
+    drop(last);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -47,8 +47,7 @@ mod version_history;
 pub use check::{Check, CheckFuture};
 pub use history::{RETAINED_VERSIONS, RollbackError, SkipReason, Skipped};
 pub use manager::PolicyManager;
-pub use observe::{DecisionEvent, Observer};
-#[cfg(feature = "record")]
+pub use observe::{DecisionEvent, Observer, Subscription};
 pub use recordings::{RecordingStatus, Recordings};
 pub use service::PolicyService;
 pub use shadow_controller::{MakeSandbox, ShadowController, ShadowError};

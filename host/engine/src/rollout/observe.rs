@@ -1,7 +1,10 @@
 //! Observers of decisions: recordings and shadow runs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
 
 use super::version::ActiveVersion;
 use crate::comparison::OwnedDecisionEvent;
@@ -16,6 +19,62 @@ use waxseal_runtime::FactTrace;
 pub trait Observer: Send + Sync {
     /// Called when a message has been processed.
     fn decided(&self, event: &DecisionEvent<'_>);
+}
+
+/// The observers of a service.
+#[derive(Default)]
+pub(super) struct Observers {
+    list: ArcSwap<Vec<(u64, Arc<dyn Observer>)>>,
+    next: AtomicU64,
+}
+
+impl Observers {
+    pub(super) fn add(self: &Arc<Self>, observer: Arc<dyn Observer>) -> Subscription {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.list.rcu(|list| {
+            let mut list = Vec::clone(list);
+            list.push((id, Arc::clone(&observer)));
+            list
+        });
+        Subscription {
+            observers: Arc::downgrade(self),
+            id,
+        }
+    }
+
+    /// The observers of now.
+    pub(super) fn now(&self) -> Vec<Arc<dyn Observer>> {
+        let list = self.list.load();
+        list.iter().map(|(_, observer)| Arc::clone(observer)).collect()
+    }
+}
+
+/// The subscription of an observer, which ends when it is dropped.
+///
+/// Messages that are being processed at that moment can still reach the observer.
+#[must_use = "the observer is removed when the subscription is dropped"]
+pub struct Subscription {
+    observers: Weak<Observers>,
+    id: u64,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        if let Some(observers) = self.observers.upgrade() {
+            observers.list.rcu(|list| {
+                let others = list.iter().filter(|(id, _)| *id != self.id);
+                others.cloned().collect::<Vec<_>>()
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A message, and everything that its decision depends on. With the same facts, another version

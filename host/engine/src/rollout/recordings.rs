@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::PolicyService;
-use super::observe::{DecisionEvent, Observer};
+use super::observe::Subscription;
 use super::version_history::VersionHistory;
 use crate::config::Record;
 use crate::record::Recording;
@@ -26,7 +26,7 @@ pub struct Recordings {
 
 struct Current {
     recording: Arc<Recording>,
-    observer: Arc<dyn Observer>,
+    subscription: Subscription,
 }
 
 /// Status of the recording in progress.
@@ -102,15 +102,19 @@ impl Recordings {
         if current.as_ref().map(|current| current.recording.settings()) == wanted {
             return;
         }
-        if let Some(old) = current.take() {
-            self.service.forget(&old.observer);
-            old.recording.stop();
-            let counts = old.recording.counts();
+        if let Some(Current {
+            recording: old,
+            subscription,
+        }) = current.take()
+        {
+            drop(subscription);
+            old.stop();
+            let counts = old.counts();
             tracing::info!(
                 written = counts.written,
                 dropped = counts.dropped,
                 "stopped recording decisions in {}",
-                old.recording.settings().folder.display()
+                old.settings().folder.display()
             );
         }
         let Some(wanted) = wanted else {
@@ -119,12 +123,11 @@ impl Recordings {
         match Recording::start(wanted) {
             Ok(recording) => {
                 let recording = Arc::new(recording);
-                let observer: Arc<dyn Observer> = Arc::clone(&recording) as _;
-                self.service.observe(Arc::clone(&observer));
+                let subscription = self.service.observe(recording.clone());
                 tracing::info!("recording decisions in {}", wanted.folder.display());
                 *current = Some(Current {
                     recording,
-                    observer,
+                    subscription,
                 });
             }
             // Mail does not depend on the recording.

@@ -4,15 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
-
 use crate::pipeline::{self, MessageContext, Outcome, Pipeline};
 use crate::quota::Ledger;
 use waxseal_core::message::Message;
 use waxseal_runtime::{Facts, RecordingFacts};
 use waxseal_system::pool::{JobLimits, Pool};
 
-use super::observe::{DecisionEvent, Observer};
+use super::observe::{DecisionEvent, Observer, Observers, Subscription};
 use super::recheck::Rechecks;
 use super::version::ActiveVersion;
 use super::version_history::VersionHistory;
@@ -26,7 +24,7 @@ pub struct PolicyService {
 struct Inner {
     pipeline: Pipeline,
     versions: Arc<VersionHistory>,
-    observers: ArcSwap<Vec<Arc<dyn Observer>>>,
+    observers: Arc<Observers>,
     rechecks: Arc<Rechecks>,
 }
 
@@ -37,7 +35,7 @@ impl PolicyService {
             inner: Arc::new(Inner {
                 pipeline: Pipeline::new(ledger),
                 versions,
-                observers: ArcSwap::default(),
+                observers: Arc::default(),
                 rechecks: Rechecks::new(),
             }),
             pool: Pool::new(),
@@ -110,23 +108,10 @@ impl PolicyService {
         self.inner.rechecks.done().await;
     }
 
-    /// Adds an observer of decisions: a recording, or a shadow run.
-    pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.inner.observers.rcu(|observers| {
-            let mut observers = Vec::clone(observers);
-            observers.push(Arc::clone(&observer));
-            observers
-        });
-    }
-
-    /// Removes an observer.
-    pub fn forget(&self, observer: &Arc<dyn Observer>) {
-        self.inner.observers.rcu(|observers| {
-            let others = observers
-                .iter()
-                .filter(|other| !Arc::ptr_eq(other, observer));
-            others.cloned().collect::<Vec<_>>()
-        });
+    /// Adds an observer of decisions, such as a recording or a shadow run, until the subscription
+    /// is dropped.
+    pub fn observe(&self, observer: Arc<dyn Observer>) -> Subscription {
+        self.inner.observers.add(observer)
     }
 
     /// The versions.
@@ -146,7 +131,7 @@ impl Inner {
         let facts = Arc::new(RecordingFacts::new(self.pipeline.facts(&context)));
         let given = Arc::clone(&facts) as Arc<dyn Facts>;
         let outcome = self.pipeline.process(&context, given).await;
-        let observers = self.observers.load_full();
+        let observers = self.observers.now();
         if !observers.is_empty() {
             let event = DecisionEvent {
                 version,

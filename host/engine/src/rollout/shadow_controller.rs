@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use super::PolicyService;
 use super::manager::PolicyManager;
-use super::observe::Observer;
+use super::observe::Subscription;
 use super::shadow_run::{Comparison, ShadowRun};
 use super::status::Rejection;
 use super::version::ActiveVersion;
@@ -64,12 +64,12 @@ pub struct ShadowController {
     turn: tokio::sync::Mutex<()>,
 }
 
-#[derive(Clone)]
 struct Current {
     file: PathBuf,
     settings: Option<PathBuf>,
     shadow: Arc<ShadowRun>,
-    observer: Arc<dyn Observer>,
+    /// Ends with the run.
+    _subscription: Subscription,
 }
 
 impl ShadowController {
@@ -113,18 +113,18 @@ impl ShadowController {
             self.service.ledger(),
             now,
         )?);
-        let observer: Arc<dyn Observer> = Arc::clone(&shadow) as _;
         let comparison = shadow.comparison();
         tracing::info!(
             digest = comparison.candidate.digest,
             "shadow run started: {} decides on {share} of the mail, without effect",
             comparison.candidate
         );
+        let subscription = self.service.observe(shadow.clone());
         self.replace(Some(Current {
             file,
             settings,
             shadow,
-            observer,
+            _subscription: subscription,
         }));
         Ok(comparison)
     }
@@ -163,8 +163,13 @@ impl ShadowController {
         now: Timestamp,
     ) -> Result<Arc<ActiveVersion>, ShadowError> {
         let _turn = self.turn.lock().await;
-        let current = self.current().clone().ok_or(ShadowError::None)?;
-        let comparison = current.shadow.comparison();
+        let (file, settings, shadow) = {
+            let current = self.current();
+            let current = current.as_ref().ok_or(ShadowError::None)?;
+            let (file, settings) = (current.file.clone(), current.settings.clone());
+            (file, settings, Arc::clone(&current.shadow))
+        };
+        let comparison = shadow.comparison();
         let (failed, active) = (comparison.failed(), comparison.active_failed());
         if failed > active && !force {
             return Err(ShadowError::Fails {
@@ -173,10 +178,10 @@ impl ShadowController {
                 of: comparison.compared,
             });
         }
-        let inputs = current.shadow.candidate().inputs();
+        let inputs = shadow.candidate().inputs();
         let promoted = self
             .manager
-            .promote(current.file, current.settings, inputs, now)
+            .promote(file, settings, inputs, now)
             .await
             .map_err(ShadowError::Refused)?;
         self.end();
@@ -185,7 +190,7 @@ impl ShadowController {
 
     fn end(&self) -> Option<Comparison> {
         let ended = self.replace(None)?;
-        let comparison = ended.shadow.comparison();
+        let comparison = ended.comparison();
         tracing::info!(
             digest = comparison.candidate.digest,
             compared = comparison.compared,
@@ -197,16 +202,10 @@ impl ShadowController {
         Some(comparison)
     }
 
-    fn replace(&self, next: Option<Current>) -> Option<Current> {
-        let mut current = self.current();
-        if let Some(next) = &next {
-            self.service.observe(Arc::clone(&next.observer));
-        }
-        let old = mem::replace(&mut *current, next);
-        if let Some(old) = &old {
-            self.service.forget(&old.observer);
-        }
-        old
+    /// Replaces the shadow run; the subscription of the old one ends.
+    fn replace(&self, next: Option<Current>) -> Option<Arc<ShadowRun>> {
+        let old = mem::replace(&mut *self.current(), next);
+        old.map(|old| old.shadow)
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Current>> {

@@ -17,7 +17,7 @@ use waxseal::intake::{Direction, Intake};
 use waxseal::message::{Client, Content, Message, ReversePath};
 use waxseal::pipeline::{BuildReport, Delivery, DerivedKeys, Outcome, PolicySnapshot};
 use waxseal::quota::ReadOnlyLedger;
-use waxseal::rollout::{Observer, PolicyService, ShadowRun, VersionHistory};
+use waxseal::rollout::{PolicyService, ShadowRun, Subscription, VersionHistory};
 use waxseal::runtime::{Limits, Sandbox};
 use waxseal_testkit::hostile::{self, Generator};
 
@@ -55,7 +55,7 @@ pub(crate) fn measure(table: &mut Table) -> anyhow::Result<()> {
             format!("alone (median {median:.1} µs)"),
             format!("{:.2} ms", tail(&times)),
         );
-        let shadow = shadow(&good).await?;
+        let (shadow, _subscription) = shadow(&good).await?;
         let times = decisions(&good, "loop").await?;
         let seen = shadow.comparison();
         let what = format!(
@@ -203,13 +203,13 @@ async fn service_with(policy: &str, lines: &str) -> anyhow::Result<Arc<PolicySer
     Ok(Arc::new(PolicyService::new(ledger, Arc::new(versions))))
 }
 
-async fn shadow(service: &PolicyService) -> anyhow::Result<Arc<ShadowRun>> {
+async fn shadow(service: &PolicyService) -> anyhow::Result<(Arc<ShadowRun>, Subscription)> {
     let candidate = snapshot("waxseal_misbehaving", "", Some(1)).await?;
     let ledger = service.ledger();
     let shadow = ShadowRun::start(candidate, Share::ALL, ledger, Timestamp::now())?;
     let shadow = Arc::new(shadow);
-    service.observe(Arc::clone(&shadow) as Arc<dyn Observer>);
-    Ok(shadow)
+    let subscription = service.observe(shadow.clone());
+    Ok((shadow, subscription))
 }
 
 /// Processes a message of a logged-in user.
