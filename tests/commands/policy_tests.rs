@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use waxseal_testkit::process::Process;
 use waxseal_testkit::wait_for;
 use waxseal_testkit::waxseal::{command, policy, repository};
 
@@ -493,14 +494,14 @@ fn r27_watching_runs_the_tests_again_when_the_settings_change() {
         "[[case]]\nname = \"lists\"\nheader = { List-Id = \"<a.b>\" }\nexpect = { relay = \"bulk\" }\n",
     );
     let log = bench.path("log");
-    let mut watching = command()
+    let mut command = command();
+    command
         .current_dir(bench.folder.path())
         .args(["test", "some.toml", "--watch", "--json"])
         .stdin(Stdio::null())
         .stdout(fs::File::create(&log).expect("a log"))
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("waxseal");
+        .stderr(Stdio::null());
+    let _watching = Process::start(&mut command).expect("waxseal");
     // One JSON object a run.
     let runs = || {
         let log = bench.read("log");
@@ -520,8 +521,6 @@ fn r27_watching_runs_the_tests_again_when_the_settings_change() {
     bench.write("settings.toml", "nonsense");
     bench.write("settings.toml", SETTINGS);
     last_is(true);
-    watching.kill().expect("it runs");
-    watching.wait().expect("it ends");
 }
 
 /// Mail by a relay, with a return path of ours that its SPF cannot know.

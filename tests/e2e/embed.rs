@@ -3,9 +3,10 @@
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use waxseal_testkit::dkim::verify;
+use waxseal_testkit::process::Process;
 use waxseal_testkit::rig::{LISTED, STRANGER};
 use waxseal_testkit::sink::{Sinks, Spec};
 use waxseal_testkit::smtp::{Client, Reply};
@@ -17,7 +18,7 @@ use crate::mail::{acme, plain};
 
 /// The server, its configuration and far ends. Ends with the test.
 struct Embedded {
-    process: Child,
+    process: Process,
     address: SocketAddr,
     sinks: Sinks,
     dir: TestDir,
@@ -42,15 +43,15 @@ impl Embedded {
         fs::write(dir.path("settings.toml"), settings).expect("settings.toml");
         let address = dir.port(2525);
         let log = fs::File::create(dir.path("embed.log")).expect("a log");
-        let process = Command::new(server())
+        let mut command = Command::new(server());
+        command
             .arg("--config")
             .arg(dir.path("waxseal.toml"))
             .args(["--listen", &address.to_string()])
             .args(["--next-hop", &sinks.get("default").address.to_string()])
             .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("waxseal-embed");
+            .stderr(log);
+        let process = Process::start(&mut command).expect("waxseal-embed");
         let embedded = Self {
             process,
             address,
@@ -90,8 +91,6 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
         if std::thread::panicking() {
             eprintln!("--- waxseal-embed\n{}", self.log());
         }

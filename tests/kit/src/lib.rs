@@ -11,6 +11,7 @@ pub mod guard;
 pub mod hostile;
 pub mod milter;
 pub mod postfix;
+pub mod process;
 pub mod rig;
 pub mod sink;
 pub mod smtp;
@@ -19,6 +20,7 @@ pub mod test_dir;
 pub mod wait;
 pub mod waxseal;
 
+pub use process::Process;
 pub use rig::{LISTED, Rig, RigBuilder};
 pub use sink::{Delivery, Sink};
 pub use smtp::{Client, Reply};

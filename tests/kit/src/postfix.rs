@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::auth;
+use crate::process::Process;
 use crate::test_dir::TestDir;
 
 /// Port of the unauthenticated smtpd.
@@ -141,14 +142,14 @@ impl Postfix {
     /// If `sendmail` fails.
     pub fn sendmail(&self, sender: &str, recipients: &[&str], message: &[u8]) {
         use std::io::Write as _;
-        let mut process = Command::new("/usr/sbin/sendmail")
+        let mut command = Command::new("/usr/sbin/sendmail");
+        command
             .arg("-C")
             .arg(self.etc())
             .args(["-i", "-f", sender, "--"])
             .args(recipients)
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("sendmail");
+            .stdin(Stdio::piped());
+        let mut process = Process::start(&mut command).expect("sendmail");
         // Local programs end lines with LF.
         let text: Vec<u8> = message
             .iter()

@@ -5,10 +5,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use crate::process::Process;
 use crate::test_dir::TestDir;
 
 /// Settings of a server.
@@ -91,7 +92,7 @@ impl Spec {
 /// The process with all servers of a rig, stopped on drop.
 #[derive(Debug)]
 pub struct Sinks {
-    process: Child,
+    process: Process,
     sinks: Vec<Sink>,
 }
 
@@ -152,13 +153,13 @@ impl Sinks {
             .collect();
         let line = serde_json::json!({"folder": folder, "servers": servers});
         let log = std::fs::File::create(dir.path("sinks.log")).expect("log of the sinks");
-        let mut process = Command::new("/usr/bin/python3")
+        let mut command = Command::new("/usr/bin/python3");
+        command
             .arg(support("sinks.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("/usr/bin/python3");
+            .stderr(log);
+        let mut process = Process::start(&mut command).expect("/usr/bin/python3");
         let input = process.stdin.as_mut().expect("its input");
         writeln!(input, "{line}").expect("written to the sinks");
         let mut ready = String::new();

@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 
 use crate::dkim::Record;
+use crate::process::Process;
 use crate::wait::wait_for;
 
 /// Path of the built command; `WAXSEAL_BINARY` overrides it.
@@ -98,7 +99,7 @@ pub struct Waxseal {
     log: PathBuf,
     pid_file: PathBuf,
     listeners: Vec<Listening>,
-    daemon: Option<Child>,
+    daemon: Option<Process>,
 }
 
 impl Waxseal {
@@ -188,15 +189,15 @@ impl Waxseal {
             .append(true)
             .open(&self.log)
             .expect("log");
-        let child = Command::new(binary())
-            // Tests run as root, because Postfix requires it.
+        let mut command = Command::new(binary());
+        command
+            // Postfix is started by root, and so is what stands beside it.
             .args(["run", "--allow-root", "--config"])
             .arg(&self.config)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("log"))
-            .stderr(log)
-            .spawn()
-            .expect("waxseal");
+            .stderr(log);
+        let child = Process::start(&mut command).expect("waxseal");
         fs::write(&self.pid_file, child.id().to_string()).expect("its process id");
         let daemon = self.daemon.insert(child);
         for listener in &self.listeners {

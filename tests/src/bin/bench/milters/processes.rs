@@ -5,10 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use waxseal_testkit::process::Process;
 use waxseal_testkit::test_dir::TestDir;
 use waxseal_testkit::wait_for;
 use waxseal_testkit::waxseal::{binary, policy};
@@ -39,15 +40,6 @@ pub(crate) struct Milter {
     processes: Vec<Process>,
 }
 
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl Milters {
     pub(crate) fn start(dir: &TestDir) -> anyhow::Result<Self> {
         let (file, key) = key(dir)?;
@@ -74,10 +66,8 @@ impl Milter {
                 .stdin(Stdio::null())
                 .stdout(log.try_clone()?)
                 .stderr(log.try_clone()?);
-            let child = command
-                .spawn()
-                .with_context(|| format!("starting {name}"))?;
-            processes.push(Process(child));
+            let process = Process::start(&mut command);
+            processes.push(process.with_context(|| format!("starting {name}"))?);
         }
         let milter = Self {
             unix: Endpoint::Unix(socket(dir, name)),
@@ -110,7 +100,7 @@ impl Milter {
 
     /// Processor time of all its processes so far.
     pub(crate) fn processor_time(&self) -> anyhow::Result<Duration> {
-        let stat = |process: &Process| format!("/proc/{}/stat", process.0.id());
+        let stat = |process: &Process| format!("/proc/{}/stat", process.id());
         self.processes
             .iter()
             .map(|process| processor_time(&stat(process)))
@@ -118,7 +108,7 @@ impl Milter {
     }
 
     fn proc(&self, file: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/{file}", self.processes[0].0.id()))
+        PathBuf::from(format!("/proc/{}/{file}", self.processes[0].id()))
     }
 }
 
