@@ -17,6 +17,7 @@
 //! assert_eq!(problems[1].expected.as_deref(), Some("`host`, the most similar key"));
 //! ```
 
+mod asked;
 mod position;
 mod problem;
 mod read;

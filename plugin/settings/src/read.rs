@@ -1,9 +1,8 @@
 //! Reading of a whole text.
 
-use std::cell::RefCell;
-
 use toml::de::DeTable;
 
+use crate::asked::Asked;
 use crate::problem::Problem;
 use crate::table::Table;
 
@@ -17,13 +16,13 @@ pub const MAX_PROBLEMS: usize = 100;
 /// the result of `build` must not be used.
 pub fn read<T>(text: &str, build: impl FnOnce(&Table<'_>) -> T) -> (T, Vec<Problem>) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let problems = RefCell::new(errors.iter().map(syntax_problem).collect::<Vec<_>>());
+    let asked = Asked::new(errors.iter().map(syntax_problem).collect());
     let whole = document.span();
     let built = {
-        let table = Table::new(document.get_ref(), whole, String::new(), &problems);
+        let table = Table::new(document.get_ref(), whole, String::new(), &asked);
         build(&table)
     };
-    let mut problems = problems.into_inner();
+    let mut problems = asked.finish(document.get_ref());
     problems.sort_by_key(|problem| problem.span.start);
     (built, limited(problems))
 }

@@ -1,7 +1,5 @@
 //! A table of the settings, read key by key.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
@@ -9,20 +7,18 @@ use std::str::FromStr;
 use toml::Spanned as TomlSpanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::asked::{Asked, Questions};
 use crate::position::Spanned;
 use crate::problem::Problem;
-use crate::suggest;
 
 /// A table of the settings. Every question notes its key as known and its
-/// mistakes as problems; when the table is dropped, the keys that nobody asked
-/// for are problems too.
-#[derive(Debug)]
+/// mistakes as problems; at the end of [`read`](crate::read), the keys that nobody
+/// asked for are problems too.
 pub struct Table<'d> {
     entries: &'d DeTable<'d>,
     span: Range<usize>,
-    path: String,
-    known: RefCell<BTreeSet<String>>,
-    problems: &'d RefCell<Vec<Problem>>,
+    questions: Questions,
+    asked: &'d Asked,
 }
 
 /// A table under a name that is the administrator's to choose, such as
@@ -49,14 +45,13 @@ impl<'d> Table<'d> {
         entries: &'d DeTable<'d>,
         span: Range<usize>,
         path: String,
-        problems: &'d RefCell<Vec<Problem>>,
+        asked: &'d Asked,
     ) -> Self {
         Self {
             entries,
             span,
-            path,
-            known: RefCell::default(),
-            problems,
+            questions: asked.table(entries, path),
+            asked,
         }
     }
 
@@ -82,7 +77,7 @@ impl<'d> Table<'d> {
         message: impl Into<String>,
         expected: Option<String>,
     ) {
-        self.problems.borrow_mut().push(Problem {
+        self.asked.problem(Problem {
             span,
             message: message.into(),
             expected,
@@ -310,7 +305,7 @@ impl<'d> Table<'d> {
     }
 
     fn inner(&self, entries: &'d DeTable<'d>, span: Range<usize>, path: String) -> Table<'d> {
-        Table::new(entries, span, path, self.problems)
+        Table::new(entries, span, path, self.asked)
     }
 
     fn parse<T>(&self, path: &str, text: &Spanned<String>, expected: &str) -> Option<Spanned<T>>
@@ -334,23 +329,11 @@ impl<'d> Table<'d> {
     }
 
     fn know(&self, key: &str) {
-        if !self.known.borrow().contains(key) {
-            self.known.borrow_mut().insert(key.to_owned());
-        }
+        self.asked.key(&self.questions, key);
     }
 
     fn full(&self, key: &str) -> String {
-        let key = match key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        {
-            true => key.to_owned(),
-            false => format!("\"{key}\""),
-        };
-        match self.path.as_str() {
-            "" => key,
-            path => format!("{path}.{key}"),
-        }
+        self.questions.full(key)
     }
 
     fn wrong_type<T>(
@@ -363,28 +346,6 @@ impl<'d> Table<'d> {
         let message = format!("`{}` is of type {found}", self.full(key));
         self.problem(value.span(), message, Some(expected.to_owned()));
         None
-    }
-}
-
-impl Drop for Table<'_> {
-    fn drop(&mut self) {
-        let known = self.known.borrow();
-        for name in self.entries.keys() {
-            let key: &str = name.get_ref();
-            if known.contains(key) {
-                continue;
-            }
-            let expected = match suggest::nearest(key, known.iter().map(String::as_str)) {
-                Some(meant) => Some(format!("`{meant}`, the most similar key")),
-                None if known.is_empty() => None,
-                None => {
-                    let list: Vec<_> = known.iter().map(|key| format!("`{key}`")).collect();
-                    Some(format!("one of {}", list.join(", ")))
-                }
-            };
-            let message = format!("unknown key `{}`", self.full(key));
-            self.problem(name.span(), message, expected);
-        }
     }
 }
 

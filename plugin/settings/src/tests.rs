@@ -99,3 +99,44 @@ fn l15_a_text_that_is_wrong_throughout_has_a_bounded_number_of_problems() {
     assert_eq!(last.message, "4900 more problems follow");
     assert_eq!(line_and_column(&text, last.span.start).0, 101);
 }
+
+#[test]
+fn unknown_keys_are_reported_of_every_table_that_was_given_out() {
+    let text = "a.b = 1\nlist = [{ c = 1 }, { x = 2 }]\n[t]\nhost = 1\nhots = 2\n[t.deep]\nx = 1\n[none]\ny = 1\n\
+                [no-question]\nz = 1\n";
+    let ((), problems) = read(text, |top| {
+        top.table("a").expect("a").integer("c", 0..=9);
+        for item in top.items("list").into_iter().flatten() {
+            if let Item::Table(table) = item {
+                table.integer("c", 0..=9);
+            }
+        }
+        // Asked in two parts, and a table that is leaked is asked all the same.
+        let first = top.table("t").expect("t");
+        first.integer("host", 0..=9);
+        top.table("t").expect("t").integer("port", 0..=9);
+        std::mem::forget(first);
+        top.table("no-question");
+    });
+    let found: Vec<_> = problems
+        .iter()
+        .map(|problem| (problem.message.as_str(), problem.expected.as_deref()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("`a.b` is not known here", Some("one of `c`")),
+            ("`list.x` is not known here", Some("one of `c`")),
+            (
+                "`t.hots` is not known here",
+                Some("perhaps `host` is meant")
+            ),
+            ("`t.deep` is not known here", Some("one of `host`, `port`")),
+            (
+                "`none` is not known here",
+                Some("one of `a`, `list`, `no-question`, `t`")
+            ),
+            ("`no-question.z` is not known here", None),
+        ]
+    );
+}
