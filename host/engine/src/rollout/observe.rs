@@ -45,7 +45,9 @@ impl Observers {
     /// The observers of now.
     pub(super) fn now(&self) -> Vec<Arc<dyn Observer>> {
         let list = self.list.load();
-        list.iter().map(|(_, observer)| Arc::clone(observer)).collect()
+        list.iter()
+            .map(|(_, observer)| Arc::clone(observer))
+            .collect()
     }
 }
 
