@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use waxseal_testkit::process::Process;
 use waxseal_testkit::waxseal::{command, policy, repository};
 
 /// A folder with a configuration of the guard, whose files can be replaced.
@@ -157,14 +156,15 @@ fn h4_the_daemon_rejects_files_that_are_no_component() {
     let dir = TestDir::new();
     fifo(&dir.path("fifo"));
     image(&dir.path("image"));
-    let mut command = command();
+    let mut daemon = command();
     let log = fs::File::create(dir.path("log")).expect("a log");
-    command
+    let mut daemon = daemon
         .current_dir(dir.folder.path())
         .args(["run", "--allow-root", "--config", "waxseal.toml"])
         .stdin(Stdio::null())
-        .stderr(log);
-    let mut daemon = Process::start(&mut command).expect("waxseal");
+        .stderr(log)
+        .spawn()
+        .expect("waxseal");
     let log = || fs::read_to_string(dir.path("log")).unwrap_or_default();
     waxseal_testkit::wait_for("the daemon to listen", || {
         let ended = daemon.try_wait().expect("its state");
@@ -203,6 +203,8 @@ fn h4_the_daemon_rejects_files_that_are_no_component() {
         .parse()
         .expect("KiB");
     assert!(kib < 250 << 10, "it never held one of these: {peak}");
+    daemon.kill().expect("killed");
+    daemon.wait().expect("its end");
 }
 
 /// Checked for the user of the tests: root or another.
@@ -258,14 +260,15 @@ fn l11_commands_compile_in_a_confined_process_of_their_own() {
         &["replay", "recording"],
     ] {
         let mut command = command();
-        command
+        let mut running = command
             .current_dir(dir.folder.path())
             .args(arguments)
             .env("XDG_CACHE_HOME", dir.path("cache"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        let mut running = Process::start(&mut command).expect("waxseal");
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("waxseal");
         let confined = waxseal_testkit::wait_for(&format!("{arguments:?} to compile"), || {
             let ended = running.try_wait().expect("its state");
             assert!(ended.is_none(), "{arguments:?} ended: {ended:?}");
@@ -281,5 +284,7 @@ fn l11_commands_compile_in_a_confined_process_of_their_own() {
         ] {
             assert!(limits.contains(limit), "{arguments:?}: {limits}");
         }
+        running.kill().expect("killed");
+        running.wait().expect("its end");
     }
 }

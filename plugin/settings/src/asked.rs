@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::suggest;
 
 /// The record that all tables of one text share.
-#[derive(Default)]
+#[derive(Default, Debug)]
 pub(crate) struct Asked {
     problems: RefCell<Vec<Problem>>,
     /// Each table that was given out, by its address in the parsed text.
@@ -21,7 +21,7 @@ pub(crate) struct Asked {
 }
 
 /// What was asked of one table.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Questions {
     path: Rc<str>,
     keys: Rc<RefCell<BTreeSet<Rc<str>>>>,

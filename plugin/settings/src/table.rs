@@ -14,6 +14,7 @@ use crate::problem::Problem;
 /// A table of the settings. Every question notes its key as known and its
 /// mistakes as problems; at the end of [`read`](crate::read), the keys that nobody
 /// asked for are problems too.
+#[derive(Debug)]
 pub struct Table<'d> {
     entries: &'d DeTable<'d>,
     span: Range<usize>,

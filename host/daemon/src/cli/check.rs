@@ -87,7 +87,9 @@ async fn check(arguments: &Arguments, mut config: Config) -> anyhow::Result<Repo
     let today = jiff::Zoned::now().date();
     let built = PolicySnapshot::build(&sandbox, config.clone(), secrets, today).await;
     let (policy, mut problems) = match built {
-        Ok(BuildReport { snapshot, warnings, .. }) => (Some(snapshot.policy_id()), warnings),
+        Ok(BuildReport {
+            snapshot, warnings, ..
+        }) => (Some(snapshot.policy_id()), warnings),
         Err(error) => (None, error.into()),
     };
     let ways = postfix::reinjections(&arguments.postfix, &config);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::PolicyService;
-use super::observe::Subscription;
+use super::observe::{DecisionEvent, Observer, Subscription};
 use super::version_history::VersionHistory;
 use crate::config::Record;
 use crate::record::Recording;

@@ -51,28 +51,19 @@ limit = { full = "defer" }
     assert_eq!(
         problem_places(settings),
         [
-            ("unknown key `retrun-path`", "retrun-path"),
-            ("`is` of which header field?", "\"bulk\""),
-            ("\"X Y\" is no name of a header field", "\"X Y\""),
-            ("a rule without a condition fits every message", "{}"),
-            ("relay \"a\" is named twice in this list", "\"a\""),
-            (
-                "`return-path` is \"verp\", and there is no bounce domain",
-                "\"verp\""
-            ),
-            ("there is no disclaimer \"nobody\"", "\"nobody\""),
-            (
-                "`domain.\"acme.test\".archive` is \"not an address\": this is no address",
-                "\"not an address\""
-            ),
-            ("the domain acme.test has two entries", "\"ACME.test.\""),
-            (
-                "relays for type \"other\", which is never relayed",
-                "[\"a\"]"
-            ),
-            ("there is no mail type \"bluk\"", "bluk"),
-            ("\"a b\": this is no domain name", "\"a b\""),
-            ("the maximum of what is missing", "{ full = \"defer\" }"),
+            "retrun-path",
+            "\"bulk\"",
+            "\"X Y\"",
+            "{}",
+            "\"a\"",
+            "\"verp\"",
+            "\"nobody\"",
+            "\"not an address\"",
+            "\"ACME.test.\"",
+            "[\"a\"]",
+            "bluk",
+            "\"a b\"",
+            "{ full = \"defer\" }",
         ]
     );
 }

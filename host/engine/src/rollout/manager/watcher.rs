@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use super::files::paths;
 use super::handle::PolicyManager;
-use crate::config::Config;
 use waxseal_system::file_watch::FileWatch;
 
 /// How long a file may be missing before that is an error: it may just be being
