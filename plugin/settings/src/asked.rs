@@ -118,7 +118,7 @@ fn unknown_keys(
             continue;
         }
         let expected = match suggest::nearest(key, keys.iter().map(|key| &**key)) {
-            Some(meant) => Some(format!("perhaps `{meant}` is meant")),
+            Some(meant) => Some(format!("`{meant}`, the most similar key")),
             None if keys.is_empty() => None,
             None => {
                 let list: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
@@ -127,7 +127,7 @@ fn unknown_keys(
         };
         problems.push(Problem {
             span: name.span(),
-            message: format!("`{}` is not known here", questions.full(key)),
+            message: format!("unknown key `{}`", questions.full(key)),
             expected,
         });
     }

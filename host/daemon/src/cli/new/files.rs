@@ -80,7 +80,7 @@ pub(super) const WORKSPACE: &str = include_str!("../../../templates/rust/workspa
 
 /// The crates for policies in Rust. They are not in a registry, so a project has a
 /// copy of them.
-pub(super) const KIT: [File; 19] = [
+pub(super) const KIT: [File; 20] = [
     file!(
         "vendor/waxseal-policy/Cargo.toml",
         "templates/kit/plugin/sdk/package.toml"
@@ -128,6 +128,10 @@ pub(super) const KIT: [File; 19] = [
     file!(
         "vendor/waxseal-settings/Cargo.toml",
         "templates/kit/plugin/settings/package.toml"
+    ),
+    file!(
+        "vendor/waxseal-settings/src/asked.rs",
+        "templates/kit/plugin/settings/src/asked.rs"
     ),
     file!(
         "vendor/waxseal-settings/src/lib.rs",

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -329,65 +329,4 @@ async fn what_cannot_be_written_is_forgotten_beyond_a_bound() {
     assert!(journal.in_memory_count() <= 100_000);
     let newest = DeliveryKey::new([1; 16], "ann@x.test", 100_499);
     assert!(matches!(claim(&journal, newest).await, Claimed::Taken(_)));
-}
-
-/// Figures, not a test: `cargo test --workspace --locked --lib journal::tests::cost -- --ignored --nocapture`.
-#[test]
-#[ignore = "prints figures"]
-fn cost() {
-    use rustix::time::{ClockId, clock_gettime};
-    let cpu = || {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        Duration::try_from(time).expect("time")
-    };
-    for concurrent in [1usize, 20, 300] {
-        let messages = (concurrent * 40).clamp(200, 6000);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .expect("runtime");
-        let folder = SqliteFolder::new();
-        let store = Probe::new(&folder);
-        let journal = Arc::new(open(&store));
-        let next = Arc::new(AtomicUsize::new(0));
-        let before = (cpu(), Instant::now());
-        runtime.block_on(async {
-            let mut tasks = Vec::new();
-            for _ in 0..concurrent {
-                let (journal, next) = (journal.clone(), next.clone());
-                tasks.push(tokio::spawn(async move {
-                    loop {
-                        let nth = next.fetch_add(1, Ordering::Relaxed);
-                        if nth >= messages {
-                            return;
-                        }
-                        let mut nonce = [0; 16];
-                        nonce[..8].copy_from_slice(
-                            &(nth as u64)
-                                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                                .to_be_bytes(),
-                        );
-                        let keys = delivery_keys(PlanNonce(nonce), ["ann@x.test"]);
-                        let claimed = deliver(&journal, keys[0]).await;
-                        claimed.sending("north", now());
-                        journal.record(vec![(claimed, taken())]).await;
-                        journal.release(keys);
-                    }
-                }));
-            }
-            for task in tasks {
-                task.await.expect("joined");
-            }
-        });
-        let (cpu, wall) = (cpu() - before.0, before.1.elapsed());
-        let writes = store.writes.load(Ordering::Relaxed);
-        println!(
-            "{concurrent} concurrent: {messages} messages, {:.3} commits each, {:.0} µs CPU each, {:.0} messages/s, {} entries left",
-            writes as f64 / messages as f64,
-            cpu.as_secs_f64() * 1e6 / messages as f64,
-            messages as f64 / wall.as_secs_f64(),
-            store.count().expect("count"),
-        );
-    }
 }

@@ -1,0 +1,1 @@
+../../../../../../../plugin/settings/src/asked.rs
