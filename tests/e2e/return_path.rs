@@ -125,7 +125,7 @@ fn d1_check_warns_of_verp_at_its_line() {
     let about = problems.iter().find(|problem| {
         let message = problem["message"].as_str().unwrap_or_default();
         message.starts_with(
-            "bounces and automatic replies to bounce.acme.test are not handed to the authors by this version",
+            "this version does not forward bounces and automatic replies to bounce.acme.test",
         )
     });
     let about = about.unwrap_or_else(|| panic!("no warning in {checked}"));
