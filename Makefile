@@ -104,7 +104,7 @@ doc: tools
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(ALL) --no-deps
 
 # The crates that are published. They are not compiled again from the archives:
-# wasmtime would be built anew.
+# wasmtime would be built again.
 PUBLISHED := waxseal-core waxseal-system waxseal-milter waxseal-runtime waxseal waxseal-settings waxseal-policy
 
 package: tools

@@ -191,7 +191,7 @@ impl Waxseal {
             .expect("log");
         let mut command = Command::new(binary());
         command
-            // Postfix is started by root, and so is what stands beside it.
+            // Postfix is started by root, and so is what is next to it.
             .args(["run", "--allow-root", "--config"])
             .arg(&self.config)
             .stdin(Stdio::null())
