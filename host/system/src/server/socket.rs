@@ -136,6 +136,13 @@ pub trait Transport: AsyncRead + AsyncWrite + AsFd + Send + Unpin + 'static {
         )
     }
 
+    /// The end of the stream shows that the peer had read all that was written: the
+    /// system reports a reset otherwise. Not over TCP, where bytes may still be on
+    /// their way when the peer closes.
+    fn end_acknowledges(&self) -> bool {
+        false
+    }
+
     /// Called before each wait for bytes. Over TCP, Postfix's second write of a
     /// message waits until its first is acknowledged (it leaves Nagle's algorithm
     /// on), and the system clears the flag for quick acknowledgement repeatedly.
@@ -149,7 +156,11 @@ impl Transport for TcpStream {
     }
 }
 
-impl Transport for UnixStream {}
+impl Transport for UnixStream {
+    fn end_acknowledges(&self) -> bool {
+        true
+    }
+}
 
 /// An open listener.
 #[derive(Debug)]
