@@ -36,7 +36,7 @@ demo: policies build
 	@$(AS_ROOT) target/debug/demo
 
 # Our crates are built without optimization, quickly, for all but this.
-OURS      := waxseal waxseal-core waxseal-daemon waxseal-milter waxseal-oauth waxseal-runtime waxseal-system waxseal-testkit waxseal-tests
+OURS      := waxseal waxseal-core waxseal-daemon waxseal-lmtp waxseal-milter waxseal-oauth waxseal-runtime waxseal-system waxseal-testkit waxseal-tests
 OPTIMIZED := $(foreach crate,$(OURS),--config profile.dev.package.$(crate).opt-level=2)
 
 bench: policies policies-languages

@@ -14,6 +14,7 @@ const CRATES: &[&str] = &[
     "host/core",
     "host/system",
     "host/milter",
+    "host/lmtp",
     "host/runtime",
     "host/engine",
     "host/oauth",
