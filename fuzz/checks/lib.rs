@@ -7,6 +7,7 @@
 //! | target | bytes from | parser |
 //! | --- | --- | --- |
 //! | `milter_frames` | any client of the socket | frames, commands, session |
+//! | `lmtp_session` | any client of the socket | commands and content of LMTP |
 //! | `milter_answer` | a policy, a sender's header | edits as replies of the protocol |
 //! | `message` | a sender | MIME map, text, attachments, traits |
 //! | `addresses` | a sender | mailboxes, envelope addresses, encoded words |
@@ -34,6 +35,7 @@ mod cost;
 mod edit;
 mod header_edits;
 mod input;
+mod lmtp_session;
 mod message;
 mod milter_answer;
 mod milter_frames;
@@ -84,6 +86,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "header_edits",
         check: header_edits::check,
+    },
+    Target {
+        name: "lmtp_session",
+        check: lmtp_session::check,
     },
     Target {
         name: "message",

@@ -56,6 +56,7 @@ replay! {
     control
     edit
     header_edits
+    lmtp_session
     message
     milter_answer
     milter_frames
