@@ -5,8 +5,7 @@ use std::ops::Deref;
 
 use crate::config::{Problem, Severity};
 
-/// All problems of a snapshot that cannot be built, including warnings. Dereferences to the list;
-/// [`config::render`](crate::config::render) shows it with the lines of the files.
+/// All problems of a snapshot that cannot be built, including warnings. Dereferences to the list.
 #[derive(Clone, Debug)]
 pub struct BuildError(pub Vec<Problem>);
 
