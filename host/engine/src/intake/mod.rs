@@ -23,7 +23,7 @@
 //! ```compile_fail,E0451
 //! # use waxseal::intake::Outgoing;
 //! # fn front() -> Outgoing {
-//! Outgoing { begun: todo!() }
+//! Outgoing { begun: unreachable!() }
 //! # }
 //! ```
 //!
